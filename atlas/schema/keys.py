@@ -1,0 +1,28 @@
+"""Per physical table: its key columns, which are also its sort order in a published file.
+
+There is no PRIMARY KEY: an index costs size and load time and is not used by the questions we ask; sorted
+tables with zone maps are. Uniqueness of the keys is checked once, before publishing.
+"""
+
+from __future__ import annotations
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "run": ("run_id",),
+    "vocab": ("token_id",),
+    "_token_form": ("form", "token_id"),
+    "_decoding": ("nid",),
+    "_posting": ("token_id", "sign DESC", "nid"),
+    "neuron_vector": ("weight", "layer", "neuron"),
+    "concept": ("concept_id",),
+    "fit": ("fit_id",),
+    "fit_concept": ("fit_id", "concept_id"),
+    "_gaussian": ("fit_id", "concept_id", "layer", "neuron"),
+    "_background": ("fit_id", "layer", "neuron"),
+    "_range": ("fit_id", "concept_id", "tau", "layer", "neuron"),
+    "_histogram": ("fit_id", "layer", "neuron", "concept_id"),
+}
+
+
+def key_columns(table: str) -> tuple[str, ...]:
+    """Column names of the key, without sort directions."""
+    return tuple(column.split()[0] for column in KEYS[table])

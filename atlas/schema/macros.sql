@@ -1,0 +1,107 @@
+-- Definitions that live in the file, so that the bare duckdb shell gives the same answers as our code.
+
+CREATE MACRO neuron_name(layer, neuron) AS 'L' || layer || 'N' || neuron;
+
+-- nid: one integer per (weight, layer, neuron); the key of _decoding and _posting.
+CREATE MACRO nid_of(w, l, n) AS
+    ((enum_code(w::weight_t)::INTEGER * {n_layers} + l::INTEGER) * {width} + n::INTEGER)::INTEGER;
+CREATE MACRO weight_of(nid) AS (enum_range(NULL::weight_t))[nid // ({n_layers} * {width}) + 1]::weight_t;
+CREATE MACRO layer_of(nid) AS ((nid // {width}) % {n_layers})::INTEGER;
+CREATE MACRO neuron_of(nid) AS (nid % {width})::INTEGER;
+
+-- The range of NeuronLens (arXiv 2502.06809): mean +- tau * std, closed. Rounded to float32 because the
+-- condition of an edit is decided in float32.
+CREATE MACRO range_lower(mean, std, tau) AS (mean::DOUBLE - tau::DOUBLE * std::DOUBLE)::FLOAT;
+CREATE MACRO range_upper(mean, std, tau) AS (mean::DOUBLE + tau::DOUBLE * std::DOUBLE)::FLOAT;
+
+-- Upper tail of the standard normal for a >= 0 (Hart 1968, as given by West 2005). NULL -> NULL, NaN -> NaN.
+CREATE MACRO _upper_tail(a) AS CASE
+    WHEN a < 7.0710678118654755e0 THEN exp(-0.5e0 * a * a)
+        * ((((((3.52624965998911e-02 * a + 0.700383064443688e0) * a + 6.37396220353165e0) * a
+            + 33.912866078383e0) * a + 112.079291497871e0) * a + 221.213596169931e0) * a + 220.206867912376e0)
+        / (((((((8.83883476483184e-02 * a + 1.75566716318264e0) * a + 16.064177579207e0) * a
+            + 86.7807322029461e0) * a + 296.564248779674e0) * a + 637.333633378831e0) * a
+            + 793.826512519948e0) * a + 440.413735824752e0)
+    WHEN a < 38e0 THEN exp(-0.5e0 * a * a) * 0.3989422804014327e0
+        / (a + 1e0 / (a + 2e0 / (a + 3e0 / (a + 4e0 / (a + 0.65e0)))))
+    WHEN isnan(a) THEN a
+    WHEN a IS NOT NULL THEN 0e0 END;
+CREATE MACRO norm_cdf(z) AS
+    CASE WHEN z <= 0 THEN _upper_tail(-(z::DOUBLE)) WHEN z > 0 THEN 1e0 - _upper_tail(z::DOUBLE) END;
+-- Mass of N(mean, std) in [lower, upper]; std = 0 is a point mass; no cancellation in either tail.
+CREATE MACRO norm_mass(mean, std, lower, upper) AS CASE
+    WHEN upper < lower THEN 0e0
+    WHEN std > 0 THEN CASE
+        WHEN lower > mean
+            THEN _upper_tail((lower::DOUBLE - mean) / std) - _upper_tail((upper::DOUBLE - mean) / std)
+        WHEN upper < mean
+            THEN _upper_tail((mean - upper::DOUBLE) / std) - _upper_tail((mean - lower::DOUBLE) / std)
+        ELSE 1e0 - _upper_tail((mean - lower::DOUBLE) / std) - _upper_tail((upper::DOUBLE - mean) / std) END
+    WHEN std = 0 THEN (mean BETWEEN lower AND upper)::INTEGER::DOUBLE END;
+
+CREATE VIEW token_decoding AS
+    WITH flat AS (
+        SELECT weight, layer, neuron, 1::TINYINT AS sign, unnest(range(1, {top} + 1))::SMALLINT AS rank,
+               unnest(raised_token::INTEGER[]) AS token_id, unnest(raised_logit::FLOAT[]) AS logit,
+               raised_lse AS lse, norm FROM _decoding
+        UNION ALL
+        SELECT weight, layer, neuron, -1::TINYINT, unnest(range(1, {top} + 1))::SMALLINT,
+               unnest(lowered_token::INTEGER[]), unnest(lowered_logit::FLOAT[]), lowered_lse, norm FROM _decoding)
+    SELECT weight, layer, neuron, sign, rank, token_id, token, logit,
+           exp(sign * logit::DOUBLE - lse) AS probability, logit / nullif(flat.norm * vocab.norm, 0) AS cosine
+    FROM flat JOIN vocab USING (token_id);
+
+-- The same for one neuron: the filter stands inside, which a filter on the view does not reach.
+CREATE MACRO neuron_tokens(l, n) AS TABLE
+    WITH card AS (SELECT * FROM _decoding WHERE layer = l AND neuron = n),
+    flat AS (
+        SELECT weight, layer, neuron, 1::TINYINT AS sign, unnest(range(1, {top} + 1))::SMALLINT AS rank,
+               unnest(raised_token::INTEGER[]) AS token_id, unnest(raised_logit::FLOAT[]) AS logit,
+               raised_lse AS lse, norm FROM card
+        UNION ALL
+        SELECT weight, layer, neuron, -1::TINYINT, unnest(range(1, {top} + 1))::SMALLINT,
+               unnest(lowered_token::INTEGER[]), unnest(lowered_logit::FLOAT[]), lowered_lse, norm FROM card)
+    SELECT weight, layer, neuron, sign, rank, token_id, token, logit,
+           exp(sign * logit::DOUBLE - lse) AS probability, logit / nullif(flat.norm * vocab.norm, 0) AS cosine
+    FROM flat JOIN vocab USING (token_id) ORDER BY weight, sign DESC, rank;
+
+CREATE MACRO token_ids(word) AS TABLE
+    SELECT token_id, token FROM vocab
+    WHERE token_id IN (SELECT token_id FROM _token_form WHERE form = lower(trim(word))) ORDER BY token_id;
+
+-- Neurons that raise (sgn 1) or lower (sgn -1) any of the tokens `ids`, strongest first.
+CREATE MACRO find_neurons(ids, sgn := 1, k := 50) AS TABLE
+    SELECT weight_of(nid) AS weight, layer_of(nid) AS layer, neuron_of(nid) AS neuron, hits, logit, rank
+    FROM (SELECT nid, count(*) AS hits, sgn * max(sgn * logit) AS logit, min(rank) AS rank
+          FROM _posting WHERE token_id IN (SELECT unnest(ids::INTEGER[])) AND sign = sgn
+          GROUP BY nid ORDER BY max(sgn * logit) DESC, nid LIMIT k) ORDER BY sgn * logit DESC, nid_of(weight, layer, neuron);
+
+-- n_rest: examples of the other concepts of the family. AUC is exact: twice_u counts pairs (ties once, wins twice).
+CREATE VIEW concept_gaussian AS
+    SELECT fit_id, concept_id, fit.family, concept, site, position, layer, neuron, g.n, mean, std, skewness,
+           kurtosis, min, max, mean_abs, ks, twice_u / nullif(2.0 * g.n * (fit.n - g.n), 0) AS auc, dprime, overlap
+    FROM _gaussian AS g JOIN concept USING (concept_id) JOIN fit USING (fit_id);
+CREATE VIEW background_gaussian AS
+    SELECT fit_id, fit.family, site, position, layer, neuron, b.n, mean, std, skewness, kurtosis, min, max,
+           mean_abs, ks
+    FROM _background AS b JOIN fit USING (fit_id);
+CREATE VIEW concept_range AS
+    SELECT r.fit_id, r.concept_id, fit.family, c.concept, site, position, tau, r.layer, r.neuron, g.n, mean, std,
+           range_lower(mean, std, tau) AS lower, range_upper(mean, std, tau) AS upper,
+           inside / g.n AS coverage, others_inside / nullif(fit.n - g.n, 0) AS leakage,
+           w.concept AS worst_concept, worst_inside / worst.n AS worst_leakage,
+           twice_u / nullif(2.0 * g.n * (fit.n - g.n), 0) AS auc, dprime, overlap
+    FROM _range AS r
+    JOIN _gaussian AS g ON g.fit_id = r.fit_id AND g.concept_id = r.concept_id
+        AND g.layer = r.layer AND g.neuron = r.neuron
+    JOIN concept AS c ON c.concept_id = r.concept_id JOIN fit ON fit.fit_id = r.fit_id
+    LEFT JOIN concept AS w ON w.concept_id = worst_concept_id
+    LEFT JOIN fit_concept AS worst ON worst.fit_id = r.fit_id AND worst.concept_id = worst_concept_id;
+-- Histogram bins are equal parts of [background min, background max]; the last one is closed.
+CREATE VIEW concept_histogram AS
+    SELECT fit_id, concept_id, concept, site, layer, neuron, bin,
+           min + (max - min) * (bin - 1) / {bins} AS lower, min + (max - min) * bin / {bins} AS upper, count
+    FROM (SELECT *, unnest(range(1, {bins} + 1)) AS bin, unnest(counts::INTEGER[]) AS count FROM _histogram)
+    JOIN (SELECT fit_id, layer, neuron, min::DOUBLE AS min, max::DOUBLE AS max FROM _background)
+        USING (fit_id, layer, neuron)
+    JOIN concept USING (concept_id) JOIN fit USING (fit_id);

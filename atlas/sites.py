@@ -1,0 +1,87 @@
+"""THE table of sites and weights: what each name means. Where it is on a model is the adapters' business.
+
+Names are TransformerLens-aligned. Conventions: `layer` is the 0-based block index, `neuron` the 0-based
+index on the last axis of the site, written together as L29N808.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from atlas.errors import UnknownNameError, UsageError
+
+
+@dataclass(frozen=True)
+class Site:
+    """A named tensor at every layer, where activations are read and edited. `width` names a dim."""
+
+    name: str
+    width: str  # "d_mlp" or "d_model"
+    gated_only: bool
+    transformer_lens: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A matrix whose rows (or columns) are per-neuron vectors in the residual space."""
+
+    name: str
+    role: str  # "reads" or "writes"
+    gated_only: bool
+    meaning: str
+
+
+# Order is execution order inside a block; specs and exporters rely on it.
+SITES: dict[str, Site] = {
+    site.name: site
+    for site in (
+        Site("mlp_pre", "d_mlp", False, "mlp.hook_pre", "input of the activation function"),
+        Site("mlp_pre_linear", "d_mlp", True, "mlp.hook_pre_linear", "the multiplied branch of a gated MLP"),
+        Site("mlp_post", "d_mlp", False, "mlp.hook_post", "the neuron activation: what down_proj reads"),
+        Site("resid_post", "d_model", False, "hook_resid_post", "the residual stream after the block"),
+    )
+}
+DEFAULT_SITE = "mlp_post"
+
+WEIGHTS: dict[str, Weight] = {
+    weight.name: weight
+    for weight in (
+        Weight("up_proj", "reads", False, "what the neuron reads (the only reading weight when not gated)"),
+        Weight("gate_proj", "reads", True, "what opens the gate of the neuron"),
+        Weight("down_proj", "writes", False, "what the neuron writes"),
+    )
+}
+
+POSITIONS = ("last", "mean", "max", "all")
+DECODING_MODES = ("raw", "folded")
+
+_ADDRESS = re.compile(r"L(0|[1-9][0-9]{0,5})N(0|[1-9][0-9]{0,8})")
+
+
+def site(name: str) -> Site:
+    """The row of the site table, or UnknownNameError with suggestions."""
+    if name not in SITES:
+        raise UnknownNameError("site", name, SITES)
+    return SITES[name]
+
+
+def weight(name: str) -> Weight:
+    """The row of the weight table, or UnknownNameError with suggestions."""
+    if name not in WEIGHTS:
+        raise UnknownNameError("weight", name, WEIGHTS)
+    return WEIGHTS[name]
+
+
+def format_neuron(layer: int, neuron: int) -> str:
+    """(29, 808) -> 'L29N808'."""
+    return f"L{layer}N{neuron}"
+
+
+def parse_neuron(address: str) -> tuple[int, int]:
+    """'L29N808' -> (29, 808). Strict: no spaces, leading zeros or lower case, so that it round-trips."""
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise UsageError(f"{address!r} is not a neuron address", "Write layer and index as in L29N808.")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,53 @@
+"""What can be said of an atlas file before DuckDB opens it, and how its errors read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import duckdb
+
+from atlas.errors import AtlasFileError
+
+_REBUILD = "Rebuild it with `neuron-atlas build`."
+
+
+def require_database(path: Path) -> None:
+    """Raise AtlasFileError unless `path` is a readable regular file with DuckDB's magic bytes.
+
+    DuckDB would try to download an extension for a file with a foreign database header, and would report
+    a missing file as an input-output error; both deserve a plain sentence.
+    """
+    if not path.exists():
+        raise AtlasFileError(f"there is no atlas at {path}", "Build one: neuron-atlas build MODEL -o FILE.")
+    if not path.is_file():
+        raise AtlasFileError(f"{path} is not a file", "Name the .duckdb file of an atlas.")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        raise AtlasFileError(f"cannot read {path}: {error.strerror}", "Check the permissions.") from error
+    if len(head) < 12 or head[8:12] != b"DUCK":
+        raise AtlasFileError(f"{path} is not a neuron atlas (not a DuckDB file)", _REBUILD)
+
+
+def translate(error: duckdb.Error, path: Path) -> AtlasFileError:
+    """DuckDB's error on opening or reading `path` as one line that says what to do."""
+    text = " ".join(str(error).split())
+    if "Could not set lock" in text or "Conflicting lock" in text:
+        return AtlasFileError(f"{path} is locked by another process", "Wait until its writer has ended.")
+    damaged = ("checksum", "Corrupt", "read enough bytes", "not a valid DuckDB", "WAL", "serializ")
+    if any(word.lower() in text.lower() for word in damaged):
+        return AtlasFileError(f"{path} is damaged or truncated", _REBUILD)
+    if "newer version" in text or "storage version" in text.lower():
+        return AtlasFileError(f"{path} was written by a newer DuckDB", "Run: pip install -U duckdb.")
+    return AtlasFileError(f"cannot open {path}: {text[:200]}", _REBUILD)
+
+
+def fsync_path(path: Path) -> None:
+    """Flush a file, or a folder's entries, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

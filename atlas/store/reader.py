@@ -1,0 +1,122 @@
+"""Read an atlas. Opening never writes, and never loads torch, numpy or pyarrow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from atlas.errors import AtlasFileError, QuestionError
+from atlas.manifest import SCHEMA_VERSION, Manifest
+from atlas.store.files import require_database, translate
+
+if TYPE_CHECKING:
+    import pyarrow
+
+# Everything that reaches outside the file is off: an atlas is data that came from somewhere.
+SAFE_CONFIG: dict[str, Any] = {
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "allow_persistent_secrets": False,
+    "python_enable_replacements": False,
+    "threads": 2,
+    "lock_configuration": True,
+}
+
+Parameters = dict[str, Any] | list[Any] | None
+
+
+class Atlas:
+    """An open, read-only atlas. Use `open_atlas`; it is a context manager."""
+
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._connection = connection
+
+    def query(self, sql: str, parameters: Parameters = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and all rows of one statement.
+
+        Raises QuestionError when DuckDB rejects the statement, AtlasFileError when the file is damaged.
+        """
+        try:
+            cursor = self._connection.execute(sql, parameters)
+            return [column[0] for column in cursor.description or []], cursor.fetchall()
+        except duckdb.Error as error:
+            raise self._refusal(error) from error
+
+    def arrow(self, sql: str, parameters: Parameters = None) -> pyarrow.Table:
+        """The result of one statement as an Arrow table. Raises as `query`."""
+        try:
+            return self._connection.execute(sql, parameters).to_arrow_table()
+        except duckdb.Error as error:
+            raise self._refusal(error) from error
+
+    def close(self) -> None:
+        """Close the file; calling it twice is harmless."""
+        self._connection.close()
+
+    def __enter__(self) -> Atlas:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _refusal(self, error: duckdb.Error) -> Exception:
+        # A damaged block is found only when a query reads it.
+        if "orrupt" in str(error) or "checksum" in str(error):
+            return translate(error, self.path)
+        return QuestionError(" ".join(str(error).split())[:400])
+
+
+def open_atlas(path: str | Path) -> Atlas:
+    """Open an atlas for reading.
+
+    Raises AtlasFileError (exit code 3) when the file is missing, no atlas, damaged, locked by a writer, or
+    of another schema version.
+    """
+    path = Path(path)
+    require_database(path)
+    try:
+        connection = duckdb.connect(str(path), read_only=True, config=dict(SAFE_CONFIG))
+    except duckdb.Error as error:
+        raise translate(error, path) from error
+    try:
+        manifest = read_manifest(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return Atlas(path, connection, manifest)
+
+
+def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path) -> Manifest:
+    """The row of table `atlas`. Raises AtlasFileError when it is absent or of another schema version."""
+    try:
+        found = connection.execute("SELECT schema_version FROM atlas").fetchall()
+    except duckdb.CatalogException as error:
+        raise AtlasFileError(
+            f"{path} is a DuckDB file but no neuron atlas", "Name a file that `neuron-atlas build` wrote."
+        ) from error
+    except duckdb.Error as error:
+        raise translate(error, path) from error
+    if len(found) != 1:
+        raise AtlasFileError(f"{path} has {len(found)} atlas rows instead of 1", "Rebuild it.")
+    version = found[0][0]
+    if version > SCHEMA_VERSION:
+        raise AtlasFileError(
+            f"{path} has schema version {version}, this software reads {SCHEMA_VERSION}",
+            "Run: pip install -U neuron-atlas.",
+        )
+    if version < SCHEMA_VERSION:
+        raise AtlasFileError(
+            f"{path} has the old schema version {version}, this software reads {SCHEMA_VERSION}",
+            "Rebuild it with `neuron-atlas build`.",
+        )
+    row = connection.execute(f"SELECT {', '.join(Manifest.columns())} FROM atlas").fetchall()[0]
+    return Manifest(*row)

@@ -1,0 +1,201 @@
+"""The build area of an atlas: `TARGET.building/`, a folder beside the target that only one build may hold.
+
+It has `staging.duckdb` (the tables of the atlas, unsorted, plus what is already done) and `scratch/`.
+Rows and the note that their unit is done are committed in one transaction, so after a kill -9 every unit
+is either wholly there or not at all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import duckdb
+
+from atlas.errors import BuildError
+from atlas.schema.keys import KEYS
+from atlas.schema.statements import Layout, schema_sql
+from atlas.store.files import require_database
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_PRIVATE = """
+CREATE TABLE _build (key VARCHAR NOT NULL, value VARCHAR NOT NULL);
+CREATE TABLE _done (step VARCHAR NOT NULL, unit VARCHAR NOT NULL);
+"""
+
+
+def building_folder(target: Path) -> Path:
+    """The build area of the atlas `target`."""
+    return target.with_name(target.name + ".building")
+
+
+class Staging:
+    """One build in progress. A context manager; leaving it keeps the folder, `discard` removes it."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.folder = building_folder(target)
+        self.scratch = self.folder / "scratch"
+        self.database = self.folder / "staging.duckdb"
+        self._lock: IO[str] | None = None
+        self._connection: duckdb.DuckDBPyConnection | None = None
+
+    # -- opening ---------------------------------------------------------------------------------------
+
+    def acquire(self) -> None:
+        """Create the folder and take its lock. Raises BuildError when another build holds it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.folder / "lock", "w")
+        except OSError as error:
+            raise BuildError(f"cannot write beside {self.target}: {error.strerror}", "Check the folder.") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BuildError(
+                f"another build of {self.target} is running", "Wait for it, or build to another file."
+            ) from error
+
+    def interrupted(self) -> bool:
+        """Whether an earlier build left work that can be resumed."""
+        if not self.database.exists():
+            return False
+        try:
+            return bool(self.parameters())
+        except duckdb.Error:
+            return False  # killed while the file was being made: nothing to resume
+
+    def start(self, layout: Layout, parameters: dict[str, Any], seed: Path | None = None) -> None:
+        """Begin anew; with `seed`, from all rows of that published atlas (same layout)."""
+        self.close()
+        for leftover in (self.database, self.database.with_name(self.database.name + ".wal")):
+            leftover.unlink(missing_ok=True)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir(parents=True)
+        connection = self._connect()
+        connection.execute("BEGIN")
+        connection.execute(schema_sql(layout))
+        connection.execute(_PRIVATE)
+        connection.execute("COMMIT")
+        if seed is not None:
+            self._copy_from(seed)
+        # Last, because `interrupted` takes this row as the sign that there is something to resume.
+        connection.execute(
+            "INSERT INTO _build VALUES ('parameters', ?)", [json.dumps(parameters, sort_keys=True)]
+        )
+
+    def resume(self, parameters: dict[str, Any]) -> None:
+        """Continue an interrupted build. Raises BuildError naming the parameter that differs."""
+        before = self.parameters()
+        differing = sorted(k for k in before.keys() | parameters.keys() if before.get(k) != parameters.get(k))
+        if differing:
+            key = differing[0]
+            raise BuildError(
+                f"the interrupted build had {key} = {before.get(key)!r}, this one has {parameters.get(key)!r}",
+                "Give the same options, or start over with --restart.",
+            )
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters that this build was started with; empty before `start`."""
+        found = self._connect().execute("SELECT value FROM _build WHERE key = 'parameters'").fetchall()
+        return json.loads(found[0][0]) if found else {}
+
+    # -- work ------------------------------------------------------------------------------------------
+
+    def done(self, step: str) -> set[str]:
+        """Units of `step` that are committed."""
+        rows = self._connect().execute("SELECT unit FROM _done WHERE step = ?", [step]).fetchall()
+        return {unit for (unit,) in rows}
+
+    def commit(self, step: str, unit: str, tables: dict[str, pyarrow.Table]) -> None:
+        """Insert the rows of each table and mark the unit as done, in one transaction."""
+        connection = self._connect()
+        connection.execute("BEGIN")
+        try:
+            for name, rows in tables.items():
+                if name not in KEYS:
+                    raise BuildError(f"no table {name} in the schema")
+                connection.register("_batch", rows)
+                connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM _batch")
+                connection.unregister("_batch")
+            connection.execute("INSERT INTO _done VALUES (?, ?)", [step, unit])
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+    def read_state(self, key: str) -> str | None:
+        """A value that `write_state` kept, or None."""
+        found = self._connect().execute("SELECT value FROM _build WHERE key = ?", ["state:" + key]).fetchall()
+        return found[0][0] if found else None
+
+    def write_state(self, key: str, value: str) -> None:
+        """Keep a small value across a kill, in one transaction."""
+        connection = self._connect()
+        connection.execute("BEGIN")
+        connection.execute("DELETE FROM _build WHERE key = ?", ["state:" + key])
+        connection.execute("INSERT INTO _build VALUES (?, ?)", ["state:" + key, value])
+        connection.execute("COMMIT")
+
+    def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a statement over the staging tables."""
+        return self._connect().execute(sql, parameters).fetchall()
+
+    def execute_once(self, step: str, statements: list[tuple[str, list[Any]]]) -> None:
+        """Run statements in one transaction, unless `step` is already done."""
+        if self.done(step):
+            return
+        connection = self._connect()
+        connection.execute("BEGIN")
+        for sql, parameters in statements:
+            connection.execute(sql, parameters)
+        connection.execute("INSERT INTO _done VALUES (?, 'all')", [step])
+        connection.execute("COMMIT")
+
+    # -- leaving ---------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the staging database; the lock stays until `release`."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def release(self) -> None:
+        """Close and give the lock back; the folder stays for `--resume`."""
+        self.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def discard(self) -> None:
+        """Remove the folder: after publishing, or when nothing in it is worth resuming."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.release()
+
+    def __enter__(self) -> Staging:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        if self._connection is None:
+            self._connection = duckdb.connect(str(self.database))
+        return self._connection
+
+    def _copy_from(self, seed: Path) -> None:
+        require_database(seed)
+        connection = self._connect()
+        quoted = str(seed).replace("'", "''")
+        connection.execute(f"ATTACH '{quoted}' AS seed (READ_ONLY)")
+        for table in KEYS:
+            if not table.startswith(("_posting", "_token_form")):  # made anew on publishing
+                connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM seed.{table}")
+        connection.execute("DETACH seed")

@@ -1,0 +1,124 @@
+"""The options of a build, in one frozen dataclass. Nothing here loads torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from atlas import sites
+from atlas.errors import UnknownNameError, UsageError
+
+_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+@dataclass(frozen=True)
+class ConceptSource:
+    """One labelled corpus: where it is and how its texts are put to the model."""
+
+    source: str
+    """A .jsonl, .csv, .tsv or .parquet file, or hf:owner/name."""
+    family: str | None = None
+    """Name of the group of concepts; None takes the file's stem."""
+    template: str = "{text}"
+    """Prompt with {text} exactly once."""
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """Everything that decides what is in the atlas (and a few things that decide how it is made)."""
+
+    model: str
+    target: Path
+    concepts: tuple[ConceptSource, ...] = ()
+    weights: tuple[str, ...] = ()
+    """Weights to decode; empty: all that the model has."""
+    decode: bool = True
+    mode: str = "raw"
+    top: int = 32
+    keep_vectors: bool = False
+    sites: tuple[str, ...] = (sites.DEFAULT_SITE,)
+    layers: tuple[int, ...] | None = None
+    """Layers of the Gaussians; None: all."""
+    position: str = "last"
+    taus: tuple[float, ...] = (2.5,)
+    bins: int = 20
+    max_tokens: int = 512
+    batch_tokens: int = 2048
+    """Padded tokens per forward pass."""
+    limit_per_concept: int | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    memory: int = 2 * 10**9
+    """Bytes that the builders may use beside the model."""
+    corpus_options: dict[str, Any] = field(default_factory=dict)
+    """text_column, concept_column, split: passed to the corpus readers."""
+
+    def __post_init__(self) -> None:
+        for name in self.weights:
+            sites.weight(name)
+        for name in self.sites:
+            sites.site(name)
+        for kind, name, known in (
+            ("position", self.position, sites.POSITIONS),
+            ("decoding mode", self.mode, sites.DECODING_MODES),
+        ):
+            if name not in known:
+                raise UnknownNameError(kind, name, known)
+        if not (self.decode or self.concepts):
+            raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
+        for option, value, low, high in (
+            ("--top", self.top, 1, 1000),
+            ("--bins", self.bins, 2, 1000),
+            ("--max-tokens", self.max_tokens, 1, 10**6),
+            ("--batch-tokens", self.batch_tokens, 1, 10**8),
+            ("--memory", self.memory, 200 * 10**6, 10**15),
+        ):
+            if not low <= value <= high:
+                raise UsageError(f"{option} {value} is outside {low} to {high}")
+        if not self.taus or any(not 0 < tau <= 100 for tau in self.taus):
+            raise UsageError(f"--tau must lie in (0, 100], not {list(self.taus)}")
+        for corpus in self.concepts:
+            if corpus.template.count("{text}") != 1:
+                raise UsageError(f"the template {corpus.template!r} must contain {{text}} exactly once")
+
+    def parameters(self) -> dict[str, Any]:
+        """What decides the rows: the identity of a build for `--resume` and for provenance (JSON values)."""
+        return {
+            "model": self.model,
+            "decode": self.decode,
+            "weights": list(self.weights),
+            "mode": self.mode,
+            "top": self.top,
+            "keep_vectors": self.keep_vectors,
+            "concepts": [vars(corpus) for corpus in self.concepts],
+            "sites": list(self.sites),
+            "layers": None if self.layers is None else list(self.layers),
+            "position": self.position,
+            "taus": list(self.taus),
+            "bins": self.bins,
+            "max_tokens": self.max_tokens,
+            "batch_tokens": self.batch_tokens,  # the batch shape moves the last bits of an activation
+            "limit_per_concept": self.limit_per_concept,
+            "corpus_options": self.corpus_options,
+        }
+
+
+def parse_bytes(text: str) -> int:
+    """'2GB' -> 2 * 10**9 (decimal units). Raises UsageError."""
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?B|)\s*", text.upper())
+    if match is None:
+        raise UsageError(f"{text!r} is no amount of memory", "Write 500MB or 2GB.")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def parse_layers(text: str) -> tuple[int, ...]:
+    """'0-3,7' -> (0, 1, 2, 3, 7). Raises UsageError."""
+    layers: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]{1,4})(?:-([0-9]{1,4}))?\s*", part)
+        if match is None or (match[2] is not None and int(match[2]) < int(match[1])):
+            raise UsageError(f"{text!r} is no list of layers", "Write 0-3,7.")
+        layers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return tuple(sorted(layers))

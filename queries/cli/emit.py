@@ -1,0 +1,89 @@
+"""Where output goes: data to stdout or a file, talk to stderr."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from atlas.errors import UsageError
+from queries.render.formats import writer
+from queries.result import Document, Result
+
+
+def note(text: str) -> None:
+    """A remark for a person, on stderr."""
+    click.echo(f"note: {text}", err=True)
+
+
+def emit(result: Result, output_format: str, output: Path | None) -> None:
+    """Write a Result to stdout or to the file `output`; its notes and any truncation go to stderr."""
+    content = io.BytesIO()
+    writer(output_format)(result, content)
+    _deliver(content.getvalue(), output)
+    _remarks(result)
+
+
+def emit_document(document: Document, section: str | None, output_format: str, output: Path | None) -> None:
+    """Write a Document, or one section of it.
+
+    Only a table and json can hold several tables in one well-formed document; for the other formats
+    UsageError asks for a section.
+    """
+    if section is not None:
+        emit(document.sections[section], output_format, output)
+        return
+    if output_format not in ("table", "json"):
+        raise UsageError(
+            f"{output_format} holds one table, this answer has {len(document.sections)}",
+            f"Add --section {'|'.join(document.sections)}, or use --format json.",
+        )
+    content = io.BytesIO()
+    writer("document_" + output_format)(document, content)
+    _deliver(content.getvalue(), output)
+    for result in document.sections.values():
+        _remarks(result)
+
+
+def _remarks(result: Result) -> None:
+    for text in result.notes:
+        note(text)
+    if not result.rows:
+        note("no rows")
+    if result.truncated_by:
+        note(f"only the first {len(result.rows)} rows are shown; {result.truncated_by} lifts this")
+
+
+def _deliver(content: bytes, output: Path | None) -> None:
+    if output is None:
+        stream: BinaryIO = click.get_binary_stream("stdout")
+        stream.write(content)
+        stream.flush()
+        return
+    write_file(content, output)
+
+
+def write_file(content: bytes, output: Path) -> None:
+    """Write a file by temporary name and rename, so that nobody reads half of it. UsageError when it cannot."""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, output)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}", "Name a file in a folder you own.") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

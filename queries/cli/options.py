@@ -1,0 +1,129 @@
+"""Options that several commands share, as decorators."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from atlas.errors import AtlasFileError, UsageError
+from atlas.sites import POSITIONS, SITES
+from queries.cli.emit import note
+from queries.render.formats import BINARY, FORMATS, SUFFIXES
+from queries.rules import RULES
+
+Command = Callable[..., Any]
+
+ATLAS_VARIABLE = "NEURON_ATLAS"
+ATLAS_FOLDER = Path("data/atlases")
+
+
+def atlas_option(command: Command) -> Command:
+    """Adds `-a/--atlas` and passes the file to read as `atlas_path`."""
+    return click.option(
+        "-a",
+        "--atlas",
+        "atlas_path",
+        type=click.Path(path_type=Path),
+        envvar=ATLAS_VARIABLE,
+        callback=_resolve_atlas,
+        metavar="FILE",
+        help=f"The atlas to read. Default: ${ATLAS_VARIABLE}, else the newest in {ATLAS_FOLDER}.",
+    )(command)
+
+
+def output_options(command: Command) -> Command:
+    """Adds `--format` and `-o/--output`, passed as `output_format` and `output`."""
+    command = click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path, dir_okay=False),
+        is_eager=True,
+        metavar="FILE",
+        help="Write to FILE instead of stdout; its suffix chooses the format unless --format does.",
+    )(command)
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(list(FORMATS)),
+        callback=_resolve_format,
+        help="Form of the answer. Default: table.",
+    )(command)
+
+
+def fit_options(command: Command) -> Command:
+    """Adds `--family`, `--site` and `--position`: which fit of the Gaussians to read."""
+    command = click.option(
+        "--position",
+        type=click.Choice(POSITIONS),
+        help="Token position of the fit, where the atlas has several.",
+    )(command)
+    command = click.option(
+        "--site", type=click.Choice(list(SITES)), help="Site of the fit, where the atlas has several."
+    )(command)
+    return click.option(
+        "--family", metavar="NAME", help="Family of the concept, where several have a concept of this name."
+    )(command)
+
+
+def range_options(command: Command) -> Command:
+    """Adds `--tau` and `--rule`."""
+    command = click.option(
+        "--rule",
+        type=click.Choice(list(RULES)),
+        default="auc",
+        show_default=True,
+        help="By what neurons are ranked: " + "; ".join(f"{rule.name}: {rule.meaning}" for rule in RULES.values()),
+    )(command)
+    return click.option(
+        "--tau", type=float, help="Half-width of the range in standard deviations; one that was measured."
+    )(command)
+
+
+def limit_option(default: int) -> Callable[[Command], Command]:
+    """Adds `-n/--limit`."""
+    return click.option(
+        "-n",
+        "--limit",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        help="Most rows to print.",
+    )
+
+
+def find_atlas(folder: Path = ATLAS_FOLDER) -> Path:
+    """The newest atlas in `folder`. Raises AtlasFileError when there is none."""
+    found = [
+        path
+        for path in folder.glob("*.duckdb")
+        if path.is_file() and not path.name.endswith((".evaluations.duckdb", ".staging.duckdb"))
+    ]
+    if not found:
+        raise AtlasFileError(
+            f"no atlas given and none in {folder}",
+            f"Use -a FILE, set {ATLAS_VARIABLE}, or build one: neuron-atlas build MODEL -o FILE.",
+        )
+    newest = max(found, key=lambda path: (path.stat().st_mtime, path.name))
+    if len(found) > 1:
+        note(f"reading {newest}, the newest of {len(found)} atlases; choose another with -a")
+    return newest
+
+
+def _resolve_atlas(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    if context.resilient_parsing:
+        return value
+    return value if value is not None else find_atlas()
+
+
+def _resolve_format(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    output: Path | None = context.params.get("output")
+    if value is None and output is not None:
+        value = SUFFIXES.get(output.suffix.lower())
+    value = value or "table"
+    if value in BINARY and output is None and not context.resilient_parsing and sys.stdout.isatty():
+        raise UsageError(f"{value} is a binary format", "Add -o FILE, or pipe the output.")
+    return value

@@ -1,0 +1,40 @@
+"""THE table of output formats: name -> where its writer is. A writer is imported when it is used.
+
+A writer is `write(result, stream) -> None` over a binary stream. A new format is one file and one line.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+FORMATS: dict[str, str] = {
+    "table": "queries.render.table:write",
+    "json": "queries.render.jsontext:write",
+    "jsonl": "queries.render.jsontext:write_lines",
+    "csv": "queries.render.csvtext:write",
+    "parquet": "queries.render.arrowfile:write_parquet",
+    "arrow": "queries.render.arrowfile:write_arrow",
+}
+# The two formats that can hold a Document of several tables.
+_DOCUMENTS: dict[str, str] = {
+    "document_table": "queries.render.table:write_document",
+    "document_json": "queries.render.jsontext:write_document",
+}
+BINARY = frozenset({"parquet", "arrow"})
+# The format that a file name asks for.
+SUFFIXES = {
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+}
+
+
+def writer(name: str) -> Callable[[Any, BinaryIO], None]:
+    """The writer of a format: a key of FORMATS, or `document_table`, `document_json`."""
+    module, _, attribute = {**FORMATS, **_DOCUMENTS}[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

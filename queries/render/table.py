@@ -1,0 +1,70 @@
+"""A table for people. The only place that loads rich."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import BinaryIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from queries.render.cells import cell, is_number
+from queries.result import Document, Result
+
+# Without a terminal the width is fixed, so that a redirected table is the same everywhere.
+PLAIN_WIDTH = 100
+
+
+def write(result: Result, stream: BinaryIO) -> None:
+    """The rows as a table, as wide as the terminal or 100 columns without one."""
+    console = _console()
+    console.print(_table(result.narrow()))
+    _flush(console, stream)
+
+
+def write_document(document: Document, stream: BinaryIO) -> None:
+    """The fields as lines, then each section as a titled table; empty sections are left out."""
+    console = _console()
+    width = max(map(len, document.fields), default=0)
+    for name, value in document.fields.items():
+        console.print(Text(f"{name.replace('_', ' '):<{width}}  {cell(name, value)}"))
+    for title, result in document.sections.items():
+        if result.rows:
+            console.print(Text(f"\n{title.replace('_', ' ')}", style="bold"))
+            console.print(_table(result.narrow()))
+    _flush(console, stream)
+
+
+def _table(result: Result) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    for position, name in enumerate(result.columns):
+        numeric = all(is_number(row[position]) for row in result.rows)
+        table.add_column(
+            Text(name),
+            justify="right" if numeric and result.rows else "left",
+            overflow="fold",
+            no_wrap=numeric or name == "address",
+        )
+    for row in result.rows:
+        table.add_row(*(Text(cell(name, value)) for name, value in zip(result.columns, row, strict=True)))
+    return table
+
+
+def _console() -> Console:
+    terminal = sys.stdout.isatty()
+    return Console(
+        file=io.StringIO(),
+        force_terminal=terminal,
+        width=None if terminal else PLAIN_WIDTH,
+        highlight=False,
+        emoji=False,
+        markup=False,
+    )
+
+
+def _flush(console: Console, stream: BinaryIO) -> None:
+    text = console.file.getvalue()
+    stream.write("".join(line.rstrip() + "\n" for line in text.splitlines()).encode("utf-8", "replace"))

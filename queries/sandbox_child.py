@@ -1,0 +1,147 @@
+"""The inside of the SQL sandbox: a process that limits itself, answers one statement, and ends.
+
+Three fences, each enough for most attacks: DuckDB's locked configuration (no files, extensions, settings),
+only one SELECT or EXPLAIN statement, and limits of the operating system that hold even inside one scalar
+call. The parent, `queries.sandbox`, holds the fourth: it kills this process when its time is over.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atlas.errors import AtlasError, QuestionError
+from queries import wire
+
+if TYPE_CHECKING:
+    import duckdb
+
+MAX_BYTES = 64 * 2**20  # of an encoded answer
+_ROWS_AT_ONCE = 100
+_FILES_AT_ONCE = 64
+_ALLOWED = ("SELECT", "EXPLAIN")
+_READS_ONLY = "The sandbox answers one SELECT (or EXPLAIN) over the atlas and does nothing else."
+
+
+def main() -> None:
+    """Read one request from stdin, write columns, rows and an end or an error to stdout."""
+    out = sys.stdout.buffer
+    try:
+        _, request = wire.decode(sys.stdin.buffer.readline())
+        _limit(request["timeout_s"], request["memory_mb"])
+        _answer(request, out)
+    except AtlasError as error:
+        out.write(wire.encode("error", [type(error).__name__, error.message, error.hint]))
+    except MemoryError:
+        out.write(wire.encode("memory", None))
+
+
+def _limit(timeout_s: float, memory_mb: int) -> None:
+    """Bound memory and time by the operating system; no core dumps; no byte into any file."""
+    _lower(resource.RLIMIT_AS, memory_mb * 2**20)
+    _lower(resource.RLIMIT_CPU, int(timeout_s) + 2)
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_FSIZE, 0)
+    _lower(resource.RLIMIT_NOFILE, _FILES_AT_ONCE)
+    # Should the parent die first, the alarm's default action ends this process, whatever it is doing.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, timeout_s + 2)
+
+
+def _lower(which: int, value: int) -> None:
+    hard = resource.getrlimit(which)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+def _answer(request: dict[str, Any], out: Any) -> None:
+    import duckdb
+
+    connection = _connect(request["path"], request["timeout_s"], request["memory_mb"])
+    # Nothing more is opened from here on: not by SQL, and not by whatever SQL may find to run.
+    _lower(resource.RLIMIT_NOFILE, 0)
+    try:
+        statement = _only_statement(connection, request["sql"])
+        cursor = connection.execute(statement, request["parameters"])
+        _send(cursor, request["max_rows"], out)
+    except duckdb.OutOfMemoryException:
+        raise MemoryError from None
+    except duckdb.InterruptException:
+        out.write(wire.encode("time", None))
+    except duckdb.Error as error:
+        raise _refusal(error) from None
+
+
+def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConnection:
+    """The atlas, read-only and fenced in. Raises AtlasFileError as `open_atlas` does."""
+    import duckdb
+
+    from atlas.store.files import require_database, translate
+    from atlas.store.reader import SAFE_CONFIG, read_manifest
+
+    require_database(Path(path))
+    fence = {
+        "threads": 1,
+        "memory_limit": f"{memory_mb // 2}MiB",
+        "max_execution_time": max(1, int(timeout_s * 1000)),
+        "temp_directory": "",
+        "max_temp_directory_size": "0B",
+    }
+    try:
+        connection = duckdb.connect(path, read_only=True, config={**SAFE_CONFIG, **fence})
+    except duckdb.Error as error:
+        raise translate(error, Path(path)) from error
+    read_manifest(connection, Path(path))
+    return connection
+
+
+def _only_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+    """The one statement in `sql`. Raises QuestionError for none, several, or one that does not read."""
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1:
+        count = len(statements) or "no"
+        raise QuestionError(f"refused: {count} statements in the SQL text", _READS_ONLY)
+    kind = statements[0].type.name
+    if kind not in _ALLOWED:
+        raise QuestionError(f"refused: a statement of type {kind}", _READS_ONLY)
+    return statements[0]
+
+
+def _send(cursor: duckdb.DuckDBPyConnection, max_rows: int, out: Any) -> None:
+    out.write(wire.encode("columns", [column[0] for column in cursor.description]))
+    sent_rows, sent_bytes = 0, 0
+    while batch := cursor.fetchmany(min(_ROWS_AT_ONCE, max_rows - sent_rows + 1)):
+        for row in batch:
+            if sent_rows == max_rows:
+                out.write(wire.encode("end", "truncated"))
+                return
+            line = _encode_row(row)
+            sent_rows, sent_bytes = sent_rows + 1, sent_bytes + len(line)
+            if sent_bytes > MAX_BYTES:
+                raise QuestionError(
+                    f"stopped: the answer is larger than {MAX_BYTES // 2**20} MiB",
+                    "Select fewer columns, or fewer rows with --limit.",
+                )
+            out.write(line)
+    out.write(wire.encode("end", "complete"))
+
+
+def _encode_row(row: tuple[Any, ...]) -> bytes:
+    try:
+        return wire.encode("row", list(row))
+    except TypeError as error:
+        raise QuestionError(str(error), "Cast the column to VARCHAR.") from None
+
+
+def _refusal(error: duckdb.Error) -> QuestionError:
+    """DuckDB's message in one line; the place in the SQL, if it names one, as the hint."""
+    message, _, place = str(error).partition("\n\nLINE ")
+    if "pytz" in message:
+        return QuestionError("a TIMESTAMP WITH TIME ZONE cannot be returned", "Cast it: column::TIMESTAMP.")
+    fenced = "disabled by configuration" in message or "has been locked" in message or "read-only" in message
+    if fenced:
+        return QuestionError(f"refused: {message[:400]}", _READS_ONLY)
+    return QuestionError(message[:400], "LINE " + place.splitlines()[0][:200] if place else "")

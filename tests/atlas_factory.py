@@ -1,0 +1,128 @@
+"""A tiny published atlas with planted answers, written through the real staging and publishing code.
+
+Three layers, d_mlp 16, d_model 8. L1N7 fires for `sports` (about 5 +- 0.5, all others near 0); the top token
+of L2N3's gate_proj is " dog". All other numbers are random but valid.
+"""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from atlas.manifest import SCHEMA_VERSION, Manifest, utc_now
+from atlas.schema.statements import Layout
+from atlas.sites import WEIGHTS
+from atlas.store.publish import publish
+from atlas.store.staging import Staging
+from builders.layer_statistics import separate_and_fit
+from builders.rows import decoding_rows, statistics_rows
+
+N_LAYERS, D_MLP, D_MODEL, TOP, BINS, TAU = 3, 16, 8, 6, 10, 2.5
+WORDS = (
+    "dog", " dog", " Dogs", "dogs", " cat", "cat", " cats", " science", "Science", " scientific", " France",
+    " Paris", " money", " dollar", " game", " team", " ball", " vote", " law", " court", " song", " happy",
+    " angry", " the", " a", ".", ",", " and", " of", " in", "ing", "ed", " run", " walk", " red", " blue",
+    " one", " two", "\n", " city",
+)  # fmt: skip
+FAMILIES = {"topics": ("sports", "politics", "animals"), "moods": ("joy", "anger")}
+PER_CONCEPT = 20
+
+
+def planted_activations(family: str, layer: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(acts_EN float32, labels_E) of one family at mlp_post; the planted neuron is L1N7 for sports."""
+    rng = np.random.default_rng([seed, layer, len(family)])
+    labels_E = np.repeat(np.arange(len(FAMILIES[family])), PER_CONCEPT)
+    acts_EN = rng.normal(0.0, 0.3, (len(labels_E), D_MLP))
+    if layer == 1 and family == "topics":
+        acts_EN[labels_E == 0, 7] = rng.normal(5.0, 0.5, PER_CONCEPT)
+    return acts_EN.astype(np.float32), labels_E
+
+
+def random_logits(weight: str, layer: int, seed: int) -> np.ndarray:
+    """logits_NV of one weight and layer, with the planted top token."""
+    rng = np.random.default_rng([seed, layer, list(WEIGHTS).index(weight), 99])
+    logits_NV = rng.normal(0.0, 1.0, (D_MLP, len(WORDS))).astype(np.float32)
+    if (weight, layer) == ("gate_proj", 2):
+        logits_NV[3, :4] = (6.0, 9.0, 7.0, 8.0)
+    return logits_NV
+
+
+def write_small_atlas(path: Path | str, *, seed: int = 0, **overrides: object) -> Path:
+    """Publish the small atlas at `path`; `overrides` replace fields of its manifest."""
+    target = Path(path)
+    now = utc_now()
+    fields: dict[str, object] = {
+        "atlas_id": uuid.UUID(int=seed).hex, "schema_version": SCHEMA_VERSION, "created_at": now,
+        "software": "neuron-atlas test", "model_id": "small-synthetic", "fingerprint": "sha256:" + "ab" * 32,
+        "family": "llama", "architecture": "LlamaForCausalLM", "hidden_act": "silu", "gated": True,
+        "n_layers": N_LAYERS, "d_model": D_MODEL, "d_mlp": D_MLP, "d_vocab": len(WORDS), "add_bos": False,
+        "decoding_mode": "raw", "top": TOP, "bins": BINS,
+    }  # fmt: skip
+    manifest = Manifest(**{**fields, **overrides})  # type: ignore[arg-type]
+    with Staging(target) as staging:
+        staging.start(Layout(TOP, BINS, D_MODEL, N_LAYERS, D_MLP), {"seed": seed})
+        _general_rows(staging, now)
+        for weight in WEIGHTS:
+            for layer in range(N_LAYERS):
+                _decode(staging, weight, layer, seed)
+        for fit_id, family in enumerate(FAMILIES):
+            for layer in range(N_LAYERS):
+                acts_EN, labels_E = planted_activations(family, layer, seed)
+                statistics = separate_and_fit(acts_EN, labels_E, len(FAMILIES[family]), [TAU], BINS)
+                ids = [fit_id * 10 + index for index in range(len(FAMILIES[family]))]
+                rows = statistics_rows(statistics, fit_id=fit_id, concept_ids=ids, layer=layer, taus=[TAU])
+                staging.commit("gaussians", f"{family}/{layer}", rows)
+        publish(staging, manifest)
+        staging.discard()
+    return target
+
+
+def _general_rows(staging: Staging, now: object) -> None:
+    norm = np.linspace(1.0, 2.0, len(WORDS)).astype(np.float32)
+    table = pa.table
+    concepts = [
+        {"concept_id": fit_id * 10 + index, "family": family, "concept": name, "n_examples": PER_CONCEPT}
+        for fit_id, (family, names) in enumerate(FAMILIES.items())
+        for index, name in enumerate(names)
+    ]
+    fits = [
+        {
+            "fit_id": fit_id, "run_id": 2, "family": family, "site": "mlp_post", "position": "last",
+            "template": "{text}", "width": D_MLP, "n": PER_CONCEPT * len(names), "taus": [TAU],
+            "corpus_sha256": "0" * 64,
+        }
+        for fit_id, (family, names) in enumerate(FAMILIES.items())
+    ]  # fmt: skip
+    runs = [
+        {
+            "run_id": run_id, "builder": builder, "parameters": "{}", "versions": "{}", "device": "cpu",
+            "dtype": "float32", "started_at": now, "finished_at": now,
+        }
+        for run_id, builder in ((1, "decode"), (2, "gaussians"))
+    ]  # fmt: skip
+    in_fit = [
+        {"fit_id": row["concept_id"] // 10, "concept_id": row["concept_id"], "n": PER_CONCEPT} for row in concepts
+    ]
+    staging.commit("general", "all", {
+        "vocab": table({"token_id": list(range(len(WORDS))), "token": list(WORDS), "norm": norm}),
+        "concept": pa.Table.from_pylist(concepts), "fit": pa.Table.from_pylist(fits),
+        "fit_concept": pa.Table.from_pylist(in_fit), "run": pa.Table.from_pylist(runs),
+    })  # fmt: skip
+
+
+def _decode(staging: Staging, weight: str, layer: int, seed: int) -> None:
+    logits_NV = random_logits(weight, layer, seed)
+    order_NV = np.argsort(-logits_NV, axis=1, kind="stable")
+    raised, lowered = order_NV[:, :TOP], np.argsort(logits_NV, axis=1, kind="stable")[:, :TOP]
+    lse = np.log(np.exp(logits_NV.astype(np.float64)).sum(axis=1))
+    lse_lowered = np.log(np.exp(-logits_NV.astype(np.float64)).sum(axis=1))
+    rows = decoding_rows(
+        weight=weight, layer=layer, n_layers=N_LAYERS, norm_N=np.full(D_MLP, 3.0, np.float32),
+        raised_lse_N=lse, lowered_lse_N=lse_lowered,
+        raised_token_NK=raised, raised_logit_NK=np.take_along_axis(logits_NV, raised, 1),
+        lowered_token_NK=lowered, lowered_logit_NK=np.take_along_axis(logits_NV, lowered, 1),
+    )  # fmt: skip
+    staging.commit("decode", f"{weight}/{layer}", {"_decoding": rows})
