@@ -1,15 +1,16 @@
 """Shapes of JSON values: each checks a value and describes itself as JSON Schema, from one declaration.
 
 A shape's `check(value)` returns the value in canonical form or raises ShapeError, which collects the path
-to the value on its way out. A Record takes a JSON object or an instance of its dataclass.
+to the value on its way out. Here are the shapes of single values; those that contain others are in
+json_records.py.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Protocol
 
@@ -37,12 +38,6 @@ class ShapeError(Exception):
         return SpecError(f"{self.path}: {self.problem}" if self.path else self.problem, self.hint)
 
 
-class RepeatedFields(dict):
-    """A JSON object that names a field twice; `repeated` is that name. Every Record refuses it."""
-
-    repeated = ""
-
-
 class Shape(Protocol):
     """What every shape offers."""
 
@@ -66,8 +61,18 @@ def shown(value: Any) -> str:
     return "a huge integer" if type(value) is int else f"a Python {type(value).__name__}"
 
 
-def _expected(what: str, value: Any, hint: str = "") -> ShapeError:
-    return ShapeError(f"expected {what}, got {shown(value)}", hint)
+def expected(what: str, value: Any) -> ShapeError:
+    """The error of a value of the wrong type."""
+    return ShapeError(f"expected {what}, got {shown(value)}")
+
+
+def clean_text(value: str) -> str:
+    """`value` as it is. ShapeError if it holds half of a surrogate pair, which UTF-8 cannot write."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ShapeError(f"character {error.start} is half of a surrogate pair") from None
+    return str(value)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Boolean:
 
     def check(self, value: Any) -> bool:
         if not isinstance(value, bool):
-            raise _expected("true or false", value)
+            raise expected("true or false", value)
         return value
 
     def schema(self) -> dict[str, Any]:
@@ -91,7 +96,7 @@ class Integer:
 
     def check(self, value: Any) -> int:
         if type(value) is not int and (isinstance(value, bool) or not isinstance(value, Integral)):
-            raise _expected("an integer", value)
+            raise expected("an integer", value)
         if not self.minimum <= value <= INTEGER_MAX:
             raise ShapeError(f"{shown(int(value))} is outside {self.minimum}..{INTEGER_MAX}")
         return int(value)
@@ -109,7 +114,7 @@ class Number:
 
     def check(self, value: Any) -> float:
         if type(value) is not float and (isinstance(value, bool) or not isinstance(value, Real)):
-            raise _expected("a number", value)
+            raise expected("a number", value)
         if value != value:
             raise ShapeError("NaN is not a number")
         if math.isinf(value) or abs(value) > FLOAT32_MAX:
@@ -138,12 +143,14 @@ class Text:
 
     def check(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise _expected("a text", value)
+            raise expected("a text", value)
         if self.pattern and not re.fullmatch(self.pattern, value):
             raise ShapeError(f"{shown(value)} is not of the form {self.example}")
         if not 0 < len(value) <= self.at_most:
             raise ShapeError(f"a text of 1 to {self.at_most} characters is needed, this has {len(value)}")
-        return clean_text(value)
+        if not value.isprintable():
+            raise ShapeError(f"{shown(value)} holds a character that cannot be printed")
+        return str(value)
 
     def schema(self) -> dict[str, Any]:
         pattern = {"pattern": f"^{self.pattern}$"} if self.pattern else {}
@@ -159,7 +166,7 @@ class Choice:
 
     def check(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise _expected(f"one of {', '.join(self.names)}", value)
+            raise expected(f"one of {', '.join(self.names)}", value)
         if value not in self.names:
             error = UnknownNameError(self.kind, value[:60], self.names)
             raise ShapeError(error.message, error.hint)
@@ -167,67 +174,3 @@ class Choice:
 
     def schema(self) -> dict[str, Any]:
         return {"enum": list(self.names)}
-
-
-@dataclass(frozen=True)
-class Items:
-    """A list of `at_least` to `at_most` values of one shape, kept as a tuple."""
-
-    item: Shape
-    at_least: int = 1
-    at_most: int = 1_000_000
-    distinct: bool = False
-
-    def check(self, value: Any) -> tuple:
-        if not isinstance(value, list | tuple):
-            raise _expected("a list", value)
-        if len(value) < self.at_least:
-            raise ShapeError(f"at least {self.at_least} needed, the list has {len(value)}")
-        if len(value) > self.at_most:
-            raise ShapeError(f"{len(value)} in the list, at most {self.at_most} are allowed")
-        checked = []
-        for index, item in enumerate(value):
-            try:
-                checked.append(self.item.check(item))
-            except ShapeError as error:
-                raise error.under(f"[{index}]") from None
-        if self.distinct and len(set(checked)) < len(checked):
-            twice = next(item for index, item in enumerate(checked) if item in set(checked[:index]))
-            raise ShapeError(f"{shown(twice)} stands twice in the list")
-        return tuple(checked)
-
-    def schema(self) -> dict[str, Any]:
-        unique = {"uniqueItems": True} if self.distinct else {}
-        bounds = {"minItems": self.at_least, "maxItems": self.at_most}
-        return {"type": "array", "items": self.item.schema(), **bounds, **unique}
-
-
-@dataclass(frozen=True)
-class WordOrItems:
-    """One of a few words, or a list."""
-
-    word: Choice
-    items: Items
-
-    def check(self, value: Any) -> Any:
-        return (self.items if isinstance(value, list | tuple) else self.word).check(value)
-
-    def schema(self) -> dict[str, Any]:
-        return {"anyOf": [self.word.schema(), self.items.schema()]}
-
-
-@dataclass(frozen=True)
-class AnyObject:
-    """A JSON object whose content is nobody's business, within a size and a depth. Returned as a copy."""
-
-    depth: int = 8
-    values: int = 10_000
-
-    def check(self, value: Any) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise _expected("an object", value)
-        self._left = self.values
-        raise NotImplementedError
-
-    def schema(self) -> dict[str, Any]:
-        return {"type": "object"}

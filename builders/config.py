@@ -122,3 +122,13 @@ def parse_layers(text: str) -> tuple[int, ...]:
             raise UsageError(f"{text!r} is no list of layers", "Write 0-3,7.")
         layers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     return tuple(sorted(layers))
+
+
+def layers_of(config: BuildConfig, n_layers: int) -> list[int]:
+    """The layers that the Gaussians cover. Raises UsageError for a layer that the model does not have."""
+    if config.layers is None:
+        return list(range(n_layers))
+    beyond = [layer for layer in config.layers if layer >= n_layers]
+    if beyond:
+        raise UsageError(f"the model has layers 0 to {n_layers - 1}, not {beyond[0]}", "Correct --layers.")
+    return list(config.layers)

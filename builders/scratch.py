@@ -1,14 +1,13 @@
 """Pooled activations on disk during a build: one float32 file [rows, width] per site and layer.
 
 Exact AUC and measured coverage need every activation of a neuron at once, which memory cannot hold for all
-neurons of a large model. The files can: they are appended batch by batch, and read back by neuron columns.
+neurons of a large model. The files can: they are appended batch by batch, and read back by tiles of neurons.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,17 +48,9 @@ class Scratch:
             if size:
                 os.truncate(path, 4 * rows * width)
 
-    def columns(
-        self, site: str, layer: int, rows: int, width: int, memory_bytes: int
-    ) -> Iterator[tuple[int, np.ndarray]]:
-        """(first neuron, acts_RN) by chunks of neurons; a chunk and its statistics stay within `memory_bytes`.
-
-        The statistics hold about 12 arrays of the chunk's shape in float64 at their peak: 96 bytes a value.
-        """
-        stored = np.memmap(self._file(site, layer), dtype="<f4", mode="r", shape=(rows, width))
-        step = max(1, min(width, memory_bytes // (96 * rows)))
-        for start in range(0, width, step):
-            yield start, np.array(stored[:, start : start + step])
+    def read(self, site: str, layer: int, rows: int, width: int) -> np.ndarray:
+        """acts_RN [rows, width], memory-mapped."""
+        return np.memmap(self._file(site, layer), dtype="<f4", mode="r", shape=(rows, width))
 
     def remove(self) -> None:
         """Delete all files."""

@@ -49,13 +49,16 @@ class Result:
         position = self.columns.index(name)
         return [row[position] for row in self.rows]
 
-    def narrow(self) -> Result:
-        """The same rows with only the columns of `shown`."""
-        if self.shown is None:
-            return self
-        positions = [self.columns.index(name) for name in self.shown]
+    def keep(self, names: list[str]) -> Result:
+        """The same rows with only the columns `names`, in that order."""
+        positions = [self.columns.index(name) for name in names]
         rows = [tuple(row[position] for position in positions) for row in self.rows]
-        return Result(list(self.shown), rows, self.notes, self.truncated_by)
+        shown = None if self.shown is None else [name for name in self.shown if name in names]
+        return Result(list(names), rows, self.notes, self.truncated_by, shown)
+
+    def narrow(self) -> Result:
+        """The columns that a table shows."""
+        return self if self.shown is None else self.keep(self.shown)
 
     def cut(self, limit: int, flag: str = "--limit") -> Result:
         """The first `limit` rows; says so in `truncated_by` if there were more."""
@@ -95,12 +98,11 @@ def _arrow_array(pyarrow: Any, values: list[Any]) -> pyarrow.Array:
 
 
 def _unique(names: list[str]) -> list[str]:
-    """Names as DuckDB makes them unique in a table: a repeated `a` becomes `a_1`, then `a_2`."""
-    taken, unique = set(names), []
+    """Each name once: a repeated `a` becomes `a_1`, then `a_2`, as DuckDB names the columns of a table."""
+    unique: list[str] = []
     for name in names:
-        candidate, number = name, 0
-        while candidate in unique or (number and candidate in taken):
+        number = 0
+        while (candidate := f"{name}_{number}" if number else name) in unique:
             number += 1
-            candidate = f"{name}_{number}"
         unique.append(candidate)
     return unique

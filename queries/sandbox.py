@@ -53,7 +53,9 @@ def run_sql(
     `open_atlas`; UsageError for limits out of their domain.
     """
     if os.name != "posix":
-        raise QuestionError("the SQL sandbox needs a POSIX system", "Open the file in a duckdb shell instead.")
+        raise QuestionError(
+            "the SQL sandbox needs a POSIX system", "Open the file in a duckdb shell instead."
+        )
     _require_domain(sql, max_rows, timeout_s, memory_mb)
     request = {
         "path": str(path),
@@ -73,7 +75,9 @@ def run_sql(
 
 def _require_domain(sql: str, max_rows: int, timeout_s: float, memory_mb: int) -> None:
     if len(sql.encode("utf-8", "surrogatepass")) > MAX_SQL_BYTES:
-        raise QuestionError(f"refused: the SQL text is longer than {MAX_SQL_BYTES // 1024} KiB", "Shorten it.")
+        raise QuestionError(
+            f"refused: the SQL text is longer than {MAX_SQL_BYTES // 1024} KiB", "Shorten it."
+        )
     if max_rows < 1:
         raise UsageError(f"--limit is {max_rows}", "Ask for at least one row.")
     if not 0 < timeout_s <= 86_400:
@@ -111,7 +115,7 @@ def _run_child(request: bytes, timeout_s: float) -> tuple[bytes, int | None]:
 
 
 def _import_path() -> list[str]:
-    """The folders that hold this project and DuckDB: all that the child imports beyond the standard library."""
+    """The folders of this project and of DuckDB: all that the child imports beside the standard library."""
     spec = importlib.util.find_spec("duckdb")
     project = Path(__file__).resolve().parent.parent
     return [str(project), *([str(Path(spec.origin).parent.parent)] if spec and spec.origin else [])]
@@ -136,7 +140,7 @@ def _read_until(stream: Any, deadline: float) -> bytes | None:
 def _read_answer(answer: bytes, code: int | None, timeout_s: float, memory_mb: int) -> Result:
     columns: list[str] = []
     rows: list[tuple[Any, ...]] = []
-    for line in answer.splitlines(keepends=False) if code is not None else ():
+    for line in answer.split(b"\n")[:-1] if code is not None else ():
         kind, payload = wire.decode(line)
         if kind == "row":
             rows.append(tuple(payload))

@@ -7,6 +7,7 @@ call. The parent, `queries.sandbox`, holds the fourth: it kills this process whe
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
@@ -28,7 +29,8 @@ _READS_ONLY = "The sandbox answers one SELECT (or EXPLAIN) over the atlas and do
 
 def main() -> None:
     """Read one request from stdin, write columns, rows and an end or an error to stdout."""
-    out = sys.stdout.buffer
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not mix with the answer
     try:
         _, request = wire.decode(sys.stdin.buffer.readline())
         _limit(request["timeout_s"], request["memory_mb"])
@@ -37,6 +39,9 @@ def main() -> None:
         out.write(wire.encode("error", [type(error).__name__, error.message, error.hint]))
     except MemoryError:
         out.write(wire.encode("memory", None))
+    except Exception as error:  # a traceback would go nowhere
+        out.write(wire.encode("error", ["QuestionError", f"{type(error).__name__}: {error}", ""]))
+    out.close()
 
 
 def _limit(timeout_s: float, memory_mb: int) -> None:
@@ -83,19 +88,29 @@ def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConn
     from atlas.store.reader import SAFE_CONFIG, read_manifest
 
     require_database(Path(path))
-    fence = {
+    # These two close the door behind them, and connect() applies its settings in no fixed order.
+    last = {name: SAFE_CONFIG[name] for name in ("enable_external_access", "lock_configuration")}
+    first = {name: value for name, value in SAFE_CONFIG.items() if name not in last}
+    try:
+        connection = duckdb.connect(path, read_only=True, config=first)
+        for name, value in {**_settings(timeout_s, memory_mb), **last}.items():
+            connection.execute(f"SET {name} = '{value}'")
+    except duckdb.Error as error:
+        raise translate(error, Path(path)) from error
+    read_manifest(connection, Path(path))
+    return connection
+
+
+def _settings(timeout_s: float, memory_mb: int) -> dict[str, object]:
+    """DuckDB's own limits: they end most queries more gently than the limits of the process."""
+    return {
         "threads": 1,
         "memory_limit": f"{memory_mb // 2}MiB",
         "max_execution_time": max(1, int(timeout_s * 1000)),
         "temp_directory": "",
         "max_temp_directory_size": "0B",
+        "enable_progress_bar": False,  # it would print
     }
-    try:
-        connection = duckdb.connect(path, read_only=True, config={**SAFE_CONFIG, **fence})
-    except duckdb.Error as error:
-        raise translate(error, Path(path)) from error
-    read_manifest(connection, Path(path))
-    return connection
 
 
 def _only_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:

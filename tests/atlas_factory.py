@@ -120,7 +120,7 @@ def _decode(staging: Staging, weight: str, layer: int, seed: int) -> None:
     lse = np.log(np.exp(logits_NV.astype(np.float64)).sum(axis=1))
     lse_lowered = np.log(np.exp(-logits_NV.astype(np.float64)).sum(axis=1))
     rows = decoding_rows(
-        weight=weight, layer=layer, n_layers=N_LAYERS, norm_N=np.full(D_MLP, 3.0, np.float32),
+        weight=weight, layer=layer, n_layers=N_LAYERS, norm_N=np.full(D_MLP, 20.0, np.float32),
         raised_lse_N=lse, lowered_lse_N=lse_lowered,
         raised_token_NK=raised, raised_logit_NK=np.take_along_axis(logits_NV, raised, 1),
         lowered_token_NK=lowered, lowered_logit_NK=np.take_along_axis(logits_NV, lowered, 1),

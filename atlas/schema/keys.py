@@ -22,6 +22,9 @@ KEYS: dict[str, tuple[str, ...]] = {
     "_histogram": ("fit_id", "layer", "neuron", "concept_id"),
 }
 
+# Made from the other tables on publishing.
+DERIVED = ("_token_form", "_posting")
+
 
 def key_columns(table: str) -> tuple[str, ...]:
     """Column names of the key, without sort directions."""

@@ -12,7 +12,7 @@ import duckdb
 
 from atlas.errors import BuildError
 from atlas.manifest import Manifest
-from atlas.schema.keys import KEYS
+from atlas.schema.keys import DERIVED, KEYS
 from atlas.schema.statements import Layout, macros_sql, schema_sql
 from atlas.store.checks import check
 from atlas.store.files import fsync_path
@@ -34,7 +34,6 @@ ORDER BY token_id, sign DESC, nid"""
 _TOKEN_FORM = """
 INSERT INTO _token_form
 SELECT lower(trim(token)) AS form, token_id FROM vocab WHERE trim(token) <> '' ORDER BY form, token_id"""
-_DERIVED = {"_posting": _POSTING, "_token_form": _TOKEN_FORM}
 
 
 def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
@@ -77,13 +76,13 @@ def _fill(
     quoted = str(source).replace("'", "''")
     connection.execute(f"ATTACH '{quoted}' AS staging (READ_ONLY)")
     for table, keys in KEYS.items():
-        if table in _DERIVED:
+        if table in DERIVED:
             continue
         connection.execute(
             f"INSERT INTO {table} BY NAME SELECT * FROM staging.{table} ORDER BY {', '.join(keys)}"
         )
     connection.execute("DETACH staging")
-    for statement in _DERIVED.values():
+    for statement in (_TOKEN_FORM, _POSTING):
         connection.execute(statement.replace("{top}", str(layout.top)))
     marks = ", ".join("?" * len(Manifest.columns()))
     connection.execute(

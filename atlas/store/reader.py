@@ -52,7 +52,7 @@ class Atlas:
     def arrow(self, sql: str, parameters: Parameters = None) -> pyarrow.Table:
         """The result of one statement as an Arrow table. Raises as `query`."""
         try:
-            return self._connection.execute(sql, parameters).to_arrow_table()
+            return self._connection.sql(sql, params=parameters).to_arrow_table()
         except duckdb.Error as error:
             raise self._refusal(error) from error
 

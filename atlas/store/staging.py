@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import duckdb
 
 from atlas.errors import BuildError
-from atlas.schema.keys import KEYS
+from atlas.schema.keys import DERIVED, KEYS
 from atlas.schema.statements import Layout, schema_sql
 from atlas.store.files import require_database
 
@@ -70,8 +70,10 @@ class Staging:
         except duckdb.Error:
             return False  # killed while the file was being made: nothing to resume
 
-    def start(self, layout: Layout, parameters: dict[str, Any], seed: Path | None = None) -> None:
-        """Begin anew; with `seed`, from all rows of that published atlas (same layout)."""
+    def start(
+        self, layout: Layout, parameters: dict[str, Any], seed: Path | None = None, skip: tuple[str, ...] = ()
+    ) -> None:
+        """Begin anew; with `seed`, from the rows of that published atlas, but not of the tables `skip`."""
         self.close()
         for leftover in (self.database, self.database.with_name(self.database.name + ".wal")):
             leftover.unlink(missing_ok=True)
@@ -83,7 +85,7 @@ class Staging:
         connection.execute(_PRIVATE)
         connection.execute("COMMIT")
         if seed is not None:
-            self._copy_from(seed)
+            self._copy_from(seed, skip)
         # Last, because `interrupted` takes this row as the sign that there is something to resume.
         connection.execute(
             "INSERT INTO _build VALUES ('parameters', ?)", [json.dumps(parameters, sort_keys=True)]
@@ -190,12 +192,12 @@ class Staging:
             self._connection = duckdb.connect(str(self.database))
         return self._connection
 
-    def _copy_from(self, seed: Path) -> None:
+    def _copy_from(self, seed: Path, skip: tuple[str, ...]) -> None:
         require_database(seed)
         connection = self._connect()
         quoted = str(seed).replace("'", "''")
         connection.execute(f"ATTACH '{quoted}' AS seed (READ_ONLY)")
         for table in KEYS:
-            if not table.startswith(("_posting", "_token_form")):  # made anew on publishing
+            if table not in DERIVED and table not in skip:
                 connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM seed.{table}")
         connection.execute("DETACH seed")

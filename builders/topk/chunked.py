@@ -32,14 +32,14 @@ def chunked_top(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int, memory_bytes: in
     for start in range(0, len(w_ND), rows):
         w_nD = w_ND[start : start + rows]
         chunk = logits[: len(w_nD)]
-        chunk[:, :n_vocab] = w_nD @ u_VD.T
+        torch.mm(w_nD, u_VD.T, out=chunk[:, :n_vocab])
         error_n = _error_bound(w_nD, norm_u, d_model)
         for side, sign in ((0, 1.0), (2, -1.0)):
             token, logit, unsafe = _one_sign(w_nD, u_VD, chunk, n_vocab, k, sign, error_n, memory_bytes)
             n_fallback += _search_again(w_nD, u_VD, token, logit, unsafe, k, sign)
             parts[side].append(token)
             parts[side + 1].append(sign * logit)
-        lse = _two_sided_lse(chunk[:, :n_vocab])
+        lse = _two_sided_lse(chunk[:, :n_vocab], parts[1][-1][:, 0], parts[3][-1][:, 0])
         parts[4].append(lse[0])
         parts[5].append(lse[1])
     joined = [torch.cat(part) for part in parts]
@@ -119,6 +119,17 @@ def _search_again(
     return len(rows)
 
 
-def _two_sided_lse(logits_nV: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-sum-exp of the logits and of their negatives, each [n] float64."""
-    return logits_nV.logsumexp(1).double(), logits_nV.neg().logsumexp(1).double()
+def _two_sided_lse(
+    logits_nV: torch.Tensor, highest_n: torch.Tensor, lowest_n: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-sum-exp of the logits and of their negatives, each [n] float64. Overwrites `logits_nV`.
+
+    One exponential serves both signs: exp(highest - x) is 1 / exp(x - highest). That overflows when a neuron's
+    logits span more than float32's exponents, so such a chunk pays for two.
+    """
+    if float((highest_n - lowest_n).max()) > 80:
+        return logits_nV.logsumexp(1).double(), logits_nV.neg().logsumexp(1).double()
+    powers_nV = logits_nV.sub_(highest_n[:, None]).exp_()
+    raised_n = powers_nV.sum(1).double().log() + highest_n.double()
+    lowered_n = powers_nV.reciprocal_().sum(1).double().log() - highest_n.double()
+    return raised_n, lowered_n

@@ -55,7 +55,7 @@ def _remarks(result: Result) -> None:
     if not result.rows:
         note("no rows")
     if result.truncated_by:
-        note(f"only the first {len(result.rows)} rows are shown; {result.truncated_by} lifts this")
+        note(f"cut after {len(result.rows)} rows; {result.truncated_by} lifts this")
 
 
 def _deliver(content: bytes, output: Path | None) -> None:

@@ -55,7 +55,10 @@ def output_options(command: Command) -> Command:
 
 
 def fit_options(command: Command) -> Command:
-    """Adds `--family`, `--site` and `--position`: which fit of the Gaussians to read."""
+    """Adds `--family`, `--site`, `--position` and `--template`: which fit of the Gaussians to read."""
+    command = click.option(
+        "--template", metavar="TEXT", help="Prompt template of the fit, where the atlas has several."
+    )(command)
     command = click.option(
         "--position",
         type=click.Choice(POSITIONS),

@@ -11,11 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from queries.render.cells import cell, is_number
+from queries.render.cells import TOKEN_COLUMNS, cell, is_number
 from queries.result import Document, Result
 
 # Without a terminal the width is fixed, so that a redirected table is the same everywhere.
 PLAIN_WIDTH = 100
+SHORT = 20
+# Stands for a space inside a token until lines are broken; `cell` escapes a real one.
+NO_BREAK = "\ue000"
 
 
 def write(result: Result, stream: BinaryIO) -> None:
@@ -39,18 +42,33 @@ def write_document(document: Document, stream: BinaryIO) -> None:
 
 
 def _table(result: Result) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False, collapse_padding=True)
     for position, name in enumerate(result.columns):
-        numeric = all(is_number(row[position]) for row in result.rows)
+        values = [row[position] for row in result.rows]
+        numeric = all(map(is_number, values))
         table.add_column(
             Text(name),
-            justify="right" if numeric and result.rows else "left",
+            justify="right" if numeric and values else "left",
             overflow="fold",
-            no_wrap=numeric or name == "address",
+            no_wrap=numeric or all(map(_is_short, values)),
         )
     for row in result.rows:
-        table.add_row(*(Text(cell(name, value)) for name, value in zip(result.columns, row, strict=True)))
+        table.add_row(*(_text(name, value) for name, value in zip(result.columns, row, strict=True)))
     return table
+
+
+def _is_short(value: object) -> bool:
+    """Whether a cell is kept on one line; long texts and lists share what width is left."""
+    return not isinstance(value, list | tuple | dict) and len(str(value)) <= SHORT
+
+
+def _text(column: str, value: object) -> Text:
+    """The cell; a space inside a quoted token does not break the line."""
+    text = cell(column, value)
+    if column in TOKEN_COLUMNS:
+        items = value if isinstance(value, list | tuple) else [value]
+        text = " ".join(cell(column, item).replace(" ", NO_BREAK) for item in items)
+    return Text(text)
 
 
 def _console() -> Console:
@@ -66,5 +84,5 @@ def _console() -> Console:
 
 
 def _flush(console: Console, stream: BinaryIO) -> None:
-    text = console.file.getvalue()
+    text = console.file.getvalue().replace(NO_BREAK, " ")
     stream.write("".join(line.rstrip() + "\n" for line in text.splitlines()).encode("utf-8", "replace"))

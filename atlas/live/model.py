@@ -1,0 +1,156 @@
+"""LiveModel: a loaded model with names instead of module paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from atlas import sites as table
+from atlas.errors import ModelError, UsageError
+from atlas.live.adapters.base import Adapter, WeightPlace
+from atlas.live.taps import ResolvedTap, part_of_axis
+
+
+@dataclass
+class LiveModel:
+    """A language model, its tokenizer and its adapter, in eval mode with frozen parameters.
+
+    `fingerprint` is filled in by `atlas.live.loading.load`; see atlas/live/fingerprint.py.
+    `add_bos`: whether the tokenizer puts its beginning-of-sequence token before a text by default.
+    """
+
+    model: nn.Module
+    tokenizer: Any
+    adapter: Adapter
+    model_id: str
+    add_bos: bool
+    fingerprint: str = ""
+
+    n_layers: int = field(init=False)
+    d_model: int = field(init=False)
+    d_mlp: int = field(init=False)
+    d_vocab: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Dims are measured on the weights: config fields may be absent (GPT-2's n_inner) or not mean this.
+        self.n_layers = self.model.config.num_hidden_layers
+        self.d_vocab = self.unembedding().shape[0]
+        self.d_mlp, self.d_model = self.weight("down_proj", 0).shape
+
+    @property
+    def gated(self) -> bool:
+        """Whether the MLP multiplies the activation function's output with a second branch."""
+        return self.adapter.gated
+
+    @property
+    def hidden_act(self) -> str:
+        """The name of the MLP's activation function, as in the config."""
+        return getattr(self.model.config, self.adapter.activation_field)
+
+    @property
+    def architecture(self) -> str:
+        """The model's class name in transformers."""
+        return type(self.model).__name__
+
+    @property
+    def max_positions(self) -> int | None:
+        """The longest input that the model was made for, in tokens, if its config says."""
+        return getattr(self.model.config, "max_position_embeddings", None)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.unembedding().device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype that the model computes in."""
+        return self.unembedding().dtype
+
+    def sites(self) -> list[str]:
+        """The sites that this model has, in the order of the site table."""
+        return [name for name in table.SITES if name in self.adapter.sites]
+
+    def weights(self) -> list[str]:
+        """The weights that this model has, in the order of the weight table."""
+        return [name for name in table.WEIGHTS if name in self.adapter.weights]
+
+    def width(self, site: str) -> int:
+        """The length of the last axis of `site`."""
+        return getattr(self, table.site(site).width)
+
+    def tap(self, site: str, layer: int) -> ResolvedTap:
+        """Where `site` of `layer` is on this model.
+
+        Raises UnknownNameError for an unknown site, ModelError with the reason for one that the family does
+        not have, UsageError for a layer out of range.
+        """
+        table.site(site)
+        self._require("site", site, self.sites())
+        self._check_layer(layer)
+        place = self.adapter.sites[site]
+        path = place.module.format(layer=layer)
+        return ResolvedTap(site, layer, path, self.submodule(path), place.io, place.part)
+
+    def weight(self, name: str, layer: int) -> Tensor:
+        """w_ND [d_mlp, d_model]: the residual-space vector of every neuron of `layer`, one a row.
+
+        For `down_proj` row n is what neuron n writes. A view of the model's parameter: do not write into it.
+        Raises as `tap` does.
+        """
+        table.weight(name)
+        self._require("weight", name, self.weights())
+        self._check_layer(layer)
+        place = self.adapter.weights[name]
+        matrix = self.parameter(place.parameter.format(layer=layer))
+        rows_ND = matrix.T if place.neurons_last else matrix
+        return rows_ND[part_of_axis(place.part, rows_ND.shape[0])]
+
+    def bias(self, name: str, layer: int) -> Tensor | None:
+        """The bias of `weight(name, layer)`, if any: [d_mlp] where it reads, [d_model] for down_proj."""
+        place: WeightPlace = self.adapter.weights[name]
+        if place.bias is None:
+            return None
+        owner, _, attribute = place.bias.format(layer=layer).rpartition(".")
+        bias = getattr(self.submodule(owner), attribute, None)
+        return None if bias is None else bias[part_of_axis(place.part, bias.shape[0])]
+
+    def unembedding(self) -> Tensor:
+        """U [d_vocab, d_model]: the LM head; row t gives the logit of token t."""
+        return self.model.get_output_embeddings().weight
+
+    def final_norm_gain(self) -> Tensor:
+        """g [d_model]: what the final norm multiplies each residual dimension with."""
+        norm = self.adapter.final_norm
+        return self.parameter(f"{norm.module}.weight") + norm.offset
+
+    def submodule(self, path: str) -> nn.Module:
+        """The module at `path`, or ModelError: the adapter does not describe this model."""
+        try:
+            return self.model.get_submodule(path)
+        except AttributeError as error:
+            raise self._no_such("module", path) from error
+
+    def parameter(self, path: str) -> Tensor:
+        """The parameter at `path`, or ModelError: the adapter does not describe this model."""
+        try:
+            return self.model.get_parameter(path)
+        except AttributeError as error:
+            raise self._no_such("parameter", path) from error
+
+    def _no_such(self, kind: str, path: str) -> ModelError:
+        return ModelError(f"the {self.adapter.family} adapter does not fit {self.model_id}: no {kind} {path}")
+
+    def _require(self, kind: str, name: str, available: list[str]) -> None:
+        if name not in available:
+            reason = self.adapter.refusals.get(name, "the family has none")
+            raise ModelError(
+                f"{self.architecture} has no {kind} {name}: {reason}", f"It has: {', '.join(available)}."
+            )
+
+    def _check_layer(self, layer: int) -> None:
+        if not 0 <= layer < self.n_layers:
+            raise UsageError(f"there is no layer {layer}", f"Layers are 0 to {self.n_layers - 1}.")

@@ -1,0 +1,88 @@
+"""What the user called the model: a packaged name, a local folder, a GGUF file or a Hugging Face id."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from atlas.errors import ModelError, UnknownNameError
+from atlas.packaged import model_file, packaged_model, packaged_models
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+
+
+@dataclass(frozen=True)
+class Source:
+    """`location`: folder or Hugging Face id, as transformers takes it. `gguf_file`: a file in that folder."""
+
+    model_id: str
+    location: str
+    gguf_file: str | None = None
+    is_local: bool = True
+
+
+def resolve(model: str) -> Source:
+    """Find what `model` names, in the order of the module's first line.
+
+    Raises ModelError when it is known but not fetched, does not exist, or holds only pickled weights.
+    """
+    if model in packaged_models():
+        file = model_file(model)
+        if file is None:
+            raise ModelError(
+                f"the packaged model {model} is not on this machine yet", f"Run: neuron-atlas fetch {model}"
+            )
+        return Source(model, str(file.parent), file.name)
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return _folder(path)
+    if path.is_file():
+        return _file(path)
+    if model.startswith((".", "/", "~")) or path.suffix == ".gguf" or not _HUB_ID.fullmatch(model):
+        raise ModelError(f"there is no model at {model}", "Give a folder, a .gguf file or a Hugging Face id.")
+    return Source(model, model, is_local=False)
+
+
+def suggestion(model: str) -> str:
+    """A hint for an id that could not be had, naming a packaged model of nearly that name if there is one."""
+    try:
+        packaged_model(model)
+    except UnknownNameError as error:
+        return error.hint if error.hint.startswith("Did you mean") else ""
+    return ""
+
+
+def _folder(path: Path) -> Source:
+    if not (path / "config.json").is_file():
+        ggufs = sorted(path.glob("*.gguf"))
+        hint = (
+            f"Name the file itself, as in {ggufs[0]}."
+            if ggufs
+            else "A checkpoint's folder has a config.json."
+        )
+        raise ModelError(f"{path} has no config.json", hint)
+    if (path / "adapter_config.json").is_file():
+        raise ModelError(f"{path} holds a LoRA adapter", "Merge it into its base model and save that.")
+    if not any(path.glob("*.safetensors")):
+        pickled = [file.name for file in sorted(path.iterdir()) if file.suffix in _PICKLED]
+        if pickled:
+            raise ModelError(
+                f"{path} has only pickled weights ({pickled[0]}), and unpickling a file can run any code",
+                "Convert the checkpoint to safetensors on a machine where you trust it.",
+            )
+        raise ModelError(f"{path} has no weights", "Weights come as *.safetensors or a .gguf file.")
+    return Source(path.resolve().name, str(path))
+
+
+def _file(path: Path) -> Source:
+    if path.suffix != ".gguf":
+        raise ModelError(
+            f"{path} is a {path.suffix or 'plain'} file",
+            "Weights come as a folder of safetensors or a .gguf file.",
+        )
+    with path.open("rb") as stream:
+        if stream.read(4) != b"GGUF":
+            raise ModelError(f"{path} is not a GGUF file", "It may be a download that broke off.")
+    return Source(path.stem, str(path.parent), path.name)

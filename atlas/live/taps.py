@@ -1,0 +1,73 @@
+"""A tap: where a site is on one live model, read and edited through one hook.
+
+Reading and editing are the same registration, so what an edit sees is what a capture saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from atlas.errors import ModelError
+from atlas.live.adapters.base import Part
+
+OnTensor = Callable[[Tensor], Tensor | None]
+
+
+def part_of_axis(part: Part | None, size: int) -> slice:
+    """The slice of an axis of length `size` that `part` names; the whole axis for None."""
+    if part is None:
+        return slice(None)
+    if size % part.count:
+        raise ModelError(f"a fused axis of {size} does not divide into {part.count} equal parts")
+    width = size // part.count
+    return slice(part.index * width, (part.index + 1) * width)
+
+
+@dataclass(frozen=True)
+class ResolvedTap:
+    """`site` at `layer`: the input or output (`io`) of `module`, or a part of its last axis."""
+
+    site: str
+    layer: int
+    path: str
+    module: nn.Module
+    io: str
+    part: Part | None
+
+    def register(self, on_tensor: OnTensor) -> RemovableHandle:
+        """Call `on_tensor(acts_BTN)` whenever the model computes this site; the caller removes the handle.
+
+        `acts_BTN` is the model's own tensor [batch, tokens, width]: read it, never write into it. A tensor
+        that `on_tensor` returns takes its place in the forward pass; None leaves it as it is.
+        """
+
+        def on_input(module: nn.Module, args: tuple) -> tuple | None:
+            edited = self._edited(args[0], on_tensor)
+            return None if edited is None else (edited, *args[1:])
+
+        def on_output(module: nn.Module, args: tuple, output: Tensor | tuple) -> Tensor | tuple | None:
+            # A block returns a bare tensor in transformers 5 and a tuple in 4.
+            if isinstance(output, tuple):
+                edited = self._edited(output[0], on_tensor)
+                return None if edited is None else (edited, *output[1:])
+            return self._edited(output, on_tensor)
+
+        if self.io == "input":
+            return self.module.register_forward_pre_hook(on_input)
+        return self.module.register_forward_hook(on_output)
+
+    def _edited(self, tensor: Tensor, on_tensor: OnTensor) -> Tensor | None:
+        if self.part is None:
+            return on_tensor(tensor)
+        columns = part_of_axis(self.part, tensor.shape[-1])
+        replacement = on_tensor(tensor[..., columns])
+        if replacement is None:
+            return None
+        whole = torch.clone(tensor)
+        whole[..., columns] = replacement
+        return whole

@@ -1,0 +1,79 @@
+"""One forward pass over a labelled corpus: every wanted activation, pooled per example, into the scratch files.
+
+Held in memory at any time: one layer's activations of one batch, batch_tokens x width values, and their pooled
+rows. On disk: rows x layers x sum of widths x 4 bytes (docs/methods.md, "What a build holds").
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from atlas.live.batching import Batch, batches
+from atlas.live.capture import capture
+from atlas.live.pooling import pool
+from atlas.store.staging import Staging
+from builders.scratch import Scratch
+
+if TYPE_CHECKING:
+    from atlas.live.model import LiveModel
+
+_NOTE_EVERY = 2.0  # seconds between notes of progress: what a kill can cost
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The order of the scratch rows: the label of each row, and how many rows come from each batch."""
+
+    labels_R: np.ndarray
+    per_batch: list[int]
+
+
+def plan_rows(encoded: Sequence[Sequence[int]], plan: Sequence[Batch], labels: Sequence[int], position: str) -> Rows:
+    """Rows in batch order: one per example, or one per token at position `all`."""
+    labels_E = np.asarray(labels, dtype=np.int64)
+    parts, per_batch = [], []
+    for batch in plan:
+        repeats = [len(encoded[index]) if position == "all" else 1 for index in batch.indices]
+        parts.append(np.repeat(labels_E[list(batch.indices)], repeats))
+        per_batch.append(int(sum(repeats)))
+    return Rows(np.concatenate(parts), per_batch)
+
+
+def record(
+    live: LiveModel, staging: Staging, scratch: Scratch, key: str, encoded: Sequence[Sequence[int]],
+    labels: Sequence[int], *, sites: Sequence[str], layers: Sequence[int], position: str, batch_tokens: int,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Rows:  # fmt: skip
+    """Fill `scratch` from the model and return the order of its rows; continues where a killed run stopped.
+
+    `key` names this corpus in the staging area. Batches are a function of the corpus and `batch_tokens` alone,
+    so a resumed run repeats the very same forward passes. `advance(examples)` reports progress.
+    """
+    plan = list(batches(encoded, batch_tokens))
+    rows = plan_rows(encoded, plan, labels, position)
+    sizes = {(site, layer): live.width(site) for site in sites for layer in layers}
+    scratch.prepare(sizes, len(rows.labels_R))
+    state = json.loads(staging.read_state(key) or '{"batches": 0}')
+    finished = state["batches"]
+    scratch.truncate(sizes, sum(rows.per_batch[:finished]))
+    advance(sum(len(batch.indices) for batch in plan[:finished]))
+    noted = time.monotonic()
+    for index in range(finished, len(plan)):
+        batch = plan[index]
+        mask = batch.attention_mask.to(live.device)
+
+        def keep(site: str, layer: int, acts_BTN, mask=mask) -> None:  # noqa: ANN001
+            scratch.append(site, layer, pool(acts_BTN, mask, position).cpu().numpy())
+
+        capture(live, batch.input_ids.to(live.device), mask, list(sites), list(layers), keep)
+        advance(len(batch.indices))
+        if time.monotonic() - noted > _NOTE_EVERY or index == len(plan) - 1:
+            staging.write_state(key, json.dumps({"batches": index + 1}))
+            noted = time.monotonic()
+    return rows

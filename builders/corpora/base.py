@@ -1,0 +1,164 @@
+"""What a corpus is, and the rules that hold for every input format.
+
+A format module has one function `read(source, columns, split)` that yields Rows; everything else (what
+counts as a usable example, the hash, the notes) is here, so that no format can be laxer than another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from atlas.errors import CorpusError
+
+
+class Columns(NamedTuple):
+    """Which column holds the text and which the concept."""
+
+    text: str
+    concept: str
+
+    def check(self, where: str, present: Iterable[str]) -> None:
+        """CorpusError if `present` lacks one of the two."""
+        present = list(present)
+        for option, name in (("text", self.text), ("concept", self.concept)):
+            if name not in present:
+                raise CorpusError(
+                    f"{where}: there is no column {name!r} for the {option}",
+                    f"The columns are: {', '.join(map(str, present)) or '(none)'}.",
+                )
+
+
+class Row(NamedTuple):
+    """One example as read: `where` is the place to name in an error, such as "topics.jsonl line 3"."""
+
+    where: str
+    text: object
+    concept: object
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Labelled examples of one family of concepts."""
+
+    family: str
+    concepts: list[str]
+    """In the order in which they are first seen."""
+    texts: list[str]
+    """Exactly as in the source: a trailing space can change the last token."""
+    labels: list[int]
+    """labels[i] is the index in `concepts` of texts[i]."""
+    sha256: str
+    """Of the examples in order, whatever the format they came in."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know but what is no error: duplicates, a limit that was applied."""
+
+
+def read_utf8(path: Path) -> str:
+    """The text of a file, without a byte order mark; CorpusError naming the line that is not UTF-8."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise CorpusError(f"{path} line {line}: not UTF-8", "Save the file as UTF-8.") from error
+
+
+def assemble(
+    source: str, family: str, rows: Iterable[Row], limit_per_concept: int | None = None, seed: int = 0
+) -> Corpus:
+    """Check every row and make the corpus.
+
+    limit_per_concept keeps that many examples of each concept, drawn with `seed`, in their original order.
+    Raises CorpusError for a bad row (naming it), no rows, a single concept, or one with a single example.
+    """
+    examples = [_checked(row) for row in rows]
+    if not examples:
+        raise CorpusError(f"{source}: there are no examples in it")
+    notes = []
+    if limit_per_concept is not None:
+        kept = _draw(examples, limit_per_concept, seed)
+        notes.append(
+            f"{len(kept)} of {len(examples)} examples used: at most {limit_per_concept} per concept, seed {seed}"
+        )
+        examples = kept
+    sizes = Counter(concept for _, concept in examples)
+    if len(sizes) < 2:
+        raise CorpusError(
+            f"{source}: all examples have the concept {next(iter(sizes))!r}",
+            "A range is judged against other concepts, so at least 2 are needed.",
+        )
+    lone = [concept for concept, size in sizes.items() if size < 2]
+    if lone:
+        raise CorpusError(
+            f"{source}: the concept {lone[0]!r} has a single example", "Each concept needs at least 2."
+        )
+    concepts = list(sizes)
+    index = {concept: i for i, concept in enumerate(concepts)}
+    return Corpus(
+        family=family,
+        concepts=concepts,
+        texts=[text for text, _ in examples],
+        labels=[index[concept] for _, concept in examples],
+        sha256=_digest(examples),
+        notes=notes + _oddities(examples),
+    )
+
+
+def _checked(row: Row) -> tuple[str, str]:
+    """(text, concept) of a row; whole numbers are accepted as concept names, nothing is as a text."""
+    if not isinstance(row.text, str) or not row.text.strip():
+        what = "empty" if row.text is None or isinstance(row.text, str) else f"a {type(row.text).__name__}"
+        raise CorpusError(f"{row.where}: the text is {what}")
+    concept = str(row.concept) if type(row.concept) is int else row.concept
+    if not isinstance(concept, str) or not concept.strip():
+        what = "empty" if concept is None or isinstance(concept, str) else f"a {type(concept).__name__}"
+        raise CorpusError(f"{row.where}: the concept is {what}")
+    try:
+        (row.text + concept).encode()
+    except UnicodeEncodeError as error:
+        raise CorpusError(f"{row.where}: a lone surrogate is not text") from error
+    return row.text, concept.strip()
+
+
+def _draw(examples: list[tuple[str, str]], limit: int, seed: int) -> list[tuple[str, str]]:
+    rows_of: dict[str, list[int]] = {}
+    for i, (_, concept) in enumerate(examples):
+        rows_of.setdefault(concept, []).append(i)
+    kept: list[int] = []
+    for concept, rows in rows_of.items():
+        # A generator per concept: adding a concept does not change what is drawn of the others.
+        draw = random.Random(f"{seed}/{concept}")
+        kept += draw.sample(rows, limit) if len(rows) > limit else rows
+    return [examples[i] for i in sorted(kept)]
+
+
+def _digest(examples: list[tuple[str, str]]) -> str:
+    digest = hashlib.sha256()
+    for text, concept in examples:
+        digest.update(json.dumps([concept, text], ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _oddities(examples: list[tuple[str, str]]) -> list[str]:
+    """Duplicates are counted, not dropped: the statistics are of the corpus as given."""
+    notes = []
+    repeats = len(examples) - len(set(examples))
+    if repeats:
+        notes.append(f"{repeats} examples repeat an earlier one (same text and concept)")
+    conflicts = sum(n > 1 for n in Counter(text for text, _ in set(examples)).values())
+    if conflicts:
+        notes.append(f"{conflicts} texts stand under more than one concept")
+    padded = sum(text != text.rstrip() for text, _ in examples)
+    if padded:
+        notes.append(f"{padded} texts end in white space, which can be their last token")
+    return notes

@@ -1,0 +1,56 @@
+"""CSV, and TSV with the same quoting rules (RFC 4180: fields in double quotes may hold line breaks).
+
+The first row is the header. A file without one is read by giving both columns as numbers, counted from 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from atlas.errors import CorpusError
+from builders.corpora.base import Columns, Row, read_utf8
+
+
+def read(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
+    """The rows of a .csv or .tsv file; every row must have as many fields as the first."""
+    records = _records(path)
+    first = next(records, None)
+    if first is None:
+        return
+    where, header = first
+    numbered = columns.text.isdecimal() and columns.concept.isdecimal()
+    if numbered:
+        header = [str(i + 1) for i in range(len(header))]
+    columns.check(where, header)
+    for name in columns:
+        if header.count(name) > 1:
+            raise CorpusError(f"{where}: two columns are named {name!r}")
+    text, concept = header.index(columns.text), header.index(columns.concept)
+    if numbered:
+        yield Row(where, first[1][text], first[1][concept])
+    for where, record in records:
+        if len(record) != len(header):
+            raise CorpusError(
+                f"{where}: {len(record)} fields, the first row has {len(header)}",
+                "A field that holds the delimiter, a quote or a line break must stand in double quotes.",
+            )
+        yield Row(where, record[text], record[concept])
+
+
+def _records(path: str) -> Iterator[tuple[str, list[str]]]:
+    """("FILE line N", fields) for each record that is not a blank line; N is where it begins."""
+    delimiter = "\t" if path.lower().endswith(".tsv") else ","
+    reader = csv.reader(io.StringIO(read_utf8(Path(path)), newline=""), delimiter=delimiter, strict=True)
+    while True:
+        where = f"{path} line {reader.line_num + 1}"
+        try:
+            record = next(reader, None)
+        except csv.Error as error:
+            raise CorpusError(f"{where}: not readable as delimited text ({error})") from error
+        if record is None:
+            return
+        if record:
+            yield where, record

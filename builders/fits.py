@@ -1,0 +1,115 @@
+"""The Gaussian builder: a corpus in, the rows of its fits (one per site) out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from atlas.live.batching import encode
+from atlas.store.staging import Staging
+from builders.activations import Rows, record
+from builders.config import BuildConfig, ConceptSource, layers_of
+from builders.layer_statistics import separate_and_fit
+from builders.progress import Silent
+from builders.rows import statistics_rows
+from builders.scratch import Scratch
+
+if TYPE_CHECKING:
+    from atlas.live.model import LiveModel
+    from builders.corpora.base import Corpus
+
+
+def fit_corpus(
+    live: LiveModel, staging: Staging, corpus: Corpus, source: ConceptSource, config: BuildConfig, run_id: int,
+    progress: Silent,
+) -> list[str]:  # fmt: skip
+    """Fit every concept of one corpus at every wanted site, layer and neuron. Returns notes for the user.
+
+    Raises BuildError when an activation is not finite or the disk is too small.
+    """
+    layers = layers_of(config, live.n_layers)
+    encoded, n_cut = encode(live, corpus.texts, source.template, config.max_tokens)
+    notes = [f"{n_cut} texts were cut to --max-tokens {config.max_tokens}"] if n_cut else []
+    units = [f"{corpus.family}/{site}/{layer}" for site in config.sites for layer in layers]
+    todo = [unit for unit in units if unit not in staging.done("gaussians")]
+    if not todo:
+        return notes
+    scratch = Scratch(staging.scratch / corpus.family)
+    with progress.task(f"activations of {corpus.family}", len(encoded)) as advance:
+        rows = record(
+            live, staging, scratch, f"activations/{corpus.family}", encoded, corpus.labels, sites=config.sites,
+            layers=layers, position=config.position, batch_tokens=config.batch_tokens, advance=advance,
+        )  # fmt: skip
+    fit_ids = _register(live, staging, corpus, source, config, run_id, rows)
+    with progress.task(f"statistics of {corpus.family}", len(units)) as advance:
+        advance(len(units) - len(todo))
+        for unit in todo:
+            _, site, layer = unit.rsplit("/", 2)
+            tables = _one_layer(scratch, rows, site, int(layer), live.width(site), config, fit_ids)
+            staging.commit("gaussians", unit, tables)
+            advance(1)
+    scratch.remove()
+    return notes
+
+
+@dataclass(frozen=True)
+class _Ids:
+    """Where the rows of one corpus go."""
+
+    fit_of_site: dict[str, int]
+    concepts: list[int]
+
+
+def _register(
+    live: LiveModel, staging: Staging, corpus: Corpus, source: ConceptSource, config: BuildConfig, run_id: int,
+    rows: Rows,
+) -> _Ids:  # fmt: skip
+    """Rows of concept, fit and fit_concept, written once; returns their ids."""
+    step = f"register/{corpus.family}"
+    counts = np.bincount(rows.labels_R, minlength=len(corpus.concepts)).tolist()
+    if not staging.done(step):
+        known = staging.rows("SELECT concept_id FROM concept WHERE family = ? ORDER BY concept_id", [corpus.family])
+        next_concept = staging.rows("SELECT coalesce(max(concept_id) + 1, 0) FROM concept")[0][0]
+        next_fit = staging.rows("SELECT coalesce(max(fit_id) + 1, 0) FROM fit")[0][0]
+        examples = np.bincount(corpus.labels, minlength=len(corpus.concepts)).tolist()
+        # A family that is there already (another site of the same corpus) keeps its ids.
+        concept_ids = [concept_id for (concept_id,) in known] or [next_concept + i for i in range(len(counts))]
+        concepts = [
+            {"concept_id": concept_ids[i], "family": corpus.family, "concept": name, "n_examples": examples[i]}
+            for i, name in enumerate(corpus.concepts)
+        ]
+        fits = [
+            {
+                "fit_id": next_fit + i, "run_id": run_id, "family": corpus.family, "site": site,
+                "position": config.position, "template": source.template, "width": live.width(site),
+                "n": len(rows.labels_R), "taus": list(config.taus), "corpus_sha256": corpus.sha256,
+            }
+            for i, site in enumerate(config.sites)
+        ]  # fmt: skip
+        members = [
+            {"fit_id": fit["fit_id"], "concept_id": concept_id, "n": counts[i]}
+            for fit in fits
+            for i, concept_id in enumerate(concept_ids)
+        ]
+        tables = {"fit": pa.Table.from_pylist(fits), "fit_concept": pa.Table.from_pylist(members)}
+        if not known:
+            tables["concept"] = pa.Table.from_pylist(concepts)
+        staging.commit(step, "all", tables)
+    fits = staging.rows("SELECT site, fit_id FROM fit WHERE family = ? AND run_id = ?", [corpus.family, run_id])
+    known = staging.rows("SELECT concept_id FROM concept WHERE family = ? ORDER BY concept_id", [corpus.family])
+    return _Ids(dict(fits), [concept_id for (concept_id,) in known])
+
+
+def _one_layer(
+    scratch: Scratch, rows: Rows, site: str, layer: int, width: int, config: BuildConfig, ids: _Ids
+) -> dict[str, pa.Table]:
+    acts_RN = scratch.read(site, layer, len(rows.labels_R), width)
+    statistics = separate_and_fit(
+        acts_RN, rows.labels_R, len(ids.concepts), config.taus, config.bins, where=f"{site} layer {layer}"
+    )
+    return statistics_rows(
+        statistics, fit_id=ids.fit_of_site[site], concept_ids=ids.concepts, layer=layer, taus=config.taus
+    )

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# A first look at the atlas of smollm2-135m; `make demo` runs it. Every command here is one to try.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export NEURON_ATLAS="${NEURON_ATLAS:-data/atlases/smollm2-135m.duckdb}"
+
+show() {
+    printf '\n%s\n\n$ %s\n' "$1" "$2"
+    eval "$2"
+}
+
+show "What is in this atlas?" "neuron-atlas info"
+show "Which neurons read or write the word 'dog'?" "neuron-atlas token dog --limit 5"
+show "Which neurons encode the concept 'sports', and in which range of activation?" \
+    "neuron-atlas concept sports --limit 5"
+show "Everything about one neuron." "neuron-atlas neuron L29N808 --top 5"
+show "Plain SQL, read-only and sandboxed." \
+    "neuron-atlas sql \"SELECT concept, max(auc) AS best_auc FROM concept_range GROUP BY concept ORDER BY best_auc DESC\""
+show "An intervention spec: zero the 3 best 'sports' neurons of the last layers, inside their ranges only." \
+    "neuron-atlas spec --concept sports --rule auc --top 3 --layers 24-29 --op set=0 --range"

@@ -1,0 +1,127 @@
+"""Everything about one neuron."""
+
+from __future__ import annotations
+
+from atlas.errors import UnknownNameError, UsageError
+from atlas.sites import SITES, parse_neuron
+from atlas.sites import site as site_of
+from atlas.store.reader import Atlas
+from queries.neurons import require_neuron
+from queries.result import Document, Result
+from queries.sqlfile import load_sql
+
+DEFAULT_TOP = 8
+
+
+def neuron_card(
+    atlas: Atlas,
+    address: str,
+    *,
+    family: str | None = None,
+    site: str | None = None,
+    position: str | None = None,
+    template: str | None = None,
+    tau: float | None = None,
+    top: int | None = None,
+) -> Document:
+    """The card of one neuron: sections `tokens`, `concepts` and `background`.
+
+    Without `site` the card is about the neuron of the MLP, at every site that its activation passes. With
+    site "resid_post" the address is a coordinate of the residual stream, which has no tokens. Raises
+    UsageError for a malformed address, QuestionError for one outside the model.
+    """
+    width = _width(site)
+    layer, neuron = _inside(atlas, address, width)
+    fields = {
+        "address": address,
+        "layer": layer,
+        "neuron": neuron,
+        "model": atlas.manifest.model_id,
+        "decoding_mode": atlas.manifest.decoding_mode,
+    }
+    fit = {"family": family, "site": site, "position": position, "template": template}
+    sections = {"tokens": neuron_tokens(atlas, address, top=top)} if width == "d_mlp" else {}
+    sections["concepts"] = neuron_concepts(atlas, address, tau=tau, **fit)
+    sections["background"] = neuron_background(atlas, address, **fit)
+    return Document(fields, sections)
+
+
+def neuron_tokens(atlas: Atlas, address: str, *, top: int | None = None) -> Result:
+    """The `top` tokens that each weight of a neuron raises (sign 1) and lowers (sign -1); one row a token.
+
+    The default is 8 or all that the atlas keeps; more than it keeps raises UsageError.
+    """
+    top = min(DEFAULT_TOP, atlas.manifest.top) if top is None else top
+    if not 1 <= top <= atlas.manifest.top:
+        raise UsageError(f"top {top} is out of range", f"The atlas keeps {atlas.manifest.top} tokens a list.")
+    layer, neuron = _inside(atlas, address, "d_mlp")
+    return Result(*atlas.query(load_sql("neuron_tokens"), {"layer": layer, "neuron": neuron, "top": top}))
+
+
+def neuron_concepts(
+    atlas: Atlas, address: str, *, tau: float | None = None, **fit: str | None
+) -> Result:
+    """A neuron's Gaussian and range under every concept of every fit, best separated (by AUC) first.
+
+    `fit` narrows the fits by family, site, position and template. `tau` must have been measured in some fit
+    (a fit without it has no range here); the default is the paper's 2.5, or what the fit has. Ranges and
+    coverage as in neurons_for_concept.
+    """
+    _require_tau(atlas, tau)
+    columns, rows = atlas.query(
+        load_sql("neuron_concepts"), {"tau": tau, **_place(atlas, address, **fit)}
+    )
+    shown = ["family", "concept", "site", "mean", "std", "lower", "upper", "coverage", "leakage", "auc", "dprime"]
+    if len({row[columns.index("position")] for row in rows}) > 1:
+        shown.insert(3, "position")
+    return Result(columns, rows, shown=shown)
+
+
+def neuron_background(atlas: Atlas, address: str, **fit: str | None) -> Result:
+    """A neuron's moments over all examples of each fit; `fit` as in neuron_concepts."""
+    shown = ["family", "site", "position", "n", "mean", "std", "min", "max", "skewness", "kurtosis"]
+    return Result(*atlas.query(load_sql("neuron_background"), _place(atlas, address, **fit)), shown=shown)
+
+
+def _place(
+    atlas: Atlas,
+    address: str,
+    *,
+    family: str | None = None,
+    site: str | None = None,
+    position: str | None = None,
+    template: str | None = None,
+) -> dict[str, object]:
+    """The parameters that both questions share. UnknownNameError for a name that no fit has."""
+    layer, neuron = _inside(atlas, address, _width(site))
+    names = {"family": family, "position": position, "template": template}
+    for name, value in names.items():
+        if value is not None:
+            _, rows = atlas.query(f"SELECT DISTINCT {name} FROM fit")
+            if (value,) not in rows:
+                raise UnknownNameError(name, value, [known for (known,) in rows])
+    return {"layer": layer, "neuron": neuron, "sites": _sites(site), **names}
+
+
+def _width(site: str | None) -> str:
+    return "d_mlp" if site is None else site_of(site).width
+
+
+def _sites(site: str | None) -> list[str]:
+    """The sites whose coordinate `neuron` is the same thing as the neuron asked for."""
+    return [site] if site else [row.name for row in SITES.values() if row.width == "d_mlp"]
+
+
+def _inside(atlas: Atlas, address: str, width: str) -> tuple[int, int]:
+    layer, neuron = parse_neuron(address)
+    require_neuron(atlas, layer, neuron, getattr(atlas.manifest, width))
+    return layer, neuron
+
+
+def _require_tau(atlas: Atlas, tau: float | None) -> None:
+    if tau is None:
+        return
+    _, rows = atlas.query("SELECT DISTINCT unnest(taus) FROM fit ORDER BY 1")
+    if (tau,) not in rows:
+        measured = ", ".join(f"{value:g}" for (value,) in rows) or "none"
+        raise UsageError(f"tau {tau:g} was not measured", f"Measured: {measured}. Rebuild with --tau {tau:g}.")

@@ -1,0 +1,36 @@
+"""`neuron-atlas compare`: how far a tuned model's neurons agree with its base's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from atlas.store.reader import open_atlas
+from queries import compare as question
+from queries.cli.emit import emit
+from queries.cli.options import output_options
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command("compare", epilog="Example: neuron-atlas compare base.duckdb instruct.duckdb --by layer")
+@click.argument("base", type=_FILE)
+@click.argument("tuned", type=_FILE)
+@click.option(
+    "--by",
+    type=click.Choice(question.GROUPINGS),
+    default="weight",
+    show_default=True,
+    help="One row per weight, or per weight and layer.",
+)
+@output_options
+def compare(base: Path, tuned: Path, by: str, output_format: str, output: Path | None) -> None:
+    """How far two atlases agree: a model and a tuned version of it.
+
+    same_token is the share of neurons whose most raised token is the same; shuffled is what that share
+    would be by chance, with the neurons of each layer shuffled; mean_cosine says how far the weight
+    vectors have turned (1: not at all), where both atlases store them.
+    """
+    with open_atlas(base) as base_atlas, open_atlas(tuned) as tuned_atlas:
+        emit(question.compare(base_atlas, tuned_atlas, by=by), output_format, output)

@@ -1,0 +1,32 @@
+"""What is in an atlas."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from atlas.store.reader import Atlas
+from queries.result import Document, Result
+from queries.sqlfile import load_sql
+
+
+def info(atlas: Atlas) -> Document:
+    """The manifest as fields (with the file and its bytes), and sections `fits`, `runs` and `rows`."""
+    fields = {"file": str(atlas.path), "bytes": atlas.path.stat().st_size, **dataclasses.asdict(atlas.manifest)}
+    return Document(fields, {"fits": fits(atlas), "runs": runs(atlas), "rows": row_counts(atlas)})
+
+
+def fits(atlas: Atlas) -> Result:
+    """One row a fit: family, site, position, template, n examples, n concepts, width, measured taus."""
+    shown = ["fit_id", "family", "site", "position", "template", "n", "concepts", "taus"]
+    return Result(*atlas.query(load_sql("info_fits")), shown=shown)
+
+
+def runs(atlas: Atlas) -> Result:
+    """One row an execution of a builder: device, dtype, times in UTC, seconds, parameters, versions."""
+    shown = ["run_id", "builder", "device", "dtype", "started_at", "seconds"]
+    return Result(*atlas.query(load_sql("info_runs")), shown=shown)
+
+
+def row_counts(atlas: Atlas) -> Result:
+    """Rows of each public table or view."""
+    return Result(*atlas.query(load_sql("info_rows")))

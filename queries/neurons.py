@@ -1,0 +1,156 @@
+"""Which neurons hold a token, and which encode a concept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from atlas.errors import QuestionError, UsageError
+from atlas.sites import format_neuron
+from atlas.sites import weight as weight_of
+from atlas.store.reader import Atlas
+from queries.fits import Fit, choose_fit, choose_tau
+from queries.result import Result
+from queries.rules import DEFAULT_RULE
+from queries.rules import rule as rule_of
+from queries.sqlfile import load_sql
+from queries.tokens import token_ids
+
+# How many tokens of a neuron stand beside it as context.
+CONTEXT = 4
+
+
+def neurons_for_token(
+    atlas: Atlas,
+    words: str | Sequence[str],
+    *,
+    exact: bool = False,
+    weight: str | None = None,
+    sign: int = 0,
+    layer: int | None = None,
+    limit: int = 20,
+) -> Result:
+    """Neurons whose top tokens hold a form of `words`, best first; one row a neuron.
+
+    `sign` +1 keeps raised tokens, -1 lowered ones, 0 both (a neuron that strongly lowers " dog" in one
+    weight is as much about dogs: the sign of the activation decides which side shows). `exact` takes the
+    words as literal token texts.
+
+    A neuron scores the sum of its squared cosines to the tokens, over every place that one of them has in
+    its lists: all weights, both signs. So a neuron that several forms of the word stand close to, in
+    several weights, comes before one that a single form reached by chance. `score` is that sum, `hits` the
+    number of places, `forms` the number of different tokens; weight, sign, rank, token, logit, probability
+    and cosine are those of the best place, and `tokens` the top tokens of that weight and sign.
+
+    Raises UnknownNameError for a word without a token, a weight or a layer that does not exist.
+    """
+    if sign not in (-1, 0, 1):
+        raise UsageError(f"sign {sign} is none of -1, 0, 1", "0 means both.")
+    if weight is not None:
+        weight_of(weight)
+    require_layer(atlas, layer)
+    parameters = {
+        "ids": token_ids(atlas, words, exact=exact),
+        "weight": weight,
+        "sign": sign,
+        "layer": layer,
+        "limit": limit + 1,
+        "context": min(CONTEXT, atlas.manifest.top),
+    }
+    columns, rows = atlas.query(load_sql("neurons_for_token"), parameters)
+    shown = ["address", "score", "hits", "weight", "sign", "rank", "token", "cosine", "tokens"]
+    return Result(columns, rows, shown=shown).cut(limit)
+
+
+def neurons_for_concept(
+    atlas: Atlas,
+    concept: str,
+    *,
+    family: str | None = None,
+    site: str | None = None,
+    position: str | None = None,
+    template: str | None = None,
+    tau: float | None = None,
+    rule: str = DEFAULT_RULE,
+    layer: int | None = None,
+    limit: int = 20,
+    max_leakage: float | None = None,
+    min_coverage: float | None = None,
+    words: str | Sequence[str] | None = None,
+    exact: bool = False,
+) -> Result:
+    """Neurons that encode `concept`, strongest first by `rule` (queries/rules.py); one row a neuron.
+
+    lower and upper bound the range mean -+ tau std, in units of the activation; coverage is the share of
+    the concept's own activations inside it, leakage that of all others, worst_concept the concept with
+    the largest share inside (worst_leakage). auc is 0.5 for a neuron that tells nothing and below 0.5 for one
+    that is lower on the concept. `reads` are the tokens that open the neuron, `writes` those that it raises
+    when its activation goes from the rest's mean towards the concept's; None where that is not determined.
+
+    `words` keeps neurons that also have a form of these words in one of their token lists (token_hits
+    places, token_rank the best). family, site, position and template choose the fit, tau one of its
+    measured half-widths.
+
+    Raises UnknownNameError for unknown names, UsageError when several fits remain or tau was not measured.
+    """
+    chosen = rule_of(rule)
+    require_layer(atlas, layer)
+    for name, share in (("max_leakage", max_leakage), ("min_coverage", min_coverage)):
+        if share is not None and not 0 <= share <= 1:
+            raise UsageError(f"{name} {share:g} is not a share", "Give a number from 0 to 1.")
+    fit = choose_fit(atlas, concept, family=family, site=site, position=position, template=template)
+    reads, writes = _context_weights(atlas, fit)
+    tau = choose_tau(fit, tau)
+    parameters = {
+        "fit_id": fit.fit_id,
+        "concept_id": fit.concept_id,
+        "tau": tau,
+        "layer": layer,
+        "limit": limit + 1,
+        "max_leakage": max_leakage,
+        "min_coverage": chosen.min_coverage if min_coverage is None else min_coverage,
+        "ids": None if words is None else token_ids(atlas, words, exact=exact),
+        "read_weight": reads,
+        "write_weight": writes,
+        "context": min(CONTEXT, atlas.manifest.top),
+    }
+    columns, rows = atlas.query(load_sql("neurons_for_concept", order_by=chosen.order_by), parameters)
+    about = f"{fit.family}/{fit.concept} at {fit.site}, position {fit.position}, tau {tau:g}, ranked by {rule}"
+    context = ["reads", "writes"] if reads else ["dprime", "mean", "std"]
+    shown = ["address", "lower", "upper", "coverage", "leakage"]
+    shown += ["worst_concept", "auc"] if words is None else ["auc", "token_rank"]
+    result = Result(columns, rows, [about], shown=[*shown, *context]).cut(limit)
+    if words is None:
+        result = result.keep([name for name in columns if name not in ("token_hits", "token_rank")])
+    return result
+
+
+def require_layer(atlas: Atlas, layer: int | None) -> None:
+    """Raise QuestionError unless `layer` is None or a layer of the model."""
+    if layer is not None and not 0 <= layer < atlas.manifest.n_layers:
+        raise QuestionError(
+            f"there is no layer {layer} in {atlas.manifest.model_id}",
+            f"Layers run from 0 to {atlas.manifest.n_layers - 1}.",
+        )
+
+
+def require_neuron(atlas: Atlas, layer: int, neuron: int, width: int) -> None:
+    """Raise QuestionError unless the model has this layer and `neuron` < `width`."""
+    require_layer(atlas, layer)
+    if not 0 <= neuron < width:
+        raise QuestionError(
+            f"there is no {format_neuron(layer, neuron)} in {atlas.manifest.model_id}",
+            f"Neurons run from 0 to {width - 1}.",
+        )
+
+
+def _context_weights(atlas: Atlas, fit: Fit) -> tuple[str | None, str | None]:
+    """(reading weight, writing weight) whose tokens describe a neuron of the fit's site.
+
+    Coordinates of the residual stream have no weights. What a higher activation writes is determined at
+    mlp_post, and before the activation function only where nothing else multiplies it.
+    """
+    gated = atlas.manifest.gated
+    if fit.site == "resid_post" or atlas.manifest.decoding_mode is None:
+        return None, None
+    determined = fit.site == "mlp_post" or not gated
+    return ("gate_proj" if gated else "up_proj"), ("down_proj" if determined else None)

@@ -1,0 +1,83 @@
+"""What a spec is asked to be: all options in one place, with the contradictions between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from atlas.errors import UsageError
+
+# Beyond this a range holds everything; what is meant is a whole-neuron edit.
+MAX_TAU = 1000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecRequest:
+    """Which neurons, and what to do with them. Exactly one of three things chooses the neurons:
+
+    - `neurons`: addresses such as "L29N808";
+    - `token`: the best `top` neurons whose `weight` holds a form of these words (see neurons_for_token;
+      `exact`, `weight`, `sign` as there, weight down_proj by default);
+    - else `concept`: the best `top` of its neurons by `rule`, as a count or as a share ("30%") of all
+      neurons of the `layers`.
+
+    A concept beside `neurons` or `token` lends its ranges. `use_range` limits the edits to the concept's
+    range, mean -+ `tau` std, any tau > 0; by default exactly when there is a concept. `family`, `site`,
+    `position` and `template` choose the fit; `site` is also where the edits are.
+    `op` is "set=0", "set=mean", "set=concept-mean", "scale=0.5", "add=3" or "damp=0.125".
+    `layers` and `positions` take "12-29,3" or numbers.
+    """
+
+    concept: str | None = None
+    token: str | Sequence[str] | None = None
+    neurons: Sequence[str] | None = None
+    rule: str | None = None
+    top: int | str | None = None
+    layers: str | Sequence[int] | None = None
+    exact: bool = False
+    weight: str | None = None
+    sign: int = 0
+    family: str | None = None
+    site: str | None = None
+    position: str | None = None
+    template: str | None = None
+    tau: float | None = None
+    op: str = "set=0"
+    use_range: bool | None = None
+    phase: str = "all"
+    positions: str | Sequence[int] = "all"
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for options that contradict each other."""
+        explicit, by_token = bool(self.neurons), bool(self.token)
+        if not (explicit or by_token or self.concept):
+            raise UsageError("nothing chooses the neurons", "Give --concept, --token or --neurons.")
+        for wrong, problem, hint in (
+            (explicit and by_token, "--token and --neurons both choose neurons", "Give one of them."),
+            (explicit and self.top is not None, "--top does not apply to --neurons", "They are all taken."),
+            (explicit and self.layers is not None, "--layers does not apply to --neurons", ""),
+            (
+                (explicit or by_token) and self.rule is not None,
+                "--rule ranks neurons of a concept, but others are chosen here",
+                "Leave out --rule, or --token and --neurons.",
+            ),
+            (
+                not by_token and (self.weight is not None or self.sign != 0 or self.exact),
+                "--weight, --sign and --exact go with --token",
+                "",
+            ),
+            (self.use_range and not self.concept, "a range belongs to a concept", "Add --concept NAME."),
+            (self.tau is not None and not self.concept, "--tau goes with --concept", ""),
+            (
+                self.tau is not None and not 0 < self.tau <= MAX_TAU,
+                f"tau {self.tau} is not in (0, {MAX_TAU:g}]",
+                "The paper takes 2.5. For no range at all use --whole-neuron.",
+            ),
+        ):
+            if wrong:
+                raise UsageError(problem, hint)
+
+    @property
+    def with_range(self) -> bool:
+        """Whether the edits carry a range."""
+        return bool(self.concept) if self.use_range is None else self.use_range

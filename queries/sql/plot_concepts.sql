@@ -1,0 +1,15 @@
+-- One neuron of one fit under every concept, best separated first: Gaussian, range, histogram.
+-- first and last are the outer edges of the bins, which all concepts share.
+SELECT c.concept, g.n, g.mean, g.std, range_lower(g.mean, g.std, tau) AS lower,
+       range_upper(g.mean, g.std, tau) AS upper, inside / g.n AS coverage,
+       others_inside / nullif(b.n - g.n, 0) AS leakage,
+       twice_u / nullif(2.0 * g.n * (b.n - g.n), 0) AS auc, counts::INTEGER[] AS counts,
+       b.min::DOUBLE AS first, b.max::DOUBLE AS last
+FROM _gaussian AS g
+JOIN _background AS b USING (fit_id, layer, neuron)
+JOIN concept AS c USING (concept_id)
+LEFT JOIN _histogram AS h USING (fit_id, concept_id, layer, neuron)
+LEFT JOIN _range AS r ON r.fit_id = g.fit_id AND r.concept_id = g.concept_id AND r.layer = g.layer
+    AND r.neuron = g.neuron AND tau = $tau
+WHERE fit_id = $fit_id AND layer = $layer AND neuron = $neuron
+ORDER BY abs(auc - 0.5) DESC NULLS LAST, c.concept

@@ -1,0 +1,15 @@
+-- Neurons of one concept of one fit in $layers, strongest first by a saliency rule: {order_by}.
+-- available counts them before the limit; place is 1 for all of them where the rule tells them not apart.
+WITH measured AS (
+    SELECT g.layer, g.neuron, g.mean, g.mean_abs, g.max, g.auc, g.dprime, coverage, leakage,
+           (b.n * b.mean::DOUBLE - g.n * g.mean::DOUBLE) / nullif(b.n - g.n, 0) AS rest_mean
+    FROM concept_gaussian AS g
+    JOIN background_gaussian AS b USING (fit_id, layer, neuron)
+    LEFT JOIN (SELECT * FROM concept_range WHERE tau = $tau) AS r USING (fit_id, concept_id, layer, neuron)
+    WHERE fit_id = $fit_id AND concept_id = $concept_id AND layer IN (SELECT unnest($layers::INTEGER[]))
+      AND ($min_coverage = 0 OR coverage >= $min_coverage)),
+ranked AS (SELECT *, count(*) OVER () AS available, rank() OVER (ORDER BY {order_by}) AS place FROM measured)
+SELECT layer, neuron, available, max(place) OVER () AS last_place
+FROM ranked
+ORDER BY {order_by}, layer, neuron
+LIMIT $limit;

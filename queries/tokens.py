@@ -1,0 +1,50 @@
+"""Which tokens of the vocabulary are forms of a word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from atlas.errors import UnknownNameError, UsageError
+from atlas.store.reader import Atlas
+from queries.result import Result
+from queries.sqlfile import load_sql
+from queries.wordforms import word_forms
+
+
+def token_forms(atlas: Atlas, words: str | Sequence[str], *, exact: bool = False) -> Result:
+    """The tokens that are forms of `words`: columns word, token_id, token.
+
+    Forms are case variants, a leading space, and singular or plural (queries/wordforms.py). `exact` takes
+    each word as the literal text of one token instead. A word without a token raises UnknownNameError
+    with words that are spelled alike; no word at all raises UsageError.
+    """
+    asked = list(dict.fromkeys([words] if isinstance(words, str) else words))
+    if not asked or (not exact and not all(word.strip() for word in asked)):
+        raise UsageError("no word given", "Name at least one word, as in: token dog.")
+    rows: list[tuple] = []
+    for word in asked:
+        found = _tokens_of(atlas, word, exact)
+        if not found:
+            raise UnknownNameError("token", word, _near(atlas, word))
+        rows += [(word, token_id, token) for token_id, token in found]
+    return Result(["word", "token_id", "token"], rows)
+
+
+def token_ids(atlas: Atlas, words: str | Sequence[str], *, exact: bool = False) -> list[int]:
+    """The ids of `token_forms`, each once."""
+    return list(dict.fromkeys(token_forms(atlas, words, exact=exact).column("token_id")))
+
+
+def _tokens_of(atlas: Atlas, word: str, exact: bool) -> list[tuple[int, str]]:
+    if exact:
+        _, rows = atlas.query(load_sql("exact_tokens"), {"text": word})
+        return [(token_id, token) for _, token_id, token in rows]
+    forms = word_forms(word)
+    _, rows = atlas.query(load_sql("token_forms"), {"forms": forms})
+    # In the order of the forms: the word as it was written comes first.
+    return [(token_id, token) for form in forms for found, token_id, token in rows if found == form]
+
+
+def _near(atlas: Atlas, word: str) -> list[str]:
+    _, rows = atlas.query(load_sql("near_forms"), {"word": word.strip()})
+    return [form for (form,) in rows]

@@ -1,0 +1,141 @@
+"""Staging and publishing: all or nothing, whatever happens in between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from atlas.errors import BuildError
+from atlas.schema.keys import KEYS, key_columns
+from atlas.schema.statements import Layout
+from atlas.store import publish as publishing
+from atlas.store.reader import open_atlas
+from atlas.store.staging import Staging, building_folder
+from tests.atlas_factory import D_MLP, N_LAYERS, TOP, write_small_atlas
+
+LAYOUT = Layout(TOP, 10, 8, N_LAYERS, D_MLP)
+
+
+def test_every_table_is_sorted_by_its_key(tmp_path: Path) -> None:
+    with open_atlas(write_small_atlas(tmp_path / "a.duckdb")) as atlas:
+        for table, keys in KEYS.items():
+            columns = ", ".join(key_columns(table))
+            _, stored = atlas.query(f"SELECT {columns} FROM {table} ORDER BY rowid")
+            _, ordered = atlas.query(f"SELECT {columns} FROM {table} ORDER BY {', '.join(keys)}")
+            assert stored == ordered, table
+
+
+def test_the_key_table_names_every_table(tmp_path: Path) -> None:
+    with open_atlas(write_small_atlas(tmp_path / "a.duckdb")) as atlas:
+        _, rows = atlas.query("SELECT table_name FROM duckdb_tables() WHERE NOT internal")
+    assert {name for (name,) in rows} == set(KEYS) | {"atlas"}
+
+
+def test_publishing_leaves_one_file(tmp_path: Path) -> None:
+    path = write_small_atlas(tmp_path / "a.duckdb")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_stale_log_of_an_older_file_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "a.duckdb.wal").write_bytes(b"left over")
+    with open_atlas(write_small_atlas(tmp_path / "a.duckdb")) as atlas:
+        assert atlas.query("SELECT count(*) FROM vocab")[1][0][0] > 0
+
+
+def test_a_reader_keeps_the_old_file_while_a_new_one_is_published(tmp_path: Path) -> None:
+    path = write_small_atlas(tmp_path / "a.duckdb", seed=0)
+    with open_atlas(path) as old:
+        write_small_atlas(path, seed=1)
+        assert old.query("SELECT atlas_id FROM atlas")[1][0][0].endswith("0")
+    with open_atlas(path) as new:
+        assert new.manifest.atlas_id.endswith("1")
+
+
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str) -> str:
+    """Spoil the staging tables with `statement` just before publishing; the message of the refusal."""
+    original = publishing._fill
+
+    def spoiled(connection, source, manifest, layout):
+        original(connection, source, manifest, layout)
+        connection.execute(statement)
+
+    monkeypatch.setattr(publishing, "_fill", spoiled)
+    path = tmp_path / "a.duckdb"
+    with pytest.raises(BuildError) as caught:
+        write_small_atlas(path)
+    assert caught.value.exit_code == 5
+    assert not path.exists()
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("statement", "rule"),
+    [
+        ("DELETE FROM _decoding WHERE nid = 7", "every weight is decoded"),
+        ("UPDATE _decoding SET layer = 0 WHERE nid = 40", "nid matches"),
+        ("INSERT INTO _decoding SELECT * FROM _decoding WHERE nid = 3", "repeated keys"),
+        ("UPDATE _decoding SET raised_logit = list_reverse(raised_logit::FLOAT[])::FLOAT[6]", "top tokens are sorted"),
+        ("DELETE FROM vocab WHERE token_id = 1", "in the vocabulary"),
+        ("DELETE FROM _posting WHERE token_id = 4", "postings mirror"),
+        ("DELETE FROM _gaussian WHERE concept_id = 1 AND neuron = 2", "every fit has all its concepts"),
+        ("DELETE FROM _background WHERE fit_id = 1", "every fit has"),
+        ("DELETE FROM _range WHERE neuron = 3", "every Gaussian has a range"),
+        ("UPDATE _gaussian SET std = -1 WHERE neuron = 3", "Gaussians are finite"),
+        ("UPDATE _gaussian SET mean = 'nan' WHERE neuron = 3", "Gaussians are finite"),
+        ("UPDATE _range SET inside = 21 WHERE neuron = 3", "counts stay within"),
+        ("UPDATE _gaussian SET twice_u = 100000 WHERE neuron = 3", "AUC is a share"),
+        ("DELETE FROM run WHERE run_id = 2", "fits name their run"),
+    ],
+)
+def test_an_atlas_that_breaks_a_rule_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, rule: str
+) -> None:
+    assert rule in broken(tmp_path, monkeypatch, statement)
+
+
+def test_a_failed_build_leaves_the_old_atlas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_small_atlas(tmp_path / "a.duckdb")
+    before = path.read_bytes()
+    monkeypatch.setattr(publishing, "check", lambda *_: (_ for _ in ()).throw(BuildError("no")))
+    with pytest.raises(BuildError):
+        write_small_atlas(path, seed=1)
+    assert path.read_bytes() == before
+
+
+def test_a_unit_is_wholly_there_or_not_at_all(tmp_path: Path) -> None:
+    with Staging(tmp_path / "a.duckdb") as staging:
+        staging.start(LAYOUT, {"a": 1})
+        good = pa.table({"token_id": [1], "token": ["x"], "norm": pa.array([1.0], pa.float32())})
+        wrong = pa.table({"token_id": [2], "no_such_column": [1]})
+        with pytest.raises(duckdb.Error, match="does not have a column"):
+            staging.commit("vocabulary", "all", {"vocab": good, "concept": wrong})
+        assert staging.rows("SELECT * FROM vocab") == []
+        assert staging.done("vocabulary") == set()
+        staging.commit("vocabulary", "all", {"vocab": good})
+        assert staging.done("vocabulary") == {"all"}
+
+
+def test_two_builds_of_one_atlas_exclude_each_other(tmp_path: Path) -> None:
+    with Staging(tmp_path / "a.duckdb"):
+        with pytest.raises(BuildError, match="another build"):
+            Staging(tmp_path / "a.duckdb").acquire()
+    Staging(tmp_path / "a.duckdb").acquire()
+
+
+def test_resume_names_the_option_that_differs(tmp_path: Path) -> None:
+    with Staging(tmp_path / "a.duckdb") as staging:
+        assert not staging.interrupted()
+        staging.start(LAYOUT, {"top": 32, "mode": "raw"})
+        staging.write_state("k", "1")
+        staging.write_state("k", "2")
+    with Staging(tmp_path / "a.duckdb") as staging:
+        assert staging.interrupted()
+        assert staging.read_state("k") == "2"
+        staging.resume({"top": 32, "mode": "raw"})
+        with pytest.raises(BuildError, match="top = 32, this one has 16"):
+            staging.resume({"top": 16, "mode": "raw"})
+        staging.discard()
+    assert not building_folder(tmp_path / "a.duckdb").exists()

@@ -1,0 +1,100 @@
+"""Tiny models of every supported family: real architectures, random weights, a word tokenizer, no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+SPECIAL = ["<unk>", "<pad>", "<s>", "</s>"]
+PUNCTUATION = [".", ",", "?", "!", ":"]
+# Each word exists with a leading space; those of BARE also without one, as at the start of a text.
+WORDS = """dog dogs Dog cat cats science Science scientist money bank Paris France football match team goal
+election government minister vote happy sad angry fear joy the The a is are was and of in to about this text
+my favourite animal runs won won't lost played wrote reads new old good bad very not""".split()
+BARE = "dog dogs Dog cat science The A This My a text new".split()
+
+D_VOCAB = 112  # more rows in the LM head than tokens, as in many real models
+
+_SIZES: dict[str, Any] = {
+    "vocab_size": D_VOCAB,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "bos_token_id": 2,
+    "eos_token_id": 3,
+    "pad_token_id": 1,
+}
+_GROUPED = {**_SIZES, "num_key_value_heads": 2, "head_dim": 4}
+_GEMMA = {**_GROUPED, "query_pre_attn_scalar": 4, "sliding_window": 32}
+
+# family -> (model_type, config fields)
+FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("llama", _GROUPED),
+    "mistral": ("mistral", {**_GROUPED, "sliding_window": None}),
+    "qwen2": ("qwen2", {**_SIZES, "num_key_value_heads": 2}),
+    "qwen3": ("qwen3", _GROUPED),
+    "gpt2": ("gpt2", {**_SIZES, "n_inner": None}),  # None means four times the hidden size
+    "gpt_neox": ("gpt_neox", {**_SIZES, "use_parallel_residual": True}),
+    "gemma2": ("gemma2", _GEMMA),
+    "gemma3": ("gemma3_text", _GEMMA),
+    "phi3": ("phi3", {**_SIZES, "num_key_value_heads": 2, "original_max_position_embeddings": 64}),
+}
+
+
+def make_model(
+    family: str,
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    add_bos: bool = False,
+    dtype: torch.dtype = torch.float32,
+    **config_overrides: Any,
+) -> Path:
+    """Write a random model of `family` and its tokenizer into `folder` (safetensors) and return the folder.
+
+    Three layers, d_model 16, d_mlp 32 (64 for GPT-2), 112 vocabulary rows of which the tokenizer knows fewer.
+    """
+    model_type, fields = FAMILIES[family]
+    names = CONFIG_MAPPING[model_type].attribute_map  # GPT-2 calls hidden_size n_embd, and so on
+    config = CONFIG_MAPPING[model_type](
+        **{names.get(name, name): value for name, value in {**fields, **config_overrides}.items()}
+    )
+    model = AutoModelForCausalLM.from_config(config)
+    randomise(model, seed)
+    folder = Path(folder)
+    model.to(dtype).save_pretrained(folder, safe_serialization=True)
+    make_tokenizer(add_bos=add_bos).save_pretrained(folder)
+    return folder
+
+
+def randomise(model: torch.nn.Module, seed: int) -> None:
+    """Draw every parameter anew, large enough that no branch of the model is negligible."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            centre = parameter.mean() if parameter.ndim == 1 else 0.0  # keeps the gains of norms around 1
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(centre + 0.3 * noise)
+
+
+def make_tokenizer(*, add_bos: bool = False) -> PreTrainedTokenizerFast:
+    """A tokenizer of whole words in SentencePiece's manner: '▁dog' after a space, 'dog' at the start."""
+    pieces = [*SPECIAL, *PUNCTUATION, *BARE, *("▁" + word for word in dict.fromkeys(WORDS))]
+    vocabulary = {piece: token_id for token_id, piece in enumerate(pieces)}
+    assert len(vocabulary) == len(pieces) < D_VOCAB
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Metaspace(prepend_scheme="never"), pre_tokenizers.Punctuation()]
+    )
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="never")
+    if add_bos:
+        tokenizer.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 2)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="<unk>", pad_token="<pad>", bos_token="<s>", eos_token="</s>"
+    )

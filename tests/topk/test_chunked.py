@@ -1,0 +1,108 @@
+"""The chunked top-k against an argsort of plain float64 products, on ordinary and on adversarial weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from builders.topk.chunked import SPARE, chunked_top
+from builders.topk.reference import reference_top
+
+
+def numpy_top(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int, sign: int) -> tuple[np.ndarray, np.ndarray]:
+    """(tokens, logits) by the definition, without any of our code: float64 product, float32 order, ties by id."""
+    logits_NV = (w_ND.numpy().astype(np.float64) @ u_VD.numpy().astype(np.float64).T).astype(np.float32)
+    tokens_NK = np.argsort(-sign * logits_NV, axis=1, kind="stable")[:, :k]
+    return tokens_NK, np.take_along_axis(logits_NV, tokens_NK, 1)
+
+
+def assert_exact(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int, memory_bytes: int = 1 << 20):
+    found = chunked_top(w_ND, u_VD, k, memory_bytes)
+    sides = (
+        (found.raised_token_NK, found.raised_logit_NK, 1),
+        (found.lowered_token_NK, found.lowered_logit_NK, -1),
+    )
+    for token_NK, logit_NK, sign in sides:
+        tokens, logits = numpy_top(w_ND, u_VD, k, sign)
+        np.testing.assert_array_equal(token_NK.numpy(), tokens)
+        np.testing.assert_array_equal(logit_NK.numpy(), logits)
+    return found
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("n_vocab", [33, 64, 1000, 4097])
+@pytest.mark.parametrize("k", [1, 8, 32])
+def test_random_weights(n_vocab: int, k: int) -> None:
+    found = assert_exact(random(50, 24), random(n_vocab, 24, seed=1), k)
+    assert found.n_fallback == 0
+
+
+def test_the_result_does_not_depend_on_the_chunking() -> None:
+    w_ND, u_VD = random(70, 16), random(5000, 16, seed=1)
+    small, large = chunked_top(w_ND, u_VD, 8, 1 << 15), chunked_top(w_ND, u_VD, 8, 1 << 27)
+    assert torch.equal(small.raised_token_NK, large.raised_token_NK)
+    assert torch.equal(small.lowered_logit_NK, large.lowered_logit_NK)
+
+
+def test_log_sum_exp_is_that_of_both_signs() -> None:
+    w_ND, u_VD = random(20, 24), random(3000, 24, seed=1)
+    logits = w_ND.double() @ u_VD.double().T
+    found = chunked_top(w_ND, u_VD, 4)
+    torch.testing.assert_close(found.raised_lse_N, logits.exp().sum(1).log(), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found.lowered_lse_N, (-logits).exp().sum(1).log(), rtol=1e-6, atol=1e-6)
+
+
+def test_equal_tokens_are_ordered_by_id() -> None:
+    u_VD = random(40, 8, seed=1).repeat(50, 1)  # each row fifty times: ties everywhere
+    found = assert_exact(random(12, 8), u_VD, 20)
+    assert found.n_fallback == 24  # both signs of every neuron: no bound can separate equal logits
+
+
+def test_constant_and_zero_rows() -> None:
+    w_ND = torch.stack([torch.zeros(16), torch.ones(16), torch.full((16,), -3.0)])
+    assert_exact(w_ND, random(500, 16, seed=1), 10)
+    assert_exact(w_ND, torch.ones(500, 16), 10)
+
+
+def test_many_near_ties_that_float32_screening_alone_would_misplace() -> None:
+    # Logits that differ by less than the float32 error of their own products.
+    direction = random(512, seed=2)
+    u_VD = direction + 1e-6 * random(3000, 512, seed=3)
+    w_ND = direction[None] * torch.tensor([[1.0], [-1.0]])
+    screened = (w_ND @ u_VD.T).topk(16, dim=1).indices.numpy()
+    exact, _ = numpy_top(w_ND, u_VD, 16, 1)
+    assert not np.array_equal(screened, exact), "the case must be one where naive screening fails"
+    assert assert_exact(w_ND, u_VD, 16).n_fallback > 0
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e12])
+def test_extreme_norms(scale: float) -> None:
+    assert_exact(random(10, 32) * scale, random(700, 32, seed=1), 6)
+
+
+def test_denormal_weights() -> None:
+    assert_exact(random(10, 32) * 1e-39, random(700, 32, seed=1), 6)
+
+
+def test_one_outlier_token_does_not_break_the_bound() -> None:
+    u_VD = random(700, 32, seed=1)
+    u_VD[123] *= 1e4
+    assert_exact(random(10, 32), u_VD, 6)
+
+
+def test_k_close_to_the_vocabulary() -> None:
+    u_VD = random(SPARE + 6, 8, seed=1)
+    for k in (len(u_VD) - SPARE, len(u_VD) - 1, len(u_VD)):
+        assert_exact(random(5, 8), u_VD, k)
+
+
+def test_the_reference_is_the_definition() -> None:
+    w_ND, u_VD = random(9, 12), random(77, 12, seed=1)
+    found = reference_top(w_ND, u_VD, 5)
+    tokens, logits = numpy_top(w_ND, u_VD, 5, -1)
+    np.testing.assert_array_equal(found.lowered_token_NK.numpy(), tokens)
+    np.testing.assert_array_equal(found.lowered_logit_NK.numpy(), logits)
