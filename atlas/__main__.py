@@ -6,7 +6,6 @@ This is also the one place that turns an error into text on stderr and an exit c
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
@@ -36,7 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     door = importlib.import_module("queries.cli.group").LazyGroup(PROGRAM, COMMANDS)
     try:
         code = door.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
-        sys.stdout.flush()
         return code if isinstance(code, int) else EXIT_OK
     except AtlasError as error:
         _say("error", error.message)
@@ -54,10 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPT
-    except BrokenPipeError:
-        # The reader of our stdout has left (`| head`): nothing to say, and nothing left to flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_OK
 
 
 def _say(kind: str, text: str) -> None:

@@ -7,7 +7,6 @@ json_records.py.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -117,7 +116,7 @@ class Number:
             raise expected("a number", value)
         if value != value:
             raise ShapeError("NaN is not a number")
-        if math.isinf(value) or abs(value) > FLOAT32_MAX:
+        if abs(value) > FLOAT32_MAX:
             raise ShapeError(f"{shown(value)} is beyond float32", f"The largest is {FLOAT32_MAX}.")
         number = shortest_float32(float(value))
         if number == 0 and value != 0:

@@ -49,7 +49,7 @@ class Tokenization:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The closed interval [lower, upper] of a neuron's value before any edit, decided in float32."""
+    """The closed interval [lower, upper] of a neuron's value as it arrives at its site, in float32."""
 
     lower: float
     upper: float
@@ -88,8 +88,11 @@ def _range_of_op(edit: Edit) -> None:
         return
     if edit.when is None:
         raise ShapeError(f"{edit.op} needs a range, the field 'when' is missing")
-    if not edit.when.lower < edit.when.upper:
-        raise ShapeError(f"{edit.op} needs lower < upper, both are {edit.when.lower}").under("when")
+    bounds = edit.when
+    if not bounds.lower < bounds.upper:
+        raise ShapeError(f"{edit.op} needs a range with a width, not {bounds.lower} to {bounds.upper}").under(
+            "when"
+        )
 
 
 def _equally_long(check: Check) -> None:
@@ -142,9 +145,7 @@ EDIT = Record(
             Number(),
             "The number of the op: " + ", ".join(f"{o.letter} of {o.name}" for o in OPS.values()),
         ),
-        Field(
-            "when", RANGE, "Edit only values inside this range, as they were before any edit", optional=True
-        ),
+        Field("when", RANGE, "Edit only values that arrive at the site inside this range", optional=True),
     ),
     rule=_range_of_op,
     extra={"if": {"properties": {"op": {"enum": _OPS_WITH_RANGE}}}, "then": {"required": ["when"]}},

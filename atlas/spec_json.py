@@ -74,7 +74,8 @@ def write_spec(spec: InterventionSpec, path: str | Path) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", "Name a file in a folder you own.") from error
+        problem = f"cannot write {path}: {error.strerror}"
+        raise UsageError(problem, "Name a file in a folder you own.") from error
 
 
 def spec_hash(spec: InterventionSpec) -> str:

@@ -1,7 +1,8 @@
 """Everything that is stored about the activations of some neurons of one (site, layer).
 
-Axes: E examples, C concepts, N neurons, T taus. The work goes through tiles of neurons: beyond the activations
-given and the arrays returned it holds about 100 bytes for each of max(TILE_VALUES, MIN_TILE_WIDTH · E) values.
+Axes: E examples, C concepts, N neurons, T taus. The work goes through tiles of neurons: beyond the
+activations given and twice the arrays returned it holds less than 100 bytes for each of
+max(TILE_VALUES, MIN_TILE_WIDTH · E) values.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def separate_and_fit(
 ) -> LayerStatistics:
     """Fit and separate every concept on every neuron (column) of acts_EN, float32 with concepts labels_E.
 
-    A memory-mapped array is read once. The result of a neuron does not depend on the columns beside it.
+    The result of a neuron does not depend on the columns beside it. acts_EN should be in memory: each tile
+    of columns of a memory-mapped file would touch all its pages again.
     `where` and `first_neuron` (the index of column 0) name the place in an error.
 
     Raises BuildError for an activation that is not finite or too large for a float32 range, and for a
@@ -92,7 +94,9 @@ def separate_and_fit(
     labels_E = np.asarray(labels_E, dtype=np.int64)
     counts_C = np.bincount(labels_E, minlength=n_concepts)
     if counts_C.size > n_concepts or not counts_C.all():
-        raise BuildError(f"{where}: every concept needs an example, the {n_concepts} concepts have {counts_C}")
+        raise BuildError(
+            f"{where}: every concept needs an example, the {n_concepts} concepts have {counts_C}"
+        )
 
     by_concept = np.argsort(labels_E, kind="stable")
     n_examples, width = acts_EN.shape

@@ -219,8 +219,8 @@ def _begin_run(staging: Staging, name: str, live: LiveModel, parameters: dict) -
         run_id, name.partition("/")[0], json.dumps(parameters), json.dumps(versions), str(live.device),
         str(live.dtype).removeprefix("torch."), utc_now(),
     ]  # fmt: skip
-    staging.execute_once(f"run/{name}", [("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", row)])
-    staging.write_state(f"run/{name}", str(run_id))
+    insert = ("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", row)
+    staging.execute_once(f"run/{name}", [insert], state=(f"run/{name}", str(run_id)))
     return run_id
 
 

@@ -42,7 +42,7 @@ def twice_u(acts_EN: np.ndarray, labels_E: np.ndarray, n_concepts: int) -> np.nd
 def dprime(mean_a: np.ndarray, std_a: np.ndarray, mean_b: np.ndarray, std_b: np.ndarray) -> np.ndarray:
     """Sensitivity index (mean_a - mean_b) / sqrt((var_a + var_b) / 2), with the sign of the difference.
 
-    The average-variance form for unequal variances (d_a of Simpson & Fitter 1973). NaN if both variances are 0.
+    The average-variance form for unequal variances (d_a of Simpson & Fitter 1973). NaN if both are 0.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         value = (mean_a - mean_b) / np.sqrt((np.square(std_a) + np.square(std_b)) / 2)
@@ -105,7 +105,9 @@ class RangeCounts(NamedTuple):
     """The number of that concept's examples inside."""
 
 
-def range_counts(sorted_CNE: Sequence[np.ndarray], lower_TCN: np.ndarray, upper_TCN: np.ndarray) -> RangeCounts:
+def range_counts(
+    sorted_CNE: Sequence[np.ndarray], lower_TCN: np.ndarray, upper_TCN: np.ndarray
+) -> RangeCounts:
     """Count the examples of every concept in the ranges of every concept.
 
     sorted_CNE: per concept its activations, float32 [N, examples of it], ascending along the last axis.

@@ -58,9 +58,7 @@ def neuron_tokens(atlas: Atlas, address: str, *, top: int | None = None) -> Resu
     return Result(*atlas.query(load_sql("neuron_tokens"), {"layer": layer, "neuron": neuron, "top": top}))
 
 
-def neuron_concepts(
-    atlas: Atlas, address: str, *, tau: float | None = None, **fit: str | None
-) -> Result:
+def neuron_concepts(atlas: Atlas, address: str, *, tau: float | None = None, **fit: str | None) -> Result:
     """A neuron's Gaussian and range under every concept of every fit, best separated (by AUC) first.
 
     `fit` narrows the fits by family, site, position and template. `tau` must have been measured in some fit
@@ -68,10 +66,8 @@ def neuron_concepts(
     coverage as in neurons_for_concept.
     """
     _require_tau(atlas, tau)
-    columns, rows = atlas.query(
-        load_sql("neuron_concepts"), {"tau": tau, **_place(atlas, address, **fit)}
-    )
-    shown = ["family", "concept", "site", "mean", "std", "lower", "upper", "coverage", "leakage", "auc", "dprime"]
+    columns, rows = atlas.query(load_sql("neuron_concepts"), {"tau": tau, **_place(atlas, address, **fit)})
+    shown = "family concept site mean std lower upper coverage leakage auc dprime".split()
     if len({row[columns.index("position")] for row in rows}) > 1:
         shown.insert(3, "position")
     return Result(columns, rows, shown=shown)
@@ -79,7 +75,7 @@ def neuron_concepts(
 
 def neuron_background(atlas: Atlas, address: str, **fit: str | None) -> Result:
     """A neuron's moments over all examples of each fit; `fit` as in neuron_concepts."""
-    shown = ["family", "site", "position", "n", "mean", "std", "min", "max", "skewness", "kurtosis"]
+    shown = "family site position n mean std min max skewness kurtosis".split()
     return Result(*atlas.query(load_sql("neuron_background"), _place(atlas, address, **fit)), shown=shown)
 
 
@@ -124,4 +120,5 @@ def _require_tau(atlas: Atlas, tau: float | None) -> None:
     _, rows = atlas.query("SELECT DISTINCT unnest(taus) FROM fit ORDER BY 1")
     if (tau,) not in rows:
         measured = ", ".join(f"{value:g}" for (value,) in rows) or "none"
-        raise UsageError(f"tau {tau:g} was not measured", f"Measured: {measured}. Rebuild with --tau {tau:g}.")
+        hint = f"Measured: {measured}. Rebuild with --tau {tau:g}."
+        raise UsageError(f"tau {tau:g} was not measured", hint)

@@ -66,7 +66,7 @@ def choose_tau(fit: Fit, tau: float | None) -> float:
             return tau
         raise UsageError(
             f"tau {tau:g} was not measured for {fit.concept!r}",
-            f"Measured: {measured}. Coverage and leakage are counted while building: rebuild with --tau {tau:g}.",
+            f"Measured: {measured}. Ranges are measured while building: rebuild with --tau {tau:g}.",
         )
     if PAPER_TAU in fit.taus:
         return PAPER_TAU

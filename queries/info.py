@@ -11,7 +11,11 @@ from queries.sqlfile import load_sql
 
 def info(atlas: Atlas) -> Document:
     """The manifest as fields (with the file and its bytes), and sections `fits`, `runs` and `rows`."""
-    fields = {"file": str(atlas.path), "bytes": atlas.path.stat().st_size, **dataclasses.asdict(atlas.manifest)}
+    fields = {
+        "file": str(atlas.path),
+        "bytes": atlas.path.stat().st_size,
+        **dataclasses.asdict(atlas.manifest),
+    }
     return Document(fields, {"fits": fits(atlas), "runs": runs(atlas), "rows": row_counts(atlas)})
 
 

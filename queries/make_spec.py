@@ -72,6 +72,12 @@ def _refuse_unresolvable(request: SpecRequest, op: OpRequest) -> None:
         raise UsageError(f"{op.op} works inside a range", "Add --concept NAME, without --whole-neuron.")
     if op.value == "concept-mean" and not request.concept:
         raise UsageError("concept-mean is the mean of a concept", "Add --concept NAME, or use set=mean.")
+    if (
+        not request.concept
+        and op.value != "mean"
+        and (request.family or request.position or request.template)
+    ):
+        raise UsageError("--family, --position and --template choose a fit, and nothing here needs one")
 
 
 def _site_and_source(atlas: Atlas, request: SpecRequest, op: OpRequest) -> tuple[str, NumberSource | None]:

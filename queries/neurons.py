@@ -57,7 +57,7 @@ def neurons_for_token(
         "context": min(CONTEXT, atlas.manifest.top),
     }
     columns, rows = atlas.query(load_sql("neurons_for_token"), parameters)
-    shown = ["address", "score", "hits", "weight", "sign", "rank", "token", "cosine", "tokens"]
+    shown = "address score hits weight sign rank token cosine tokens".split()
     return Result(columns, rows, shown=shown).cut(limit)
 
 
@@ -80,7 +80,7 @@ def neurons_for_concept(
 ) -> Result:
     """Neurons that encode `concept`, strongest first by `rule` (queries/rules.py); one row a neuron.
 
-    lower and upper bound the range mean -+ tau std, in units of the activation; coverage is the share of
+    lower and upper bound the range mean +- tau std, in units of the activation; coverage is the share of
     the concept's own activations inside it, leakage that of all others, worst_concept the concept with
     the largest share inside (worst_leakage). auc is 0.5 for a neuron that tells nothing and below 0.5 for one
     that is lower on the concept. `reads` are the tokens that open the neuron, `writes` those that it raises
@@ -114,7 +114,9 @@ def neurons_for_concept(
         "context": min(CONTEXT, atlas.manifest.top),
     }
     columns, rows = atlas.query(load_sql("neurons_for_concept", order_by=chosen.order_by), parameters)
-    about = f"{fit.family}/{fit.concept} at {fit.site}, position {fit.position}, tau {tau:g}, ranked by {rule}"
+    about = (
+        f"{fit.family}/{fit.concept} at {fit.site}, position {fit.position}, tau {tau:g}, ranked by {rule}"
+    )
     context = ["reads", "writes"] if reads else ["dprime", "mean", "std"]
     shown = ["address", "lower", "upper", "coverage", "leakage"]
     shown += ["worst_concept", "auc"] if words is None else ["auc", "token_rank"]

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,8 +141,7 @@ def _read_until(stream: Any, deadline: float) -> bytes | None:
 def _read_answer(answer: bytes, code: int | None, timeout_s: float, memory_mb: int) -> Result:
     columns: list[str] = []
     rows: list[tuple[Any, ...]] = []
-    for line in answer.split(b"\n")[:-1] if code is not None else ():
-        kind, payload = wire.decode(line)
+    for kind, payload in _messages(answer):
         if kind == "row":
             rows.append(tuple(payload))
         elif kind == "columns":
@@ -160,6 +160,16 @@ def _read_answer(answer: bytes, code: int | None, timeout_s: float, memory_mb: i
         )
     # An allocation that fails deep inside a library ends the process without a word.
     raise _out_of_memory(memory_mb, f" (the process ended with code {code})")
+
+
+def _messages(answer: bytes) -> Iterator[tuple[str, Any]]:
+    """The whole lines of an answer. Raises QuestionError for one that is no message of ours."""
+    for line in answer.split(b"\n")[:-1]:
+        try:
+            message = wire.decode(line)
+        except (ValueError, TypeError) as error:
+            raise QuestionError("stopped: the SQL process sent an unreadable answer") from error
+        yield message
 
 
 def _out_of_memory(memory_mb: int, detail: str = "") -> QuestionError:

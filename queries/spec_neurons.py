@@ -17,6 +17,7 @@ from queries.spec_numbers import NumberSource
 from queries.spec_request import SpecRequest
 from queries.spec_text import parse_top
 from queries.sqlfile import load_sql
+from queries.tokens import token_forms
 
 # How many are taken where --top is not given; fewer if there are not so many.
 DEFAULT_TOP = {"concept": 100, "token": 10}
@@ -88,15 +89,17 @@ def by_token(atlas: Atlas, request: SpecRequest, site: str, layers: Iterable[int
     asked = None if request.top is None else parse_top(request.top, None)
     _require_enough(request, asked, len(rows), f"neurons with such a token in {weight}")
     rows = rows[: asked or DEFAULT_TOP["token"]]
-    how = {"token": words, "weight": weight, "sign": request.sign}
+    forms = token_forms(atlas, words, exact=request.exact).column("token")
+    how = {"token": words, "forms": forms, "weight": weight, "sign": request.sign}
     return Choice([row[:2] for row in rows], [row[2] for row in rows], how)
 
 
 def by_address(atlas: Atlas, request: SpecRequest, site: str) -> Choice:
     """The neurons of a list of addresses, each once. QuestionError for one that the model does not have."""
     width = getattr(atlas.manifest, SITES[site].width)
+    named = request.neurons or ()
     neurons: dict[tuple[int, int], None] = {}
-    for address in request.neurons or ():
+    for address in named.split(",") if isinstance(named, str) else named:
         layer, neuron = parse_neuron(address.strip())
         require_neuron(atlas, layer, neuron, width)
         if (layer, neuron) in neurons:

@@ -15,7 +15,7 @@ MAX_TAU = 1000.0
 class SpecRequest:
     """Which neurons, and what to do with them. Exactly one of three things chooses the neurons:
 
-    - `neurons`: addresses such as "L29N808";
+    - `neurons`: addresses, as ["L29N808", "L3N5"] or "L29N808,L3N5";
     - `token`: the best `top` neurons whose `weight` holds a form of these words (see neurons_for_token;
       `exact`, `weight`, `sign` as there, weight down_proj by default);
     - else `concept`: the best `top` of its neurons by `rule`, as a count or as a share ("30%") of all
@@ -30,7 +30,7 @@ class SpecRequest:
 
     concept: str | None = None
     token: str | Sequence[str] | None = None
-    neurons: Sequence[str] | None = None
+    neurons: str | Sequence[str] | None = None
     rule: str | None = None
     top: int | str | None = None
     layers: str | Sequence[int] | None = None

@@ -55,6 +55,8 @@ def parse_top(text: int | str, of: int | None) -> int:
         raise UsageError(f"--top {text} is a share of nothing here", "Give a count.")
     if not share and not _COUNT.fullmatch(text):
         raise UsageError(f"--top {text[:40]!r} is neither a count nor a share", "Write 2000 or 30%.")
+    if share and Fraction(share[1]) > 100:
+        raise UsageError(f"--top {text} is more than all", "At most 100%.")
     count = int(Fraction(share[1]) * (of or 0) / 100) if share else int(text)
     if count < 1:
         raise UsageError(f"--top {text} is no neuron at all", f"It is a share of {of}." if share else "")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # Words that end like a plural of another word and are none.
 _NO_PLURAL = frozenset(
-    "always as does gas gus has his is its james jesus lens news plus series species this thus us was yes".split()
+    "always as does gas has his is its james jesus lens news plus series species this thus us was yes".split()
 )
 _SIBILANTS = ("s", "x", "z", "ch", "sh")
 _VOWELS = "aeiou"
@@ -38,7 +38,12 @@ def _plurals(word: str) -> list[str]:
 
 
 def _singulars(word: str) -> list[str]:
-    if not word.endswith("s") or word in _NO_PLURAL or word.endswith(("ss", "us", "is", "ics")) or len(word) < 4:
+    if (
+        not word.endswith("s")
+        or word in _NO_PLURAL
+        or word.endswith(("ss", "us", "is", "ics"))
+        or len(word) < 4
+    ):
         return []
     singulars = [word[:-1]]
     if word.endswith("ies") and len(word) > 4:

@@ -9,12 +9,14 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from atlas.live.quiet import quiet
+
 SPECIAL = ["<unk>", "<pad>", "<s>", "</s>"]
 PUNCTUATION = [".", ",", "?", "!", ":"]
 # Each word exists with a leading space; those of BARE also without one, as at the start of a text.
 WORDS = """dog dogs Dog cat cats science Science scientist money bank Paris France football match team goal
 election government minister vote happy sad angry fear joy the The a is are was and of in to about this text
-my favourite animal runs won won't lost played wrote reads new old good bad very not""".split()
+my favourite animal runs won lost played wrote reads new old good bad very not""".split()
 BARE = "dog dogs Dog cat science The A This My a text new".split()
 
 D_VOCAB = 112  # more rows in the LM head than tokens, as in many real models
@@ -68,8 +70,9 @@ def make_model(
     model = AutoModelForCausalLM.from_config(config)
     randomise(model, seed)
     folder = Path(folder)
-    model.to(dtype).save_pretrained(folder, safe_serialization=True)
-    make_tokenizer(add_bos=add_bos).save_pretrained(folder)
+    with quiet():
+        model.to(dtype).save_pretrained(folder)
+        make_tokenizer(add_bos=add_bos).save_pretrained(folder)
     return folder
 
 

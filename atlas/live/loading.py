@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PretrainedConfig
 
 from atlas.errors import AtlasError, ModelError, UsageError
 from atlas.extras import require
@@ -16,6 +17,7 @@ from atlas.live.fingerprint import fingerprint
 from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
 from atlas.live.sources import Source, resolve, suggestion
+from atlas.live.tokenizer import load_tokenizer, prepends_bos
 from atlas.live.validation import validate
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -56,12 +58,12 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     adapter = find_adapter(raw)
     # The class registered for the type, whatever auto_map says; reading a GGUF header twice takes seconds.
     config = _attempt(source, "config", lambda: CONFIG_MAPPING[raw["model_type"]].from_dict(raw))
-    where["trust_remote_code"] = False
-    tokenizer = _attempt(source, "tokenizer", lambda: AutoTokenizer.from_pretrained(source.location, **where))
+    tokenizer = _attempt(source, "tokenizer", lambda: load_tokenizer(source, **where))
     options = {
         "config": config,
         "dtype": dtype or ("auto" if device.type == "cuda" else torch.float32),
         "use_safetensors": True,
+        "trust_remote_code": False,
         "output_loading_info": True,
         **where,
     }
@@ -73,20 +75,12 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     return LiveModel(network, tokenizer, adapter, source.model_id, add_bos=prepends_bos(tokenizer))
 
 
-def prepends_bos(tokenizer: Any) -> bool:
-    """Whether the tokenizer puts its beginning-of-sequence token first by default (measured)."""
-    by_default = tokenizer("a")["input_ids"]
-    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-    return tokenizer.bos_token_id is not None and by_default[:1] == [tokenizer.bos_token_id] != bare[:1]
-
-
 def _device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        target = torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f"unknown device {device!r}", "Use auto, cpu, cuda or cuda:N.") from error
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
+        raise UsageError(f"unknown device {device!r}", "Use auto, cpu, cuda or cuda:N.")
+    target = torch.device(device)
     if target.type == "cuda" and (target.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"there is no device {device}", f"This machine has {torch.cuda.device_count()} CUDA devices."
@@ -109,10 +103,8 @@ def _attempt(source: Source, what: str, step: Callable[[], T]) -> T:
     except AtlasError:
         raise
     except Exception as error:  # transformers, tokenizers, safetensors and gguf raise anything from here
-        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise ModelError(
-            f"cannot load the {what} of {source.model_id}: {lines[0][:300]}", _hint(source)
-        ) from error
+        said = textwrap.shorten(str(error), 300, placeholder=" ...") or type(error).__name__
+        raise ModelError(f"cannot load the {what} of {source.model_id}: {said}", _hint(source)) from error
 
 
 def _hint(source: Source) -> str:

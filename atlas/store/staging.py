@@ -140,22 +140,29 @@ class Staging:
         """Keep a small value across a kill, in one transaction."""
         connection = self._connect()
         connection.execute("BEGIN")
-        connection.execute("DELETE FROM _build WHERE key = ?", ["state:" + key])
-        connection.execute("INSERT INTO _build VALUES (?, ?)", ["state:" + key, value])
+        self._put_state(key, value)
         connection.execute("COMMIT")
+
+    def _put_state(self, key: str, value: str) -> None:
+        self._connect().execute("DELETE FROM _build WHERE key = ?", ["state:" + key])
+        self._connect().execute("INSERT INTO _build VALUES (?, ?)", ["state:" + key, value])
 
     def rows(self, sql: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a statement over the staging tables."""
         return self._connect().execute(sql, parameters).fetchall()
 
-    def execute_once(self, step: str, statements: list[tuple[str, list[Any]]]) -> None:
-        """Run statements in one transaction, unless `step` is already done."""
+    def execute_once(
+        self, step: str, statements: list[tuple[str, list[Any]]], state: tuple[str, str] | None = None
+    ) -> None:
+        """Run statements in one transaction, with a value to keep, unless `step` is already done."""
         if self.done(step):
             return
         connection = self._connect()
         connection.execute("BEGIN")
         for sql, parameters in statements:
             connection.execute(sql, parameters)
+        if state is not None:
+            self._put_state(*state)
         connection.execute("INSERT INTO _done VALUES (?, 'all')", [step])
         connection.execute("COMMIT")
 

@@ -25,9 +25,11 @@ class Columns(NamedTuple):
     concept: str
 
     def check(self, where: str, present: Iterable[str]) -> None:
-        """CorpusError if `present` lacks one of the two."""
+        """CorpusError if `present` lacks one of the two or has it twice."""
         present = list(present)
         for option, name in (("text", self.text), ("concept", self.concept)):
+            if present.count(name) > 1:
+                raise CorpusError(f"{where}: two columns are named {name!r}")
             if name not in present:
                 raise CorpusError(
                     f"{where}: there is no column {name!r} for the {option}",
@@ -88,7 +90,8 @@ def assemble(
     if limit_per_concept is not None:
         kept = _draw(examples, limit_per_concept, seed)
         notes.append(
-            f"{len(kept)} of {len(examples)} examples used: at most {limit_per_concept} per concept, seed {seed}"
+            f"{len(kept)} of {len(examples)} examples used: "
+            f"at most {limit_per_concept} per concept, seed {seed}"
         )
         examples = kept
     sizes = Counter(concept for _, concept in examples)
@@ -117,11 +120,13 @@ def assemble(
 def _checked(row: Row) -> tuple[str, str]:
     """(text, concept) of a row; whole numbers are accepted as concept names, nothing is as a text."""
     if not isinstance(row.text, str) or not row.text.strip():
-        what = "empty" if row.text is None or isinstance(row.text, str) else f"a {type(row.text).__name__}"
+        what = (
+            "empty" if row.text is None or isinstance(row.text, str) else f"of type {type(row.text).__name__}"
+        )
         raise CorpusError(f"{row.where}: the text is {what}")
     concept = str(row.concept) if type(row.concept) is int else row.concept
     if not isinstance(concept, str) or not concept.strip():
-        what = "empty" if concept is None or isinstance(concept, str) else f"a {type(concept).__name__}"
+        what = "empty" if concept is None or isinstance(concept, str) else f"of type {type(concept).__name__}"
         raise CorpusError(f"{row.where}: the concept is {what}")
     try:
         (row.text + concept).encode()
@@ -154,11 +159,11 @@ def _oddities(examples: list[tuple[str, str]]) -> list[str]:
     notes = []
     repeats = len(examples) - len(set(examples))
     if repeats:
-        notes.append(f"{repeats} examples repeat an earlier one (same text and concept)")
+        notes.append(f"examples that repeat an earlier one (same text and concept): {repeats}")
     conflicts = sum(n > 1 for n in Counter(text for text, _ in set(examples)).values())
     if conflicts:
-        notes.append(f"{conflicts} texts stand under more than one concept")
+        notes.append(f"texts that stand under more than one concept: {conflicts}")
     padded = sum(text != text.rstrip() for text, _ in examples)
     if padded:
-        notes.append(f"{padded} texts end in white space, which can be their last token")
+        notes.append(f"texts that end in white space, which can be their last token: {padded}")
     return notes

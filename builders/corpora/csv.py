@@ -25,9 +25,6 @@ def read(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
     if numbered:
         header = [str(i + 1) for i in range(len(header))]
     columns.check(where, header)
-    for name in columns:
-        if header.count(name) > 1:
-            raise CorpusError(f"{where}: two columns are named {name!r}")
     text, concept = header.index(columns.text), header.index(columns.concept)
     if numbered:
         yield Row(where, first[1][text], first[1][concept])

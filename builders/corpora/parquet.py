@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pyarrow.parquet
+
 from atlas.errors import CorpusError
 from builders.corpora.base import Columns, Row
 
 
 def read(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
     """The rows of a .parquet file; other columns are not read."""
-    import pyarrow
-    import pyarrow.parquet
-
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             columns.check(path, file.schema_arrow.names)
@@ -22,5 +21,6 @@ def read(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
                 for text, concept in zip(texts, concepts, strict=True):
                     number += 1
                     yield Row(f"{path} row {number}", text, concept)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        # ValueError: a string column whose bytes are not UTF-8.
         raise CorpusError(f"{path}: not a readable Parquet file ({error})") from error

@@ -41,7 +41,7 @@ class Statistic(ABC):
 
     @abstractmethod
     def result(self) -> dict[str, np.ndarray]:
-        """The values by name, each [C, N] (a histogram: [C, N, bins]); see the subclass for empty concepts."""
+        """The values by name, each [C, N] (a histogram: [C, N, bins])."""
 
     def state(self) -> dict[str, np.ndarray]:
         """A copy of everything accumulated so far, as plain arrays that np.savez can write."""

@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 PROGRAM = "neuron-atlas"
 
 
-@click.command(epilog='Example: neuron-atlas completion bash >> ~/.bashrc')
+@click.command(epilog="Example: neuron-atlas completion bash >> ~/.bashrc")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script for SHELL; load it from the start-up file of the shell."""

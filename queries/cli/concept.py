@@ -19,11 +19,24 @@ from queries.tokens import token_forms
 @range_options
 @click.option("--layer", type=int, help="Only this layer, counted from 0.")
 @click.option("--max-leakage", type=float, metavar="SHARE", help="Only neurons that leak at most this share.")
-@click.option("--min-coverage", type=float, metavar="SHARE", help="Only neurons that cover at least this share.")
-@click.option("--token", "words", multiple=True, metavar="WORD", help="Only neurons that also hold this word; repeatable.")
+@click.option(
+    "--min-coverage", type=float, metavar="SHARE", help="Only neurons that cover at least this share."
+)
+@click.option(
+    "--token",
+    "words",
+    multiple=True,
+    metavar="WORD",
+    help="Only neurons that also hold this word; repeatable.",
+)
 @fit_options
 @limit_option(20)
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png", help="Also draw the best ones.")
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.png",
+    help="Also draw the best ones.",
+)
 @atlas_option
 @output_options
 def concept(
@@ -34,7 +47,7 @@ def concept(
 ) -> None:  # fmt: skip
     """Neurons that encode the concept NAME, strongest first, with the range in which each one does.
 
-    The range is mean -+ tau standard deviations of the activation on the concept. coverage is the share of
+    The range is mean +- tau standard deviations of the activation on the concept. coverage is the share of
     the concept's activations inside it, leakage the share of all others, worst_concept the one that gets in
     most. auc tells the concept from the rest: 0.5 nothing, 1 always higher, 0 always lower.
     """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import tempfile
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -60,15 +60,15 @@ def _remarks(result: Result) -> None:
 
 def _deliver(content: bytes, output: Path | None) -> None:
     if output is None:
-        stream: BinaryIO = click.get_binary_stream("stdout")
-        stream.write(content)
-        stream.flush()
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
         return
     write_file(content, output)
 
 
 def write_file(content: bytes, output: Path) -> None:
-    """Write a file by temporary name and rename, so that nobody reads half of it. UsageError when it cannot."""
+    """Write a file by temporary name and rename, so that nobody reads half of it. Raises UsageError."""
     try:
         handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
         try:
@@ -80,7 +80,9 @@ def write_file(content: bytes, output: Path) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}", "Name a file in a folder you own.") from error
+        raise UsageError(
+            f"cannot write {output}: {error.strerror}", "Name a file in a folder you own."
+        ) from error
 
 
 def _umask() -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import Any
 
 import click
 
-from atlas.errors import UnknownNameError, UsageError
+from atlas.errors import EXIT_OK, UnknownNameError, UsageError
 
 
 class LazyGroup(click.Group):
@@ -50,6 +52,17 @@ class LazyGroup(click.Group):
         if name not in self.table and not name.startswith("-"):
             raise UsageError(f"unknown command {name!r}", UnknownNameError("command", name, self.table).hint)
         return super().resolve_command(context, arguments)
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; a reader of our stdout that leaves early (`| head`) is no error."""
+        try:
+            answer = super().invoke(context)
+            sys.stdout.flush()
+            return answer
+        except BrokenPipeError:
+            # What is still buffered would fail again at exit: let it go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_OK
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands from the table alone."""

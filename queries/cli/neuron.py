@@ -18,9 +18,18 @@ SECTIONS = ("tokens", "concepts", "background")
 @click.command(epilog="Example: neuron-atlas neuron L29N808 --top 5")
 @click.argument("address", metavar="ADDRESS")
 @click.option("--top", type=click.IntRange(min=1), help="Tokens per weight and sign. Default: 8.")
-@click.option("--tau", type=float, help="Half-width of the ranges in standard deviations; one that was measured.")
-@click.option("--section", type=click.Choice(SECTIONS), help="Only this part; needed for jsonl, csv, parquet, arrow.")
-@click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png", help="Also draw its Gaussians.")
+@click.option(
+    "--tau", type=float, help="Half-width of the ranges in standard deviations; one that was measured."
+)
+@click.option(
+    "--section", type=click.Choice(SECTIONS), help="Only this part; needed for jsonl, csv, parquet, arrow."
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.png",
+    help="Also draw its Gaussians.",
+)
 @fit_options
 @atlas_option
 @output_options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from queries.cli.emit import note
 from queries.cli.options import atlas_option
 from queries.cli.token import SIGNS
 from queries.make_spec import make_spec
+from queries.render.cells import quoted
 from queries.rules import DEFAULT_RULE, RULES
 from queries.spec_neurons import DEFAULT_TOP, DEFAULT_WEIGHT
 
@@ -30,16 +32,12 @@ Examples:
 """
 
 
-def _split(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
-    return None if value is None else [part for part in value.split(",") if part.strip()]
-
-
 @click.command(epilog=EXAMPLES)
 @click.option("--concept", metavar="NAME", help="Neurons of this concept, and its ranges.")
 @click.option(
     "--token", metavar="WORD", multiple=True, help="Neurons of this word instead; repeat for several."
 )
-@click.option("--neurons", metavar="LIST", callback=_split, help="These neurons instead, as in L29N808,L3N5.")
+@click.option("--neurons", metavar="LIST", help="These neurons instead, as in L29N808,L3N5.")
 @click.option(
     "--rule",
     type=click.Choice(list(RULES)),
@@ -111,24 +109,31 @@ def spec(atlas_path: Path, output: Path | None, token: tuple[str, ...], sign: st
         sys.stdout.write(dumps(made))
     else:
         write_spec(made, output)
-    note(_summary(made) + (f"; written to {output}" if output else ""))
+    for text in _remarks(made):
+        note(text)
+    if output is not None:
+        note(f"written to {output}")
 
 
-def _summary(made: InterventionSpec) -> str:
-    """'120 edits at mlp_post in layers 0-5, op set=0 in ranges of sports (tau 2.5), mean AUC 0.95, ...'."""
-    layers = sorted({edit.layer for edit in made.edits})
-    where = f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]}-{layers[-1]}"
-    source = made.source
-    parts = [f"{len(made.edits)} edit{'s' if len(made.edits) > 1 else ''} at {made.edits[0].site} in {where}"]
-    inside = (
-        f" inside the range of {source.get('concept')} (tau {source.get('tau'):g})"
-        if made.edits[0].when
-        else ""
-    )
-    parts.append(f"op {source['op']}{inside}")
-    parts += [
-        f"mean {label} {source[name]:.3f}"
-        for name, label in (("mean_auc", "AUC (either side)"), ("mean_leakage", "leakage"))
-        if name in source
-    ]
-    return ", ".join(parts)
+def _remarks(made: InterventionSpec) -> Iterator[str]:
+    """What was chosen, in a line or two."""
+    source, layers = made.source, sorted({edit.layer for edit in made.edits})
+    if "forms" in source:
+        yield "tokens used: " + " ".join(map(quoted, source["forms"]))
+    edits = f"{len(made.edits)} edit{'s' if len(made.edits) > 1 else ''} ({source['op']})"
+    where = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} layers, {layers[0]} to {layers[-1]}"
+    inside = ""
+    if made.edits[0].when is not None:
+        inside = f", inside the ranges of {source['concept']} at tau {source['tau']:g}"
+    yield f"{edits} at {made.edits[0].site} in {where}{inside}"
+    if "concept" in source:
+        auc, leakage = source.get("mean_auc"), source.get("mean_leakage")
+        yield (
+            "mean AUC, either side: "
+            + (f"{auc:.3f}" if auc is not None else "none")
+            + (
+                f"; mean leakage {leakage:.3f}"
+                if leakage is not None
+                else f"; leakage not measured at tau {source['tau']:g}"
+            )
+        )

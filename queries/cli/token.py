@@ -22,7 +22,11 @@ SIGNS = {"both": 0, "raised": 1, "lowered": -1}
 @click.option("--exact", is_flag=True, help='Take each WORD as the literal text of a token, as in " dog".')
 @click.option("--weight", type=click.Choice(list(WEIGHTS)), help="Only this weight. Default: all.")
 @click.option(
-    "--sign", type=click.Choice(list(SIGNS)), default="both", show_default=True, help="Raised or lowered tokens."
+    "--sign",
+    type=click.Choice(list(SIGNS)),
+    default="both",
+    show_default=True,
+    help="Raised or lowered tokens.",
 )
 @click.option("--layer", type=int, help="Only this layer, counted from 0.")
 @limit_option(20)

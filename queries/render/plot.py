@@ -158,7 +158,7 @@ def draw_concept(
         axes.remove()
     body.supxlabel(look.activation_label(fit.site, fit.position), fontsize=9)
     body.supylabel("density", fontsize=9)
-    title = f"{concept} ({fit.family}): neurons of {atlas.manifest.model_id} by {rule}"
+    title = f"{concept} ({fit.family}): best neurons of {atlas.manifest.model_id} by {rule}"
     head.suptitle(title, fontweight="bold")
     handles = _legend_handles(own, rest, tau)
     head.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False)

@@ -7,10 +7,11 @@ import json
 import pkgutil
 from pathlib import Path
 
-import builders.corpora
 import pyarrow
 import pyarrow.parquet
 import pytest
+
+import builders.corpora
 from atlas.errors import AtlasError, CorpusError, UsageError
 from builders.corpora.registry import FORMATS, load_corpus
 
@@ -92,7 +93,9 @@ def test_columns_by_number_mean_that_there_is_no_header(suffix, tmp_path):
 
 def test_bom_and_windows_line_ends(tmp_path):
     jsonl, table = tmp_path / "a.jsonl", tmp_path / "a.csv"
-    jsonl.write_bytes(b"\xef\xbb\xbf" + b'{"text": "x", "concept": "a"}\r\n{"text": "y", "concept": "b"}\r\n' * 2)
+    jsonl.write_bytes(
+        b"\xef\xbb\xbf" + b'{"text": "x", "concept": "a"}\r\n{"text": "y", "concept": "b"}\r\n' * 2
+    )
     table.write_bytes(b"\xef\xbb\xbftext,concept\r\n" + b"x,a\r\n\r\ny,b\r\n" * 2)
     assert load_corpus(jsonl).texts == load_corpus(table).texts == ["x", "y", "x", "y"]
 
@@ -102,9 +105,9 @@ def test_oddities_are_counted_and_kept(tmp_path):
     corpus = load_corpus(write_jsonl(tmp_path / "a.jsonl", examples))
     assert len(corpus.texts) == 5 and corpus.texts[3] == "y "
     assert corpus.notes == [
-        "2 examples repeat an earlier one (same text and concept)",
-        "1 texts stand under more than one concept",
-        "1 texts end in white space, which can be their last token",
+        "examples that repeat an earlier one (same text and concept): 2",
+        "texts that stand under more than one concept: 1",
+        "texts that end in white space, which can be their last token: 1",
     ]
 
 
@@ -118,13 +121,18 @@ def test_limit_draws_per_concept_and_keeps_the_order(tmp_path):
     assert limited.notes == ["30 of 300 examples used: at most 10 per concept, seed 0"]
     assert load_corpus(path, limit_per_concept=10).sha256 == limited.sha256
     assert load_corpus(path, limit_per_concept=10, seed=1).sha256 != limited.sha256
-    fewer = load_corpus(write_jsonl(tmp_path / "b.jsonl", [e for e in examples if e[1] != "b"]), limit_per_concept=10)
+    fewer = load_corpus(
+        write_jsonl(tmp_path / "b.jsonl", [e for e in examples if e[1] != "b"]), limit_per_concept=10
+    )
     assert set(fewer.texts) < set(limited.texts)
 
 
 GOOD = '{"text": "x", "concept": "a"}\n'
 BAD = {
-    "latin.jsonl": (GOOD.encode() + b'{"text": "caf\xe9", "concept": "a"}', r"latin\.jsonl line 2: not UTF-8"),
+    "latin.jsonl": (
+        GOOD.encode() + b'{"text": "caf\xe9", "concept": "a"}',
+        r"latin\.jsonl line 2: not UTF-8",
+    ),
     "latin.csv": (b"text,concept\nx,a\ncaf\xe9,a\n", r"line 3: not UTF-8"),
     "utf16.jsonl": (GOOD.encode("utf-16"), "line 1: not UTF-8"),
     "empty.jsonl": (b"", "no examples"),
@@ -140,10 +148,10 @@ BAD = {
     "quote.csv": (b'text,concept\nx,a\n"never closed,a\n', r"quote\.csv line 3: not readable"),
     "blank.csv": (b"text,concept\n  ,a\n", r"line 2: the text is empty"),
     "null.jsonl": (b'{"text": null, "concept": "a"}', "line 1: the text is empty"),
-    "number.jsonl": (b'{"text": 3, "concept": "a"}', "line 1: the text is a int"),
+    "number.jsonl": (b'{"text": 3, "concept": "a"}', "line 1: the text is of type int"),
     "unlabelled.jsonl": (b'{"text": "x", "concept": ""}', "line 1: the concept is empty"),
-    "float.jsonl": (b'{"text": "x", "concept": 0.5}', "line 1: the concept is a float"),
-    "bool.jsonl": (b'{"text": "x", "concept": true}', "line 1: the concept is a bool"),
+    "float.jsonl": (b'{"text": "x", "concept": 0.5}', "line 1: the concept is of type float"),
+    "bool.jsonl": (b'{"text": "x", "concept": true}', "line 1: the concept is of type bool"),
     "surrogate.jsonl": (b'{"text": "\\ud800", "concept": "a"}', "line 1: a lone surrogate"),
     "one.jsonl": (GOOD.encode() * 3, "all examples have the concept 'a'"),
     "lone.jsonl": (GOOD.encode() * 2 + b'{"text": "x", "concept": "b"}', "concept 'b' has a single example"),
@@ -170,12 +178,33 @@ def test_parquet_rows_are_counted_from_one(tmp_path):
         load_corpus(path, text_column="body")
 
 
+def test_parquet_bytes_that_are_not_utf8(tmp_path):
+    path = tmp_path / "a.parquet"
+    broken = pyarrow.array([b"caf\xe9", b"x"]).view(pyarrow.string())
+    pyarrow.parquet.write_table(pyarrow.table({"text": broken, "concept": ["a", "b"]}), path)
+    with pytest.raises(CorpusError, match="not a readable Parquet file"):
+        load_corpus(path)
+
+
+def test_parquet_with_two_columns_of_one_name(tmp_path):
+    path = tmp_path / "a.parquet"
+    columns = [pyarrow.array(["x", "y"])] * 3
+    pyarrow.parquet.write_table(pyarrow.table(columns, names=["text", "concept", "text"]), path)
+    with pytest.raises(CorpusError, match="two columns are named 'text'"):
+        load_corpus(path)
+
+
 def test_sources_and_options_that_make_no_sense(tmp_path):
     path = write_jsonl(tmp_path / "a.jsonl")
     for source, message in [("absent.jsonl", "no such file"), (tmp_path, "not a file")]:
         with pytest.raises(CorpusError, match=message):
             load_corpus(source)
-    for options in ({"split": "train"}, {"limit_per_concept": 1}, {"family": " "}, {"text_column": "concept"}):
+    for options in (
+        {"split": "train"},
+        {"limit_per_concept": 1},
+        {"family": " "},
+        {"text_column": "concept"},
+    ):
         with pytest.raises(UsageError):
             load_corpus(path, **options)
     with pytest.raises(CorpusError, match="needs a split"):

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from atlas.errors import CorpusError
 from builders.corpora.registry import load_corpus
 
@@ -53,7 +54,11 @@ def test_refusals(folder):
         load_corpus(f"hf:{folder}", concept_column="label", split="test")
     with pytest.raises(CorpusError, match=r"no column 'concept'.*The columns are: text, label"):
         load_corpus(f"hf:{folder}", split="train")
-    for source, split in [(f"hf:{folder}", "nosuch"), (f"hf:{folder}:nosuch", "train"), (f"hf:{folder}x", "train")]:
+    for source, split in [
+        (f"hf:{folder}", "nosuch"),
+        (f"hf:{folder}:nosuch", "train"),
+        (f"hf:{folder}x", "train"),
+    ]:
         with pytest.raises(CorpusError, match="cannot be loaded") as caught:
             load_corpus(source, split=split)
         assert "\n" not in str(caught.value)

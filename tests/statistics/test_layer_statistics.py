@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-import builders.layer_statistics as layer_statistics
 import numpy as np
 import pytest
-from atlas.errors import BuildError, UsageError
-from builders.layer_statistics import separate_and_fit
 from scipy import stats
 
+import builders.layer_statistics as layer_statistics
+from atlas.errors import BuildError, UsageError
+from builders.layer_statistics import separate_and_fit
 from tests.statistics.samples import CONCEPT_SIZES, columns, labels
 
 C, TAUS, BINS = len(CONCEPT_SIZES), [2.0, 2.5], 16
@@ -29,7 +29,9 @@ def fitted(acts):
 def test_shapes_and_types(fitted, acts):
     width = acts.shape[1]
     integers = {"n": (C,), "twice_u": (C, width), "histogram": (C, width, BINS)}
-    integers |= dict.fromkeys(("inside", "others_inside", "worst_concept", "worst_inside"), (len(TAUS), C, width))
+    integers |= dict.fromkeys(
+        ("inside", "others_inside", "worst_concept", "worst_inside"), (len(TAUS), C, width)
+    )
     for field in fields(fitted):
         value = getattr(fitted, field.name)
         if field.name == "background_n":
@@ -71,7 +73,9 @@ def test_values_against_numpy_and_scipy(fitted, acts):
         np.testing.assert_array_equal(
             fitted.twice_u[concept], 2 * stats.mannwhitneyu(own, rest, axis=0).statistic
         )
-    np.testing.assert_array_equal(fitted.histogram.sum(axis=2), np.broadcast_to(fitted.n[:, None], fitted.mean.shape))
+    np.testing.assert_array_equal(
+        fitted.histogram.sum(axis=2), np.broadcast_to(fitted.n[:, None], fitted.mean.shape)
+    )
     neuron = 8
     sample = acts[:, neuron].astype(np.float64)
     expected = stats.kstest(sample, stats.norm(sample.mean(), sample.std()).cdf).statistic

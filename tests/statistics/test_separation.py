@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from builders.separation import dprime, overlap, range_bounds, range_counts, twice_u
 from scipy import integrate, stats
 
+from builders.separation import dprime, overlap, range_bounds, range_counts, twice_u
 from tests.statistics.samples import CONCEPT_SIZES, columns, labels
 
 C = len(CONCEPT_SIZES)
@@ -36,7 +38,9 @@ def test_twice_u_of_a_single_concept_is_zero():
 
 def test_dprime():
     assert dprime(np.array(3.0), np.array(1.0), np.array(1.0), np.array(1.0)) == pytest.approx(2)
-    assert dprime(np.array(0.0), np.array(0.0), np.array(1.0), np.array(2.0)) == pytest.approx(-1 / np.sqrt(2))
+    assert dprime(np.array(0.0), np.array(0.0), np.array(1.0), np.array(2.0)) == pytest.approx(
+        -1 / np.sqrt(2)
+    )
     assert np.isnan(dprime(np.array(0.0), np.array(0.0), np.array(1.0), np.array(0.0)))
     assert np.isnan(dprime(np.array(0.0), np.array(1.0), np.array(np.nan), np.array(np.nan)))
 
@@ -64,7 +68,7 @@ def test_overlap_is_the_integral_of_the_smaller_density(pair):
 
     knots = sorted({m + k * s for m, s in ((mean_a, std_a), (mean_b, std_b)) for k in range(-12, 13)})
     reference = sum(
-        integrate.quad(smaller, low, high, limit=200)[0] for low, high in zip(knots, knots[1:], strict=False)
+        integrate.quad(smaller, low, high, limit=200)[0] for low, high in itertools.pairwise(knots)
     )
     value = overlap(*map(np.float64, pair))
     assert value == pytest.approx(reference, rel=1e-5, abs=1e-12)

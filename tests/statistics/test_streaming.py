@@ -6,12 +6,12 @@ import importlib
 import inspect
 import pkgutil
 
-import builders.statistics
 import numpy as np
 import pytest
+
+import builders.statistics
 from builders.statistics.base import Statistic
 from builders.statistics.registry import STATISTICS, statistic
-
 from tests.statistics.samples import CONCEPT_SIZES, columns, labels
 
 C = len(CONCEPT_SIZES)

@@ -1,0 +1,159 @@
+"""A build that is killed, and what may stand in the way of a build."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from atlas.errors import AtlasFileError, BuildError, CorpusError, UsageError
+from atlas.store.reader import open_atlas
+from atlas.store.staging import building_folder
+from builders.pipeline import build
+from tests.end_to_end.workbench import all_rows, built, config, write_corpus
+from tests.synthetic import make_model
+
+# Kills itself, without any clean-up, right before or right after the n-th commit to the staging area.
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from atlas.store import publish, staging
+from tests.end_to_end.workbench import built
+model, target, corpus, moment, when = sys.argv[1:]
+count = 0
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+def wrapped(method):
+    def call(self, *args, **kwargs):
+        global count
+        count += 1
+        if count == int(moment) and when == "before":
+            die()
+        result = method(self, *args, **kwargs)
+        if count == int(moment) and when == "after":
+            die()
+        return result
+    return call
+for name in ("commit", "write_state"):
+    setattr(staging.Staging, name, wrapped(getattr(staging.Staging, name)))
+if when == "publishing":
+    publish.check = die
+if when == "renaming":
+    publish.os.replace = die
+built(Path(model), Path(target), Path(corpus), taus=(1.0, 2.5))
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model("llama", tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "words.jsonl")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    return all_rows(built(model, tmp_path_factory.mktemp("whole") / "a.duckdb", corpus, taus=(1.0, 2.5)))
+
+
+@pytest.mark.parametrize(
+    ("moment", "when"),
+    [(1, "before"), (6, "after"), (11, "after"), (12, "before"), (14, "after"), (0, "publishing"), (0, "renaming")],
+)
+def test_a_killed_build_resumes_to_the_same_rows(
+    model: Path, corpus: Path, undisturbed: dict, tmp_path: Path, moment: int, when: str
+) -> None:
+    target = tmp_path / "a.duckdb"
+    built(model, target, None, top=3)
+    old = target.read_bytes()
+    child = [sys.executable, "-c", CHILD, str(model), str(tmp_path / "b.duckdb"), str(corpus), str(moment), when]
+    assert subprocess.run(child).returncode == -signal.SIGKILL
+    assert target.read_bytes() == old
+    assert not (tmp_path / "b.duckdb").exists()
+    path = build(config(model, tmp_path / "b.duckdb", corpus, taus=(1.0, 2.5)), interrupted="resume").path
+    assert all_rows(path) == undisturbed
+    assert not building_folder(path).exists()
+
+
+def test_an_unfinished_build_is_neither_dropped_nor_mixed_up(
+    model: Path, corpus: Path, undisturbed: dict, tmp_path: Path
+) -> None:
+    target = tmp_path / "b.duckdb"
+    child = [sys.executable, "-c", CHILD, str(model), str(target), str(corpus), "9", "after"]
+    assert subprocess.run(child).returncode == -signal.SIGKILL
+    with pytest.raises(UsageError, match="unfinished build"):
+        built(model, target, corpus)
+    with pytest.raises(BuildError, match=r"taus = \[1.0, 2.5\], this one has \[2.5\]"):
+        build(config(model, target, corpus), interrupted="resume")
+    path = build(config(model, target, corpus, taus=(1.0, 2.5)), interrupted="restart").path
+    assert all_rows(path) == undisturbed
+
+
+def test_an_existing_atlas_is_not_overwritten_by_accident(model: Path, corpus: Path, tmp_path: Path) -> None:
+    target = built(model, tmp_path / "a.duckdb", None)
+    with pytest.raises(UsageError, match="--replace"):
+        built(model, target, corpus)
+    build(config(model, target, corpus, decode=False), existing="replace")
+    with open_atlas(target) as atlas:
+        assert atlas.manifest.decoding_mode is None
+        assert atlas.query("SELECT (SELECT count(*) FROM _decoding), (SELECT count(*) FROM fit)")[1] == [(0, 1)]
+
+
+def test_parts_built_on_different_days_equal_one_build(
+    model: Path, corpus: Path, undisturbed: dict, tmp_path: Path
+) -> None:
+    target = built(model, tmp_path / "a.duckdb", None)
+    build(config(model, target, corpus, decode=False, taus=(1.0, 2.5)), existing="add")
+    apart = all_rows(target)
+    assert {name for name in apart if apart[name] != undisturbed[name]} == set()
+
+
+def test_adding_replaces_the_same_fit_and_keeps_the_others(model: Path, corpus: Path, tmp_path: Path) -> None:
+    target = built(model, tmp_path / "a.duckdb", corpus)
+    before = all_rows(target)
+    build(config(model, target, corpus, decode=False, sites=("resid_post",)), existing="add")
+    after = all_rows(target)
+    assert before["_decoding"] == after["_decoding"]
+    assert before["concept"] == after["concept"]
+    assert set(before["_gaussian"]) < set(after["_gaussian"])
+    build(config(model, target, corpus, decode=False, taus=(1.0,)), existing="add")
+    with open_atlas(target) as atlas:
+        assert atlas.query("SELECT site, taus FROM fit ORDER BY 1")[1] == [("mlp_post", [1.0]), ("resid_post", [2.5])]
+    lines = corpus.read_text().splitlines(keepends=True)
+    changed = tmp_path / "words.jsonl"
+    changed.write_text("".join(lines[1:]))
+    build(config(model, target, changed, decode=False), existing="add")
+    with open_atlas(target) as atlas:  # another text of the family: none of its old fits may stay
+        assert atlas.query("SELECT site, n FROM fit")[1] == [("mlp_post", 17)]
+        assert atlas.query("SELECT concept, n_examples FROM concept ORDER BY 1")[1][0] == ("pets", 5)
+
+
+def test_what_cannot_be_built_changes_nothing(model: Path, corpus: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a.duckdb"
+    with pytest.raises(UsageError, match="no folder"):
+        built(model, tmp_path / "none" / "a.duckdb", corpus)
+    with pytest.raises(CorpusError):
+        built(model, target, tmp_path / "none.jsonl")
+    with pytest.raises(UsageError, match="layers 0 to 2, not 7"):
+        built(model, target, corpus, layers=(1, 7))
+    with pytest.raises(BuildError, match="exceeds the vocabulary"):
+        built(model, target, corpus, top=112)
+    with pytest.raises(AtlasFileError, match="there is no atlas"):
+        build(config(model, target, corpus), existing="add")
+    assert not target.exists()
+    assert [entry.name for entry in tmp_path.iterdir() if entry != building_folder(target)] == []
+
+
+def test_adding_to_the_atlas_of_another_model_is_refused(model: Path, corpus: Path, tmp_path: Path) -> None:
+    target = built(model, tmp_path / "a.duckdb", None)
+    before = target.read_bytes()
+    other = make_model("llama", tmp_path / "other", seed=5)
+    with pytest.raises(BuildError, match="another model"):
+        build(config(other, target, corpus), existing="add")
+    assert target.read_bytes() == before

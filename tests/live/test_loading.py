@@ -1,0 +1,195 @@
+"""What is loaded, what is refused, and that both happen in one line without noise."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from atlas.errors import ModelError, UsageError
+from atlas.live import sources
+from atlas.live.loading import load
+from tests.synthetic import make_model
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def edit_config(folder: Path, **fields) -> str:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    return str(folder)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return make_model("llama", tmp_path / "tiny")
+
+
+def test_a_local_folder(folder):
+    live = load(str(folder))
+    assert live.model_id == "tiny"
+    assert live.architecture == "LlamaForCausalLM"
+    assert live.hidden_act == "silu"
+    assert live.fingerprint.startswith("sha256:")
+    assert not live.model.training
+    assert not any(parameter.requires_grad for parameter in live.model.parameters())
+    assert load(f"{folder}/").model_id == "tiny"
+
+
+def test_dtype_and_device(folder):
+    make_model("llama", folder, dtype=torch.bfloat16)
+    assert load(str(folder), device="cpu").dtype == torch.float32
+    assert load(str(folder), device="cpu", dtype="float16").dtype == torch.float16
+    for wrong in ({"dtype": "int8"}, {"device": "gpu"}, {"device": "meta"}, {"device": "cuda:99"}):
+        with pytest.raises(UsageError):
+            load(str(folder), **wrong)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"model_type": "opt"}, "'opt' has no adapter"),
+        (
+            {"model_type": "brand_new", "auto_map": {"AutoConfig": "x.Y"}},
+            "brings its own code, which is never run",
+        ),
+        ({"model_type": "mixtral", "num_local_experts": 8}, "mixture of experts"),
+        ({"model_type": "qwen3_moe", "num_experts": 128}, "mixture of experts"),
+        ({"model_type": "gemma3", "text_config": {}, "vision_config": {"hidden_size": 3}}, "multimodal"),
+        ({"quantization_config": {"quant_method": "gptq"}}, r"quantised \(gptq\)"),
+        ({"model_type": None}, "names no model_type"),
+    ],
+)
+def test_refused_kinds_of_models(folder, fields, reason):
+    with pytest.raises(ModelError, match=reason) as error:
+        load(edit_config(folder, **fields))
+    assert "llama" in error.value.hint or "unquantised" in error.value.hint
+
+
+def test_code_beside_a_known_model_is_not_run(folder):
+    (folder / "evil.py").write_text("raise SystemExit('ran')")
+    auto_map = {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}
+    path = folder / "tokenizer_config.json"
+    path.write_text(
+        json.dumps(json.loads(path.read_text()) | {"auto_map": {"AutoTokenizer": ["evil.T", None]}})
+    )
+    assert load(edit_config(folder, auto_map=auto_map)).architecture == "LlamaForCausalLM"
+
+
+def test_pickled_weights_are_refused(folder):
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="has no weights"):
+        load(str(folder))
+    torch.save(state, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="only pickled weights"):
+        load(str(folder))
+
+
+def test_a_checkpoint_must_fill_the_model_exactly(folder):
+    path = folder / "model.safetensors"
+    state = load_file(path)
+    lacking = {name: tensor for name, tensor in state.items() if "layers.1.mlp.up_proj" not in name}
+    save_file(lacking, path, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks tensors .*model\.layers\.1\.mlp\.up_proj\.weight"):
+        load(str(folder))
+    save_file(state | {"model.layers.1.mlp.up_proj.bias": torch.ones(32)}, path, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"no place for: model\.layers\.1\.mlp\.up_proj\.bias"):
+        load(str(folder))
+    save_file(state | {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(2)}, path, {"format": "pt"})
+    load(str(folder))
+    save_file(state, path, {"format": "pt"})
+    with pytest.raises(ModelError, match="holds tensors"):
+        load(edit_config(folder, num_hidden_layers=2))
+
+
+def test_damaged_files_are_one_line(folder):
+    for name in ("model.safetensors", "config.json", "tokenizer.json"):
+        path = folder / name
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(ModelError, match=r"cannot load the \w+ of tiny") as error:
+            load(str(folder))
+        assert "\n" not in str(error.value)
+        path.write_bytes(whole)
+    edit_config(folder, intermediate_size=40)
+    with pytest.raises(ModelError, match="cannot load the weights of tiny"):
+        load(str(folder))
+
+
+def test_the_tokenizer_file_is_taken_as_it_stands(tmp_path):
+    """transformers registers a class of its own splitting rules for Qwen2; not so here."""
+    live = load(str(make_model("qwen2", tmp_path)))
+    assert live.tokenizer.convert_ids_to_tokens(live.tokenizer("The dog runs.")["input_ids"]) == [
+        "The", "▁dog", "▁runs", ".",
+    ]  # fmt: skip
+
+
+def test_names_that_lead_nowhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEURON_ATLAS_DATA", str(tmp_path))
+    with pytest.raises(ModelError, match="not on this machine yet") as error:
+        load("smollm2-135m")
+    assert error.value.hint == "Run: neuron-atlas fetch smollm2-135m"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "page.gguf").write_text("<html>")
+    (tmp_path / "weights.bin").write_text("x")
+    (tmp_path / "lora").mkdir()
+    for name in ("config.json", "adapter_config.json"):
+        (tmp_path / "lora" / name).write_text("{}")
+    for name, reason in {
+        str(tmp_path / "missing"): "there is no model at",
+        "missing.gguf": "there is no model at",
+        "a/b/c": "there is no model at",
+        "two words": "there is no model at",
+        str(tmp_path / "empty"): "has no config.json",
+        str(tmp_path / "page.gguf"): "is not a GGUF file",
+        str(tmp_path / "weights.bin"): "is a .bin file",
+        str(tmp_path / "lora"): "holds a LoRA adapter",
+    }.items():
+        with pytest.raises(ModelError, match=reason):
+            load(name)
+
+
+def test_names_that_lead_somewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("NEURON_ATLAS_DATA", str(tmp_path))
+    gguf = tmp_path / "models" / "smollm2-135m" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    gguf.parent.mkdir(parents=True)
+    gguf.write_bytes(b"GGUF")
+    assert sources.resolve("smollm2-135m") == sources.Source("smollm2-135m", str(gguf.parent), gguf.name)
+    by_path = sources.resolve(str(gguf))
+    assert (by_path.model_id, by_path.gguf_file) == ("SmolLM2-135M-Instruct.Q4_1", gguf.name)
+    for name in ("gpt2", "meta-llama/Llama-3.1-8B", "Qwen/Qwen2.5-0.5B"):
+        assert sources.resolve(name) == sources.Source(name, name, is_local=False)
+    assert sources.suggestion("smollm2-135") == "Did you mean smollm2-135m?"
+    assert sources.suggestion("gpt2") == ""
+
+
+def in_a_new_process(code: str, **environment: str) -> types.SimpleNamespace:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PATH": "", "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_loading_says_nothing(folder):
+    done = in_a_new_process(f"from atlas.live.loading import load; load({str(folder)!r})")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_id_that_cannot_be_reached_is_one_line(tmp_path):
+    code = (
+        "from atlas.live.loading import load\nfrom atlas.errors import ModelError\n"
+        "try: load('someone/something')\nexcept ModelError as error: raise SystemExit(str(error))"
+    )
+    done = in_a_new_process(code, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
+    assert done.stderr.startswith("cannot load the config of someone/something")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from atlas.errors import QuestionError, UnknownNameError, UsageError
+from atlas.sites import WEIGHTS
+from queries.card import neuron_card, neuron_concepts, neuron_tokens
+from queries.concepts import concepts
+from queries.info import info
+from queries.neurons import neurons_for_concept
+from tests.atlas_factory import D_MLP, FAMILIES, N_LAYERS, TOP, WORDS, random_logits
+
+
+def test_tokens_of_a_card(small):
+    rows = neuron_tokens(small, "L2N3", top=3).dicts()
+    assert len(rows) == len(WEIGHTS) * 2 * 3
+    for weight in WEIGHTS:
+        logits_V = random_logits(weight, 2, 0)[3]
+        for sign in (1, -1):
+            listed = [row for row in rows if (row["weight"], row["sign"]) == (weight, sign)]
+            assert [row["token"] for row in listed] == [
+                WORDS[index] for index in np.argsort(-sign * logits_V, kind="stable")[:3]
+            ]
+            assert [row["rank"] for row in listed] == [1, 2, 3]
+
+
+def test_top_defaults_to_what_there_is_and_refuses_more(small):
+    assert len(neuron_tokens(small, "L0N0")) == len(WEIGHTS) * 2 * TOP
+    for top in (0, TOP + 1):
+        with pytest.raises(UsageError, match=f"keeps {TOP} tokens"):
+            neuron_tokens(small, "L0N0", top=top)
+
+
+def test_concepts_of_a_card_agree_with_the_concept_question(small):
+    card = neuron_concepts(small, "L1N7")
+    assert card.column("concept")[0] == "sports"
+    distances = [abs(auc - 0.5) for auc in card.column("auc")]
+    assert distances == sorted(distances, reverse=True)
+    assert len(card) == sum(map(len, FAMILIES.values()))
+    for row in card:
+        asked = neurons_for_concept(small, row["concept"], limit=1000, min_coverage=0.0).dicts()
+        same = next(other for other in asked if other["address"] == "L1N7")
+        shared = set(row) & set(same)
+        assert {"lower", "upper", "coverage", "leakage", "worst_concept", "auc", "dprime"} <= shared
+        assert {name: row[name] for name in shared} == {name: same[name] for name in shared}
+
+
+def test_a_card_narrows_by_fit(small):
+    card = neuron_card(small, "L1N7", family="moods")
+    assert set(card.sections["concepts"].column("family")) == {"moods"}
+    assert card.sections["background"].column("family") == ["moods"]
+    with pytest.raises(UnknownNameError, match="unknown family 'mood'"):
+        neuron_card(small, "L1N7", family="mood")
+    with pytest.raises(UsageError, match="tau 3 was not measured"):
+        neuron_card(small, "L1N7", tau=3)
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "hint"),
+    [
+        ("L3N0", QuestionError, "Layers run from 0 to 2"),
+        ("L0N16", QuestionError, "Neurons run from 0 to 15"),
+        ("29.808", UsageError, "as in L29N808"),
+        ("l1n7", UsageError, "as in L29N808"),
+    ],
+)
+def test_an_address_outside_the_model(small, address, kind, hint):
+    with pytest.raises(kind, match=hint) as caught:
+        neuron_card(small, address)
+    assert type(caught.value) is kind
+
+
+def test_the_best_neuron_of_each_concept(small):
+    listed = concepts(small)
+    assert len(listed) == sum(map(len, FAMILIES.values()))
+    for row in listed:
+        best = neurons_for_concept(small, row["concept"], limit=1000).dicts()
+        assert abs(row["auc"] - 0.5) == pytest.approx(abs(best[0]["auc"] - 0.5), abs=1e-12)
+        chosen = next(other for other in best if other["address"] == row["best_neuron"])
+        assert (row["auc"], row["dprime"]) == (pytest.approx(chosen["auc"]), chosen["dprime"])
+    assert set(concepts(small, family="moods").column("concept")) == set(FAMILIES["moods"])
+    with pytest.raises(UnknownNameError):
+        concepts(small, family="topic")
+
+
+def test_info(small):
+    document = info(small)
+    assert document.fields["model_id"] == "small-synthetic"
+    assert document.fields["bytes"] == small.path.stat().st_size
+    assert [row["family"] for row in document.sections["fits"]] == list(FAMILIES)
+    assert document.sections["fits"].column("concepts") == [3, 2]
+    assert document.sections["runs"].column("builder") == ["decode", "gaussians"]
+
+
+def test_row_counts_are_those_of_the_public_tables(small):
+    rows = info(small).sections["rows"]
+    for row in rows:
+        _, [(count,)] = small.query(f"SELECT count(*) FROM {row['table']}")
+        assert row["rows"] == count, row["table"]
+    assert dict(rows.rows)["token_decoding"] == N_LAYERS * D_MLP * len(WEIGHTS) * 2 * TOP

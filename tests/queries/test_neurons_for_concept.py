@@ -1,0 +1,145 @@
+"""Against the activations that the small atlas was made from, in float64 numpy and plain comparisons."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from atlas.errors import QuestionError, UnknownNameError, UsageError
+from queries.neurons import neurons_for_concept
+from queries.rules import RULES
+from queries.tokens import token_ids
+from tests.atlas_factory import D_MLP, FAMILIES, N_LAYERS, TAU, TOP, WORDS, planted_activations, random_logits
+
+TOPICS = FAMILIES["topics"]
+
+
+def measured(concept):
+    """{(layer, neuron): numbers} of one topic: population std, closed range, counted pairs."""
+    own_index = TOPICS.index(concept)
+    numbers = {}
+    for layer in range(N_LAYERS):
+        acts_EN, labels_E = planted_activations("topics", layer, 0)
+        for neuron in range(D_MLP):
+            acts_E = acts_EN[:, neuron].astype(np.float64)
+            own, rest = acts_E[labels_E == own_index], acts_E[labels_E != own_index]
+            lower = np.float32(np.float64(np.float32(own.mean())) - TAU * np.float64(np.float32(own.std())))
+            upper = np.float32(np.float64(np.float32(own.mean())) + TAU * np.float64(np.float32(own.std())))
+            shares = {
+                name: np.mean((acts_E[labels_E == index] >= lower) & (acts_E[labels_E == index] <= upper))
+                for index, name in enumerate(TOPICS)
+            }
+            wins = (own[:, None] > rest[None, :]).mean() + 0.5 * (own[:, None] == rest[None, :]).mean()
+            numbers[layer, neuron] = {
+                "lower": lower, "upper": upper, "coverage": shares.pop(concept),
+                "leakage": np.mean((rest >= lower) & (rest <= upper)), "worst": shares, "auc": wins,
+                "mean": own.mean(), "std": own.std(), "rest_mean": rest.mean(),
+                "mean_abs": np.abs(own).mean(), "max": own.max(),
+            }  # fmt: skip
+    return numbers
+
+
+def whole(small, concept="sports", **options):
+    return neurons_for_concept(small, concept, limit=1000, min_coverage=0.0, **options)
+
+
+@pytest.mark.parametrize("concept", TOPICS)
+def test_every_number_of_every_neuron(small, concept):
+    expected = measured(concept)
+    result = whole(small, concept)
+    assert len(result) == N_LAYERS * D_MLP
+    for row in result:
+        numbers = expected[row["layer"], row["neuron"]]
+        for name in ("mean", "std", "rest_mean", "mean_abs", "max", "lower", "upper"):
+            assert row[name] == pytest.approx(numbers[name], rel=1e-5, abs=1e-6), name
+        for name in ("coverage", "leakage", "auc"):
+            assert row[name] == pytest.approx(numbers[name], abs=1e-12), name
+        assert row["worst_leakage"] == pytest.approx(max(numbers["worst"].values()), abs=1e-12)
+        assert numbers["worst"][row["worst_concept"]] == pytest.approx(row["worst_leakage"], abs=1e-12)
+
+
+KEYS = {
+    "auc": lambda row: -abs(row["auc"] - 0.5),
+    "dprime": lambda row: -abs(row["dprime"]),
+    "mean_abs": lambda row: -row["mean_abs"],
+    "max": lambda row: -row["max"],
+    "probeless": lambda row: -abs(row["mean"] - row["rest_mean"]),
+    "low_leakage": lambda row: (row["leakage"], -row["coverage"]),
+}
+
+
+@pytest.mark.parametrize("rule", list(RULES))
+def test_a_rule_orders_as_it_says(small, rule):
+    rows = whole(small, rule=rule).dicts()
+    assert rows == sorted(rows, key=lambda row: (KEYS[rule](row), row["layer"], row["neuron"]))
+    assert neurons_for_concept(small, "sports", rule=rule, limit=1).rows[0][0] == "L1N7"
+
+
+def test_low_leakage_asks_for_coverage(small):
+    least = neurons_for_concept(small, "politics", rule="low_leakage", limit=1000)
+    assert min(least.column("coverage")) >= RULES["low_leakage"].min_coverage == 0.9
+    assert len(whole(small, "politics", rule="low_leakage")) == N_LAYERS * D_MLP
+
+
+def test_bounds_on_leakage_and_coverage(small):
+    rows = whole(small).dicts()
+    narrowed = neurons_for_concept(small, "sports", limit=1000, max_leakage=0.9, min_coverage=0.95).dicts()
+    assert narrowed == [row for row in rows if row["leakage"] <= 0.9 and row["coverage"] >= 0.95]
+    assert 0 < len(narrowed) < len(rows)
+
+
+def test_layer_and_limit(small):
+    assert set(whole(small, layer=1).column("layer")) == {1}
+    cut = neurons_for_concept(small, "sports", limit=2)
+    assert (len(cut), cut.truncated_by) == (2, "--limit")
+
+
+def test_token_and_concept_together(small):
+    result = whole(small, words=["dog"])
+    ids = token_ids(small, "dog")
+    _, rows = small.query(
+        "SELECT layer, neuron, count(*), min(rank) FROM token_decoding WHERE list_contains($ids, token_id)"
+        " GROUP BY ALL",
+        {"ids": ids},
+    )
+    found = {(row["layer"], row["neuron"]): (row["token_hits"], row["token_rank"]) for row in result}
+    assert found == {(layer, neuron): (hits, rank) for layer, neuron, hits, rank in rows}
+    in_order = [
+        address for address in whole(small).column("address") if address in set(result.column("address"))
+    ]
+    assert result.column("address") == in_order
+    assert "token_hits" not in whole(small).columns
+
+
+def test_context_tokens(small):
+    for row in whole(small):
+        reads = random_logits("gate_proj", row["layer"], 0)[row["neuron"]]
+        writes = random_logits("down_proj", row["layer"], 0)[row["neuron"]]
+        writes = writes if row["mean"] >= row["rest_mean"] else -writes
+        assert row["reads"] == [WORDS[index] for index in np.argsort(-reads, kind="stable")[:4]]
+        assert row["writes"] == [WORDS[index] for index in np.argsort(-writes, kind="stable")[:4]]
+    assert TOP >= 4
+
+
+def test_the_answer_says_what_it_is_about(small):
+    assert neurons_for_concept(small, "joy", limit=1).notes == [
+        "moods/joy at mlp_post, position last, tau 2.5, ranked by auc"
+    ]
+
+
+def test_refusals(small):
+    with pytest.raises(UnknownNameError) as caught:
+        neurons_for_concept(small, "sport")
+    assert caught.value.hint == "Did you mean sports?"
+    with pytest.raises(UnknownNameError, match="unknown family of concept 'sports' 'moods'"):
+        neurons_for_concept(small, "sports", family="moods")
+    with pytest.raises(UnknownNameError):
+        neurons_for_concept(small, "sports", rule="acu")
+    with pytest.raises(UnknownNameError):
+        neurons_for_concept(small, "sports", site="mlp_pre")
+    with pytest.raises(UsageError, match=r"Measured: 2\.5\. .*rebuild with --tau 3"):
+        neurons_for_concept(small, "sports", tau=3)
+    with pytest.raises(UsageError, match="is not a share"):
+        neurons_for_concept(small, "sports", max_leakage=5)
+    with pytest.raises(QuestionError):
+        neurons_for_concept(small, "sports", layer=99)

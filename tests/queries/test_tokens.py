@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from atlas.errors import UnknownNameError, UsageError
+from queries.tokens import token_forms, token_ids
+
+
+def test_a_word_stands_for_its_forms(small):
+    assert set(token_forms(small, "dog").column("token")) == {"dog", " dog", " Dogs", "dogs"}
+    assert set(token_forms(small, "DOGS").column("token")) == {"dog", " dog", " Dogs", "dogs"}
+    assert set(token_forms(small, "cats").column("token")) == {" cat", "cat", " cats"}
+
+
+def test_several_words(small):
+    forms = token_forms(small, ["science", "money", "science"])
+    assert forms.columns == ["word", "token_id", "token"]
+    assert [(row["word"], row["token"]) for row in forms] == [
+        ("science", " science"),
+        ("science", "Science"),
+        ("money", " money"),
+    ]
+
+
+def test_exact_takes_the_text_to_the_letter(small):
+    assert token_forms(small, " dog", exact=True).column("token") == [" dog"]
+    assert token_forms(small, "\n", exact=True).column("token") == ["\n"]
+    with pytest.raises(UnknownNameError):
+        token_forms(small, "DOG", exact=True)
+
+
+def test_a_token_that_two_words_share_counts_once(small):
+    assert len(token_ids(small, ["dog", "dogs"])) == 4
+
+
+def test_an_unknown_word_suggests_near_ones(small):
+    with pytest.raises(UnknownNameError) as caught:
+        token_forms(small, "scienca")
+    assert "science" in caught.value.hint
+    with pytest.raises(UnknownNameError):
+        token_forms(small, ["dog", "zyzzyva"])
+
+
+@pytest.mark.parametrize("words", [[], "", "  ", ["dog", ""]])
+def test_no_word_is_a_usage_error(small, words):
+    with pytest.raises(UsageError):
+        token_forms(small, words)
+
+
+def test_sql_in_a_word_is_only_a_word(small):
+    with pytest.raises(UnknownNameError):
+        token_forms(small, "'; DROP TABLE vocab; --")
