@@ -103,6 +103,7 @@ def neurons_for_concept(
     parameters = {
         "fit_id": fit.fit_id,
         "concept_id": fit.concept_id,
+        "width": fit.width,
         "tau": tau,
         "layer": layer,
         "limit": limit + 1,

@@ -17,7 +17,8 @@ def fingerprint(model: nn.Module) -> str:
 
     The sha256 of the sorted distinct digests of the parameters, each the sha256 of its shape and its
     float32 little-endian values. So it depends on neither names nor order, nor on whether an embedding is
-    tied or stored twice, nor on whether bfloat16 weights are held as float32. Memory: a few chunks.
+    tied or stored twice, nor on whether bfloat16 weights are held as float32. It is that of the weights as
+    loaded: rounded to a lower precision than the checkpoint's, they are other weights. Memory: a few chunks.
     """
     workers = min(4, os.cpu_count() or 1)  # hashing releases the interpreter lock
     with ThreadPoolExecutor(workers) as pool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PretrainedConfig
@@ -13,6 +13,7 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PretrainedConfig
 from atlas.errors import AtlasError, ModelError, UsageError
 from atlas.extras import require
 from atlas.live.adapters.registry import find_adapter
+from atlas.live.checkpoint import check_complete, check_config
 from atlas.live.fingerprint import fingerprint
 from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
@@ -21,9 +22,6 @@ from atlas.live.tokenizer import load_tokenizer, prepends_bos
 from atlas.live.validation import validate
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-# Buffers that old checkpoints carry although the code recomputes them.
-_RECOMPUTED = re.compile(r"(\.rotary_emb\.inv_freq|\.(attn|attention)\.(masked_)?bias|\.position_ids)$")
 
 T = TypeVar("T")
 
@@ -55,6 +53,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     where = {"gguf_file": source.gguf_file} if source.gguf_file else {}
     where |= {"local_files_only": True} if source.is_local else {}
     raw, _ = _attempt(source, "config", lambda: PretrainedConfig.get_config_dict(source.location, **where))
+    check_config(raw, source.model_id)
     adapter = find_adapter(raw)
     # The class registered for the type, whatever auto_map says; reading a GGUF header twice takes seconds.
     config = _attempt(source, "config", lambda: CONFIG_MAPPING[raw["model_type"]].from_dict(raw))
@@ -70,7 +69,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     network, report = _attempt(
         source, "weights", lambda: AutoModelForCausalLM.from_pretrained(source.location, **options)
     )
-    _check_complete(source, report)
+    check_complete(report, source.model_id)
     network = _attempt(source, "weights", lambda: network.to(device).eval().requires_grad_(False))
     return LiveModel(network, tokenizer, adapter, source.model_id, add_bos=prepends_bos(tokenizer))
 
@@ -113,21 +112,3 @@ def _hint(source: Source) -> str:
     return (
         suggestion(source.model_id) or "Check the id and the network, or give a local folder or .gguf file."
     )
-
-
-def _check_complete(source: Source, report: dict[str, Any]) -> None:
-    """Refuse a checkpoint that does not fill the model exactly: transformers would only warn.
-
-    A missing tensor is left random; one without a place (a bias that the config denies, a layer beyond its
-    count) means that the model computes something else than the checkpoint's.
-    """
-    unplaced = [name for name in report["unexpected_keys"] if not _RECOMPUTED.search(name)]
-    for problem, names in (
-        ("lacks tensors that its config asks for", report["missing_keys"]),
-        ("holds tensors that its config leaves no place for", unplaced),
-    ):
-        if names:
-            shown = ", ".join(sorted(map(str, names))[:3]) + (
-                f" and {len(names) - 3} more" if len(names) > 3 else ""
-            )
-            raise ModelError(f"the checkpoint {source.model_id} {problem}: {shown}", _hint(source))

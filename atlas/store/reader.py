@@ -84,7 +84,13 @@ def open_atlas(path: str | Path) -> Atlas:
     path = Path(path)
     require_database(path)
     try:
-        connection = duckdb.connect(str(path), read_only=True, config=dict(SAFE_CONFIG))
+        unlocked = {name: value for name, value in SAFE_CONFIG.items() if name != "lock_configuration"}
+        connection = duckdb.connect(str(path), read_only=True, config=unlocked)
+        # Connections of one process to one file share their settings: a second one finds them locked.
+        if not connection.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0]:
+            # A setting of the session, which connect() refuses: the bar would be printed among the data.
+            connection.execute("SET enable_progress_bar = false")
+            connection.execute("SET lock_configuration = true")
     except duckdb.Error as error:
         raise translate(error, path) from error
     try:

@@ -45,15 +45,15 @@ def emit_document(document: Document, section: str | None, output_format: str, o
     content = io.BytesIO()
     writer("document_" + output_format)(document, content)
     _deliver(content.getvalue(), output)
-    for result in document.sections.values():
-        _remarks(result)
+    for name, result in document.sections.items():
+        _remarks(result, name)
 
 
-def _remarks(result: Result) -> None:
+def _remarks(result: Result, name: str = "rows") -> None:
     for text in result.notes:
         note(text)
     if not result.rows:
-        note("no rows")
+        note(f"no {name}")
     if result.truncated_by:
         note(f"cut after {len(result.rows)} rows; {result.truncated_by} lifts this")
 

@@ -1,29 +1,39 @@
 -- Neurons with any of the tokens $ids among their top tokens, by the sum of squared cosines over all places.
--- The norms join before ranking: cosines compare across weights and layers, logits do not.
-WITH hit AS (
-    SELECT layer_of(nid) AS layer, neuron_of(nid) AS neuron, nid, sign, token_id, rank, logit,
-           logit::DOUBLE / nullif(d.norm * vocab.norm, 0) AS cosine
-    FROM _posting JOIN _decoding AS d USING (nid) JOIN vocab USING (token_id)
+-- Cosines compare across weights and layers, logits do not. IN (SELECT ...) where a join would do: it makes
+-- the few rows of this question, not the table of all vectors, the side that is hashed.
+WITH asked AS (SELECT token_id, token, norm FROM vocab WHERE token_id IN (SELECT unnest($ids::INTEGER[]))),
+hit AS MATERIALIZED (
+    SELECT nid, layer_of(nid) AS layer, neuron_of(nid) AS neuron, sign, token_id, rank, logit::DOUBLE AS logit
+    FROM _posting
     WHERE token_id IN (SELECT unnest($ids::INTEGER[]))
       AND ($sign = 0 OR sign = $sign)
       AND ($layer IS NULL OR layer_of(nid) = $layer)
       AND ($weight IS NULL OR weight_of(nid) = $weight)),
-scored AS (
-    SELECT layer, neuron, sum(cosine * cosine) AS score, count(*) AS hits, count(DISTINCT token_id) AS forms,
-           first(struct_pack(nid, sign, token_id, rank, logit, cosine)
-                 ORDER BY rank, abs(cosine) DESC, nid, sign DESC, token_id) AS best
-    FROM hit GROUP BY ALL
+vector AS MATERIALIZED (
+    SELECT nid, layer, neuron, sum(pow(logit / nullif(norm, 0), 2)) AS squares
+    FROM hit JOIN asked USING (token_id) GROUP BY ALL),
+length AS (SELECT nid, norm::DOUBLE AS norm FROM _decoding WHERE nid IN (SELECT nid FROM vector)),
+scored AS MATERIALIZED (
+    SELECT layer, neuron, sum(squares / nullif(norm * norm, 0)) AS score
+    FROM vector JOIN length USING (nid) GROUP BY ALL
     ORDER BY score DESC NULLS LAST, layer, neuron LIMIT $limit),
-placed AS (
-    SELECT scored.*, unnest(best), weight,
-           CASE WHEN best.sign > 0 THEN raised_lse ELSE lowered_lse END AS lse,
-           (CASE WHEN best.sign > 0 THEN raised_token ELSE lowered_token END)[:$context] AS top_ids
-    FROM scored JOIN _decoding ON _decoding.nid = best.nid),
+place AS (
+    SELECT hit.*, score, token, logit / nullif(length.norm * asked.norm, 0) AS cosine
+    FROM hit JOIN scored USING (layer, neuron) JOIN asked USING (token_id) JOIN length USING (nid)),
+best AS MATERIALIZED (
+    SELECT *, count(*) OVER neurons AS hits, count(DISTINCT token_id) OVER neurons AS forms
+    FROM place WINDOW neurons AS (PARTITION BY layer, neuron)
+    QUALIFY row_number() OVER (PARTITION BY layer, neuron
+                               ORDER BY rank, abs(cosine) DESC, nid, sign DESC, token_id) = 1),
+card AS (
+    SELECT best.*, weight, CASE WHEN sign > 0 THEN raised_lse ELSE lowered_lse END AS lse,
+           (CASE WHEN sign > 0 THEN raised_token ELSE lowered_token END)[:$context] AS top_ids
+    FROM best JOIN (SELECT * FROM _decoding WHERE nid IN (SELECT nid FROM best)) USING (nid)),
 context AS (
-    SELECT layer, neuron, list(token ORDER BY place) AS tokens
-    FROM (SELECT layer, neuron, unnest(top_ids) AS token_id, unnest(range($context)) AS place FROM placed)
+    SELECT layer, neuron, list(vocab.token ORDER BY slot) AS tokens
+    FROM (SELECT layer, neuron, unnest(top_ids) AS token_id, unnest(range($context)) AS slot FROM card)
     JOIN vocab USING (token_id) GROUP BY ALL)
 SELECT neuron_name(layer, neuron) AS address, layer, neuron, score, hits, forms, weight, sign, rank, token,
-       logit, exp(sign * logit::DOUBLE - lse) AS probability, cosine, tokens
-FROM placed JOIN vocab USING (token_id) JOIN context USING (layer, neuron)
+       logit, exp(sign * logit - lse) AS probability, cosine, tokens
+FROM card JOIN context USING (layer, neuron)
 ORDER BY score DESC NULLS LAST, layer, neuron;

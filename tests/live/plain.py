@@ -9,10 +9,20 @@ from atlas.live.model import LiveModel
 
 
 def blocks(live: LiveModel) -> nn.ModuleList:
+    return _trunk(live)[0]
+
+
+def final_norm(live: LiveModel) -> nn.Module:
+    return _trunk(live)[1]
+
+
+def _trunk(live: LiveModel) -> tuple[nn.ModuleList, nn.Module]:
     name = type(live.model).__name__
     if name.startswith("GPT2"):
-        return live.model.transformer.h
-    return live.model.gpt_neox.layers if name.startswith("GPTNeoX") else live.model.model.layers
+        return live.model.transformer.h, live.model.transformer.ln_f
+    if name.startswith("GPTNeoX"):
+        return live.model.gpt_neox.layers, live.model.gpt_neox.final_layer_norm
+    return live.model.model.layers, live.model.model.norm
 
 
 def weights(live: LiveModel, layer: int) -> dict[str, Tensor]:
@@ -67,7 +77,7 @@ def activations(live: LiveModel, input_ids: Tensor) -> dict[tuple[str, int], Ten
         )
     # The stream comes from transformers itself, except after the last block, where it reports the normed one.
     last = blocks(live)[-1].register_forward_hook(
-        lambda m, a, o: seen.update({("resid_post", live.n_layers - 1): o.clone()})
+        lambda m, a, o: seen.update({("resid_post", live.n_layers - 1): o[0] if isinstance(o, tuple) else o})
     )
     with torch.no_grad():
         states = live.model(input_ids=input_ids, output_hidden_states=True).hidden_states

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from atlas.errors import ModelError, UsageError
-from atlas.live import sources
+from atlas.live import checkpoint, sources
 from atlas.live.loading import load
 from tests.synthetic import make_model
 
@@ -80,6 +80,16 @@ def test_code_beside_a_known_model_is_not_run(folder):
         json.dumps(json.loads(path.read_text()) | {"auto_map": {"AutoTokenizer": ["evil.T", None]}})
     )
     assert load(edit_config(folder, auto_map=auto_map)).architecture == "LlamaForCausalLM"
+
+
+def test_transformers_4_would_misread_a_config_of_transformers_5(folder, monkeypatch):
+    monkeypatch.setattr(checkpoint, "TRANSFORMERS", "4.57.6")
+    config = json.loads((folder / "config.json").read_text())
+    theta = config.pop("rope_theta", None) or config["rope_parameters"]["rope_theta"]
+    (folder / "config.json").write_text(json.dumps(config | {"rope_parameters": {"rope_theta": theta}}))
+    with pytest.raises(ModelError, match="written for transformers 5"):
+        load(str(folder))
+    load(edit_config(folder, rope_theta=theta))
 
 
 def test_pickled_weights_are_refused(folder):

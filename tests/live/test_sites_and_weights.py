@@ -76,9 +76,7 @@ def test_dims_and_names(live):
 @pytest.mark.parametrize("variant", ["llama", "gemma2", "gemma3", "gpt2", "gpt_neox", "phi3"])
 def test_final_norm_gain_is_what_the_norm_multiplies_with(live_of, variant):
     live = live_of(variant)
-    norm = getattr(live.model.base_model, "norm", None) or getattr(
-        live.model.base_model, "ln_f" if variant == "gpt2" else "final_layer_norm"
-    )
+    norm = plain.final_norm(live)
     x = torch.randn(16, generator=torch.Generator().manual_seed(1)).double() * 100
     values = x - x.mean() if isinstance(norm, torch.nn.LayerNorm) else x
     out = norm(x.float()[None])[0].double()

@@ -70,4 +70,7 @@ def test_a_known_neuron(live, words):
 def test_the_vocabulary(live, words):
     assert len(words) == len(live.tokenizer) <= live.d_vocab
     assert {" dog", "dog", " Paris", "\n", "<|im_start|>"} <= set(words.values())
-    assert not any("Ġ" in text or "▁" in text for text in words.values())
+    # Only tokens that hold part of a character keep the tokenizer's own spelling.
+    raw = [token_id for token_id, text in words.items() if "Ġ" in text]
+    assert len(raw) < 100
+    assert all("�" in live.tokenizer.decode([token_id]) for token_id in raw)

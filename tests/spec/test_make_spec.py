@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from atlas.errors import AtlasError, QuestionError, SpecError, UnknownNameError, UsageError
+from atlas.errors import QuestionError, UsageError
 from atlas.spec import InterventionSpec
 from atlas.spec_json import dumps, loads
 from atlas.store.reader import Atlas, open_atlas

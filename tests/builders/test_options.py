@@ -1,0 +1,88 @@
+"""From flags to the configuration of a build: what is accepted, and what is refused with which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from atlas.errors import AtlasError, UnknownNameError, UsageError
+from builders import cli
+from builders.concept_sets import own_sets
+from builders.config import BuildConfig, ConceptSource, layers_of, parse_bytes, parse_layers
+
+
+def config_of(*arguments: str) -> BuildConfig:
+    """The configuration that a command line makes."""
+    context = cli.build.make_context("build", ["some-model", "-o", "a.duckdb", *arguments])
+    return cli.config_from(context.params)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("2GB", 2 * 10**9), ("1.5 gb", 15 * 10**8), ("750MB", 75 * 10**7), ("4096", 4096)]
+)
+def test_amounts_of_memory(text: str, value: int) -> None:
+    assert parse_bytes(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "two", "-1GB", "1GiB", "1e9", "GB"])
+def test_no_amounts_of_memory(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_bytes(text)
+
+
+def test_lists_of_layers() -> None:
+    assert parse_layers("0-3,7, 5-5") == (0, 1, 2, 3, 5, 7)
+    for text in ("", "a", "3-1", "1,,2", "-1", "1-"):
+        with pytest.raises(UsageError):
+            parse_layers(text)
+
+
+def test_layers_must_exist() -> None:
+    with pytest.raises(UsageError, match="layers 0 to 2, not 3"):
+        layers_of(config_of("--layers", "1-3"), 3)
+    assert layers_of(config_of(), 3) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"top": 0}, {"bins": 1}, {"taus": ()}, {"taus": (0.0,)}, {"taus": (float("nan"),)}, {"memory": 10},
+        {"sites": ("mlp_pots",)}, {"weights": ("w_in",)}, {"position": "first"}, {"mode": "normed"},
+        {"decode": False}, {"max_tokens": 0}, {"batch_tokens": 0},
+        {"concepts": (ConceptSource("x.jsonl", template="no place"),)},
+        {"concepts": (ConceptSource("x.jsonl", template="{text}{text}"),)},
+    ],
+)  # fmt: skip
+def test_values_out_of_their_domain(change: dict) -> None:
+    with pytest.raises(AtlasError) as caught:
+        BuildConfig(**{"model": "m", "target": Path("a.duckdb"), **change})
+    assert "\n" not in str(caught.value)
+
+
+def test_the_default_is_the_project_s_own_sets() -> None:
+    assert config_of().concepts == tuple(own_sets().values())
+    assert config_of("--concepts", "emotions").concepts == (own_sets()["emotions"],)
+    assert config_of("--no-concepts").concepts == ()
+    for source in own_sets().values():
+        assert Path(source.source).is_file()
+
+
+def test_own_files_families_and_templates() -> None:
+    options = ("--concepts", "news=a/b.csv", "--concepts", "c.jsonl", "--template", r"news={text}\nIt is about")
+    assert config_of(*options).concepts == (
+        ConceptSource("a/b.csv", family="news", template="{text}\nIt is about"),
+        ConceptSource("c.jsonl"),
+    )
+    everywhere = config_of("--concepts", "c.jsonl", "--template", "So: {text} = what?").concepts
+    assert everywhere == (ConceptSource("c.jsonl", template="So: {text} = what?"),)
+    with pytest.raises(UnknownNameError, match="did you mean|Did you mean"):
+        config_of("--concepts", "news=a.csv", "--template", "mews={text}")
+    with pytest.raises(UsageError):
+        config_of("--concepts", "a.csv", "--no-concepts")
+
+
+def test_a_wrong_flag_is_a_usage_error() -> None:
+    for arguments in (["m"], ["m", "-o", "a", "--sites", "x"], ["m", "-o", "a", "--top", "x"], ["m", "-o", "a", "--x"]):
+        assert CliRunner().invoke(cli.build, arguments).exit_code == 2
