@@ -9,9 +9,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from atlas.errors import EXIT_INTERRUPT, EXIT_OK, EXIT_USAGE, AtlasError
+from atlas.errors import EXIT_INTERRUPT, EXIT_OK, EXIT_QUESTION, EXIT_USAGE, AtlasError
 
 PROGRAM = "neuron-atlas"
+TRACEBACK_VARIABLE = "NEURON_ATLAS_TRACEBACK"
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("builders.cli:build", "Run a model once and write its atlas."),

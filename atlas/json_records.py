@@ -125,14 +125,10 @@ class Record:
         names = [field.name for field in self.fields]
         for name in value:
             if name not in names:
-                raise ShapeError(
-                    f"unknown field {shown(name)}", UnknownNameError("field", str(name)[:60], names).hint
-                )
+                raise ShapeError(f"unknown field {shown(name)}", UnknownNameError("field", str(name)[:60], names).hint)
         missing = [field.name for field in self.fields if not field.optional and field.name not in value]
         if missing:
-            raise ShapeError(
-                f"missing {'fields' if missing[1:] else 'field'} {', '.join(map(repr, missing))}"
-            )
+            raise ShapeError(f"missing {'fields' if missing[1:] else 'field'} {', '.join(map(repr, missing))}")
         return value
 
     def _attributes(self, instance: Any) -> dict[str, Any]:

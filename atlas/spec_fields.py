@@ -90,9 +90,7 @@ def _range_of_op(edit: Edit) -> None:
         raise ShapeError(f"{edit.op} needs a range, the field 'when' is missing")
     bounds = edit.when
     if not bounds.lower < bounds.upper:
-        raise ShapeError(f"{edit.op} needs a range with a width, not {bounds.lower} to {bounds.upper}").under(
-            "when"
-        )
+        raise ShapeError(f"{edit.op} needs a range with a width, not {bounds.lower} to {bounds.upper}").under("when")
 
 
 def _equally_long(check: Check) -> None:
@@ -173,18 +171,12 @@ SPEC = Record(
             "; ".join(f"{k}: {v}" for k, v in POSITION_WORDS.items())
             + "; or 0-based token indices, padding not counted, generated tokens counted on",
         ),
-        Field(
-            "edits", Items(EDIT, at_most=MAX_EDITS), "What to do, at most one edit per site, layer and neuron"
-        ),
-        Field(
-            "check", CHECK, "How to verify that the spec does what it did where it was made", optional=True
-        ),
+        Field("edits", Items(EDIT, at_most=MAX_EDITS), "What to do, at most one edit per site, layer and neuron"),
+        Field("check", CHECK, "How to verify that the spec does what it did where it was made", optional=True),
         Field("source", AnyObject(), "Where the edits come from; of no effect", optional=True),
     ),
     extra={
         "if": {"properties": {"model": {"properties": {"gated": {"const": False}}}}},
-        "then": {
-            "properties": {"edits": {"items": {"properties": {"site": {"not": {"enum": _GATED_SITES}}}}}}
-        },
+        "then": {"properties": {"edits": {"items": {"properties": {"site": {"not": {"enum": _GATED_SITES}}}}}}},
     },
 )

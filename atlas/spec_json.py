@@ -88,9 +88,7 @@ def spec_hash(spec: InterventionSpec) -> str:
     document = to_document(spec)
     document.pop("check", None)
     document.pop("source", None)
-    canonical = json.dumps(
-        document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return "sha256:" + hashlib.sha256(canonical.encode("utf-8")).hexdigest()
 
 

@@ -79,10 +79,13 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m")
     live = load(parser.parse_args().model, device="cpu")
     lines = [
-        "# Prompt templates, compared", "",
-        f"Model `{live.model_id}`. Written by `python benchmarks/templates.py`; its docstring says how.", "",
-        f"AUC is the mean over concepts of the {PICKED} neurons picked on another third of the sentences.", "",
-    ]  # fmt: skip
+        "# Prompt templates, compared",
+        "",
+        f"Model `{live.model_id}`. Written by `python benchmarks/templates.py`; its docstring says how.",
+        "",
+        f"AUC is the mean over concepts of the {PICKED} neurons picked on another third of the sentences.",
+        "",
+    ]
     for family, templates in CANDIDATES.items():
         corpus = load_corpus(str(data_folder() / "concepts" / f"{family}.jsonl"))
         labels_E = np.asarray(corpus.labels)

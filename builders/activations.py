@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from atlas.errors import BuildError
 from atlas.live.batching import Batch, batches
 from atlas.live.capture import capture
 from atlas.live.pooling import pool
@@ -46,10 +48,19 @@ def plan_rows(encoded: Sequence[Sequence[int]], plan: Sequence[Batch], labels: S
 
 
 def record(
-    live: LiveModel, staging: Staging, scratch: Scratch, key: str, encoded: Sequence[Sequence[int]],
-    labels: Sequence[int], *, sites: Sequence[str], layers: Sequence[int], position: str, batch_tokens: int,
+    live: LiveModel,
+    staging: Staging,
+    scratch: Scratch,
+    key: str,
+    encoded: Sequence[Sequence[int]],
+    labels: Sequence[int],
+    *,
+    sites: Sequence[str],
+    layers: Sequence[int],
+    position: str,
+    batch_tokens: int,
     advance: Callable[[int], None] = lambda n: None,
-) -> Rows:  # fmt: skip
+) -> Rows:
     """Fill `scratch` from the model and return the order of its rows; continues where a killed run stopped.
 
     `key` names this corpus in the staging area. Batches are a function of the corpus and `batch_tokens` alone,
@@ -68,10 +79,16 @@ def record(
         batch = plan[index]
         mask = batch.attention_mask.to(live.device)
 
-        def keep(site: str, layer: int, acts_BTN, mask=mask) -> None:  # noqa: ANN001
+        def keep(site: str, layer: int, acts_BTN, mask=mask) -> None:
             scratch.append(site, layer, pool(acts_BTN, mask, position).cpu().numpy())
 
-        capture(live, batch.input_ids.to(live.device), mask, list(sites), list(layers), keep)
+        try:
+            capture(live, batch.input_ids.to(live.device), mask, list(sites), list(layers), keep)
+        except torch.OutOfMemoryError as error:
+            raise BuildError(
+                f"the {live.device} has too little memory for {batch.input_ids.numel()} tokens at once",
+                "Lower --batch-tokens and use --restart.",
+            ) from error
         advance(len(batch.indices))
         if time.monotonic() - noted > _NOTE_EVERY or index == len(plan) - 1:
             staging.write_state(key, json.dumps({"batches": index + 1}))

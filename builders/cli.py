@@ -26,19 +26,22 @@ def fetch(name: str) -> None:
     click.echo(bring(name))
 
 
-@click.command(
-    epilog="Example: neuron-atlas build smollm2-135m -o data/atlases/smollm2-135m.duckdb --concepts topics"
-)
+@click.command(epilog="Example: neuron-atlas build smollm2-135m -o data/atlases/smollm2-135m.duckdb --concepts topics")
 @click.argument("model")
 @click.option("-o", "--output", "target", type=click.Path(path_type=Path), required=True, help="The atlas to write.")
 @click.option(
-    "--concepts", multiple=True, metavar="[FAMILY=]SOURCE",
+    "--concepts",
+    multiple=True,
+    metavar="[FAMILY=]SOURCE",
     help="A labelled corpus: a .jsonl, .csv, .tsv or .parquet file, hf:OWNER/NAME, or one of the project's own "
     "sets by name (topics, emotions). May be repeated. Default: all own sets.",
 )
 @click.option("--no-concepts", is_flag=True, help="Decode only.")
 @click.option(
-    "--template", "templates", multiple=True, metavar="[FAMILY=]TEXT",
+    "--template",
+    "templates",
+    multiple=True,
+    metavar="[FAMILY=]TEXT",
     help=r"Prompt with {text} once; \n is a new line. Default: the own set's template, else the bare text.",
 )
 @click.option("--text-column", default="text", show_default=True, help="Column with the text.")
@@ -48,24 +51,53 @@ def fetch(name: str) -> None:
 @click.option(
     "--weights", multiple=True, type=_CHOICE(list(sites.WEIGHTS)), help="Weights to decode. Default: all there are."
 )
-@click.option("--mode", type=_CHOICE(sites.DECODING_MODES), default="raw", show_default=True,
-              help="Decode w as it is, or times the final norm's gain.")
+@click.option(
+    "--mode",
+    type=_CHOICE(sites.DECODING_MODES),
+    default="raw",
+    show_default=True,
+    help="Decode w as it is, or times the final norm's gain.",
+)
 @click.option("--top", type=int, default=32, show_default=True, help="Tokens kept per neuron, weight and sign.")
 @click.option("--no-decode", is_flag=True, help="Gaussians only.")
 @click.option("--vectors", is_flag=True, help="Also store the weight vectors (for `compare`; large).")
-@click.option("--sites", "site_names", multiple=True, type=_CHOICE(list(sites.SITES)), default=[sites.DEFAULT_SITE],
-              show_default=True, help="Where activations are read.")
+@click.option(
+    "--sites",
+    "site_names",
+    multiple=True,
+    type=_CHOICE(list(sites.SITES)),
+    default=[sites.DEFAULT_SITE],
+    show_default=True,
+    help="Where activations are read.",
+)
 @click.option("--layers", metavar="LIST", help="Layers of the Gaussians, such as 12-29. Default: all.")
-@click.option("--position", type=_CHOICE(sites.POSITIONS), default="last", show_default=True,
-              help="Which tokens of an example count.")
-@click.option("--tau", "taus", type=float, multiple=True, default=[2.5], show_default=True,
-              help="Half-width of the ranges to measure, in standard deviations. May be repeated.")
+@click.option(
+    "--position",
+    type=_CHOICE(sites.POSITIONS),
+    default="last",
+    show_default=True,
+    help="Which tokens of an example count.",
+)
+@click.option(
+    "--tau",
+    "taus",
+    type=float,
+    multiple=True,
+    default=[2.5],
+    show_default=True,
+    help="Half-width of the ranges to measure, in standard deviations. May be repeated.",
+)
 @click.option("--bins", type=int, default=20, show_default=True, help="Histogram bins per neuron.")
 @click.option("--max-tokens", type=int, default=512, show_default=True, help="Longer texts are cut to this.")
 @click.option("--batch-tokens", type=int, default=2048, show_default=True, help="Padded tokens per forward pass.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option("--dtype", type=_CHOICE(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True,
-              help="Computing type; auto is float32 on the CPU, the checkpoint's on a GPU.")
+@click.option(
+    "--dtype",
+    type=_CHOICE(["auto", "float32", "bfloat16", "float16"]),
+    default="auto",
+    show_default=True,
+    help="Computing type; auto is float32 on the CPU, the checkpoint's on a GPU.",
+)
 @click.option("--memory", default="2GB", show_default=True, help="What the builders may use beside the model.")
 @click.option("--replace", "existing", flag_value="replace", help="Replace an atlas of that name.")
 @click.option("--add", "existing", flag_value="add", help="Keep its other rows; replace only what is built now.")
@@ -79,12 +111,16 @@ def build(**options: Any) -> None:
     """
     from builders.pipeline import build as run
 
-    report = run(
-        config_from(options),
-        existing=options["existing"] or "refuse",
-        interrupted=options["interrupted"] or "refuse",
-        progress=for_terminal(),
-    )
+    try:
+        report = run(
+            config_from(options),
+            existing=options["existing"] or "refuse",
+            interrupted=options["interrupted"] or "refuse",
+            progress=for_terminal(),
+        )
+    except KeyboardInterrupt:
+        click.echo("note: interrupted; the same command with --resume goes on from here", err=True)
+        raise
     for text in report.notes:
         click.echo(f"note: {text}", err=True)
     click.echo(report.path)
@@ -99,15 +135,27 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         corpus_options["split"] = options["split"]
     sources = () if options["no_concepts"] else _sources(options["concepts"], options["templates"])
     return BuildConfig(
-        model=options["model"], target=options["target"], concepts=sources, weights=options["weights"],
-        decode=not options["no_decode"], mode=options["mode"], top=options["top"], keep_vectors=options["vectors"],
+        model=options["model"],
+        target=options["target"],
+        concepts=sources,
+        weights=options["weights"],
+        decode=not options["no_decode"],
+        mode=options["mode"],
+        top=options["top"],
+        keep_vectors=options["vectors"],
         sites=tuple(dict.fromkeys(options["site_names"])),
-        layers=parse_layers(options["layers"]) if options["layers"] else None, position=options["position"],
-        taus=tuple(sorted(set(options["taus"]))), bins=options["bins"], max_tokens=options["max_tokens"],
-        batch_tokens=options["batch_tokens"], limit_per_concept=options["limit_per_concept"],
-        device=options["device"], dtype=options["dtype"], memory=parse_bytes(options["memory"]),
+        layers=parse_layers(options["layers"]) if options["layers"] else None,
+        position=options["position"],
+        taus=tuple(sorted(set(options["taus"]))),
+        bins=options["bins"],
+        max_tokens=options["max_tokens"],
+        batch_tokens=options["batch_tokens"],
+        limit_per_concept=options["limit_per_concept"],
+        device=options["device"],
+        dtype=options["dtype"],
+        memory=parse_bytes(options["memory"]),
         corpus_options=corpus_options,
-    )  # fmt: skip
+    )
 
 
 def _sources(concepts: tuple[str, ...], templates: tuple[str, ...]) -> tuple[ConceptSource, ...]:

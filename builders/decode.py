@@ -31,18 +31,28 @@ def write_vocabulary(staging: Staging, unembedding_VD: torch.Tensor, tokens: Seq
         return
     ids = torch.tensor([token_id for token_id, _ in tokens])
     norms = unembedding_VD.index_select(0, ids.to(unembedding_VD.device)).float().norm(dim=1).cpu().numpy()
-    rows = pa.table({
-        "token_id": pa.array(ids.numpy(), pa.int32()),
-        "token": [text for _, text in tokens],
-        "norm": pa.array(norms, pa.float32()),
-    })  # fmt: skip
+    rows = pa.table(
+        {
+            "token_id": pa.array(ids.numpy(), pa.int32()),
+            "token": [text for _, text in tokens],
+            "norm": pa.array(norms, pa.float32()),
+        }
+    )
     staging.commit("vocabulary", "all", {"vocab": rows})
 
 
 def decode(
-    live: LiveModel, staging: Staging, token_ids: Sequence[int], *, weights: Sequence[str], mode: str, top: int,
-    memory_bytes: int, keep_vectors: bool = False, advance: Callable[[int], None] = lambda n: None,
-) -> int:  # fmt: skip
+    live: LiveModel,
+    staging: Staging,
+    token_ids: Sequence[int],
+    *,
+    weights: Sequence[str],
+    mode: str,
+    top: int,
+    memory_bytes: int,
+    keep_vectors: bool = False,
+    advance: Callable[[int], None] = lambda n: None,
+) -> int:
     """Decode every neuron of `weights` into the staging area, one committed unit per weight and layer.
 
     `token_ids` are the rows of U that are real tokens, ascending; padding rows of the vocabulary take no part.
@@ -65,7 +75,9 @@ def decode(
             unit = f"{weight}/{layer}"
             if unit not in done:
                 w_ND = live.weight(weight, layer).float()
-                tables, searched = _one_layer(weight, layer, live.n_layers, w_ND, gain_D, u_VD, ids_V, top, memory_bytes)
+                tables, searched = _one_layer(
+                    weight, layer, live.n_layers, w_ND, gain_D, u_VD, ids_V, top, memory_bytes
+                )
                 if keep_vectors:
                     tables["neuron_vector"] = _vector_rows(weight, layer, w_ND)
                 staging.commit(STEP, unit, tables)
@@ -75,9 +87,16 @@ def decode(
 
 
 def _one_layer(
-    weight: str, layer: int, n_layers: int, w_ND: torch.Tensor, gain_D: torch.Tensor | None, u_VD: torch.Tensor,
-    ids_V: torch.Tensor, top: int, memory_bytes: int,
-) -> tuple[dict[str, pa.Table], int]:  # fmt: skip
+    weight: str,
+    layer: int,
+    n_layers: int,
+    w_ND: torch.Tensor,
+    gain_D: torch.Tensor | None,
+    u_VD: torch.Tensor,
+    ids_V: torch.Tensor,
+    top: int,
+    memory_bytes: int,
+) -> tuple[dict[str, pa.Table], int]:
     vectors_ND = w_ND if gain_D is None else w_ND * gain_D
     broken_N = ~torch.isfinite(vectors_ND).all(1)
     if broken_N.any():
@@ -87,23 +106,28 @@ def _one_layer(
     if not (torch.isfinite(found.raised_logit_NK).all() and torch.isfinite(found.lowered_logit_NK).all()):
         raise BuildError(f"logits of {weight} in layer {layer} overflow float32", "Rescale the checkpoint.")
     rows = decoding_rows(
-        weight=weight, layer=layer, n_layers=n_layers,
+        weight=weight,
+        layer=layer,
+        n_layers=n_layers,
         norm_N=vectors_ND.double().norm(dim=1).cpu().numpy(),
-        raised_lse_N=found.raised_lse_N.cpu().numpy(), lowered_lse_N=found.lowered_lse_N.cpu().numpy(),
+        raised_lse_N=found.raised_lse_N.cpu().numpy(),
+        lowered_lse_N=found.lowered_lse_N.cpu().numpy(),
         raised_token_NK=ids_V[found.raised_token_NK.cpu()].numpy(),
         raised_logit_NK=found.raised_logit_NK.cpu().numpy(),
         lowered_token_NK=ids_V[found.lowered_token_NK.cpu()].numpy(),
         lowered_logit_NK=found.lowered_logit_NK.cpu().numpy(),
-    )  # fmt: skip
+    )
     return {"_decoding": rows}, found.n_fallback
 
 
 def _vector_rows(weight: str, layer: int, w_ND: torch.Tensor) -> pa.Table:
     """Rows of `neuron_vector`: the bare weight vectors, without the gain."""
     n = len(w_ND)
-    return pa.table({
-        "weight": pa.array([weight] * n),
-        "layer": pa.array([layer] * n, pa.int32()),
-        "neuron": pa.array(range(n), pa.int32()),
-        "vector": fixed_lists(w_ND.cpu().numpy(), pa.float32()),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "weight": pa.array([weight] * n),
+            "layer": pa.array([layer] * n, pa.int32()),
+            "neuron": pa.array(range(n), pa.int32()),
+            "vector": fixed_lists(w_ND.cpu().numpy(), pa.float32()),
+        }
+    )

@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
 
 def fit_corpus(
-    live: LiveModel, staging: Staging, corpus: Corpus, source: ConceptSource, config: BuildConfig, run_id: int,
+    live: LiveModel,
+    staging: Staging,
+    corpus: Corpus,
+    source: ConceptSource,
+    config: BuildConfig,
+    run_id: int,
     progress: Silent,
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Fit every concept of one corpus at every wanted site, layer and neuron. Returns notes for the user.
 
     Raises BuildError when an activation is not finite or the disk is too small.
@@ -40,9 +45,18 @@ def fit_corpus(
     scratch = Scratch(staging.scratch / corpus.family)
     with progress.task(f"activations of {corpus.family}", len(encoded)) as advance:
         rows = record(
-            live, staging, scratch, f"activations/{corpus.family}", encoded, corpus.labels, sites=config.sites,
-            layers=layers, position=config.position, batch_tokens=config.batch_tokens, advance=advance,
-        )  # fmt: skip
+            live,
+            staging,
+            scratch,
+            f"activations/{corpus.family}",
+            encoded,
+            corpus.labels,
+            sites=config.sites,
+            layers=layers,
+            position=config.position,
+            batch_tokens=config.batch_tokens,
+            advance=advance,
+        )
     fit_ids = _register(live, staging, corpus, source, config, run_id, rows)
     with progress.task(f"statistics of {corpus.family}", len(units)) as advance:
         advance(len(units) - len(todo))
@@ -64,9 +78,14 @@ class _Ids:
 
 
 def _register(
-    live: LiveModel, staging: Staging, corpus: Corpus, source: ConceptSource, config: BuildConfig, run_id: int,
+    live: LiveModel,
+    staging: Staging,
+    corpus: Corpus,
+    source: ConceptSource,
+    config: BuildConfig,
+    run_id: int,
     rows: Rows,
-) -> _Ids:  # fmt: skip
+) -> _Ids:
     """Rows of concept, fit and fit_concept, written once; returns their ids."""
     step = f"register/{corpus.family}"
     counts = np.bincount(rows.labels_R, minlength=len(corpus.concepts)).tolist()
@@ -83,12 +102,19 @@ def _register(
         ]
         fits = [
             {
-                "fit_id": next_fit + i, "run_id": run_id, "family": corpus.family, "site": site,
-                "position": config.position, "template": source.template, "width": live.width(site),
-                "n": len(rows.labels_R), "taus": list(config.taus), "corpus_sha256": corpus.sha256,
+                "fit_id": next_fit + i,
+                "run_id": run_id,
+                "family": corpus.family,
+                "site": site,
+                "position": config.position,
+                "template": source.template,
+                "width": live.width(site),
+                "n": len(rows.labels_R),
+                "taus": list(config.taus),
+                "corpus_sha256": corpus.sha256,
             }
             for i, site in enumerate(config.sites)
-        ]  # fmt: skip
+        ]
         members = [
             {"fit_id": fit["fit_id"], "concept_id": concept_id, "n": counts[i]}
             for fit in fits

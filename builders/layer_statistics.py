@@ -94,9 +94,7 @@ def separate_and_fit(
     labels_E = np.asarray(labels_E, dtype=np.int64)
     counts_C = np.bincount(labels_E, minlength=n_concepts)
     if counts_C.size > n_concepts or not counts_C.all():
-        raise BuildError(
-            f"{where}: every concept needs an example, the {n_concepts} concepts have {counts_C}"
-        )
+        raise BuildError(f"{where}: every concept needs an example, the {n_concepts} concepts have {counts_C}")
 
     by_concept = np.argsort(labels_E, kind="stable")
     n_examples, width = acts_EN.shape

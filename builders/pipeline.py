@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 import uuid
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atlas.errors import BuildError, UsageError
+from atlas.errors import BuildError
 from atlas.manifest import SCHEMA_VERSION, Manifest, software_version, utc_now
-from atlas.schema.statements import Layout
 from atlas.store.publish import publish
-from atlas.store.reader import open_atlas
 from atlas.store.staging import Staging
 from builders.config import BuildConfig, layers_of
 from builders.corpora.base import Corpus
-from builders.corpora.registry import load_corpus
+from builders.preparation import base_of, fitted_to, forget, identity, may_resume, read_corpora, start
 from builders.progress import Silent
 
 if TYPE_CHECKING:
@@ -48,20 +45,20 @@ def build(
     Raises BuildError, ModelError, CorpusError, UsageError or AtlasFileError; the old file is then untouched.
     """
     progress = progress or Silent()
-    base = _existing(config, existing)
+    base = base_of(config, existing)
     if base is not None:
-        config = _fitted_to(config, base)
-    corpora = _read_corpora(config)
+        config = fitted_to(config, base)
+    corpora = read_corpora(config)
     report = BuildReport(config.target, [note for corpus in corpora for note in corpus.notes])
     with Staging(config.target) as staging:
-        resuming = _may_start(staging, interrupted)
+        resuming = may_resume(staging, interrupted)
         try:
             live = _load(config, base)
             layers_of(config, live.n_layers)
             if resuming:
-                staging.resume(_identity(config, live, corpora, base))
+                staging.resume(identity(config, live, corpora, base))
             else:
-                _start(staging, config, live, corpora, base)
+                start(staging, config, live, corpora, base)
         except BaseException:
             if not resuming:
                 staging.discard()  # nothing was computed yet
@@ -75,51 +72,6 @@ def build(
     return report
 
 
-def _existing(config: BuildConfig, existing: str) -> Manifest | None:
-    """The manifest of the atlas to add to, or None for a new one. Raises UsageError when unsure."""
-    if not config.target.parent.is_dir():
-        raise UsageError(f"there is no folder {config.target.parent}", "Make it, or correct -o.")
-    if existing == "add":
-        with open_atlas(config.target) as atlas:
-            return atlas.manifest
-    if config.target.exists() and existing == "refuse":
-        raise UsageError(f"{config.target} exists", "Use --replace to build it anew or --add to keep its other rows.")
-    return None
-
-
-def _fitted_to(config: BuildConfig, base: Manifest) -> BuildConfig:
-    """When adding, list lengths that other rows already have cannot change."""
-    top = config.top if config.decode else base.top
-    return replace(config, top=top, bins=base.bins)
-
-
-def _read_corpora(config: BuildConfig) -> list[Corpus]:
-    corpora = [
-        load_corpus(
-            source.source, family=source.family, limit_per_concept=config.limit_per_concept, **config.corpus_options
-        )
-        for source in config.concepts
-    ]
-    for corpus in corpora:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", corpus.family):
-            raise UsageError(f"{corpus.family!r} cannot name a family", "Name it with letters, digits, _ . -")
-    names = [corpus.family for corpus in corpora]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"two corpora are called {name!r}", "Name them: --concepts FAMILY=FILE.")
-    return corpora
-
-
-def _may_start(staging: Staging, interrupted: str) -> bool:
-    """Whether to resume. Raises UsageError when there is something to resume and nothing was said."""
-    found = staging.interrupted()
-    if found and interrupted == "refuse":
-        raise UsageError(
-            f"an unfinished build of {staging.target} is there", "Continue it with --resume or drop it with --restart."
-        )
-    return found and interrupted == "resume"
-
-
 def _load(config: BuildConfig, base: Manifest | None) -> LiveModel:
     from atlas.live.loading import load  # torch: only now
 
@@ -130,40 +82,6 @@ def _load(config: BuildConfig, base: Manifest | None) -> LiveModel:
             "Build to another file.",
         )
     return live
-
-
-def _identity(config: BuildConfig, live: LiveModel, corpora: list[Corpus], base: Manifest | None) -> dict:
-    return {
-        **config.parameters(),
-        "fingerprint": live.fingerprint,
-        "device": str(live.device),
-        "dtype": str(live.dtype).removeprefix("torch."),
-        "corpora": [corpus.sha256 for corpus in corpora],
-        "base": None if base is None else base.atlas_id,
-    }
-
-
-def _start(
-    staging: Staging, config: BuildConfig, live: LiveModel, corpora: list[Corpus], base: Manifest | None
-) -> None:
-    layout = Layout(config.top, config.bins, live.d_model, live.n_layers, live.d_mlp)
-    skip = ("vocab", "_decoding", "neuron_vector") if config.decode else ("vocab",)
-    seed = config.target if base is not None else None
-    staging.start(layout, _identity(config, live, corpora, base), seed, skip)
-    for corpus in corpora:
-        staging.execute_once(f"forget/{corpus.family}", _forget(staging, corpus, config))
-
-
-def _forget(staging: Staging, corpus: Corpus, config: BuildConfig) -> list[tuple[str, list]]:
-    """Statements that drop what this corpus replaces: the same site and position, or an older text of the family."""
-    fits = staging.rows("SELECT fit_id, site, position, corpus_sha256 FROM fit WHERE family = ?", [corpus.family])
-    changed = any(sha256 != corpus.sha256 for *_, sha256 in fits)
-    gone = [fit for fit, site, at, _ in fits if changed or (site in config.sites and at == config.position)]
-    tables = ("_gaussian", "_background", "_range", "_histogram", "fit_concept", "fit")
-    statements = [(f"DELETE FROM {table} WHERE fit_id = ANY(?)", [gone]) for table in tables]
-    if len(gone) == len(fits):
-        statements.append(("DELETE FROM concept WHERE family = ?", [corpus.family]))
-    return statements
 
 
 def _decode(live: LiveModel, staging: Staging, config: BuildConfig, report: BuildReport, progress: Silent) -> None:
@@ -180,28 +98,46 @@ def _decode(live: LiveModel, staging: Staging, config: BuildConfig, report: Buil
     _begin_run(staging, "decode", live, {"weights": weights, "mode": config.mode, "top": config.top})
     with progress.task("decoding", len(weights) * live.n_layers * live.d_mlp) as advance:
         n_fallback = decode(
-            live, staging, [token_id for token_id, _ in tokens], weights=weights, mode=config.mode, top=config.top,
-            memory_bytes=config.memory // 8, keep_vectors=config.keep_vectors, advance=advance,
-        )  # fmt: skip
+            live,
+            staging,
+            [token_id for token_id, _ in tokens],
+            weights=weights,
+            mode=config.mode,
+            top=config.top,
+            memory_bytes=config.memory // 8,
+            keep_vectors=config.keep_vectors,
+            advance=advance,
+        )
     if n_fallback:
         report.notes.append(f"{n_fallback} decodings had near ties and were searched in float64")
     _end_run(staging, "decode")
 
 
 def _fit(
-    live: LiveModel, staging: Staging, config: BuildConfig, corpora: list[Corpus], report: BuildReport,
+    live: LiveModel,
+    staging: Staging,
+    config: BuildConfig,
+    corpora: list[Corpus],
+    report: BuildReport,
     progress: Silent,
-) -> None:  # fmt: skip
+) -> None:
     from builders.fits import fit_corpus
 
     for source, corpus in zip(config.concepts, corpora, strict=True):
+        forget(staging, corpus, config)
         name = f"gaussians/{corpus.family}"
         parameters = {
-            **vars(source), **config.corpus_options, "family": corpus.family, "sites": list(config.sites),
-            "position": config.position, "taus": list(config.taus), "max_tokens": config.max_tokens,
-            "batch_tokens": config.batch_tokens, "limit_per_concept": config.limit_per_concept,
+            **vars(source),
+            **config.corpus_options,
+            "family": corpus.family,
+            "sites": list(config.sites),
+            "position": config.position,
+            "taus": list(config.taus),
+            "max_tokens": config.max_tokens,
+            "batch_tokens": config.batch_tokens,
+            "limit_per_concept": config.limit_per_concept,
             "corpus_sha256": corpus.sha256,
-        }  # fmt: skip
+        }
         run_id = _begin_run(staging, name, live, parameters)
         report.notes += fit_corpus(live, staging, corpus, source, config, run_id, progress)
         _end_run(staging, name)
@@ -216,9 +152,14 @@ def _begin_run(staging: Staging, name: str, live: LiveModel, parameters: dict) -
     versions = {name: metadata.version(name) for name in ("torch", "transformers", "duckdb", "numpy")}
     versions |= {"python": platform.python_version(), "software": software_version()}
     row = [
-        run_id, name.partition("/")[0], json.dumps(parameters), json.dumps(versions), str(live.device),
-        str(live.dtype).removeprefix("torch."), utc_now(),
-    ]  # fmt: skip
+        run_id,
+        name.partition("/")[0],
+        json.dumps(parameters),
+        json.dumps(versions),
+        str(live.device),
+        str(live.dtype).removeprefix("torch."),
+        utc_now(),
+    ]
     insert = ("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", row)
     staging.execute_once(f"run/{name}", [insert], state=(f"run/{name}", str(run_id)))
     return run_id
@@ -232,9 +173,22 @@ def _end_run(staging: Staging, name: str) -> None:
 def _manifest(live: LiveModel, config: BuildConfig, base: Manifest | None) -> Manifest:
     kept_mode = base.decoding_mode if base is not None else None
     return Manifest(
-        atlas_id=uuid.uuid4().hex, schema_version=SCHEMA_VERSION, created_at=utc_now(), software=software_version(),
-        model_id=live.model_id, fingerprint=live.fingerprint, family=live.adapter.family,
-        architecture=live.architecture, hidden_act=live.hidden_act, gated=live.gated, n_layers=live.n_layers,
-        d_model=live.d_model, d_mlp=live.d_mlp, d_vocab=live.d_vocab, add_bos=live.add_bos,
-        decoding_mode=config.mode if config.decode else kept_mode, top=config.top, bins=config.bins,
-    )  # fmt: skip
+        atlas_id=uuid.uuid4().hex,
+        schema_version=SCHEMA_VERSION,
+        created_at=utc_now(),
+        software=software_version(),
+        model_id=live.model_id,
+        fingerprint=live.fingerprint,
+        family=live.adapter.family,
+        architecture=live.architecture,
+        hidden_act=live.hidden_act,
+        gated=live.gated,
+        n_layers=live.n_layers,
+        d_model=live.d_model,
+        d_mlp=live.d_mlp,
+        d_vocab=live.d_vocab,
+        add_bos=live.add_bos,
+        decoding_mode=config.mode if config.decode else kept_mode,
+        top=config.top,
+        bins=config.bins,
+    )

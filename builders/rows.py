@@ -24,27 +24,37 @@ def fixed_lists(values_NK: np.ndarray, kind: pa.DataType) -> pa.Array:
 
 
 def decoding_rows(
-    *, weight: str, layer: int, n_layers: int, norm_N: np.ndarray, raised_lse_N: np.ndarray,
-    lowered_lse_N: np.ndarray, raised_token_NK: np.ndarray, raised_logit_NK: np.ndarray,
-    lowered_token_NK: np.ndarray, lowered_logit_NK: np.ndarray,
-) -> pa.Table:  # fmt: skip
+    *,
+    weight: str,
+    layer: int,
+    n_layers: int,
+    norm_N: np.ndarray,
+    raised_lse_N: np.ndarray,
+    lowered_lse_N: np.ndarray,
+    raised_token_NK: np.ndarray,
+    raised_logit_NK: np.ndarray,
+    lowered_token_NK: np.ndarray,
+    lowered_logit_NK: np.ndarray,
+) -> pa.Table:
     """Rows of `_decoding` for all neurons of one weight and layer; K is the atlas's `top`."""
     n = len(norm_N)
     neurons_N = np.arange(n, dtype=np.int32)
     first = (list(WEIGHTS).index(weight) * n_layers + layer) * n
-    return pa.table({
-        "nid": neurons_N + np.int32(first),
-        "weight": pa.array([weight] * n),
-        "layer": np.full(n, layer, np.int32),
-        "neuron": neurons_N,
-        "norm": norm_N.astype(np.float32),
-        "raised_lse": raised_lse_N.astype(np.float32),
-        "lowered_lse": lowered_lse_N.astype(np.float32),
-        "raised_token": fixed_lists(raised_token_NK, pa.int32()),
-        "raised_logit": fixed_lists(raised_logit_NK, pa.float32()),
-        "lowered_token": fixed_lists(lowered_token_NK, pa.int32()),
-        "lowered_logit": fixed_lists(lowered_logit_NK, pa.float32()),
-    })  # fmt: skip
+    return pa.table(
+        {
+            "nid": neurons_N + np.int32(first),
+            "weight": pa.array([weight] * n),
+            "layer": np.full(n, layer, np.int32),
+            "neuron": neurons_N,
+            "norm": norm_N.astype(np.float32),
+            "raised_lse": raised_lse_N.astype(np.float32),
+            "lowered_lse": lowered_lse_N.astype(np.float32),
+            "raised_token": fixed_lists(raised_token_NK, pa.int32()),
+            "raised_logit": fixed_lists(raised_logit_NK, pa.float32()),
+            "lowered_token": fixed_lists(lowered_token_NK, pa.int32()),
+            "lowered_logit": fixed_lists(lowered_logit_NK, pa.float32()),
+        }
+    )
 
 
 def statistics_rows(

@@ -22,7 +22,7 @@ class Scratch:
         self.folder = folder
 
     def prepare(self, sizes: dict[tuple[str, int], int], rows: int) -> None:
-        """Make the folder. `sizes` gives the width of each (site, layer). Raises BuildError if the disk is too small."""
+        """Make the folder. `sizes`: the width of each (site, layer). Raises BuildError if the disk is too small."""
         self.folder.mkdir(parents=True, exist_ok=True)
         needed = 4 * rows * sum(sizes.values())
         present = sum(file.stat().st_size for file in self.folder.iterdir())

@@ -78,9 +78,7 @@ def overlap(mean_a: np.ndarray, std_a: np.ndarray, mean_b: np.ndarray, std_b: np
     return np.where(points, np.where((wide == 0) & same_mean, 1.0, 0.0), shared)
 
 
-def range_bounds(
-    mean32: np.ndarray, std32: np.ndarray, taus: Sequence[float]
-) -> tuple[np.ndarray, np.ndarray]:
+def range_bounds(mean32: np.ndarray, std32: np.ndarray, taus: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """Closed ranges mean ± tau·std (NeuronLens, arXiv 2502.06809) as float32 (lower, upper), [T, ...] each.
 
     From the float32 mean and std that are stored, in float64, rounded once: the macros range_lower and
@@ -105,9 +103,7 @@ class RangeCounts(NamedTuple):
     """The number of that concept's examples inside."""
 
 
-def range_counts(
-    sorted_CNE: Sequence[np.ndarray], lower_TCN: np.ndarray, upper_TCN: np.ndarray
-) -> RangeCounts:
+def range_counts(sorted_CNE: Sequence[np.ndarray], lower_TCN: np.ndarray, upper_TCN: np.ndarray) -> RangeCounts:
     """Count the examples of every concept in the ranges of every concept.
 
     sorted_CNE: per concept its activations, float32 [N, examples of it], ascending along the last axis.

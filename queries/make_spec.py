@@ -72,11 +72,7 @@ def _refuse_unresolvable(request: SpecRequest, op: OpRequest) -> None:
         raise UsageError(f"{op.op} works inside a range", "Add --concept NAME, without --whole-neuron.")
     if op.value == "concept-mean" and not request.concept:
         raise UsageError("concept-mean is the mean of a concept", "Add --concept NAME, or use set=mean.")
-    if (
-        not request.concept
-        and op.value != "mean"
-        and (request.family or request.position or request.template)
-    ):
+    if not request.concept and op.value != "mean" and (request.family or request.position or request.template):
         raise UsageError("--family, --position and --template choose a fit, and nothing here needs one")
 
 
@@ -106,9 +102,7 @@ def _choose(atlas: Atlas, request: SpecRequest, site: str, source: NumberSource 
     return by_rule(atlas, request, source, layers)
 
 
-def _refuse_meaningless_signs(
-    atlas: Atlas, request: SpecRequest, op: OpRequest, site: str, choice: Choice
-) -> None:
+def _refuse_meaningless_signs(atlas: Atlas, request: SpecRequest, op: OpRequest, site: str, choice: Choice) -> None:
     """A weight's sign is that of the activation only at its own site; elsewhere it must not turn a value."""
     own = natural_site(request.weight, atlas.manifest.gated)
     if site != own and op.op in ("set", "add") and op.value != 0 and -1 in choice.signs:

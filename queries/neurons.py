@@ -115,9 +115,7 @@ def neurons_for_concept(
         "context": min(CONTEXT, atlas.manifest.top),
     }
     columns, rows = atlas.query(load_sql("neurons_for_concept", order_by=chosen.order_by), parameters)
-    about = (
-        f"{fit.family}/{fit.concept} at {fit.site}, position {fit.position}, tau {tau:g}, ranked by {rule}"
-    )
+    about = f"{fit.family}/{fit.concept} at {fit.site}, position {fit.position}, tau {tau:g}, ranked by {rule}"
     context = ["reads", "writes"] if reads else ["dprime", "mean", "std"]
     shown = ["address", "lower", "upper", "coverage", "leakage"]
     shown += ["worst_concept", "auc"] if words is None else ["auc", "token_rank"]

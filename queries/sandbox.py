@@ -54,9 +54,7 @@ def run_sql(
     `open_atlas`; UsageError for limits out of their domain.
     """
     if os.name != "posix":
-        raise QuestionError(
-            "the SQL sandbox needs a POSIX system", "Open the file in a duckdb shell instead."
-        )
+        raise QuestionError("the SQL sandbox needs a POSIX system", "Open the file in a duckdb shell instead.")
     _require_domain(sql, max_rows, timeout_s, memory_mb)
     request = {
         "path": str(path),
@@ -76,9 +74,7 @@ def run_sql(
 
 def _require_domain(sql: str, max_rows: int, timeout_s: float, memory_mb: int) -> None:
     if len(sql.encode("utf-8", "surrogatepass")) > MAX_SQL_BYTES:
-        raise QuestionError(
-            f"refused: the SQL text is longer than {MAX_SQL_BYTES // 1024} KiB", "Shorten it."
-        )
+        raise QuestionError(f"refused: the SQL text is longer than {MAX_SQL_BYTES // 1024} KiB", "Shorten it.")
     if max_rows < 1:
         raise UsageError(f"--limit is {max_rows}", "Ask for at least one row.")
     if not 0 < timeout_s <= 86_400:
@@ -155,9 +151,7 @@ def _read_answer(answer: bytes, code: int | None, timeout_s: float, memory_mb: i
         elif kind == "time":
             code = None
     if code is None or -code in (signal.SIGALRM, signal.SIGXCPU):
-        raise QuestionError(
-            f"stopped: the query ran longer than its {timeout_s:g} s", "Narrow it, or raise --timeout."
-        )
+        raise QuestionError(f"stopped: the query ran longer than its {timeout_s:g} s", "Narrow it, or raise --timeout.")
     # An allocation that fails deep inside a library ends the process without a word.
     raise _out_of_memory(memory_mb, f" (the process ended with code {code})")
 

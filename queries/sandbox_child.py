@@ -89,7 +89,7 @@ def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConn
 
     require_database(Path(path))
     # These two close the door behind them, and connect() applies its settings in no fixed order.
-    last = {name: SAFE_CONFIG[name] for name in ("enable_external_access", "lock_configuration")}
+    last = {"enable_external_access": False, "lock_configuration": True}
     first = {name: value for name, value in SAFE_CONFIG.items() if name not in last}
     try:
         connection = duckdb.connect(path, read_only=True, config=first)

@@ -81,9 +81,7 @@ def by_token(atlas: Atlas, request: SpecRequest, site: str, layers: Iterable[int
         raise UsageError(f"tokens are decoded for MLP neurons, {site} has none", "Use --site mlp_post.")
     words = [request.token] if isinstance(request.token, str) else list(request.token or ())
     # All of them, because the layers may be any set and `top` has to know how many there are.
-    found = neurons_for_token(
-        atlas, words, exact=request.exact, weight=weight, sign=request.sign, limit=2**31 - 2
-    )
+    found = neurons_for_token(atlas, words, exact=request.exact, weight=weight, sign=request.sign, limit=2**31 - 2)
     wanted = set(layers)
     rows = [(row["layer"], row["neuron"], row["sign"]) for row in found if row["layer"] in wanted]
     asked = None if request.top is None else parse_top(request.top, None)

@@ -58,9 +58,7 @@ def concept_source(atlas: Atlas, request: SpecRequest, site: str | None) -> Numb
         tau = choose_tau(fit, tau)
     elif tau is None:
         tau = choose_tau(fit, None) if fit.taus else PAPER_TAU
-    return NumberSource(
-        fit.fit_id, fit.family, fit.site, fit.position, fit.template, fit.width, fit.concept_id, tau
-    )
+    return NumberSource(fit.fit_id, fit.family, fit.site, fit.position, fit.template, fit.width, fit.concept_id, tau)
 
 
 def background_source(atlas: Atlas, request: SpecRequest, site: str) -> NumberSource:
@@ -69,9 +67,7 @@ def background_source(atlas: Atlas, request: SpecRequest, site: str) -> NumberSo
     _, rows = atlas.query(load_sql("spec_backgrounds"), {"site": site, **names})
     fits = [NumberSource(*row) for row in rows]
     if not fits:
-        raise QuestionError(
-            f"no statistics of {site} agree with these options", "`neuron-atlas info` lists them."
-        )
+        raise QuestionError(f"no statistics of {site} agree with these options", "`neuron-atlas info` lists them.")
     if len(fits) > 1:
         found = "; ".join(f"{fit.family} at {fit.position} with {fit.template!r}" for fit in fits[:6])
         raise UsageError(

@@ -38,12 +38,7 @@ def _plurals(word: str) -> list[str]:
 
 
 def _singulars(word: str) -> list[str]:
-    if (
-        not word.endswith("s")
-        or word in _NO_PLURAL
-        or word.endswith(("ss", "us", "is", "ics"))
-        or len(word) < 4
-    ):
+    if not word.endswith("s") or word in _NO_PLURAL or word.endswith(("ss", "us", "is", "ics")) or len(word) < 4:
         return []
     singulars = [word[:-1]]
     if word.endswith("ies") and len(word) > 4:

@@ -22,11 +22,47 @@ from builders.rows import decoding_rows, statistics_rows
 
 N_LAYERS, D_MLP, D_MODEL, TOP, BINS, TAU = 3, 16, 8, 6, 10, 2.5
 WORDS = (
-    "dog", " dog", " Dogs", "dogs", " cat", "cat", " cats", " science", "Science", " scientific", " France",
-    " Paris", " money", " dollar", " game", " team", " ball", " vote", " law", " court", " song", " happy",
-    " angry", " the", " a", ".", ",", " and", " of", " in", "ing", "ed", " run", " walk", " red", " blue",
-    " one", " two", "\n", " city",
-)  # fmt: skip
+    "dog",
+    " dog",
+    " Dogs",
+    "dogs",
+    " cat",
+    "cat",
+    " cats",
+    " science",
+    "Science",
+    " scientific",
+    " France",
+    " Paris",
+    " money",
+    " dollar",
+    " game",
+    " team",
+    " ball",
+    " vote",
+    " law",
+    " court",
+    " song",
+    " happy",
+    " angry",
+    " the",
+    " a",
+    ".",
+    ",",
+    " and",
+    " of",
+    " in",
+    "ing",
+    "ed",
+    " run",
+    " walk",
+    " red",
+    " blue",
+    " one",
+    " two",
+    "\n",
+    " city",
+)
 FAMILIES = {"topics": ("sports", "politics", "animals"), "moods": ("joy", "anger")}
 PER_CONCEPT = 20
 
@@ -55,12 +91,25 @@ def write_small_atlas(path: Path | str, *, seed: int = 0, **overrides: object) -
     target = Path(path)
     now = utc_now()
     fields: dict[str, object] = {
-        "atlas_id": uuid.UUID(int=seed).hex, "schema_version": SCHEMA_VERSION, "created_at": now,
-        "software": "neuron-atlas test", "model_id": "small-synthetic", "fingerprint": "sha256:" + "ab" * 32,
-        "family": "llama", "architecture": "LlamaForCausalLM", "hidden_act": "silu", "gated": True,
-        "n_layers": N_LAYERS, "d_model": D_MODEL, "d_mlp": D_MLP, "d_vocab": len(WORDS), "add_bos": False,
-        "decoding_mode": "raw", "top": TOP, "bins": BINS,
-    }  # fmt: skip
+        "atlas_id": uuid.UUID(int=seed).hex,
+        "schema_version": SCHEMA_VERSION,
+        "created_at": now,
+        "software": "neuron-atlas test",
+        "model_id": "small-synthetic",
+        "fingerprint": "sha256:" + "ab" * 32,
+        "family": "llama",
+        "architecture": "LlamaForCausalLM",
+        "hidden_act": "silu",
+        "gated": True,
+        "n_layers": N_LAYERS,
+        "d_model": D_MODEL,
+        "d_mlp": D_MLP,
+        "d_vocab": len(WORDS),
+        "add_bos": False,
+        "decoding_mode": "raw",
+        "top": TOP,
+        "bins": BINS,
+    }
     manifest = Manifest(**{**fields, **overrides})  # type: ignore[arg-type]
     with Staging(target) as staging:
         staging.start(Layout(TOP, BINS, D_MODEL, N_LAYERS, D_MLP), {"seed": seed})
@@ -90,27 +139,46 @@ def _general_rows(staging: Staging, now: object) -> None:
     ]
     fits = [
         {
-            "fit_id": fit_id, "run_id": 2, "family": family, "site": "mlp_post", "position": "last",
-            "template": "{text}", "width": D_MLP, "n": PER_CONCEPT * len(names), "taus": [TAU],
+            "fit_id": fit_id,
+            "run_id": 2,
+            "family": family,
+            "site": "mlp_post",
+            "position": "last",
+            "template": "{text}",
+            "width": D_MLP,
+            "n": PER_CONCEPT * len(names),
+            "taus": [TAU],
             "corpus_sha256": "0" * 64,
         }
         for fit_id, (family, names) in enumerate(FAMILIES.items())
-    ]  # fmt: skip
+    ]
     runs = [
         {
-            "run_id": run_id, "builder": builder, "parameters": "{}", "versions": "{}", "device": "cpu",
-            "dtype": "float32", "started_at": now, "finished_at": now,
+            "run_id": run_id,
+            "builder": builder,
+            "parameters": "{}",
+            "versions": "{}",
+            "device": "cpu",
+            "dtype": "float32",
+            "started_at": now,
+            "finished_at": now,
         }
         for run_id, builder in ((1, "decode"), (2, "gaussians"))
-    ]  # fmt: skip
+    ]
     in_fit = [
         {"fit_id": row["concept_id"] // 10, "concept_id": row["concept_id"], "n": PER_CONCEPT} for row in concepts
     ]
-    staging.commit("general", "all", {
-        "vocab": table({"token_id": list(range(len(WORDS))), "token": list(WORDS), "norm": norm}),
-        "concept": pa.Table.from_pylist(concepts), "fit": pa.Table.from_pylist(fits),
-        "fit_concept": pa.Table.from_pylist(in_fit), "run": pa.Table.from_pylist(runs),
-    })  # fmt: skip
+    staging.commit(
+        "general",
+        "all",
+        {
+            "vocab": table({"token_id": list(range(len(WORDS))), "token": list(WORDS), "norm": norm}),
+            "concept": pa.Table.from_pylist(concepts),
+            "fit": pa.Table.from_pylist(fits),
+            "fit_concept": pa.Table.from_pylist(in_fit),
+            "run": pa.Table.from_pylist(runs),
+        },
+    )
 
 
 def _decode(staging: Staging, weight: str, layer: int, seed: int) -> None:
@@ -120,9 +188,15 @@ def _decode(staging: Staging, weight: str, layer: int, seed: int) -> None:
     lse = np.log(np.exp(logits_NV.astype(np.float64)).sum(axis=1))
     lse_lowered = np.log(np.exp(-logits_NV.astype(np.float64)).sum(axis=1))
     rows = decoding_rows(
-        weight=weight, layer=layer, n_layers=N_LAYERS, norm_N=np.full(D_MLP, 20.0, np.float32),
-        raised_lse_N=lse, lowered_lse_N=lse_lowered,
-        raised_token_NK=raised, raised_logit_NK=np.take_along_axis(logits_NV, raised, 1),
-        lowered_token_NK=lowered, lowered_logit_NK=np.take_along_axis(logits_NV, lowered, 1),
-    )  # fmt: skip
+        weight=weight,
+        layer=layer,
+        n_layers=N_LAYERS,
+        norm_N=np.full(D_MLP, 20.0, np.float32),
+        raised_lse_N=lse,
+        lowered_lse_N=lse_lowered,
+        raised_token_NK=raised,
+        raised_logit_NK=np.take_along_axis(logits_NV, raised, 1),
+        lowered_token_NK=lowered,
+        lowered_logit_NK=np.take_along_axis(logits_NV, lowered, 1),
+    )
     staging.commit("decode", f"{weight}/{layer}", {"_decoding": rows})

@@ -40,6 +40,4 @@ def check_complete(report: Mapping[str, Iterable[str]], model_id: str) -> None:
         if names:
             first, rest = sorted(names)[:3], len(list(names)) - 3
             shown = ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
-            raise ModelError(
-                f"the checkpoint {model_id} {problem}: {shown}", "It may be damaged or incomplete."
-            )
+            raise ModelError(f"the checkpoint {model_id} {problem}: {shown}", "It may be damaged or incomplete.")

@@ -81,9 +81,7 @@ def _device(device: str) -> torch.device:
         raise UsageError(f"unknown device {device!r}", "Use auto, cpu, cuda or cuda:N.")
     target = torch.device(device)
     if target.type == "cuda" and (target.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"there is no device {device}", f"This machine has {torch.cuda.device_count()} CUDA devices."
-        )
+        raise UsageError(f"there is no device {device}", f"This machine has {torch.cuda.device_count()} CUDA devices.")
     return target
 
 
@@ -109,6 +107,4 @@ def _attempt(source: Source, what: str, step: Callable[[], T]) -> T:
 def _hint(source: Source) -> str:
     if source.is_local:
         return "The files may be damaged or incomplete."
-    return (
-        suggestion(source.model_id) or "Check the id and the network, or give a local folder or .gguf file."
-    )
+    return suggestion(source.model_id) or "Check the id and the network, or give a local folder or .gguf file."

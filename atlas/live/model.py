@@ -147,9 +147,7 @@ class LiveModel:
     def _require(self, kind: str, name: str, available: list[str]) -> None:
         if name not in available:
             reason = self.adapter.refusals.get(name, "the family has none")
-            raise ModelError(
-                f"{self.architecture} has no {kind} {name}: {reason}", f"It has: {', '.join(available)}."
-            )
+            raise ModelError(f"{self.architecture} has no {kind} {name}: {reason}", f"It has: {', '.join(available)}.")
 
     def _check_layer(self, layer: int) -> None:
         if not 0 <= layer < self.n_layers:

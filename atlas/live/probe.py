@@ -51,9 +51,7 @@ def run_probe(live: LiveModel, input_ids: Tensor, *, zero_mlp_post: bool = False
                 tap = live.tap(site, layer)
                 edit = zero_mlp_post and site == "mlp_post"
 
-                def on_tensor(
-                    acts: Tensor, key: tuple[str, int] = (site, layer), edit: bool = edit
-                ) -> Tensor | None:
+                def on_tensor(acts: Tensor, key: tuple[str, int] = (site, layer), edit: bool = edit) -> Tensor | None:
                     fired[key] += 1
                     record.sites[key] = _plain(acts)
                     return torch.zeros_like(acts) if edit else None

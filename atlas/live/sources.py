@@ -57,11 +57,7 @@ def suggestion(model: str) -> str:
 def _folder(path: Path) -> Source:
     if not (path / "config.json").is_file():
         ggufs = sorted(path.glob("*.gguf"))
-        hint = (
-            f"Name the file itself, as in {ggufs[0]}."
-            if ggufs
-            else "A checkpoint's folder has a config.json."
-        )
+        hint = f"Name the file itself, as in {ggufs[0]}." if ggufs else "A checkpoint's folder has a config.json."
         raise ModelError(f"{path} has no config.json", hint)
     if (path / "adapter_config.json").is_file():
         raise ModelError(f"{path} holds a LoRA adapter", "Merge it into its base model and save that.")

@@ -17,9 +17,7 @@ def load_tokenizer(source: Source, **where: Any) -> Any:
     model type, whose own splitting rules give other tokens for a checkpoint that differs from its family.
     """
     if not source.gguf_file:
-        found = cached_file(
-            source.location, "tokenizer.json", _raise_exceptions_for_missing_entries=False, **where
-        )
+        found = cached_file(source.location, "tokenizer.json", _raise_exceptions_for_missing_entries=False, **where)
         if found:
             return PreTrainedTokenizerFast.from_pretrained(source.location, **where)
     return AutoTokenizer.from_pretrained(source.location, trust_remote_code=False, **where)

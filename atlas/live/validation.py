@@ -47,15 +47,11 @@ def _check_shapes(live: LiveModel, layer: int, record: Record) -> None:
     for site in live.sites():
         found = tuple(record.sites[site, layer].shape)
         if found != (2, live.width(site)):
-            raise _misfit(
-                live, f"{site} of layer {layer} has shape {found}, expected {(2, live.width(site))}"
-            )
+            raise _misfit(live, f"{site} of layer {layer} has shape {found}, expected {(2, live.width(site))}")
     for name in live.weights():
         found = tuple(live.weight(name, layer).shape)
         if found != (live.d_mlp, live.d_model):
-            raise _misfit(
-                live, f"{name} of layer {layer} has shape {found}, expected {(live.d_mlp, live.d_model)}"
-            )
+            raise _misfit(live, f"{name} of layer {layer} has shape {found}, expected {(live.d_mlp, live.d_model)}")
 
 
 def _check_reading(live: LiveModel, layer: int, record: Record) -> None:
@@ -66,9 +62,7 @@ def _check_reading(live: LiveModel, layer: int, record: Record) -> None:
         bias = live.bias(name, layer)
         if bias is not None:
             expected = expected + bias.float()
-        _agree(
-            live, f"{site} = {name} of the MLP's input, layer {layer}", record.sites[site, layer], expected
-        )
+        _agree(live, f"{site} = {name} of the MLP's input, layer {layer}", record.sites[site, layer], expected)
 
 
 def _check_activation(live: LiveModel, layer: int, record: Record) -> None:
@@ -99,9 +93,7 @@ def _check_stream(live: LiveModel, layer: int, record: Record) -> None:
     if torch.equal(after, record.block_in[layer]):
         raise _misfit(live, f"resid_post of layer {layer} equals the block's input")
     if layer + 1 < live.n_layers:
-        _agree(
-            live, f"resid_post of layer {layer} = input of the next block", after, record.block_in[layer + 1]
-        )
+        _agree(live, f"resid_post of layer {layer} = input of the next block", after, record.block_in[layer + 1])
 
 
 def _check_final_norm(live: LiveModel) -> None:
@@ -118,9 +110,7 @@ def _check_final_norm(live: LiveModel) -> None:
     if bias is not None:
         expected = expected + bias.float()
     with torch.inference_mode():
-        _agree(
-            live, "final norm = normalised input times its gain", module(x_D[None]).float(), expected[None]
-        )
+        _agree(live, "final norm = normalised input times its gain", module(x_D[None]).float(), expected[None])
 
 
 def _check_head(live: LiveModel, record: Record) -> None:

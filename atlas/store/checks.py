@@ -69,7 +69,9 @@ def check(connection: duckdb.DuckDBPyConnection, top: int) -> None:
             f"SELECT count(*) FROM (SELECT 1 FROM {table} GROUP BY {keys} HAVING count(*) > 1)"
         ).fetchall()[0][0]
         if duplicates:
-            raise BuildError(f"the built table {table} has {duplicates} repeated keys ({keys})", "Nothing was published.")
+            raise BuildError(
+                f"the built table {table} has {duplicates} repeated keys ({keys})", "Nothing was published."
+            )
     for rule, sql in _CHECKS.items():
         broken = connection.execute(sql.replace("{top}", str(int(top)))).fetchall()[0][0]
         if broken:

@@ -57,9 +57,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
             check(connection, manifest.top)
             connection.execute("CHECKPOINT")
     except duckdb.OutOfMemoryException as error:
-        raise BuildError(
-            f"publishing needs more than {memory} of memory", "Raise --memory, then --resume."
-        ) from error
+        raise BuildError(f"publishing needs more than {memory} of memory", "Raise --memory, then --resume.") from error
     fsync_path(fresh)
     os.replace(fresh, staging.target)
     # A log of an older file under this name would make the new one unreadable.
@@ -68,9 +66,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
     return staging.target
 
 
-def _fill(
-    connection: duckdb.DuckDBPyConnection, source: Path, manifest: Manifest, layout: Layout
-) -> None:
+def _fill(connection: duckdb.DuckDBPyConnection, source: Path, manifest: Manifest, layout: Layout) -> None:
     connection.execute(schema_sql(layout))
     connection.execute(macros_sql(layout))
     quoted = str(source).replace("'", "''")
@@ -78,16 +74,12 @@ def _fill(
     for table, keys in KEYS.items():
         if table in DERIVED:
             continue
-        connection.execute(
-            f"INSERT INTO {table} BY NAME SELECT * FROM staging.{table} ORDER BY {', '.join(keys)}"
-        )
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM staging.{table} ORDER BY {', '.join(keys)}")
     connection.execute("DETACH staging")
     for statement in (_TOKEN_FORM, _POSTING):
         connection.execute(statement.replace("{top}", str(layout.top)))
     marks = ", ".join("?" * len(Manifest.columns()))
-    connection.execute(
-        f"INSERT INTO atlas ({', '.join(Manifest.columns())}) VALUES ({marks})", manifest.row()
-    )
+    connection.execute(f"INSERT INTO atlas ({', '.join(Manifest.columns())}) VALUES ({marks})", manifest.row())
 
 
 def _remove(path: Path) -> None:

@@ -24,7 +24,6 @@ SAFE_CONFIG: dict[str, Any] = {
     "allow_persistent_secrets": False,
     "python_enable_replacements": False,
     "threads": 2,
-    "lock_configuration": True,
 }
 
 Parameters = dict[str, Any] | list[Any] | None
@@ -84,8 +83,7 @@ def open_atlas(path: str | Path) -> Atlas:
     path = Path(path)
     require_database(path)
     try:
-        unlocked = {name: value for name, value in SAFE_CONFIG.items() if name != "lock_configuration"}
-        connection = duckdb.connect(str(path), read_only=True, config=unlocked)
+        connection = duckdb.connect(str(path), read_only=True, config=SAFE_CONFIG)
         # Connections of one process to one file share their settings: a second one finds them locked.
         if not connection.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0]:
             # A setting of the session, which connect() refuses: the bar would be printed among the data.

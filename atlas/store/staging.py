@@ -87,9 +87,7 @@ class Staging:
         if seed is not None:
             self._copy_from(seed, skip)
         # Last, because `interrupted` takes this row as the sign that there is something to resume.
-        connection.execute(
-            "INSERT INTO _build VALUES ('parameters', ?)", [json.dumps(parameters, sort_keys=True)]
-        )
+        connection.execute("INSERT INTO _build VALUES ('parameters', ?)", [json.dumps(parameters, sort_keys=True)])
 
     def resume(self, parameters: dict[str, Any]) -> None:
         """Continue an interrupted build. Raises BuildError naming the parameter that differs."""

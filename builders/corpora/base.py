@@ -90,8 +90,7 @@ def assemble(
     if limit_per_concept is not None:
         kept = _draw(examples, limit_per_concept, seed)
         notes.append(
-            f"{len(kept)} of {len(examples)} examples used: "
-            f"at most {limit_per_concept} per concept, seed {seed}"
+            f"{len(kept)} of {len(examples)} examples used: at most {limit_per_concept} per concept, seed {seed}"
         )
         examples = kept
     sizes = Counter(concept for _, concept in examples)
@@ -102,9 +101,7 @@ def assemble(
         )
     lone = [concept for concept, size in sizes.items() if size < 2]
     if lone:
-        raise CorpusError(
-            f"{source}: the concept {lone[0]!r} has a single example", "Each concept needs at least 2."
-        )
+        raise CorpusError(f"{source}: the concept {lone[0]!r} has a single example", "Each concept needs at least 2.")
     concepts = list(sizes)
     index = {concept: i for i, concept in enumerate(concepts)}
     return Corpus(
@@ -120,9 +117,7 @@ def assemble(
 def _checked(row: Row) -> tuple[str, str]:
     """(text, concept) of a row; whole numbers are accepted as concept names, nothing is as a text."""
     if not isinstance(row.text, str) or not row.text.strip():
-        what = (
-            "empty" if row.text is None or isinstance(row.text, str) else f"of type {type(row.text).__name__}"
-        )
+        what = "empty" if row.text is None or isinstance(row.text, str) else f"of type {type(row.text).__name__}"
         raise CorpusError(f"{row.where}: the text is {what}")
     concept = str(row.concept) if type(row.concept) is int else row.concept
     if not isinstance(concept, str) or not concept.strip():

@@ -21,9 +21,7 @@ def read(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else "too large or too deep"
-            raise CorpusError(
-                f"{where}: not JSON ({reason})", "One JSON object per line is expected."
-            ) from error
+            raise CorpusError(f"{where}: not JSON ({reason})", "One JSON object per line is expected.") from error
         if not isinstance(record, dict):
             raise CorpusError(f"{where}: a JSON {type(record).__name__}, not an object")
         columns.check(where, record)

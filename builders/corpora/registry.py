@@ -52,9 +52,7 @@ def _find(source: str, split: str | None) -> tuple[str, str]:
         return FORMATS["hf:"], Path(source.removeprefix("hf:").partition(":")[0]).name
     path = Path(source)
     if not path.exists():
-        raise CorpusError(
-            f"{source}: there is no such file", "A Hugging Face dataset is written hf:OWNER/NAME."
-        )
+        raise CorpusError(f"{source}: there is no such file", "A Hugging Face dataset is written hf:OWNER/NAME.")
     if not path.is_file():
         raise CorpusError(f"{source}: not a file")
     if path.suffix.lower() not in FORMATS:

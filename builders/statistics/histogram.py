@@ -19,9 +19,7 @@ class Histogram(Statistic):
 
     ARRAYS = ("lower", "upper", "counts")
 
-    def __init__(
-        self, n_concepts: int, width: int, lower_N: np.ndarray, upper_N: np.ndarray, bins: int
-    ) -> None:
+    def __init__(self, n_concepts: int, width: int, lower_N: np.ndarray, upper_N: np.ndarray, bins: int) -> None:
         super().__init__(n_concepts, width)
         self.bins = bins
         self.lower, self.upper = (np.array(bound, dtype=np.float64) for bound in (lower_N, upper_N))

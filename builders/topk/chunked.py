@@ -57,9 +57,15 @@ def _error_bound(w_nD: torch.Tensor, norm_u: torch.Tensor, d_model: int) -> torc
 
 
 def _one_sign(
-    w_nD: torch.Tensor, u_VD: torch.Tensor, chunk_nP: torch.Tensor, n_vocab: int, k: int, sign: float,
-    error_n: torch.Tensor, memory_bytes: int,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
+    w_nD: torch.Tensor,
+    u_VD: torch.Tensor,
+    chunk_nP: torch.Tensor,
+    n_vocab: int,
+    k: int,
+    sign: float,
+    error_n: torch.Tensor,
+    memory_bytes: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """(token_nK, sign * logit_nK, unsafe_n) by screening and float64 scoring."""
     n_candidates = min(k + SPARE, n_vocab)
     chunk_nP[:, n_vocab:] = -sign * torch.inf
@@ -105,9 +111,14 @@ def _score(
 
 
 def _search_again(
-    w_nD: torch.Tensor, u_VD: torch.Tensor, token_nK: torch.Tensor, logit_nK: torch.Tensor,
-    unsafe_n: torch.Tensor, k: int, sign: float,
-) -> int:  # fmt: skip
+    w_nD: torch.Tensor,
+    u_VD: torch.Tensor,
+    token_nK: torch.Tensor,
+    logit_nK: torch.Tensor,
+    unsafe_n: torch.Tensor,
+    k: int,
+    sign: float,
+) -> int:
     """Replace the rows marked unsafe, in place, by a search of the whole vocabulary; returns how many."""
     rows = unsafe_n.nonzero()[:, 0].tolist()
     for row in rows:

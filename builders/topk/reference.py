@@ -15,6 +15,11 @@ def reference_top(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int) -> TopK:
     raised_token, raised_logit = order(logit_NV, token_NV, k)
     lowered_token, lowered_logit = order(-logit_NV, token_NV, k)
     return TopK(
-        raised_token, raised_logit, lowered_token, -lowered_logit,
-        exact_NV.logsumexp(1), (-exact_NV).logsumexp(1), n_fallback=0,
-    )  # fmt: skip
+        raised_token,
+        raised_logit,
+        lowered_token,
+        -lowered_logit,
+        exact_NV.logsumexp(1),
+        (-exact_NV).logsumexp(1),
+        n_fallback=0,
+    )

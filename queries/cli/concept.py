@@ -19,9 +19,7 @@ from queries.tokens import token_forms
 @range_options
 @click.option("--layer", type=int, help="Only this layer, counted from 0.")
 @click.option("--max-leakage", type=float, metavar="SHARE", help="Only neurons that leak at most this share.")
-@click.option(
-    "--min-coverage", type=float, metavar="SHARE", help="Only neurons that cover at least this share."
-)
+@click.option("--min-coverage", type=float, metavar="SHARE", help="Only neurons that cover at least this share.")
 @click.option(
     "--token",
     "words",
@@ -40,11 +38,23 @@ from queries.tokens import token_forms
 @atlas_option
 @output_options
 def concept(
-    name: str, rule: str, tau: float | None, layer: int | None, max_leakage: float | None,
-    min_coverage: float | None, words: tuple[str, ...], family: str | None, site: str | None,
-    position: str | None, template: str | None, limit: int, plot: Path | None, atlas_path: Path,
-    output_format: str, output: Path | None,
-) -> None:  # fmt: skip
+    name: str,
+    rule: str,
+    tau: float | None,
+    layer: int | None,
+    max_leakage: float | None,
+    min_coverage: float | None,
+    words: tuple[str, ...],
+    family: str | None,
+    site: str | None,
+    position: str | None,
+    template: str | None,
+    limit: int,
+    plot: Path | None,
+    atlas_path: Path,
+    output_format: str,
+    output: Path | None,
+) -> None:
     """Neurons that encode the concept NAME, strongest first, with the range in which each one does.
 
     The range is mean +- tau standard deviations of the activation on the concept. coverage is the share of
@@ -57,9 +67,17 @@ def concept(
             forms = token_forms(atlas, words)
             note("tokens used: " + " ".join(map(quoted, forms.column("token"))))
         result = neurons_for_concept(
-            atlas, name, rule=rule, tau=tau, layer=layer, max_leakage=max_leakage,
-            min_coverage=min_coverage, words=words or None, limit=limit, **fit,
-        )  # fmt: skip
+            atlas,
+            name,
+            rule=rule,
+            tau=tau,
+            layer=layer,
+            max_leakage=max_leakage,
+            min_coverage=min_coverage,
+            words=words or None,
+            limit=limit,
+            **fit,
+        )
         if plot is not None:
             from queries.render.plot import plot_concept
 

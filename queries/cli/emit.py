@@ -80,9 +80,7 @@ def write_file(content: bytes, output: Path) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise UsageError(
-            f"cannot write {output}: {error.strerror}", "Name a file in a folder you own."
-        ) from error
+        raise UsageError(f"cannot write {output}: {error.strerror}", "Name a file in a folder you own.") from error
 
 
 def _umask() -> int:

@@ -16,9 +16,7 @@ SECTIONS = ("fits", "runs", "rows")
 
 
 @click.command(epilog="Example: neuron-atlas info --format json")
-@click.option(
-    "--section", type=click.Choice(SECTIONS), help="Only this part; needed for jsonl, csv, parquet, arrow."
-)
+@click.option("--section", type=click.Choice(SECTIONS), help="Only this part; needed for jsonl, csv, parquet, arrow.")
 @atlas_option
 @output_options
 def info(section: str | None, atlas_path: Path, output_format: str, output: Path | None) -> None:

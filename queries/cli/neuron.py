@@ -18,12 +18,8 @@ SECTIONS = ("tokens", "concepts", "background")
 @click.command(epilog="Example: neuron-atlas neuron L29N808 --top 5")
 @click.argument("address", metavar="ADDRESS")
 @click.option("--top", type=click.IntRange(min=1), help="Tokens per weight and sign. Default: 8.")
-@click.option(
-    "--tau", type=float, help="Half-width of the ranges in standard deviations; one that was measured."
-)
-@click.option(
-    "--section", type=click.Choice(SECTIONS), help="Only this part; needed for jsonl, csv, parquet, arrow."
-)
+@click.option("--tau", type=float, help="Half-width of the ranges in standard deviations; one that was measured.")
+@click.option("--section", type=click.Choice(SECTIONS), help="Only this part; needed for jsonl, csv, parquet, arrow.")
 @click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -34,10 +30,19 @@ SECTIONS = ("tokens", "concepts", "background")
 @atlas_option
 @output_options
 def neuron(
-    address: str, top: int | None, tau: float | None, section: str | None, plot: Path | None,
-    family: str | None, site: str | None, position: str | None, template: str | None,
-    atlas_path: Path, output_format: str, output: Path | None,
-) -> None:  # fmt: skip
+    address: str,
+    top: int | None,
+    tau: float | None,
+    section: str | None,
+    plot: Path | None,
+    family: str | None,
+    site: str | None,
+    position: str | None,
+    template: str | None,
+    atlas_path: Path,
+    output_format: str,
+    output: Path | None,
+) -> None:
     """The card of the neuron at ADDRESS, written L29N808: layer 29, neuron 808, both counted from 0.
 
     Its tokens by weight and sign (1: raised, -1: lowered), its Gaussian and range under every concept

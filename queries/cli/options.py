@@ -79,8 +79,7 @@ def range_options(command: Command) -> Command:
         type=click.Choice(list(RULES)),
         default="auc",
         show_default=True,
-        help="By what neurons are ranked: "
-        + "; ".join(f"{rule.name}: {rule.meaning}" for rule in RULES.values()),
+        help="By what neurons are ranked: " + "; ".join(f"{rule.name}: {rule.meaning}" for rule in RULES.values()),
     )(command)
     return click.option(
         "--tau", type=float, help="Half-width of the range in standard deviations; one that was measured."

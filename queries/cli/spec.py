@@ -34,9 +34,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.option("--concept", metavar="NAME", help="Neurons of this concept, and its ranges.")
-@click.option(
-    "--token", metavar="WORD", multiple=True, help="Neurons of this word instead; repeat for several."
-)
+@click.option("--token", metavar="WORD", multiple=True, help="Neurons of this word instead; repeat for several.")
 @click.option("--neurons", metavar="LIST", help="These neurons instead, as in L29N808,L3N5.")
 @click.option(
     "--rule",
@@ -64,9 +62,7 @@ Examples:
     help="Edit only values inside the concept's range, or all. Default: with --concept the range.",
 )
 @click.option("--tau", type=float, help="Half-width of the range in standard deviations. Default: 2.5.")
-@click.option(
-    "--phase", type=click.Choice(list(PHASES)), default="all", show_default=True, help="When to edit."
-)
+@click.option("--phase", type=click.Choice(list(PHASES)), default="all", show_default=True, help="When to edit.")
 @click.option(
     "--positions",
     default="all",
@@ -79,21 +75,13 @@ Examples:
     type=click.Choice(list(WEIGHTS)),
     help=f"Weight to look for the word in. Default: {DEFAULT_WEIGHT}.",
 )
-@click.option(
-    "--sign", type=click.Choice(list(SIGNS)), default="both", help="Raised or lowered words. Default: both."
-)
+@click.option("--sign", type=click.Choice(list(SIGNS)), default="both", help="Raised or lowered words. Default: both.")
 @click.option("--exact", is_flag=True, help='Take each WORD as the literal text of a token, as in " dog".')
-@click.option(
-    "--site", type=click.Choice(list(SITES)), help="Where to edit. Default: where the fit or the word is."
-)
+@click.option("--site", type=click.Choice(list(SITES)), help="Where to edit. Default: where the fit or the word is.")
 @click.option("--family", metavar="NAME", help="Family of the concept, or of the mean.")
-@click.option(
-    "--position", type=click.Choice(POSITIONS), help="Token position of the fit, if there are several."
-)
+@click.option("--position", type=click.Choice(POSITIONS), help="Token position of the fit, if there are several.")
 @click.option("--template", metavar="TEXT", help="Prompt template of the fit, if there are several.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write to FILE."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write to FILE.")
 @atlas_option
 def spec(atlas_path: Path, output: Path | None, token: tuple[str, ...], sign: str, **options: Any) -> None:
     """Write an intervention spec: which neurons to change, how, and in which range of their values.

@@ -13,9 +13,7 @@ from queries.cli.options import atlas_option, limit_option, output_options
 from queries.sandbox import run_sql
 
 
-@click.command(
-    "sql", epilog='Example: neuron-atlas sql "SELECT * FROM token_decoding WHERE layer = 29 AND rank = 1"'
-)
+@click.command("sql", epilog='Example: neuron-atlas sql "SELECT * FROM token_decoding WHERE layer = 29 AND rank = 1"')
 @click.argument("sql", required=False, metavar="[SQL]")
 @click.option(
     "--file",

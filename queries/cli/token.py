@@ -54,8 +54,6 @@ def token(
     """
     with open_atlas(atlas_path) as atlas:
         forms = token_forms(atlas, words, exact=exact)
-        result = neurons_for_token(
-            atlas, words, exact=exact, weight=weight, sign=SIGNS[sign], layer=layer, limit=limit
-        )
+        result = neurons_for_token(atlas, words, exact=exact, weight=weight, sign=SIGNS[sign], layer=layer, limit=limit)
     note("tokens used: " + " ".join(map(quoted, forms.column("token"))))
     emit(result, output_format, output)

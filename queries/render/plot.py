@@ -54,13 +54,9 @@ def draw_neuron(atlas: Atlas, address: str, *, tau: float | None = None, **names
     layer, neuron = parse_neuron(address)
     fits = fits_of_neuron(atlas, layer, neuron, **names)
     if len(fits) > _MOST_FITS:
-        raise UsageError(
-            f"{address} has {len(fits)} fits here", "Choose some with --family, --site or --position."
-        )
+        raise UsageError(f"{address} has {len(fits)} fits here", "Choose some with --family, --site or --position.")
     taus = [choose_tau(fit, tau) for fit in fits]
-    pictures = [
-        bumps_of_neuron(atlas, fit.fit_id, layer, neuron, half) for fit, half in zip(fits, taus, strict=True)
-    ]
+    pictures = [bumps_of_neuron(atlas, fit.fit_id, layer, neuron, half) for fit, half in zip(fits, taus, strict=True)]
     rows = max(len(bumps) for _, bumps in pictures)
     figure = look.new_figure(max(6.4, 5.0 * len(fits)), 1.6 + 0.62 * rows)
     figure.suptitle(f"{address} of {atlas.manifest.model_id}", fontweight="bold")

@@ -63,9 +63,7 @@ def fits_of_neuron(
     return fits
 
 
-def bumps_of_neuron(
-    atlas: Atlas, fit_id: int, layer: int, neuron: int, tau: float
-) -> tuple[list[float], list[Bump]]:
+def bumps_of_neuron(atlas: Atlas, fit_id: int, layer: int, neuron: int, tau: float) -> tuple[list[float], list[Bump]]:
     """(bin edges, bumps of all concepts of the fit), best separated (by AUC) first.
 
     There is one edge more than counts, in units of the activation. Raises QuestionError when the atlas has

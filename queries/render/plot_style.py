@@ -66,11 +66,7 @@ def shade_range(axes: Axes, bump: Bump) -> None:
 
 def activation_label(site: str, position: str) -> str:
     """The name of the x axis."""
-    return (
-        f"activation at {site} ({position} token)"
-        if position == "last"
-        else f"activation at {site} ({position})"
-    )
+    return f"activation at {site} ({position} token)" if position == "last" else f"activation at {site} ({position})"
 
 
 def share(value: float | None) -> str:

@@ -33,9 +33,7 @@ LAYERS = (
         ("torch", "transformers"),
         ("duckdb", "click", "atlas.store", "builders", "queries"),
     ),
-    Layer(
-        "atlas", ("atlas",), (), ("torch", "numpy", "pyarrow", "duckdb", "click", "atlas.store", "atlas.live")
-    ),
+    Layer("atlas", ("atlas",), (), ("torch", "numpy", "pyarrow", "duckdb", "click", "atlas.store", "atlas.live")),
     Layer(
         "builders/cli.py",
         ("atlas", "builders"),
@@ -86,9 +84,7 @@ def test_imports_follow_the_layers(package):
             elif found.top in OURS:
                 if not _is_within(found.module, layer.ours):
                     wrong.append(str(found))
-            elif (
-                not found.deferred and found.top not in sys.stdlib_module_names and found.top not in layer.top
-            ):
+            elif not found.deferred and found.top not in sys.stdlib_module_names and found.top not in layer.top:
                 wrong.append(f"{found} at module level")
     assert not wrong, "\n".join(wrong)
 

@@ -48,13 +48,23 @@ def test_layers_must_exist() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"top": 0}, {"bins": 1}, {"taus": ()}, {"taus": (0.0,)}, {"taus": (float("nan"),)}, {"memory": 10},
-        {"sites": ("mlp_pots",)}, {"weights": ("w_in",)}, {"position": "first"}, {"mode": "normed"},
-        {"decode": False}, {"max_tokens": 0}, {"batch_tokens": 0},
+        {"top": 0},
+        {"bins": 1},
+        {"taus": ()},
+        {"taus": (0.0,)},
+        {"taus": (float("nan"),)},
+        {"memory": 10},
+        {"sites": ("mlp_pots",)},
+        {"weights": ("w_in",)},
+        {"position": "first"},
+        {"mode": "normed"},
+        {"decode": False},
+        {"max_tokens": 0},
+        {"batch_tokens": 0},
         {"concepts": (ConceptSource("x.jsonl", template="no place"),)},
         {"concepts": (ConceptSource("x.jsonl", template="{text}{text}"),)},
     ],
-)  # fmt: skip
+)
 def test_values_out_of_their_domain(change: dict) -> None:
     with pytest.raises(AtlasError) as caught:
         BuildConfig(**{"model": "m", "target": Path("a.duckdb"), **change})
@@ -77,7 +87,7 @@ def test_own_files_families_and_templates() -> None:
     )
     everywhere = config_of("--concepts", "c.jsonl", "--template", "So: {text} = what?").concepts
     assert everywhere == (ConceptSource("c.jsonl", template="So: {text} = what?"),)
-    with pytest.raises(UnknownNameError, match="did you mean|Did you mean"):
+    with pytest.raises(UnknownNameError, match="Did you mean news"):
         config_of("--concepts", "news=a.csv", "--template", "mews={text}")
     with pytest.raises(UsageError):
         config_of("--concepts", "a.csv", "--no-concepts")

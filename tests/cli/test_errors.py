@@ -28,9 +28,14 @@ def assert_refused(ran, code, *words):
 def test_the_codes():
     codes = {name: value for name, value in vars(errors).items() if name.startswith("EXIT_")}
     assert codes == {
-        "EXIT_OK": 0, "EXIT_QUESTION": 1, "EXIT_USAGE": 2, "EXIT_ATLAS": 3, "EXIT_EXTRA": 4, "EXIT_BUILD": 5,
+        "EXIT_OK": 0,
+        "EXIT_QUESTION": 1,
+        "EXIT_USAGE": 2,
+        "EXIT_ATLAS": 3,
+        "EXIT_EXTRA": 4,
+        "EXIT_BUILD": 5,
         "EXIT_INTERRUPT": 130,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
@@ -134,8 +139,11 @@ def test_a_reader_that_leaves_early_is_no_error(small_path):
     try:
         done = subprocess.run(
             [sys.executable, "-m", "atlas", "concepts", "-a", str(small_path), "--format", "json"],
-            cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")

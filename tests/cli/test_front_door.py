@@ -50,8 +50,10 @@ def test_version(run):
 def test_module_and_options_reach_the_same_command(small_path):
     done = subprocess.run(
         [sys.executable, "-m", "atlas", "concepts", "-a", str(small_path), "--format", "jsonl"],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 5)
 
 
@@ -85,9 +87,11 @@ def test_completion_scripts(run, shell):
 def test_completion_knows_commands_and_options():
     def complete(line):
         environment = {
-            **os.environ, "_NEURON_ATLAS_COMPLETE": "bash_complete", "COMP_WORDS": line,
+            **os.environ,
+            "_NEURON_ATLAS_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
             "COMP_CWORD": str(len(line.split()) - 1),
-        }  # fmt: skip
+        }
         return subprocess.run(
             [sys.executable, "-m", "atlas"], cwd=ROOT, env=environment, capture_output=True, text=True
         ).stdout

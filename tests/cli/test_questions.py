@@ -38,10 +38,12 @@ def test_json_is_what_the_functions_return(run, small_path):
         pairs = [
             (["token", "dog", "--sign", "lowered"], neurons_for_token(atlas, "dog", sign=-1)),
             (["concept", "sports", "--rule", "max"], neurons_for_concept(atlas, "sports", rule="max")),
-            (["concept", "joy", "--layer", "1", "--max-leakage", "0.95", "--min-coverage", "0.5"],
-             neurons_for_concept(atlas, "joy", layer=1, max_leakage=0.95, min_coverage=0.5)),
+            (
+                ["concept", "joy", "--layer", "1", "--max-leakage", "0.95", "--min-coverage", "0.5"],
+                neurons_for_concept(atlas, "joy", layer=1, max_leakage=0.95, min_coverage=0.5),
+            ),
             (["concepts", "--family", "moods"], concepts(atlas, family="moods")),
-        ]  # fmt: skip
+        ]
         card = neuron_card(atlas, "L2N3", top=2)
     for arguments, result in pairs:
         ran = run(*arguments, "-a", small_path, "--format", "json")
@@ -84,9 +86,7 @@ def test_stderr_says_which_tokens_and_what_was_cut(run, small_path):
 
 
 def test_no_rows_is_an_answer(run, small_path):
-    ran = run(
-        "concept", "sports", "--max-leakage", "0", "--min-coverage", "1", "--layer", "0", "-a", small_path
-    )
+    ran = run("concept", "sports", "--max-leakage", "0", "--min-coverage", "1", "--layer", "0", "-a", small_path)
     assert ran.code == 0
     assert "note: no rows" in ran.stderr
 

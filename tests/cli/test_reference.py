@@ -9,9 +9,7 @@ from tests.architecture.imports import ROOT
 
 
 def _generator():
-    found = importlib.util.spec_from_file_location(
-        "make_cli_reference", ROOT / "docs" / "make_cli_reference.py"
-    )
+    found = importlib.util.spec_from_file_location("make_cli_reference", ROOT / "docs" / "make_cli_reference.py")
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     return module

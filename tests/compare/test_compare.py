@@ -105,9 +105,10 @@ def test_mean_cosine_of_the_vectors(files: tuple[Path, Path], tmp_path: Path) ->
 def test_vectors_in_one_atlas_only_give_no_cosine(files: tuple[Path, Path], tmp_path: Path) -> None:
     vector = str([1.0] * D_MODEL)
     half = altered(
-        files[0], tmp_path / "half.duckdb",
+        files[0],
+        tmp_path / "half.duckdb",
         f"INSERT INTO neuron_vector SELECT weight, layer, neuron, {vector} FROM _decoding",
-    )  # fmt: skip
+    )
     assert ask(half, files[1]).column("mean_cosine") == [None] * len(WEIGHTS)
     zero = altered(half, tmp_path / "zero.duckdb", f"UPDATE neuron_vector SET vector = {[0.0] * D_MODEL}")
     assert ask(half, zero).column("mean_cosine") == [0.0] * len(WEIGHTS)
@@ -136,9 +137,7 @@ def test_a_file_with_itself_and_with_its_twin(files: tuple[Path, Path], tmp_path
         ("DELETE FROM _decoding WHERE weight = 'up_proj' AND layer = 1 AND neuron = 15", "different neurons"),
     ],
 )
-def test_what_cannot_be_compared(
-    files: tuple[Path, Path], tmp_path: Path, statement: str, reason: str
-) -> None:
+def test_what_cannot_be_compared(files: tuple[Path, Path], tmp_path: Path, statement: str, reason: str) -> None:
     other = altered(files[1], tmp_path / "other.duckdb", statement)
     with pytest.raises(QuestionError, match=reason) as caught:
         ask(files[0], other)

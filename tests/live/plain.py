@@ -58,9 +58,7 @@ def activations(live: LiveModel, input_ids: Tensor) -> dict[tuple[str, int], Ten
 
         def on_output(name: str, *sites: str, parts: int = 1, layer=layer, modules=modules, keep=keep_output):
             keys = [(site, layer) for site in sites]
-            handles.append(
-                modules[name].register_forward_hook(lambda m, a, o, keys=keys: keep(m, a, o, keys, parts))
-            )
+            handles.append(modules[name].register_forward_hook(lambda m, a, o, keys=keys: keep(m, a, o, keys, parts)))
 
         written_by = {"c_fc": "c_proj", "dense_h_to_4h": "dense_4h_to_h"}
         plain = next((name for name in written_by if name in modules), None)
@@ -72,9 +70,7 @@ def activations(live: LiveModel, input_ids: Tensor) -> dict[tuple[str, int], Ten
             on_output("gate_proj", "mlp_pre")
             on_output("up_proj", "mlp_pre_linear")
         down = modules[written_by[plain] if plain else "down_proj"]
-        handles.append(
-            down.register_forward_pre_hook(lambda m, a, key=("mlp_post", layer): keep_input(m, a, key))
-        )
+        handles.append(down.register_forward_pre_hook(lambda m, a, key=("mlp_post", layer): keep_input(m, a, key)))
     # The stream comes from transformers itself, except after the last block, where it reports the normed one.
     last = blocks(live)[-1].register_forward_hook(
         lambda m, a, o: seen.update({("resid_post", live.n_layers - 1): o[0] if isinstance(o, tuple) else o})

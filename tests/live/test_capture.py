@@ -39,9 +39,7 @@ def test_nothing_after_the_last_wanted_tap_runs(live):
         block.register_forward_pre_hook(lambda m, a, layer=layer: ran.append(layer))
         for layer, block in enumerate(plain.blocks(live))
     ]
-    handles.append(
-        live.model.get_output_embeddings().register_forward_pre_hook(lambda m, a: ran.append("head"))
-    )
+    handles.append(live.model.get_output_embeddings().register_forward_pre_hook(lambda m, a: ran.append("head")))
     assert set(captured(live, TEXT[None], layers=[1, 0], names=["mlp_post"])) == {
         ("mlp_post", 0),
         ("mlp_post", 1),
@@ -69,9 +67,7 @@ def test_sinks_are_called_in_forward_order_and_their_errors_leave_no_hook(live_o
     live = live_of("phi3")
     order = []
     ones = torch.ones_like(TEXT[None])
-    capture(
-        live, TEXT[None], ones, live.sites(), [2, 0], lambda site, layer, acts: order.append((layer, site))
-    )
+    capture(live, TEXT[None], ones, live.sites(), [2, 0], lambda site, layer, acts: order.append((layer, site)))
     assert order == [(layer, site) for layer in (0, 2) for site in live.sites()]
 
     def failing(site, layer, acts):

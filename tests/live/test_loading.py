@@ -76,9 +76,7 @@ def test_code_beside_a_known_model_is_not_run(folder):
     (folder / "evil.py").write_text("raise SystemExit('ran')")
     auto_map = {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}
     path = folder / "tokenizer_config.json"
-    path.write_text(
-        json.dumps(json.loads(path.read_text()) | {"auto_map": {"AutoTokenizer": ["evil.T", None]}})
-    )
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": {"AutoTokenizer": ["evil.T", None]}}))
     assert load(edit_config(folder, auto_map=auto_map)).architecture == "LlamaForCausalLM"
 
 
@@ -137,8 +135,11 @@ def test_the_tokenizer_file_is_taken_as_it_stands(tmp_path):
     """transformers registers a class of its own splitting rules for Qwen2; not so here."""
     live = load(str(make_model("qwen2", tmp_path)))
     assert live.tokenizer.convert_ids_to_tokens(live.tokenizer("The dog runs.")["input_ids"]) == [
-        "The", "▁dog", "▁runs", ".",
-    ]  # fmt: skip
+        "The",
+        "▁dog",
+        "▁runs",
+        ".",
+    ]
 
 
 def test_names_that_lead_nowhere(tmp_path, monkeypatch):

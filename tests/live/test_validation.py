@@ -40,9 +40,7 @@ def test_swapped_branches(live_of):
             sites=swapped(live, "sites", "mlp_pre", "mlp_pre_linear"),
             weights=swapped(live, "weights", "up_proj", "gate_proj"),
         )
-        with pytest.raises(
-            ModelError, match=r"mlp_post = .* of mlp_pre, layer 0: differs by .* allowed 0.0001"
-        ):
+        with pytest.raises(ModelError, match=r"mlp_post = .* of mlp_pre, layer 0: differs by .* allowed 0.0001"):
             validate(with_adapter(live, **both))
         with pytest.raises(ModelError, match="mlp_pre = gate_proj of the MLP's input"):
             validate(with_adapter(live, weights=both["weights"]))
@@ -53,9 +51,7 @@ def test_swapped_branches(live_of):
 def test_the_message_names_the_family_and_the_model(live_of):
     live = live_of("gpt2")
     wrong = with_adapter(live, sites={"mlp_post": Tap("transformer.h.{layer}.mlp.c_fc", "output")})
-    with pytest.raises(
-        ModelError, match="the gpt2 adapter does not fit gpt2: mlp_post = gelu_new of mlp_pre"
-    ):
+    with pytest.raises(ModelError, match="the gpt2 adapter does not fit gpt2: mlp_post = gelu_new of mlp_pre"):
         validate(wrong)
 
 

@@ -35,8 +35,17 @@ def test_sentencepiece_with_byte_fallback():
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
     assert fast.decode([3]) == "dog"  # what a plain decode loses
     assert [text for _, text in vocabulary(fast, 99)] == [
-        "<unk>", "\n", "<0xE2>", " dog", "dog", " ", "  ", "é", "a b", "<begin▁of▁text>",
-    ]  # fmt: skip
+        "<unk>",
+        "\n",
+        "<0xE2>",
+        " dog",
+        "dog",
+        " ",
+        "  ",
+        "é",
+        "a b",
+        "<begin▁of▁text>",
+    ]
 
 
 def test_byte_level():
@@ -45,5 +54,14 @@ def test_byte_level():
     tokenizer.decoder = decoders.ByteLevel()
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")
     assert [text for _, text in vocabulary(fast, 99)] == [
-        "<|end|>", " dog", "dog", "\n", "é", "â", "ĠâĢ", "▁", " ", ".",
-    ]  # fmt: skip
+        "<|end|>",
+        " dog",
+        "dog",
+        "\n",
+        "é",
+        "â",
+        "ĠâĢ",
+        "▁",
+        " ",
+        ".",
+    ]

@@ -41,8 +41,7 @@ def atlas(atlas_file: Path):
 def histogram(atlas: Atlas, concept: str, layer: int, neuron: int) -> np.ndarray:
     """(bins, 3): lower edge, upper edge, count, from the public view."""
     _, rows = atlas.query(
-        "SELECT lower, upper, count FROM concept_histogram "
-        "WHERE concept = ? AND layer = ? AND neuron = ? ORDER BY bin",
+        "SELECT lower, upper, count FROM concept_histogram WHERE concept = ? AND layer = ? AND neuron = ? ORDER BY bin",
         [concept, layer, neuron],
     )
     return np.array(rows)
@@ -58,9 +57,7 @@ def gaussian(atlas: Atlas, concept: str, layer: int, neuron: int) -> dict[str, f
 
 
 def steps(axes: Axes, color: str) -> StepPatch:
-    (found,) = (
-        p for p in axes.patches if isinstance(p, StepPatch) and p.get_facecolor()[:3] == to_rgb(color)
-    )
+    (found,) = (p for p in axes.patches if isinstance(p, StepPatch) and p.get_facecolor()[:3] == to_rgb(color))
     return found
 
 
@@ -131,9 +128,14 @@ def test_concept_panels_are_the_best_neurons_against_all_others(atlas: Atlas) ->
         assert band(panel) == pytest.approx((own["lower"], own["upper"]))
         title = panel.get_title(loc="left")
         assert title.split() == [
-            row["address"], "AUC", f"{row['auc']:.2f}", "coverage", f"{row['coverage']:.2f}", "leakage",
+            row["address"],
+            "AUC",
+            f"{row['auc']:.2f}",
+            "coverage",
+            f"{row['coverage']:.2f}",
+            "leakage",
             f"{row['leakage']:.2f}",
-        ]  # fmt: skip
+        ]
     texts = [text.get_text() for text in head.legends[0].get_texts()]
     others = PER_CONCEPT * (len(TOPICS) - 1)
     assert texts == [f"sports (n {PER_CONCEPT})", f"all others (n {others})", f"range, mean ± {TAU:g} std"]
@@ -235,10 +237,7 @@ assert "matplotlib.pyplot" not in sys.modules
 
 def test_a_pooled_bump_has_the_moments_of_the_pooled_values() -> None:
     groups = {"a": [1.0, 2.0, 4.0], "b": [10.0, 12.0], "c": [-3.0] * 5}
-    bumps = [
-        Bump(name, len(v), statistics.fmean(v), statistics.pstdev(v), [len(v), 1])
-        for name, v in groups.items()
-    ]
+    bumps = [Bump(name, len(v), statistics.fmean(v), statistics.pstdev(v), [len(v), 1]) for name, v in groups.items()]
     rest = rest_of(bumps, "b")
     pooled = groups["a"] + groups["c"]
     assert (rest.n, rest.counts) == (8, [8, 2])

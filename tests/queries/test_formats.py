@@ -18,13 +18,22 @@ from tests import golden_files
 HARD = Result(
     ["address", "share", "token", "tokens", "text", "flag", "when", "amount", "big"],
     [
-        ("L29N808", 0.123456789, " dog", [" dog", "\n", 'say "hi"'], "plain, text", True,
-         dt.datetime(2025, 11, 21, 11, 25, 0), decimal.Decimal("1.50"), 2**40),
+        (
+            "L29N808",
+            0.123456789,
+            " dog",
+            [" dog", "\n", 'say "hi"'],
+            "plain, text",
+            True,
+            dt.datetime(2025, 11, 21, 11, 25, 0),
+            decimal.Decimal("1.50"),
+            2**40,
+        ),
         ("L0N0", float("nan"), "\x1b[31m", [], "[bold]no markup[/bold] :dog:", False, None, None, -1),
         ("L1N7", float("-inf"), "日本 \u00a0", None, "two\nlines", None, None, None, 0),
         ("L2N2", 1.5e-9, "\\", [None], " padded ", None, None, None, None),
     ],
-)  # fmt: skip
+)
 
 
 def written(result, name):
@@ -76,9 +85,7 @@ def test_the_columnar_formats_keep_every_value():
         assert table.column_names == HARD.columns
         for name in HARD.columns:
             for found, value in zip(table[name].to_pylist(), HARD.column(name), strict=True):
-                same = found == value or (
-                    isinstance(value, float) and math.isnan(value) and math.isnan(found)
-                )
+                same = found == value or (isinstance(value, float) and math.isnan(value) and math.isnan(found))
                 assert same, name
 
 
@@ -104,9 +111,7 @@ def test_a_table_never_moves_the_cursor_and_shows_spaces():
 
 
 def test_a_document_is_one_json_object_and_one_text():
-    document = Document(
-        {"address": "L1N7", "share": float("inf")}, {"first": HARD, "empty": Result(["n"], [])}
-    )
+    document = Document({"address": "L1N7", "share": float("inf")}, {"first": HARD, "empty": Result(["n"], [])})
     whole = json.loads(written(document, "document_json"))
     assert whole["address"] == "L1N7" and whole["share"] is None
     assert whole["first"] == json.loads(written(HARD, "json")) and whole["empty"] == []

@@ -31,11 +31,18 @@ def measured(concept):
             }
             wins = (own[:, None] > rest[None, :]).mean() + 0.5 * (own[:, None] == rest[None, :]).mean()
             numbers[layer, neuron] = {
-                "lower": lower, "upper": upper, "coverage": shares.pop(concept),
-                "leakage": np.mean((rest >= lower) & (rest <= upper)), "worst": shares, "auc": wins,
-                "mean": own.mean(), "std": own.std(), "rest_mean": rest.mean(),
-                "mean_abs": np.abs(own).mean(), "max": own.max(),
-            }  # fmt: skip
+                "lower": lower,
+                "upper": upper,
+                "coverage": shares.pop(concept),
+                "leakage": np.mean((rest >= lower) & (rest <= upper)),
+                "worst": shares,
+                "auc": wins,
+                "mean": own.mean(),
+                "std": own.std(),
+                "rest_mean": rest.mean(),
+                "mean_abs": np.abs(own).mean(),
+                "max": own.max(),
+            }
     return numbers
 
 
@@ -104,9 +111,7 @@ def test_token_and_concept_together(small):
     )
     found = {(row["layer"], row["neuron"]): (row["token_hits"], row["token_rank"]) for row in result}
     assert found == {(layer, neuron): (hits, rank) for layer, neuron, hits, rank in rows}
-    in_order = [
-        address for address in whole(small).column("address") if address in set(result.column("address"))
-    ]
+    in_order = [address for address in whole(small).column("address") if address in set(result.column("address"))]
     assert result.column("address") == in_order
     assert "token_hits" not in whole(small).columns
 

@@ -28,9 +28,18 @@ def test_forms_hold_singular_and_plural(word, forms):
 
 @pytest.mark.parametrize(
     ("word", "wrong"),
-    [("news", "new"), ("new", "news"), ("glass", "glas"), ("politics", "politic"), ("this", "thi"),
-     ("is", "i"), ("virus", "viru"), ("hi", "his"), ("as", "a")],
-)  # fmt: skip
+    [
+        ("news", "new"),
+        ("new", "news"),
+        ("glass", "glas"),
+        ("politics", "politic"),
+        ("this", "thi"),
+        ("is", "i"),
+        ("virus", "viru"),
+        ("hi", "his"),
+        ("as", "a"),
+    ],
+)
 def test_what_is_no_plural_stays_apart(word, wrong):
     assert wrong not in word_forms(word)
 

@@ -14,9 +14,7 @@ from atlas.packaged import model_file
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        model_file("smollm2-135m") is None, reason="not fetched; run: neuron-atlas fetch smollm2-135m"
-    ),
+    pytest.mark.skipif(model_file("smollm2-135m") is None, reason="not fetched; run: neuron-atlas fetch smollm2-135m"),
 ]
 PROMPT = "My favourite animal is the"
 

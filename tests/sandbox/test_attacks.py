@@ -125,12 +125,20 @@ def test_the_fences_stand(atlas_file: Path) -> None:
     result = run_sql(atlas_file, "SELECT name, value FROM duckdb_settings()")
     found = dict(result.rows)
     expected = {
-        "access_mode": "read_only", "enable_external_access": "false", "lock_configuration": "true",
-        "autoinstall_known_extensions": "false", "autoload_known_extensions": "false",
-        "allow_community_extensions": "false", "allow_persistent_secrets": "false",
-        "python_enable_replacements": "false", "temp_directory": "", "max_temp_directory_size": "0 bytes",
-        "max_memory": "1.0 GiB", "threads": "1", "enable_progress_bar": "false",
-    }  # fmt: skip
+        "access_mode": "read_only",
+        "enable_external_access": "false",
+        "lock_configuration": "true",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "allow_community_extensions": "false",
+        "allow_persistent_secrets": "false",
+        "python_enable_replacements": "false",
+        "temp_directory": "",
+        "max_temp_directory_size": "0 bytes",
+        "max_memory": "1.0 GiB",
+        "threads": "1",
+        "enable_progress_bar": "false",
+    }
     assert {name: found[name] for name in expected} == expected
 
 

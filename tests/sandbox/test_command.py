@@ -73,9 +73,7 @@ def test_exit_codes(ask, tmp_path: Path, arguments: list[str], code: int) -> Non
     (tmp_path / "q.sql").write_text("SELECT 1")
     (tmp_path / "binary.sql").write_bytes(b"SELECT '\xff'")
     (tmp_path / "long.sql").write_text("SELECT 1" + " " * MAX_SQL_BYTES)
-    named = [
-        a.replace("{sql}", str(tmp_path / "q.sql")).replace("{folder}", str(tmp_path)) for a in arguments
-    ]
+    named = [a.replace("{sql}", str(tmp_path / "q.sql")).replace("{folder}", str(tmp_path)) for a in arguments]
     found, out, err = ask(*named)
     assert (found, out) == (code, "")
     assert err.startswith("error: ") and "Traceback" not in err

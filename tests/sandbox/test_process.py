@@ -31,8 +31,11 @@ print(json.dumps([written, *[resource.getrlimit(getattr(resource, name)) for nam
 def test_limits_of_the_operating_system(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", PROBE, *sandbox._import_path()],
-        cwd=tmp_path, env={}, capture_output=True, check=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        check=True,
+    )
     written, *limits = json.loads(done.stdout)
     assert not written
     assert limits == [[2**30] * 2, [7, 7], [0, 0], [0, 0], [64, 64]]
@@ -69,9 +72,7 @@ def test_a_child_that_hangs_is_killed(atlas_file: Path, monkeypatch: pytest.Monk
         run_sql(atlas_file, "SELECT 1", timeout_s=0.2)
 
 
-@pytest.mark.parametrize(
-    "boot", ["import os; os.abort()", "import sys; sys.exit(3)", "print('no such line')"]
-)
+@pytest.mark.parametrize("boot", ["import os; os.abort()", "import sys; sys.exit(3)", "print('no such line')"])
 def test_a_child_that_dies_or_babbles(atlas_file: Path, monkeypatch: pytest.MonkeyPatch, boot: str) -> None:
     monkeypatch.setattr(sandbox, "_BOOT", boot)
     with pytest.raises(QuestionError, match="stopped"):
@@ -81,9 +82,7 @@ def test_a_child_that_dies_or_babbles(atlas_file: Path, monkeypatch: pytest.Monk
 def test_a_locked_atlas(atlas_file: Path, tmp_path: Path) -> None:
     copy = tmp_path / "locked.duckdb"
     copy.write_bytes(atlas_file.read_bytes())
-    writer = (
-        "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
-    )
+    writer = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", writer, str(copy)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:

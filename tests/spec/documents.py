@@ -13,8 +13,12 @@ VALID: Document = {
     "format": "neuron-atlas/intervention",
     "version": 1,
     "model": {
-        "id": "some/model", "fingerprint": "sha256:" + "0123456789abcdef" * 4, "n_layers": 4, "d_model": 8,
-        "d_mlp": 20, "gated": True,
+        "id": "some/model",
+        "fingerprint": "sha256:" + "0123456789abcdef" * 4,
+        "n_layers": 4,
+        "d_model": 8,
+        "d_mlp": 20,
+        "gated": True,
     },
     "tokenization": {"add_bos": False, "chat_template": False},
     "phase": "all",
@@ -22,17 +26,32 @@ VALID: Document = {
     "edits": [
         {"site": "mlp_pre", "layer": 3, "neuron": 0, "op": "add", "value": 10.0},
         {"site": "mlp_post", "layer": 0, "neuron": 5, "op": "set", "value": 0.0},
-        {"site": "mlp_post", "layer": 3, "neuron": 19, "op": "set", "value": 20.0,
-         "when": {"lower": 0.4, "upper": 3.1}},
-        {"site": "resid_post", "layer": 1, "neuron": 7, "op": "damp", "value": 0.125,
-         "when": {"lower": -1.0, "upper": 1.0}},
+        {
+            "site": "mlp_post",
+            "layer": 3,
+            "neuron": 19,
+            "op": "set",
+            "value": 20.0,
+            "when": {"lower": 0.4, "upper": 3.1},
+        },
+        {
+            "site": "resid_post",
+            "layer": 1,
+            "neuron": 7,
+            "op": "damp",
+            "value": 0.125,
+            "when": {"lower": -1.0, "upper": 1.0},
+        },
     ],
     "check": {
-        "prompt_ids": [5, 0, 7], "tokens": [1, 2], "logprob_before": [-0.5, -2.25],
-        "logprob_after": [-1.0, 0.0], "tolerance": 0.0001,
+        "prompt_ids": [5, 0, 7],
+        "tokens": [1, 2],
+        "logprob_before": [-0.5, -2.25],
+        "logprob_after": [-1.0, 0.0],
+        "tolerance": 0.0001,
     },
     "source": {"atlas_id": "a1", "concept": "Sport – fußball", "nested": [1, None, {"x": 2.5}]},
-}  # fmt: skip
+}
 
 
 def valid() -> Document:
@@ -98,9 +117,7 @@ SPOILED: dict[str, Spoiled] = {
     "missing model field": Spoiled(drop("model", "gated"), "model: missing field 'gated'"),
     "unknown edit field": Spoiled(put("edits.1.if", 3), "edits[1]: unknown field 'if'"),
     "missing edit field": Spoiled(drop("edits.1", "op"), "edits[1]: missing field 'op'"),
-    "empty edit": Spoiled(
-        put("edits.1", {}), "edits[1]: missing fields 'site', 'layer', 'neuron', 'op', 'value'"
-    ),
+    "empty edit": Spoiled(put("edits.1", {}), "edits[1]: missing fields 'site', 'layer', 'neuron', 'op', 'value'"),
     "unknown range field": Spoiled(put("edits.2.when.lo", 1), "edits[2].when: unknown field 'lo'"),
     "missing bound": Spoiled(drop("edits.2.when", "upper"), "edits[2].when: missing field 'upper'"),
     "unknown check field": Spoiled(put("check.prompt", "a"), "check: unknown field 'prompt'"),
@@ -120,14 +137,10 @@ SPOILED: dict[str, Spoiled] = {
     "value is true": Spoiled(put("edits.1.value", True), "edits[1].value: expected a number, got true"),
     "value is a list": Spoiled(put("edits.1.value", [0]), "edits[1].value: expected a number, got a list"),
     "gated is 1": Spoiled(put("model.gated", 1), "model.gated: expected true or false, got 1"),
-    "add_bos is 0": Spoiled(
-        put("tokenization.add_bos", 0), "tokenization.add_bos: expected true or false, got 0"
-    ),
+    "add_bos is 0": Spoiled(put("tokenization.add_bos", 0), "tokenization.add_bos: expected true or false, got 0"),
     "when is null": Spoiled(put("edits.2.when", None), "edits[2].when: expected an object, got null"),
     "when is a list": Spoiled(put("edits.2.when", [0, 1]), "edits[2].when: expected an object, got a list"),
-    "op is a number": Spoiled(
-        put("edits.0.op", 0), "edits[0].op: expected one of set, scale, add, damp, got 0"
-    ),
+    "op is a number": Spoiled(put("edits.0.op", 0), "edits[0].op: expected one of set, scale, add, damp, got 0"),
     "source is a text": Spoiled(put("source", "me"), "source: expected an object, got 'me'"),
     "check is a list": Spoiled(put("check", []), "check: expected an object, got a list"),
     # names
@@ -146,9 +159,7 @@ SPOILED: dict[str, Spoiled] = {
         put("edits.1.value", 1e-60), "edits[1].value: 1e-60 is too small for float32", schema=False
     ),
     "negative layer": Spoiled(put("edits.0.layer", -1), "edits[0].layer: -1 is outside 0..2147483647"),
-    "huge layer": Spoiled(
-        put("edits.0.layer", 2**40), "edits[0].layer: 1099511627776 is outside 0..2147483647"
-    ),
+    "huge layer": Spoiled(put("edits.0.layer", 2**40), "edits[0].layer: 1099511627776 is outside 0..2147483647"),
     "no layers": Spoiled(put("model.n_layers", 0), "model.n_layers: 0 is outside 1..2147483647"),
     "lower > upper": Spoiled(
         put("edits.2.when", {"lower": 3.1, "upper": 0.4}),
@@ -156,9 +167,7 @@ SPOILED: dict[str, Spoiled] = {
         schema=False,
     ),
     # the op and its range
-    "damp without range": Spoiled(
-        drop("edits.3", "when"), "edits[3]: damp needs a range, the field 'when' is missing"
-    ),
+    "damp without range": Spoiled(drop("edits.3", "when"), "edits[3]: damp needs a range, the field 'when' is missing"),
     "damp in a point": Spoiled(
         put("edits.3.when", {"lower": 0.5, "upper": 0.5}),
         "edits[3].when: damp needs a range with a width, not 0.5 to 0.5",
@@ -197,9 +206,7 @@ SPOILED: dict[str, Spoiled] = {
         put("model.fingerprint", "sha256:" + "AB" * 32),
         f"model.fingerprint: 'sha256:{'AB' * 26}A…' is not of the form sha256: and 64 digits 0-9a-f",
     ),
-    "empty id": Spoiled(
-        put("model.id", ""), "model.id: a text of 1 to 1000 characters is needed, this has 0"
-    ),
+    "empty id": Spoiled(put("model.id", ""), "model.id: a text of 1 to 1000 characters is needed, this has 0"),
     "id with an escape sequence": Spoiled(
         put("model.id", "\x1b[2J"),
         "model.id: '\\x1b[2J' holds a character that cannot be printed",
@@ -214,20 +221,14 @@ SPOILED: dict[str, Spoiled] = {
     "uneven check": Spoiled(
         put("check.logprob_after", [-1.0]), "check.logprob_after: 1 numbers for 2 tokens", schema=False
     ),
-    "positive logprob": Spoiled(
-        put("check.logprob_before.1", 0.5), "check.logprob_before[1]: 0.5 is above 0"
-    ),
+    "positive logprob": Spoiled(put("check.logprob_before.1", 0.5), "check.logprob_before[1]: 0.5 is above 0"),
     "no tolerance": Spoiled(put("check.tolerance", 0), "check.tolerance: 0 is not above 0"),
-    "empty check": Spoiled(
-        put("check.prompt_ids", []), "check.prompt_ids: at least 1 needed, the list has 0"
-    ),
+    "empty check": Spoiled(put("check.prompt_ids", []), "check.prompt_ids: at least 1 needed, the list has 0"),
     # source
     "deep source": Spoiled(
         put("source", {"a": nested(9)}),
         "source.a[0][0][0][0][0][0][0]: nested deeper than 8",
         schema=False,
     ),
-    "long source": Spoiled(
-        put("source", {"a": [0] * 10_001}), "source.a[9998]: more than 10000 values", schema=False
-    ),
+    "long source": Spoiled(put("source", {"a": [0] * 10_001}), "source.a[9998]: more than 10000 values", schema=False),
 }

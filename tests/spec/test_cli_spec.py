@@ -50,9 +50,7 @@ def test_file_is_replaced(atlas_path: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_options_reach_the_spec(atlas_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = (
-        "--concept sports --neurons L1N7,L0N2 --op scale=0.5 --tau 2 --phase generated --positions last"
-    )
+    arguments = "--concept sports --neurons L1N7,L0N2 --op scale=0.5 --tau 2 --phase generated --positions last"
     assert main(["spec", "-a", str(atlas_path), *arguments.split()]) == 0
     out, err = capsys.readouterr()
     made = loads(out)
@@ -76,9 +74,7 @@ def test_options_reach_the_spec(atlas_path: Path, capsys: pytest.CaptureFixture[
         ("--concept sports --phase never", 2, "error: Invalid value for '--phase'"),
     ],
 )
-def test_errors(
-    atlas_path: Path, capsys: pytest.CaptureFixture[str], arguments: str, code: int, message: str
-) -> None:
+def test_errors(atlas_path: Path, capsys: pytest.CaptureFixture[str], arguments: str, code: int, message: str) -> None:
     assert main(["spec", "-a", str(atlas_path), *arguments.split()]) == code
     out, err = capsys.readouterr()
     assert out == "" and err.startswith(message)

@@ -89,12 +89,12 @@ def test_ranges_are_mean_and_std_of_the_activations(atlas: Atlas, tau: float | N
 
 def test_ranges_are_the_stored_ones_to_the_bit(atlas: Atlas) -> None:
     made = make_spec(atlas, concept="joy", family="moods", top=48)
-    _, rows = atlas.query(
-        "SELECT layer, neuron, lower, upper FROM concept_range WHERE concept = 'joy' AND tau = 2.5"
-    )
+    _, rows = atlas.query("SELECT layer, neuron, lower, upper FROM concept_range WHERE concept = 'joy' AND tau = 2.5")
     stored = {(layer, neuron): (np.float32(low), np.float32(high)) for layer, neuron, low, high in rows}
-    assert {at: (np.float32(edit.when.lower), np.float32(edit.when.upper)) for at, edit in zip(
-        addresses(made), made.edits, strict=True)} == stored  # fmt: skip
+    assert {
+        at: (np.float32(edit.when.lower), np.float32(edit.when.upper))
+        for at, edit in zip(addresses(made), made.edits, strict=True)
+    } == stored
 
 
 def test_means_are_resolved_to_numbers(atlas: Atlas) -> None:
@@ -102,14 +102,10 @@ def test_means_are_resolved_to_numbers(atlas: Atlas) -> None:
     for op, acts_ELN in (("set=mean", np.concatenate([own_ELN, rest_ELN])), ("set=concept-mean", own_ELN)):
         made = make_spec(atlas, concept="sports", top="100%", op=op)
         mean = acts_ELN.mean(axis=0)
-        assert [edit.value for edit in made.edits] == pytest.approx(
-            [mean[at] for at in addresses(made)], rel=1e-5
-        )
+        assert [edit.value for edit in made.edits] == pytest.approx([mean[at] for at in addresses(made)], rel=1e-5)
     assert made.edits[0].when is not None
     by_name = make_spec(atlas, neurons=["L1N7"], op="set=mean", family="topics")
-    assert by_name.edits[0].value == pytest.approx(
-        np.concatenate([own_ELN, rest_ELN])[:, 1, 7].mean(), rel=1e-5
-    )
+    assert by_name.edits[0].value == pytest.approx(np.concatenate([own_ELN, rest_ELN])[:, 1, 7].mean(), rel=1e-5)
     assert by_name.edits[0].when is None
 
 
@@ -137,9 +133,7 @@ def test_whole_neuron_and_lent_ranges(atlas: Atlas) -> None:
     assert all(edit.when is None for edit in make_spec(atlas, concept="sports", use_range=False).edits)
     lent = make_spec(atlas, concept="sports", neurons="L1N7, L0N3", op="scale=0.5")
     assert addresses(lent) == [(0, 3), (1, 7)]
-    whole = {
-        (edit.layer, edit.neuron): edit.when for edit in make_spec(atlas, concept="sports", top=48).edits
-    }
+    whole = {(edit.layer, edit.neuron): edit.when for edit in make_spec(atlas, concept="sports", top=48).edits}
     assert [edit.when for edit in lent.edits] == [whole[0, 3], whole[1, 7]]
     assert make_spec(atlas, neurons=["L1N7"]).edits[0].when is None
 
@@ -168,9 +162,7 @@ def test_token_signs_and_layers(atlas: Atlas) -> None:
 
 
 def test_model_and_source(atlas: Atlas) -> None:
-    made = make_spec(
-        atlas, concept="sports", rule="mean_abs", top="25%", tau=2, layers="1", positions="0,4-6"
-    )
+    made = make_spec(atlas, concept="sports", rule="mean_abs", top="25%", tau=2, layers="1", positions="0,4-6")
     manifest = atlas.manifest
     assert (made.model.id, made.model.fingerprint) == (manifest.model_id, manifest.fingerprint)
     assert (made.model.n_layers, made.model.d_model, made.model.d_mlp) == (3, 8, 16)
@@ -179,10 +171,18 @@ def test_model_and_source(atlas: Atlas) -> None:
     auc = auc_LN(own, rest)
     chosen = [max(auc[at], 1 - auc[at]) for at in addresses(made)]
     assert made.source == {
-        "atlas_id": manifest.atlas_id, "op": "set=0", "rule": "mean_abs", "top": 4, "layers": "1",
-        "concept": "sports", "family": "topics", "position": "last", "template": "{text}", "tau": 2,
+        "atlas_id": manifest.atlas_id,
+        "op": "set=0",
+        "rule": "mean_abs",
+        "top": 4,
+        "layers": "1",
+        "concept": "sports",
+        "family": "topics",
+        "position": "last",
+        "template": "{text}",
+        "tau": 2,
         "mean_auc": pytest.approx(np.mean(chosen), abs=1e-6),
-    }  # fmt: skip
+    }
     assert loads(dumps(made)) == made
 
 
@@ -190,10 +190,7 @@ def test_mean_leakage_is_measured(atlas: Atlas) -> None:
     made = make_spec(atlas, concept="sports", neurons=["L1N7", "L2N4"])
     _, rest_ELN = acts_of("sports")
     shares = [
-        (
-            (rest_ELN[:, e.layer, e.neuron] >= e.when.lower)
-            & (rest_ELN[:, e.layer, e.neuron] <= e.when.upper)
-        ).mean()
+        ((rest_ELN[:, e.layer, e.neuron] >= e.when.lower) & (rest_ELN[:, e.layer, e.neuron] <= e.when.upper)).mean()
         for e in made.edits
     ]
     assert made.source["mean_leakage"] == pytest.approx(np.mean(shares), abs=1e-6)

@@ -108,8 +108,7 @@ def many_edits(count: int) -> str:
     document = valid()
     document["model"]["d_mlp"] = 10**6
     edits = document.pop("edits")[:1] + [
-        {"site": "mlp_post", "layer": 0, "neuron": neuron, "op": "set", "value": 0}
-        for neuron in range(count - 1)
+        {"site": "mlp_post", "layer": 0, "neuron": neuron, "op": "set", "value": 0} for neuron in range(count - 1)
     ]
     return json.dumps({**document, "edits": edits})
 

@@ -120,15 +120,26 @@ def test_hash_ignores_what_has_no_effect(change: object) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("model.id", "other"), ("model.fingerprint", "sha256:" + "1" * 64), ("model.n_layers", 5),
-        ("model.d_model", 9), ("model.d_mlp", 21), ("model.gated", False), ("tokenization.add_bos", True),
-        ("tokenization.chat_template", True), ("phase", "prompt"), ("positions", "all"), ("positions", [0]),
-        ("edits.1.site", "mlp_pre_linear"), ("edits.1.layer", 1), ("edits.1.neuron", 6),
+        ("model.id", "other"),
+        ("model.fingerprint", "sha256:" + "1" * 64),
+        ("model.n_layers", 5),
+        ("model.d_model", 9),
+        ("model.d_mlp", 21),
+        ("model.gated", False),
+        ("tokenization.add_bos", True),
+        ("tokenization.chat_template", True),
+        ("phase", "prompt"),
+        ("positions", "all"),
+        ("positions", [0]),
+        ("edits.1.site", "mlp_pre_linear"),
+        ("edits.1.layer", 1),
+        ("edits.1.neuron", 6),
         ("edits.1.op", "add"),
-        ("edits.1.value", 1e-30), ("edits.1.when", {"lower": 0, "upper": 1}),
+        ("edits.1.value", 1e-30),
+        ("edits.1.when", {"lower": 0, "upper": 1}),
         ("edits.2.when.lower", 0.40000004),
     ],
-)  # fmt: skip
+)
 def test_hash_sees_what_has_an_effect(path: str, value: object) -> None:
     def change(document: dict) -> None:
         put(path, value)(document)
@@ -174,9 +185,7 @@ def test_shortest_float32_at_the_edges() -> None:
     assert shortest_float32(20) == 20.0
     with pytest.raises(OverflowError):
         shortest_float32(3.5e38)
-    made = spec(
-        Edit("mlp_post", 0, 0, "set", FLOAT32_MAX, Range(-FLOAT32_MAX, float(np.finfo(np.float32).max)))
-    )
+    made = spec(Edit("mlp_post", 0, 0, "set", FLOAT32_MAX, Range(-FLOAT32_MAX, float(np.finfo(np.float32).max))))
     assert np.float32(loads(dumps(made)).edits[0].when.upper) == np.finfo(np.float32).max
 
 

@@ -20,9 +20,7 @@ def test_example_is_valid() -> None:
 
 
 def test_every_name_is_explained() -> None:
-    fields = [
-        field.name for record in (SPEC, MODEL, TOKENIZATION, EDIT, RANGE, CHECK) for field in record.fields
-    ]
+    fields = [field.name for record in (SPEC, MODEL, TOKENIZATION, EDIT, RANGE, CHECK) for field in record.fields]
     code = " ".join(re.findall(r"`([^`]*)`", TEXT))
     for name in [*fields, *OPS, *SITES]:
         assert re.search(rf"\b{name}\b", code), name

@@ -19,15 +19,17 @@ def columns(seed: int = 0) -> np.ndarray:
     n = sum(CONCEPT_SIZES)
     normal = rng.standard_normal((n, 10))
     concept_shift = labels() * 3.0
-    return np.column_stack([
-        normal[:, 0],
-        1e6 + 1e-2 * normal[:, 1],
-        np.full(n, 0.1),
-        np.round(normal[:, 2]),
-        np.where(rng.random(n) < 0.9, 0.0, normal[:, 3]),
-        np.where(rng.random(n) < 0.5, -0.0, 0.0),
-        np.exp(2 * normal[:, 4]),
-        1e-30 * normal[:, 5],
-        normal[:, 6] + concept_shift,
-        -1e4 + 1e4 * (labels() == 3),
-    ])  # fmt: skip
+    return np.column_stack(
+        [
+            normal[:, 0],
+            1e6 + 1e-2 * normal[:, 1],
+            np.full(n, 0.1),
+            np.round(normal[:, 2]),
+            np.where(rng.random(n) < 0.9, 0.0, normal[:, 3]),
+            np.where(rng.random(n) < 0.5, -0.0, 0.0),
+            np.exp(2 * normal[:, 4]),
+            1e-30 * normal[:, 5],
+            normal[:, 6] + concept_shift,
+            -1e4 + 1e4 * (labels() == 3),
+        ]
+    )

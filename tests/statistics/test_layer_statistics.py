@@ -29,9 +29,7 @@ def fitted(acts):
 def test_shapes_and_types(fitted, acts):
     width = acts.shape[1]
     integers = {"n": (C,), "twice_u": (C, width), "histogram": (C, width, BINS)}
-    integers |= dict.fromkeys(
-        ("inside", "others_inside", "worst_concept", "worst_inside"), (len(TAUS), C, width)
-    )
+    integers |= dict.fromkeys(("inside", "others_inside", "worst_concept", "worst_inside"), (len(TAUS), C, width))
     for field in fields(fitted):
         value = getattr(fitted, field.name)
         if field.name == "background_n":
@@ -70,12 +68,8 @@ def test_values_against_numpy_and_scipy(fitted, acts):
             expected = np.where(spread > 1e-9, (own.mean(0) - rest.mean(0)) / spread, np.nan)
         varies = spread > 1e-9
         np.testing.assert_allclose(fitted.dprime[concept, varies], expected[varies], rtol=1e-5, atol=1e-6)
-        np.testing.assert_array_equal(
-            fitted.twice_u[concept], 2 * stats.mannwhitneyu(own, rest, axis=0).statistic
-        )
-    np.testing.assert_array_equal(
-        fitted.histogram.sum(axis=2), np.broadcast_to(fitted.n[:, None], fitted.mean.shape)
-    )
+        np.testing.assert_array_equal(fitted.twice_u[concept], 2 * stats.mannwhitneyu(own, rest, axis=0).statistic)
+    np.testing.assert_array_equal(fitted.histogram.sum(axis=2), np.broadcast_to(fitted.n[:, None], fitted.mean.shape))
     neuron = 8
     sample = acts[:, neuron].astype(np.float64)
     expected = stats.kstest(sample, stats.norm(sample.mean(), sample.std()).cdf).statistic
@@ -133,9 +127,7 @@ def test_an_activation_that_cannot_be_stored_names_its_neuron(value, message):
     acts = np.zeros((4, 40), dtype=np.float32)
     acts[3, 33] = value
     with pytest.raises(BuildError, match=rf"^mlp_post layer 3: neuron 133 .*{message}"):
-        separate_and_fit(
-            acts, np.array([0, 1, 0, 1]), 2, [2.5], BINS, where="mlp_post layer 3", first_neuron=100
-        )
+        separate_and_fit(acts, np.array([0, 1, 0, 1]), 2, [2.5], BINS, where="mlp_post layer 3", first_neuron=100)
 
 
 def test_what_makes_no_sense_is_refused():

@@ -38,9 +38,7 @@ def test_twice_u_of_a_single_concept_is_zero():
 
 def test_dprime():
     assert dprime(np.array(3.0), np.array(1.0), np.array(1.0), np.array(1.0)) == pytest.approx(2)
-    assert dprime(np.array(0.0), np.array(0.0), np.array(1.0), np.array(2.0)) == pytest.approx(
-        -1 / np.sqrt(2)
-    )
+    assert dprime(np.array(0.0), np.array(0.0), np.array(1.0), np.array(2.0)) == pytest.approx(-1 / np.sqrt(2))
     assert np.isnan(dprime(np.array(0.0), np.array(0.0), np.array(1.0), np.array(0.0)))
     assert np.isnan(dprime(np.array(0.0), np.array(1.0), np.array(np.nan), np.array(np.nan)))
 
@@ -67,9 +65,7 @@ def test_overlap_is_the_integral_of_the_smaller_density(pair):
         return min(stats.norm.pdf(x, mean_a, std_a), stats.norm.pdf(x, mean_b, std_b))
 
     knots = sorted({m + k * s for m, s in ((mean_a, std_a), (mean_b, std_b)) for k in range(-12, 13)})
-    reference = sum(
-        integrate.quad(smaller, low, high, limit=200)[0] for low, high in itertools.pairwise(knots)
-    )
+    reference = sum(integrate.quad(smaller, low, high, limit=200)[0] for low, high in itertools.pairwise(knots))
     value = overlap(*map(np.float64, pair))
     assert value == pytest.approx(reference, rel=1e-5, abs=1e-12)
     assert overlap(mean_b, std_b, mean_a, std_a) == pytest.approx(value, rel=1e-12)

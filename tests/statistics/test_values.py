@@ -32,18 +32,12 @@ def test_moments(seed):
         # longdouble: a reference with more digits than the code under test
         exact = own.astype(np.longdouble)
         np.testing.assert_array_equal(result["n"][concept], len(own))
-        np.testing.assert_allclose(
-            result["mean"][concept], exact.mean(0).astype(float), rtol=1e-12, atol=1e-15
-        )
+        np.testing.assert_allclose(result["mean"][concept], exact.mean(0).astype(float), rtol=1e-12, atol=1e-15)
         np.testing.assert_allclose(result["std"][concept], exact.std(0).astype(float), rtol=1e-8, atol=0)
         np.testing.assert_allclose(result["mean_abs"][concept], np.abs(own).mean(0), rtol=1e-12)
         centred = (exact - exact.mean(0))[:, varies].astype(float)
-        np.testing.assert_allclose(
-            result["skewness"][concept, varies], stats.skew(centred), rtol=1e-6, atol=1e-7
-        )
-        np.testing.assert_allclose(
-            result["kurtosis"][concept, varies], stats.kurtosis(centred), rtol=1e-6, atol=1e-7
-        )
+        np.testing.assert_allclose(result["skewness"][concept, varies], stats.skew(centred), rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(result["kurtosis"][concept, varies], stats.kurtosis(centred), rtol=1e-6, atol=1e-7)
         assert np.isnan(result["skewness"][concept, ~varies]).all()
         assert np.isnan(result["kurtosis"][concept, ~varies]).all()
 
