@@ -6,6 +6,7 @@ This is also the one place that turns an error into text on stderr and an exit c
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -53,6 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPT
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        _say("error", f"unexpected {type(error).__name__}: {error}")
+        _say("hint", f"This is a fault of the program; {TRACEBACK_VARIABLE}=1 shows where it happened.")
+        return EXIT_QUESTION
 
 
 def _say(kind: str, text: str) -> None:

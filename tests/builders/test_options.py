@@ -12,10 +12,13 @@ from builders import cli
 from builders.concept_sets import own_sets
 from builders.config import BuildConfig, ConceptSource, layers_of, parse_bytes, parse_layers
 
+# A command remembers the help option of its first context, and the generated reference shows it.
+AS_IN_THE_GROUP = {"help_option_names": ["-h", "--help"]}
+
 
 def config_of(*arguments: str) -> BuildConfig:
     """The configuration that a command line makes."""
-    context = cli.build.make_context("build", ["some-model", "-o", "a.duckdb", *arguments])
+    context = cli.build.make_context("build", ["some-model", "-o", "a.duckdb", *arguments], **AS_IN_THE_GROUP)
     return cli.config_from(context.params)
 
 
@@ -95,4 +98,4 @@ def test_own_files_families_and_templates() -> None:
 
 def test_a_wrong_flag_is_a_usage_error() -> None:
     for arguments in (["m"], ["m", "-o", "a", "--sites", "x"], ["m", "-o", "a", "--top", "x"], ["m", "-o", "a", "--x"]):
-        assert CliRunner().invoke(cli.build, arguments).exit_code == 2
+        assert CliRunner().invoke(cli.build, arguments, **AS_IN_THE_GROUP).exit_code == 2
