@@ -13,6 +13,8 @@ show "What is in this atlas?" "neuron-atlas info"
 show "Which neurons read or write the word 'dog'?" "neuron-atlas token dog --limit 5"
 show "Which neurons encode the concept 'sports', and in which range of activation?" \
     "neuron-atlas concept sports --limit 5"
+show "Leakage above is the share of all other sentences that fall into the same range: a wide range holds everybody.
+Which ranges are the concept's own?" "neuron-atlas concept sports --rule low_leakage --limit 5"
 show "Everything about one neuron." "neuron-atlas neuron L29N808 --top 5"
 show "Plain SQL, read-only and sandboxed." \
     "neuron-atlas sql \"SELECT concept, max(auc) AS best_auc FROM concept_range GROUP BY concept ORDER BY best_auc DESC\""
