@@ -25,6 +25,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "neuron": ("queries.cli.neuron:neuron", "The whole card of one neuron."),
     "sql": ("queries.cli.sql:sql", "Ask in SQL, read-only and sandboxed."),
     "spec": ("queries.cli.spec:spec", "Write an intervention spec."),
+    "run": ("builders.cli_run:run", "Show what the edits of a spec change."),
+    "evaluate": ("builders.cli_evaluate:evaluate", "Measure specs: target class, other classes, other text."),
+    "evaluations": ("queries.cli.evaluations:evaluations", "What evaluations found."),
+    "export": ("builders.cli_export:export", "Write a spec in a form that another tool loads."),
     "compare": ("queries.cli.compare:compare", "How far two atlases agree."),
     "completion": ("queries.cli.completion:completion", "Print the shell completion script."),
 }
@@ -34,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; nothing but the code and the streams gets out."""
     import click
 
+    _open_closed_streams()
     door = importlib.import_module("queries.cli.group").LazyGroup(PROGRAM, COMMANDS)
     try:
         code = door.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
@@ -55,11 +60,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPT
     except Exception as error:
+        if isinstance(error, RuntimeError) and str(error) == "Query interrupted":
+            return EXIT_INTERRUPT  # Ctrl-C while DuckDB was at work
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         _say("error", f"unexpected {type(error).__name__}: {error}")
         _say("hint", f"This is a fault of the program; {TRACEBACK_VARIABLE}=1 shows where it happened.")
         return EXIT_QUESTION
+
+
+def _open_closed_streams() -> None:
+    """A shell can start us without stdout or stderr (`>&-`): then what goes there goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
 
 
 def _say(kind: str, text: str) -> None:

@@ -36,18 +36,22 @@ class QuestionError(AtlasError):
 class UnknownNameError(QuestionError):
     """A name that the atlas or a registry does not have; suggests the nearest ones."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], otherwise: str = "") -> None:
+        """`otherwise` is the hint where no name is near; without it some of the known ones are listed."""
         choices = sorted(map(str, known))
-        near = difflib.get_close_matches(name, choices, n=3, cutoff=0.5)
+        folded = {choice.casefold(): choice for choice in choices}
+        near = [folded[key] for key in difflib.get_close_matches(name.casefold()[:200], folded, n=3, cutoff=0.5)]
         if near:
             hint = "Did you mean " + " or ".join(near) + "?"
+        elif otherwise:
+            hint = otherwise
         elif not choices:
             hint = f"There is no {kind} here at all."
         else:
             shown = ", ".join(choices[:12]) + (f" and {len(choices) - 12} more" if len(choices) > 12 else "")
             hint = f"Known: {shown}."
         self.kind, self.name, self.known = kind, name, choices
-        super().__init__(f"unknown {kind} {name!r}", hint)
+        super().__init__(f"unknown {kind} {name if len(name) <= 60 else name[:60] + '…'!r}", hint)
 
 
 class UsageError(AtlasError):

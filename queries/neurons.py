@@ -43,6 +43,7 @@ def neurons_for_token(
 
     Raises UnknownNameError for a word without a token, a weight or a layer that does not exist.
     """
+    _require_limit(limit)
     if sign not in (-1, 0, 1):
         raise UsageError(f"sign {sign} is none of -1, 0, 1", "0 means both.")
     if weight is not None:
@@ -93,6 +94,7 @@ def neurons_for_concept(
     Raises UnknownNameError for unknown names, UsageError when several fits remain or tau was not measured.
     """
     chosen = rule_of(rule)
+    _require_limit(limit)
     require_layer(atlas, layer)
     for name, share in (("max_leakage", max_leakage), ("min_coverage", min_coverage)):
         if share is not None and not 0 <= share <= 1:
@@ -142,6 +144,11 @@ def require_neuron(atlas: Atlas, layer: int, neuron: int, width: int) -> None:
             f"there is no {format_neuron(layer, neuron)} in {atlas.manifest.model_id}",
             f"Neurons run from 0 to {width - 1}.",
         )
+
+
+def _require_limit(limit: int) -> None:
+    if not 1 <= limit < 2**31:
+        raise UsageError(f"the limit {limit} is out of range", f"Give a number from 1 to {2**31 - 1}.")
 
 
 def _context_weights(atlas: Atlas, fit: Fit) -> tuple[str | None, str | None]:

@@ -99,10 +99,13 @@ def _arrow_array(pyarrow: Any, values: list[Any]) -> pyarrow.Array:
 
 def _unique(names: list[str]) -> list[str]:
     """Each name once: a repeated `a` becomes `a_1`, then `a_2`, as DuckDB names the columns of a table."""
-    unique: list[str] = []
+    unique: dict[str, None] = {}
+    tried: dict[str, int] = {}  # where to go on counting: many columns of one name must not take forever
     for name in names:
-        number = 0
-        while (candidate := f"{name}_{number}" if number else name) in unique:
+        candidate, number = name, tried.get(name, 0)
+        while candidate in unique:
             number += 1
-        unique.append(candidate)
-    return unique
+            candidate = f"{name}_{number}"
+        tried[name] = number
+        unique[candidate] = None
+    return list(unique)

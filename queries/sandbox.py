@@ -28,6 +28,7 @@ from queries.result import Result
 
 MAX_SQL_BYTES = 64 * 2**10  # a parser needs gigabytes for some longer texts
 MIN_MEMORY_MB = 1024  # Python and DuckDB alone map about 0.8 GB of addresses
+MAX_MEMORY_MB = 2**24  # 16 TiB; far beyond it the operating system's counters end
 DEFAULT_ROWS, DEFAULT_TIMEOUT_S, DEFAULT_MEMORY_MB = 10_000, 30.0, 2048
 
 _MAX_ANSWER_BYTES = 80 * 2**20  # the child stops itself before; this holds if it does not
@@ -73,14 +74,18 @@ def run_sql(
 
 
 def _require_domain(sql: str, max_rows: int, timeout_s: float, memory_mb: int) -> None:
-    if len(sql.encode("utf-8", "surrogatepass")) > MAX_SQL_BYTES:
+    try:
+        size = len(sql.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise QuestionError("refused: the SQL is not valid UTF-8 text", "Save it as UTF-8.") from None
+    if size > MAX_SQL_BYTES:
         raise QuestionError(f"refused: the SQL text is longer than {MAX_SQL_BYTES // 1024} KiB", "Shorten it.")
     if max_rows < 1:
         raise UsageError(f"--limit is {max_rows}", "Ask for at least one row.")
     if not 0 < timeout_s <= 86_400:
         raise UsageError(f"--timeout is {timeout_s}", "Give seconds, up to a day.")
-    if memory_mb < MIN_MEMORY_MB:
-        raise UsageError(f"--memory is {memory_mb}", f"Give at least {MIN_MEMORY_MB} (MiB).")
+    if not MIN_MEMORY_MB <= memory_mb <= MAX_MEMORY_MB:
+        raise UsageError(f"--memory is {memory_mb}", f"Give {MIN_MEMORY_MB} to {MAX_MEMORY_MB} (MiB).")
 
 
 def _run_child(request: bytes, timeout_s: float) -> tuple[bytes, int | None]:

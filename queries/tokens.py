@@ -10,9 +10,11 @@ from queries.result import Result
 from queries.sqlfile import load_sql
 from queries.wordforms import word_forms
 
+_NO_TOKEN = "The vocabulary has no single token for it; rare and long words are made of several tokens."
+
 
 def token_forms(atlas: Atlas, words: str | Sequence[str], *, exact: bool = False) -> Result:
-    """The tokens that are forms of `words`: columns word, token_id, token.
+    """The tokens that are forms of `words`: columns word, token_id, token; each token once.
 
     Forms are case variants, a leading space, and singular or plural (queries/wordforms.py). `exact` takes
     each word as the literal text of one token instead. A word without a token raises UnknownNameError
@@ -21,18 +23,19 @@ def token_forms(atlas: Atlas, words: str | Sequence[str], *, exact: bool = False
     asked = list(dict.fromkeys([words] if isinstance(words, str) else words))
     if not asked or (not exact and not all(word.strip() for word in asked)):
         raise UsageError("no word given", "Name at least one word, as in: token dog.")
-    rows: list[tuple] = []
+    rows: dict[int, tuple] = {}
     for word in asked:
         found = _tokens_of(atlas, word, exact)
         if not found:
-            raise UnknownNameError("token", word, _near(atlas, word))
-        rows += [(word, token_id, token) for token_id, token in found]
-    return Result(["word", "token_id", "token"], rows)
+            raise UnknownNameError("token", word, _near(atlas, word), _NO_TOKEN)
+        for token_id, token in found:
+            rows.setdefault(token_id, (word, token_id, token))
+    return Result(["word", "token_id", "token"], list(rows.values()))
 
 
 def token_ids(atlas: Atlas, words: str | Sequence[str], *, exact: bool = False) -> list[int]:
-    """The ids of `token_forms`, each once."""
-    return list(dict.fromkeys(token_forms(atlas, words, exact=exact).column("token_id")))
+    """The ids of `token_forms`."""
+    return token_forms(atlas, words, exact=exact).column("token_id")
 
 
 def _tokens_of(atlas: Atlas, word: str, exact: bool) -> list[tuple[int, str]]:

@@ -103,15 +103,15 @@ def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path) -> Manifest
     """The row of table `atlas`. Raises AtlasFileError when it is absent or of another schema version."""
     try:
         found = connection.execute("SELECT schema_version FROM atlas").fetchall()
-    except duckdb.CatalogException as error:
-        raise AtlasFileError(
-            f"{path} is a DuckDB file but no neuron atlas", "Name a file that `neuron-atlas build` wrote."
-        ) from error
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        raise _no_atlas(path) from error
     except duckdb.Error as error:
         raise translate(error, path) from error
     if len(found) != 1:
         raise AtlasFileError(f"{path} has {len(found)} atlas rows instead of 1", "Rebuild it.")
     version = found[0][0]
+    if not isinstance(version, int):
+        raise _no_atlas(path)
     if version > SCHEMA_VERSION:
         raise AtlasFileError(
             f"{path} has schema version {version}, this software reads {SCHEMA_VERSION}",
@@ -122,5 +122,14 @@ def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path) -> Manifest
             f"{path} has the old schema version {version}, this software reads {SCHEMA_VERSION}",
             "Rebuild it with `neuron-atlas build`.",
         )
-    row = connection.execute(f"SELECT {', '.join(Manifest.columns())} FROM atlas").fetchall()[0]
+    try:
+        row = connection.execute(f"SELECT {', '.join(Manifest.columns())} FROM atlas").fetchall()[0]
+    except duckdb.BinderException as error:
+        raise _no_atlas(path) from error
     return Manifest(*row)
+
+
+def _no_atlas(path: Path) -> AtlasFileError:
+    return AtlasFileError(
+        f"{path} is a DuckDB file but no neuron atlas", "Name a file that `neuron-atlas build` wrote."
+    )

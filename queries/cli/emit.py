@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from atlas.errors import UsageError
+from atlas.errors import QuestionError, UsageError
 from queries.render.formats import writer
 from queries.result import Document, Result
 
@@ -24,7 +24,7 @@ def emit(result: Result, output_format: str, output: Path | None) -> None:
     """Write a Result to stdout or to the file `output`; its notes and any truncation go to stderr."""
     content = io.BytesIO()
     writer(output_format)(result, content)
-    _deliver(content.getvalue(), output)
+    deliver(content.getvalue(), output)
     _remarks(result)
 
 
@@ -35,6 +35,8 @@ def emit_document(document: Document, section: str | None, output_format: str, o
     UsageError asks for a section.
     """
     if section is not None:
+        if section not in document.sections:
+            raise UsageError(f"this answer has no section {section}", f"It has {', '.join(document.sections)}.")
         emit(document.sections[section], output_format, output)
         return
     if output_format not in ("table", "json"):
@@ -44,7 +46,7 @@ def emit_document(document: Document, section: str | None, output_format: str, o
         )
     content = io.BytesIO()
     writer("document_" + output_format)(document, content)
-    _deliver(content.getvalue(), output)
+    deliver(content.getvalue(), output)
     for name, result in document.sections.items():
         _remarks(result, name)
 
@@ -58,13 +60,19 @@ def _remarks(result: Result, name: str = "rows") -> None:
         note(f"cut after {len(result.rows)} rows; {result.truncated_by} lifts this")
 
 
-def _deliver(content: bytes, output: Path | None) -> None:
-    if output is None:
+def deliver(content: bytes, output: Path | None) -> None:
+    """Write bytes to stdout, whatever its encoding, or to the file `output`. Raises QuestionError, UsageError."""
+    if output is not None:
+        write_file(content, output)
+        return
+    try:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
-        return
-    write_file(content, output)
+    except BrokenPipeError:
+        raise  # the reader left early, which is no error; the front door knows
+    except OSError as error:
+        raise QuestionError(f"cannot write to stdout: {error.strerror}", "Add -o FILE.") from error
 
 
 def write_file(content: bytes, output: Path) -> None:

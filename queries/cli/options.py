@@ -9,16 +9,14 @@ from typing import Any
 
 import click
 
-from atlas.errors import AtlasFileError, UsageError
+from atlas.errors import UsageError
 from atlas.sites import POSITIONS, SITES
+from atlas.store.files import ATLAS_FOLDER, ATLAS_VARIABLE, newest_atlas
 from queries.cli.emit import note
 from queries.render.formats import BINARY, FORMATS, SUFFIXES
 from queries.rules import RULES
 
 Command = Callable[..., Any]
-
-ATLAS_VARIABLE = "NEURON_ATLAS"
-ATLAS_FOLDER = Path("data/atlases")
 
 
 def atlas_option(command: Command) -> Command:
@@ -100,19 +98,9 @@ def limit_option(default: int) -> Callable[[Command], Command]:
 
 def find_atlas(folder: Path = ATLAS_FOLDER) -> Path:
     """The newest atlas in `folder`. Raises AtlasFileError when there is none."""
-    found = [
-        path
-        for path in folder.glob("*.duckdb")
-        if path.is_file() and not path.name.endswith((".evaluations.duckdb", ".staging.duckdb"))
-    ]
-    if not found:
-        raise AtlasFileError(
-            f"no atlas given and none in {folder}",
-            f"Use -a FILE, set {ATLAS_VARIABLE}, or build one: neuron-atlas build MODEL -o FILE.",
-        )
-    newest = max(found, key=lambda path: (path.stat().st_mtime, path.name))
-    if len(found) > 1:
-        note(f"reading {newest}, the newest of {len(found)} atlases; choose another with -a")
+    newest, count = newest_atlas(folder)
+    if count > 1:
+        note(f"reading {newest}, the newest of {count} atlases; choose another with -a")
     return newest
 
 

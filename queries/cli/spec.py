@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from atlas.spec import InterventionSpec
 from atlas.spec_fields import PHASES
 from atlas.spec_json import dumps, write_spec
 from atlas.store.reader import open_atlas
-from queries.cli.emit import note
+from queries.cli.emit import deliver, note
 from queries.cli.options import atlas_option
 from queries.cli.token import SIGNS
 from queries.make_spec import make_spec
@@ -94,7 +93,7 @@ def spec(atlas_path: Path, output: Path | None, token: tuple[str, ...], sign: st
     with open_atlas(atlas_path) as atlas:
         made = make_spec(atlas, token=list(token) or None, sign=SIGNS[sign], **options)
     if output is None:
-        sys.stdout.write(dumps(made))
+        deliver(dumps(made).encode(), None)
     else:
         write_spec(made, output)
     for text in _remarks(made):

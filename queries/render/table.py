@@ -7,6 +7,7 @@ import sys
 from typing import BinaryIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,14 +18,18 @@ from queries.result import Document, Result
 # Without a terminal the width is fixed, so that a redirected table is the same everywhere.
 PLAIN_WIDTH = 100
 SHORT = 20
+# A column whose text may be broken gets at least this much.
+FOLDED = 8
+# Columns stand this far apart.
+GAP = 2
 # Stands for a space inside a token until lines are broken; `cell` escapes a real one.
 NO_BREAK = "\ue000"
 
 
 def write(result: Result, stream: BinaryIO) -> None:
-    """The rows as a table, as wide as the terminal or 100 columns without one."""
+    """The rows as a table, as wide as the terminal or 100 columns without one; wider where numbers need it."""
     console = _console()
-    console.print(_table(result.narrow()))
+    _print(console, result.narrow())
     _flush(console, stream)
 
 
@@ -37,8 +42,21 @@ def write_document(document: Document, stream: BinaryIO) -> None:
     for title, result in document.sections.items():
         if result.rows:
             console.print(Text(f"\n{title.replace('_', ' ')}", style="bold"))
-            console.print(_table(result.narrow()))
+            _print(console, result.narrow())
     _flush(console, stream)
+
+
+def _print(console: Console, result: Result) -> None:
+    """The table in the console's width, or in what it needs: rich would cut numbers and names without a sign."""
+    table = _table(result)
+    needed = GAP * (len(table.columns) - 1)
+    for column in table.columns:
+        widest = max(cell_len(str(text)) for text in (column.header, *column.cells))
+        needed += widest if column.no_wrap else min(widest, FOLDED)
+    own_width = console.width
+    console.width = max(own_width, needed)
+    console.print(table)
+    console.width = own_width
 
 
 def _table(result: Result) -> Table:

@@ -152,3 +152,22 @@ def test_a_reader_that_leaves_early_is_no_error(small_path):
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_refuses_an_unknown_option(run, name):
     assert_refused(run(name, "--no-such-option"), 2)
+
+
+def test_a_section_that_this_card_does_not_have(run, small_path):
+    ran = run("neuron", "L0N0", "--site", "resid_post", "--section", "tokens", "-a", small_path)
+    assert_refused(ran, 2, "no section tokens", "concepts")
+
+
+def test_the_case_of_a_name_does_not_hide_it(run, small_path):
+    assert_refused(run("concept", "SPORTS", "-a", small_path), 1, "Did you mean sports")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("command", ["concepts", "spec --concept sports --top 1"])
+def test_a_full_disk_and_a_closed_stdout(small_path, command):
+    line = f'"{sys.executable}" -m atlas {command} -a "{small_path}"'
+    full = subprocess.run(f"{line} >/dev/full", shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (full.returncode, "cannot write to stdout" in full.stderr) == (1, True), full.stderr
+    closed = subprocess.run(f"{line} >&-", shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (closed.returncode, "error" in closed.stderr) == (0, False), closed.stderr

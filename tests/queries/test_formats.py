@@ -122,3 +122,10 @@ def test_a_document_is_one_json_object_and_one_text():
 def test_suffixes_name_known_formats():
     assert set(SUFFIXES.values()) <= set(FORMATS)
     assert set(FORMATS) - set(SUFFIXES.values()) == {"table"}
+
+
+def test_a_table_that_does_not_fit_cuts_no_number():
+    wide = Result([f"column{index}" for index in range(20)], [tuple(index + 0.12345 for index in range(20))])
+    text = written(wide, "table").decode()
+    assert all(name in text for name in wide.columns)
+    assert "0.1235" in text and "19.12" in text

@@ -77,3 +77,8 @@ def test_to_pandas_without_pandas_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingExtraError, match=r"neuron-atlas\[pandas\]"):
         Result(["n"], [(1,)]).to_pandas()
+
+
+def test_many_columns_of_one_name_do_not_take_forever():
+    names = Result(["1"] * 20_000, []).columns
+    assert len(set(names)) == 20_000 and names[-1] == "1_19999"

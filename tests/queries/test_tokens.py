@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from atlas.errors import UnknownNameError, UsageError
+from queries.neurons import neurons_for_concept, neurons_for_token
 from queries.tokens import token_forms, token_ids
 
 
@@ -50,3 +51,17 @@ def test_no_word_is_a_usage_error(small, words):
 def test_sql_in_a_word_is_only_a_word(small):
     with pytest.raises(UnknownNameError):
         token_forms(small, "'; DROP TABLE vocab; --")
+
+
+def test_a_word_like_no_token_gets_a_plain_hint(small):
+    with pytest.raises(UnknownNameError) as caught:
+        token_forms(small, "x" * 500)
+    assert "no single token" in caught.value.hint and len(caught.value.message) < 100
+
+
+@pytest.mark.parametrize("limit", [0, -5, 2**31, 10**30])
+def test_limits_out_of_range(small, limit):
+    with pytest.raises(UsageError, match="out of range"):
+        neurons_for_token(small, "dog", limit=limit)
+    with pytest.raises(UsageError, match="out of range"):
+        neurons_for_concept(small, "sports", limit=limit)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from atlas.errors import AtlasFileError, QuestionError
+from atlas.errors import AtlasFileError, QuestionError, UsageError
 from queries import sandbox, wire
 from queries.sandbox import run_sql
 
@@ -98,3 +98,10 @@ def test_messages_build_no_foreign_objects() -> None:
             wire.decode(line)
     with pytest.raises(TypeError, match="object"):
         wire.encode("row", [object()])
+
+
+def test_text_that_is_not_utf8_and_memory_beyond_all_counters(atlas_file: Path) -> None:
+    with pytest.raises(QuestionError, match="not valid UTF-8"):
+        run_sql(atlas_file, "SELECT '\udcff'")
+    with pytest.raises(UsageError, match="--memory"):
+        run_sql(atlas_file, "SELECT 1", memory_mb=10**20)

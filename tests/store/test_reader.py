@@ -108,3 +108,11 @@ def test_rows_and_arrow_agree(atlas_file: Path) -> None:
         table = atlas.arrow("SELECT token_id, token FROM vocab WHERE token_id < $n ORDER BY 1", {"n": 5})
     assert columns == table.column_names
     assert rows == [tuple(row.values()) for row in table.to_pylist()]
+
+
+@pytest.mark.parametrize("columns", ["x INTEGER", "schema_version VARCHAR", "schema_version INTEGER"])
+def test_a_database_with_another_table_of_this_name(tmp_path: Path, columns: str) -> None:
+    with duckdb.connect(str(tmp_path / "other.duckdb")) as connection:
+        connection.execute(f"CREATE TABLE atlas ({columns})")
+        connection.execute("INSERT INTO atlas VALUES ('1')")
+    assert "no neuron atlas" in refused(tmp_path / "other.duckdb")
