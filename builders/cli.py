@@ -49,6 +49,14 @@ def fetch(name: str) -> None:
 @click.option("--split", help="Split of an hf: corpus.")
 @click.option("--limit-per-concept", type=click.IntRange(min=2), help="Use at most this many examples of a concept.")
 @click.option(
+    "--holdout",
+    type=click.FloatRange(min=0, max=1, max_open=True),
+    default=0.0,
+    show_default=True,
+    metavar="SHARE",
+    help="Leave this share of the examples out of the statistics, so that `evaluate` can use them.",
+)
+@click.option(
     "--weights", multiple=True, type=_CHOICE(list(sites.WEIGHTS)), help="Weights to decode. Default: all there are."
 )
 @click.option(
@@ -118,9 +126,12 @@ def build(**options: Any) -> None:
             interrupted=options["interrupted"] or "refuse",
             progress=for_terminal(),
         )
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        # DuckDB answers Ctrl-C in a statement of its own with a bare RuntimeError.
+        if not isinstance(error, KeyboardInterrupt) and str(error) != "Query interrupted":
+            raise
         click.echo("note: interrupted; the same command with --resume goes on from here", err=True)
-        raise
+        raise KeyboardInterrupt from error
     for text in report.notes:
         click.echo(f"note: {text}", err=True)
     click.echo(report.path)
@@ -138,7 +149,7 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         model=options["model"],
         target=options["target"],
         concepts=sources,
-        weights=options["weights"],
+        weights=tuple(dict.fromkeys(options["weights"])),
         decode=not options["no_decode"],
         mode=options["mode"],
         top=options["top"],
@@ -151,6 +162,7 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         max_tokens=options["max_tokens"],
         batch_tokens=options["batch_tokens"],
         limit_per_concept=options["limit_per_concept"],
+        holdout=options["holdout"],
         device=options["device"],
         dtype=options["dtype"],
         memory=parse_bytes(options["memory"]),

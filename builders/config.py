@@ -48,6 +48,8 @@ class BuildConfig:
     batch_tokens: int = 2048
     """Padded tokens per forward pass."""
     limit_per_concept: int | None = None
+    holdout: float = 0.0
+    """Share of the examples that the statistics leave out, for evaluation."""
     device: str = "auto"
     dtype: str = "auto"
     memory: int = 2 * 10**9
@@ -77,6 +79,16 @@ class BuildConfig:
         ):
             if not low <= value <= high:
                 raise UsageError(f"{option} {value} is outside {low} to {high}")
+        if not 0 <= self.holdout < 1:
+            raise UsageError(f"--holdout {self.holdout} is outside 0 to 1 (1 excluded)")
+        for option, values in (
+            ("--weights", self.weights),
+            ("--sites", self.sites),
+            ("--layers", self.layers or ()),
+            ("--tau", self.taus),
+        ):
+            if len(set(values)) < len(values):
+                raise UsageError(f"{option} names something twice: {', '.join(map(str, values))}")
         if not self.taus or any(not 0 < tau <= 100 for tau in self.taus):
             raise UsageError(f"--tau must lie in (0, 100], not {list(self.taus)}")
         for corpus in self.concepts:
@@ -101,6 +113,7 @@ class BuildConfig:
             "max_tokens": self.max_tokens,
             "batch_tokens": self.batch_tokens,  # the batch shape moves the last bits of an activation
             "limit_per_concept": self.limit_per_concept,
+            "holdout": self.holdout,
             "corpus_options": self.corpus_options,
         }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import torch
 
@@ -30,12 +31,13 @@ def write_vocabulary(staging: Staging, unembedding_VD: torch.Tensor, tokens: Seq
     if staging.done("vocabulary"):
         return
     ids = torch.tensor([token_id for token_id, _ in tokens])
-    norms = unembedding_VD.index_select(0, ids.to(unembedding_VD.device)).float().norm(dim=1).cpu().numpy()
+    rows_VD = unembedding_VD.index_select(0, ids.to(unembedding_VD.device)).float()
+    norms = torch.linalg.vector_norm(rows_VD, dim=1, dtype=torch.float64).cpu().numpy()
     rows = pa.table(
         {
             "token_id": pa.array(ids.numpy(), pa.int32()),
             "token": [text for _, text in tokens],
-            "norm": pa.array(norms, pa.float32()),
+            "norm": norms.astype(np.float32),
         }
     )
     staging.commit("vocabulary", "all", {"vocab": rows})
@@ -103,7 +105,8 @@ def _one_layer(
         neuron = format_neuron(layer, int(broken_N.nonzero()[0, 0]))
         raise BuildError(f"{weight} of {neuron} has a NaN or infinite value", "The checkpoint is damaged.")
     found = chunked_top(vectors_ND, u_VD, top, memory_bytes)
-    if not (torch.isfinite(found.raised_logit_NK).all() and torch.isfinite(found.lowered_logit_NK).all()):
+    results = (found.raised_logit_NK, found.lowered_logit_NK, found.raised_lse_N, found.lowered_lse_N)
+    if not all(torch.isfinite(values).all() for values in results):
         raise BuildError(f"logits of {weight} in layer {layer} overflow float32", "Rescale the checkpoint.")
     rows = decoding_rows(
         weight=weight,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from atlas.live.batching import encode
 from atlas.store.staging import Staging
 from builders.activations import Rows, record
 from builders.config import BuildConfig, ConceptSource, layers_of
@@ -16,8 +15,10 @@ from builders.layer_statistics import separate_and_fit
 from builders.progress import Silent
 from builders.rows import statistics_rows
 from builders.scratch import Scratch
+from builders.text_hash import text_hash
 
 if TYPE_CHECKING:
+    from atlas.live.batching import Encoded
     from atlas.live.model import LiveModel
     from builders.corpora.base import Corpus
 
@@ -26,6 +27,7 @@ def fit_corpus(
     live: LiveModel,
     staging: Staging,
     corpus: Corpus,
+    examples: Encoded,
     source: ConceptSource,
     config: BuildConfig,
     run_id: int,
@@ -33,11 +35,14 @@ def fit_corpus(
 ) -> list[str]:
     """Fit every concept of one corpus at every wanted site, layer and neuron. Returns notes for the user.
 
+    `examples`: the corpus's texts in their template, as the model's tokens.
+
     Raises BuildError when an activation is not finite or the disk is too small.
     """
     layers = layers_of(config, live.n_layers)
-    encoded, n_cut = encode(live, corpus.texts, source.template, config.max_tokens)
-    notes = [f"{n_cut} texts were cut to --max-tokens {config.max_tokens}"] if n_cut else []
+    encoded, n_cut = examples
+    longest = min(config.max_tokens, live.max_positions or config.max_tokens)
+    notes = [f"{n_cut} texts of {corpus.family} were cut to {longest} tokens"] if n_cut else []
     units = [f"{corpus.family}/{site}/{layer}" for site in config.sites for layer in layers]
     todo = [unit for unit in units if unit not in staging.done("gaussians")]
     if not todo:
@@ -120,13 +125,27 @@ def _register(
             for fit in fits
             for i, concept_id in enumerate(concept_ids)
         ]
-        tables = {"fit": pa.Table.from_pylist(fits), "fit_concept": pa.Table.from_pylist(members)}
+        tables = {
+            "fit": pa.Table.from_pylist(fits),
+            "fit_concept": pa.Table.from_pylist(members),
+            "_fit_example": _example_rows(corpus, [fit["fit_id"] for fit in fits]),
+        }
         if not known:
             tables["concept"] = pa.Table.from_pylist(concepts)
         staging.commit(step, "all", tables)
     fits = staging.rows("SELECT site, fit_id FROM fit WHERE family = ? AND run_id = ?", [corpus.family, run_id])
     known = staging.rows("SELECT concept_id FROM concept WHERE family = ? ORDER BY concept_id", [corpus.family])
     return _Ids(dict(fits), [concept_id for (concept_id,) in known])
+
+
+def _example_rows(corpus: Corpus, fit_ids: list[int]) -> pa.Table:
+    hashes = sorted({text_hash(text) for text in corpus.texts})
+    return pa.table(
+        {
+            "fit_id": pa.array([fit_id for fit_id in fit_ids for _ in hashes], pa.int32()),
+            "text_hash": pa.array(hashes * len(fit_ids), pa.uint64()),
+        }
+    )
 
 
 def _one_layer(

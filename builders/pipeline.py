@@ -16,11 +16,25 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import BuildError
 from atlas.manifest import SCHEMA_VERSION, Manifest, software_version, utc_now
+from atlas.store.files import refused_writes
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
-from builders.config import BuildConfig, layers_of
+from builders.config import BuildConfig
 from builders.corpora.base import Corpus
-from builders.preparation import base_of, fitted_to, forget, identity, may_resume, read_corpora, start
+from builders.preparation import (
+    PUBLISHING,
+    Inputs,
+    base_of,
+    completed,
+    fitted_to,
+    forget,
+    forget_decodings,
+    identity,
+    may_resume,
+    prepare,
+    read_corpora,
+    start,
+)
 from builders.progress import Silent
 
 if TYPE_CHECKING:
@@ -45,28 +59,33 @@ def build(
     Raises BuildError, ModelError, CorpusError, UsageError or AtlasFileError; the old file is then untouched.
     """
     progress = progress or Silent()
+    if interrupted == "resume" and completed(config):
+        return BuildReport(config.target)
     base = base_of(config, existing)
     if base is not None:
         config = fitted_to(config, base)
     corpora = read_corpora(config)
     report = BuildReport(config.target, [note for corpus in corpora for note in corpus.notes])
-    with Staging(config.target) as staging:
+    with Staging(config.target) as staging, refused_writes(config.target):
         resuming = may_resume(staging, interrupted)
         try:
             live = _load(config, base)
-            layers_of(config, live.n_layers)
+            inputs = prepare(config, live, corpora)
+            parameters = identity(config, live, corpora, inputs, base)
             if resuming:
-                staging.resume(identity(config, live, corpora, base))
+                staging.resume(parameters)
             else:
-                start(staging, config, live, corpora, base)
+                start(staging, config, live, parameters, base)
         except BaseException:
             if not resuming:
                 staging.discard()  # nothing was computed yet
             raise
-        _decode(live, staging, config, report, progress)
-        _fit(live, staging, config, corpora, report, progress)
+        _decode(live, staging, config, inputs, report, progress)
+        _fit(live, staging, config, corpora, inputs, report, progress)
         with progress.task("publishing", 1) as advance:
-            publish(staging, _manifest(live, config, base), memory=f"{config.memory // 10**6}MB")
+            manifest = _manifest(live, config, base)
+            staging.write_state(PUBLISHING, manifest.atlas_id)
+            publish(staging, manifest, memory=f"{config.memory // 10**6}MB")
             advance(1)
         staging.discard()
     return report
@@ -84,17 +103,16 @@ def _load(config: BuildConfig, base: Manifest | None) -> LiveModel:
     return live
 
 
-def _decode(live: LiveModel, staging: Staging, config: BuildConfig, report: BuildReport, progress: Silent) -> None:
-    from atlas.live.vocabulary import vocabulary
+def _decode(
+    live: LiveModel, staging: Staging, config: BuildConfig, inputs: Inputs, report: BuildReport, progress: Silent
+) -> None:
     from builders.decode import decode, write_vocabulary
 
-    tokens = vocabulary(live.tokenizer, live.d_vocab)
+    tokens, weights = inputs.tokens, inputs.weights
     write_vocabulary(staging, live.unembedding(), tokens)
     if not config.decode:
         return
-    weights = list(config.weights or live.weights())
-    for weight in weights:
-        live.weight(weight, 0)  # refuses, by name, what the family does not have
+    forget_decodings(staging, weights, config)
     _begin_run(staging, "decode", live, {"weights": weights, "mode": config.mode, "top": config.top})
     with progress.task("decoding", len(weights) * live.n_layers * live.d_mlp) as advance:
         n_fallback = decode(
@@ -118,12 +136,13 @@ def _fit(
     staging: Staging,
     config: BuildConfig,
     corpora: list[Corpus],
+    inputs: Inputs,
     report: BuildReport,
     progress: Silent,
 ) -> None:
     from builders.fits import fit_corpus
 
-    for source, corpus in zip(config.concepts, corpora, strict=True):
+    for source, corpus, encoded in zip(config.concepts, corpora, inputs.encoded, strict=True):
         forget(staging, corpus, config)
         name = f"gaussians/{corpus.family}"
         parameters = {
@@ -136,10 +155,11 @@ def _fit(
             "max_tokens": config.max_tokens,
             "batch_tokens": config.batch_tokens,
             "limit_per_concept": config.limit_per_concept,
+            "holdout": config.holdout,
             "corpus_sha256": corpus.sha256,
         }
         run_id = _begin_run(staging, name, live, parameters)
-        report.notes += fit_corpus(live, staging, corpus, source, config, run_id, progress)
+        report.notes += fit_corpus(live, staging, corpus, encoded, source, config, run_id, progress)
         _end_run(staging, name)
 
 

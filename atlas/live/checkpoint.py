@@ -14,11 +14,13 @@ from atlas.errors import ModelError
 _RECOMPUTED = re.compile(r"(\.rotary_emb\.inv_freq|\.(attn|attention)\.(masked_)?bias|\.position_ids)$")
 
 
-def check_config(raw: Mapping[str, Any], model_id: str) -> None:
-    """Refuse a config.json that the installed transformers would misread.
+def check_config(raw: Any, model_id: str) -> None:
+    """Refuse a config.json (parsed: `raw`) that is no object, or that the installed transformers would misread.
 
     Version 4 overlooks the rotary base where only version 5 writes it, and then computes another model.
     """
+    if not isinstance(raw, dict):
+        raise ModelError(f"the config of {model_id} is no JSON object", "The file may be damaged.")
     if TRANSFORMERS.startswith("4.") and "rope_parameters" in raw and "rope_theta" not in raw:
         raise ModelError(
             f"the config of {model_id} is written for transformers 5, and this is {TRANSFORMERS}",

@@ -54,7 +54,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     where |= {"local_files_only": True} if source.is_local else {}
     raw, _ = _attempt(source, "config", lambda: PretrainedConfig.get_config_dict(source.location, **where))
     check_config(raw, source.model_id)
-    adapter = find_adapter(raw)
+    adapter = _attempt(source, "config", lambda: find_adapter(raw))
     # The class registered for the type, whatever auto_map says; reading a GGUF header twice takes seconds.
     config = _attempt(source, "config", lambda: CONFIG_MAPPING[raw["model_type"]].from_dict(raw))
     tokenizer = _attempt(source, "tokenizer", lambda: load_tokenizer(source, **where))
@@ -101,6 +101,7 @@ def _attempt(source: Source, what: str, step: Callable[[], T]) -> T:
         raise
     except Exception as error:  # transformers, tokenizers, safetensors and gguf raise anything from here
         said = textwrap.shorten(str(error), 300, placeholder=" ...") or type(error).__name__
+        said = f"unknown name {said}" if isinstance(error, KeyError) else said
         raise ModelError(f"cannot load the {what} of {source.model_id}: {said}", _hint(source)) from error
 
 

@@ -123,9 +123,10 @@ class LiveModel:
         return self.model.get_output_embeddings().weight
 
     def final_norm_gain(self) -> Tensor:
-        """g [d_model]: what the final norm multiplies each residual dimension with."""
+        """g [d_model], float32: what the final norm multiplies each residual dimension with."""
         norm = self.adapter.final_norm
-        return self.parameter(f"{norm.module}.weight") + norm.offset
+        # Upcast first, as Gemma does: 1 + weight in bfloat16 would lose most of the weight.
+        return self.parameter(f"{norm.module}.weight").float() + norm.offset
 
     def submodule(self, path: str) -> nn.Module:
         """The module at `path`, or ModelError: the adapter does not describe this model."""

@@ -21,6 +21,9 @@ TOLERANCE = {torch.float32: 1e-4, torch.float16: 3e-3, torch.bfloat16: 2e-2}
 
 def validate(live: LiveModel) -> None:
     """Raise ModelError naming the family, the check and the numbers unless every check holds."""
+    if live.dtype not in TOLERANCE:
+        dtype = str(live.dtype).removeprefix("torch.")
+        raise ModelError(f"{live.model_id} is in {dtype}, whose rounding is not known here", "Use --dtype float32.")
     check_finite_weights(live)
     input_ids = probe_ids(live)
     record = run_probe(live, input_ids)

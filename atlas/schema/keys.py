@@ -16,6 +16,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "concept": ("concept_id",),
     "fit": ("fit_id",),
     "fit_concept": ("fit_id", "concept_id"),
+    "_fit_example": ("fit_id", "text_hash"),
     "_gaussian": ("fit_id", "concept_id", "layer", "neuron"),
     "_background": ("fit_id", "layer", "neuron"),
     "_range": ("fit_id", "concept_id", "tau", "layer", "neuron"),

@@ -76,6 +76,9 @@ CREATE MACRO find_neurons(ids, sgn := 1, k := 50) AS TABLE
           FROM _posting WHERE token_id IN (SELECT unnest(ids::INTEGER[])) AND sign = sgn
           GROUP BY nid ORDER BY max(sgn * logit) DESC, nid LIMIT k) ORDER BY sgn * logit DESC, nid_of(weight, layer, neuron);
 
+-- Which texts the statistics of a fit used; see docs/schema.md for the hash.
+CREATE VIEW fit_example AS SELECT fit_id, text_hash FROM _fit_example;
+
 -- n_rest: examples of the other concepts of the family. AUC is exact: twice_u counts pairs (ties once, wins twice).
 CREATE VIEW concept_gaussian AS
     SELECT fit_id, concept_id, fit.family, concept, site, position, layer, neuron, g.n, mean, std, skewness,

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 
-from atlas.errors import AtlasFileError
+from atlas.errors import AtlasFileError, BuildError
 
+ATLAS_VARIABLE = "NEURON_ATLAS"
+ATLAS_FOLDER = Path("data/atlases")
 _REBUILD = "Rebuild it with `neuron-atlas build`."
+_REFUSED = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
+
+
+def newest_atlas(folder: Path = ATLAS_FOLDER) -> tuple[Path, int]:
+    """The newest atlas in `folder` and how many there are. Raises AtlasFileError when there is none."""
+    found = [
+        path
+        for path in folder.glob("*.duckdb")
+        if path.is_file() and not path.name.endswith((".evaluations.duckdb", ".staging.duckdb"))
+    ]
+    if not found:
+        raise AtlasFileError(
+            f"no atlas given and none in {folder}",
+            f"Use -a FILE, set {ATLAS_VARIABLE}, or build one: neuron-atlas build MODEL -o FILE.",
+        )
+    return max(found, key=lambda path: (path.stat().st_mtime, path.name)), len(found)
 
 
 def require_database(path: Path) -> None:
@@ -42,6 +63,20 @@ def translate(error: duckdb.Error, path: Path) -> AtlasFileError:
     if "newer version" in text or "storage version" in text.lower():
         return AtlasFileError(f"{path} was written by a newer DuckDB", "Run: pip install -U duckdb.")
     return AtlasFileError(f"cannot open {path}: {text[:200]}", _REBUILD)
+
+
+@contextlib.contextmanager
+def refused_writes(target: Path) -> Iterator[None]:
+    """Turn a full disk, a file-size limit or a read-only folder met while building `target` into a BuildError."""
+    try:
+        yield
+    except (OSError, duckdb.Error) as error:
+        text = " ".join(str(error).split())
+        if getattr(error, "errno", None) not in _REFUSED and not any(os.strerror(code) in text for code in _REFUSED):
+            raise
+        raise BuildError(
+            f"cannot write {target} and the files beside it: {text[:200]}", "Make room, then build again with --resume."
+        ) from error
 
 
 def fsync_path(path: Path) -> None:

@@ -7,8 +7,10 @@ is either wholly there or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -27,6 +29,9 @@ _PRIVATE = """
 CREATE TABLE _build (key VARCHAR NOT NULL, value VARCHAR NOT NULL);
 CREATE TABLE _done (step VARCHAR NOT NULL, unit VARCHAR NOT NULL);
 """
+
+
+_MEMORY = "500MB"  # for pages that DuckDB keeps; its default, most of the machine, is the model's
 
 
 def building_folder(target: Path) -> Path:
@@ -49,17 +54,24 @@ class Staging:
 
     def acquire(self) -> None:
         """Create the folder and take its lock. Raises BuildError when another build holds it."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.folder / "lock", "w")
-        except OSError as error:
-            raise BuildError(f"cannot write beside {self.target}: {error.strerror}", "Check the folder.") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise BuildError(
-                f"another build of {self.target} is running", "Wait for it, or build to another file."
-            ) from error
+        while self._lock is None:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock = open(self.folder / "lock", "w")
+            except OSError as error:
+                raise BuildError(f"cannot write beside {self.target}: {error.strerror}", "Check the folder.") from error
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                lock.close()
+                raise BuildError(
+                    f"another build of {self.target} is running", "Wait for it, or build to another file."
+                ) from error
+            # A build that was ending may have removed the folder between the two calls: then this locks nothing.
+            if _is_at(lock, self.folder / "lock"):
+                self._lock = lock
+            else:
+                lock.close()
 
     def interrupted(self) -> bool:
         """Whether an earlier build left work that can be resumed."""
@@ -126,7 +138,8 @@ class Staging:
             connection.execute("INSERT INTO _done VALUES (?, ?)", [step, unit])
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            with contextlib.suppress(duckdb.Error):  # a failed COMMIT has rolled back already
+                connection.execute("ROLLBACK")
             raise
 
     def read_state(self, key: str) -> str | None:
@@ -182,7 +195,11 @@ class Staging:
     def discard(self) -> None:
         """Remove the folder: after publishing, or when nothing in it is worth resuming."""
         self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        # Moved away in one step: deleting in place could reach what the next build of this target writes there.
+        gone = self.folder.with_name(f"{self.folder.name}.{os.getpid()}")
+        with contextlib.suppress(OSError):
+            self.folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
         self.release()
 
     def __enter__(self) -> Staging:
@@ -194,7 +211,7 @@ class Staging:
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
-            self._connection = duckdb.connect(str(self.database))
+            self._connection = duckdb.connect(str(self.database), config={"memory_limit": _MEMORY})
         return self._connection
 
     def _copy_from(self, seed: Path, skip: tuple[str, ...]) -> None:
@@ -202,7 +219,17 @@ class Staging:
         connection = self._connect()
         quoted = str(seed).replace("'", "''")
         connection.execute(f"ATTACH '{quoted}' AS seed (READ_ONLY)")
+        # An atlas from before a table was introduced lacks it; what it would say is then unknown.
+        there = {name for (name,) in self.rows("SELECT table_name FROM duckdb_tables() WHERE database_name = 'seed'")}
         for table in KEYS:
-            if table not in DERIVED and table not in skip:
+            if table not in DERIVED and table not in skip and table in there:
                 connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM seed.{table}")
         connection.execute("DETACH seed")
+
+
+def _is_at(file: IO[str], path: Path) -> bool:
+    """Whether `path` still names the open `file`."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except OSError:
+        return False

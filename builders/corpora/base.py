@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from atlas.errors import CorpusError
+from builders.text_hash import is_held_out
 
 
 class Columns(NamedTuple):
@@ -76,10 +77,16 @@ def read_utf8(path: Path) -> str:
 
 
 def assemble(
-    source: str, family: str, rows: Iterable[Row], limit_per_concept: int | None = None, seed: int = 0
+    source: str,
+    family: str,
+    rows: Iterable[Row],
+    limit_per_concept: int | None = None,
+    seed: int = 0,
+    holdout: float = 0.0,
 ) -> Corpus:
     """Check every row and make the corpus.
 
+    `holdout` leaves out that share of the texts (builders/text_hash.py); of the rest
     limit_per_concept keeps that many examples of each concept, drawn with `seed`, in their original order.
     Raises CorpusError for a bad row (naming it), no rows, a single concept, or one with a single example.
     """
@@ -87,6 +94,12 @@ def assemble(
     if not examples:
         raise CorpusError(f"{source}: there are no examples in it")
     notes = []
+    if holdout:
+        kept = [example for example in examples if not is_held_out(example[0], holdout)]
+        notes.append(f"{len(examples) - len(kept)} of {len(examples)} examples of {family} held out for evaluation")
+        if not kept:
+            raise CorpusError(f"{source}: nothing is left beside the held-out examples", "Lower --holdout.")
+        examples = kept
     if limit_per_concept is not None:
         kept = _draw(examples, limit_per_concept, seed)
         notes.append(

@@ -26,12 +26,14 @@ def load_corpus(
     split: str | None = None,
     limit_per_concept: int | None = None,
     seed: int = 0,
+    holdout: float = 0.0,
 ) -> Corpus:
     """Read labelled examples from a file or a Hugging Face dataset (hf:OWNER/NAME[:CONFIG] with a split).
 
     The family defaults to the name of the file or dataset. limit_per_concept draws that many examples of
-    each concept with `seed`. Raises CorpusError (one line, with file and line) for anything that is not
-    usable, MissingExtraError if `datasets` is needed and not installed, UsageError for bad options.
+    each concept with `seed`; `holdout` leaves out that share of the texts first. Raises CorpusError (one
+    line, with file and line) for anything that is not usable, MissingExtraError if `datasets` is needed and
+    not installed, UsageError for bad options.
     """
     source = str(source)
     if text_column == concept_column:
@@ -43,7 +45,7 @@ def load_corpus(
     if not family:
         raise UsageError("the family of the concepts needs a name")
     rows = importlib.import_module(module).read(source, Columns(text_column, concept_column), split)
-    return assemble(source, family, rows, limit_per_concept, seed)
+    return assemble(source, family, rows, limit_per_concept, seed, holdout)
 
 
 def _find(source: str, split: str | None) -> tuple[str, str]:

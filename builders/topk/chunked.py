@@ -7,6 +7,8 @@ to the top k. Neurons for which it could (near ties, constant rows) are searched
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from builders.topk.result import TopK, order
@@ -14,6 +16,7 @@ from builders.topk.result import TopK, order
 SPARE = 8
 _BLOCK = 64  # tokens per block of the two-stage selection
 _UNIT = 2.0**-24  # unit roundoff of float32
+_LOG_MAX = 88.0  # exp of it is just below the largest float32
 _TINY = 2.0**-126  # products below the normal range may be flushed to zero
 
 
@@ -23,7 +26,7 @@ def chunked_top(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int, memory_bytes: in
     1 <= k <= V. The result equals `reference_top` (bar log-sum-exp, float32-accurate) whatever the chunking.
     """
     n_vocab, d_model = u_VD.shape
-    norm_u = u_VD.norm(dim=1).max().double()
+    norm_u = _largest_norm(u_VD)
     rows = max(1, min(len(w_ND), memory_bytes // (4 * (n_vocab + _BLOCK))))
     padded = -(-n_vocab // _BLOCK) * _BLOCK
     logits = torch.empty((rows, padded), dtype=torch.float32, device=u_VD.device)
@@ -44,6 +47,12 @@ def chunked_top(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int, memory_bytes: in
         parts[5].append(lse[1])
     joined = [torch.cat(part) for part in parts]
     return TopK(*joined, n_fallback=n_fallback)
+
+
+def _largest_norm(u_VD: torch.Tensor) -> torch.Tensor:
+    """The largest row norm, float64. Squares of very small or large values leave float32, so those cost more."""
+    norm = u_VD.norm(dim=1).max().double()
+    return norm if 1e-15 < norm < 1e15 else torch.linalg.vector_norm(u_VD, dim=1, dtype=torch.float64).max()
 
 
 def _error_bound(w_nD: torch.Tensor, norm_u: torch.Tensor, d_model: int) -> torch.Tensor:
@@ -75,8 +84,8 @@ def _one_sign(
     if n_candidates == n_vocab:
         return token, logit, torch.zeros(len(w_nD), dtype=torch.bool, device=w_nD.device)
     # k tokens have a real logit of at least screened[k] - error; no outsider exceeds screened[last] + error.
-    unsafe = screened[:, -1].double() + error_n >= screened[:, k - 1].double() - error_n
-    return token, logit, unsafe
+    safe = screened[:, -1].double() + error_n < screened[:, k - 1].double() - error_n
+    return token, logit, ~safe  # a product that overflowed to NaN is not safe either
 
 
 def _screen(chunk_nP: torch.Tensor, n_candidates: int, sign: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -135,10 +144,10 @@ def _two_sided_lse(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-sum-exp of the logits and of their negatives, each [n] float64. Overwrites `logits_nV`.
 
-    One exponential serves both signs: exp(highest - x) is 1 / exp(x - highest). That overflows when a neuron's
-    logits span more than float32's exponents, so such a chunk pays for two.
+    One exponential serves both signs: exp(highest - x) is 1 / exp(x - highest). The sum of these can reach
+    vocabulary * exp(span of the logits); a chunk where float32 could not hold it pays for two.
     """
-    if float((highest_n - lowest_n).max()) > 80:
+    if not float((highest_n - lowest_n).max()) + math.log(logits_nV.shape[1]) < _LOG_MAX:
         return logits_nV.logsumexp(1).double(), logits_nV.neg().logsumexp(1).double()
     powers_nV = logits_nV.sub_(highest_n[:, None]).exp_()
     raised_n = powers_nV.sum(1).double().log() + highest_n.double()

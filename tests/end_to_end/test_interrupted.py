@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from atlas.errors import AtlasFileError, BuildError, CorpusError, UsageError
+from atlas.errors import AtlasFileError, BuildError, CorpusError, ModelError, UsageError
 from atlas.store.reader import open_atlas
 from atlas.store.staging import building_folder
+from builders.config import ConceptSource
 from builders.pipeline import build
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
-from tests.synthetic import make_model
+from tests.synthetic import make_model, make_tokenizer
 
 # Kills itself, without any clean-up, right before or right after the n-th commit to the staging area.
 CHILD = """
@@ -43,6 +45,8 @@ if when == "publishing":
     publish.check = die
 if when == "renaming":
     publish.os.replace = die
+if when == "published":
+    staging.Staging.discard = die
 built(Path(model), Path(target), Path(corpus), taus=(1.0, 2.5))
 """
 
@@ -95,6 +99,29 @@ def test_an_unfinished_build_is_neither_dropped_nor_mixed_up(
     assert all_rows(path) == undisturbed
 
 
+def test_a_build_killed_after_publishing_is_done(model: Path, corpus: Path, undisturbed: dict, tmp_path: Path) -> None:
+    target = tmp_path / "b.duckdb"
+    child = [sys.executable, "-c", CHILD, str(model), str(target), str(corpus), "0", "published"]
+    assert subprocess.run(child).returncode == -signal.SIGKILL
+    finished = target.read_bytes()
+    with pytest.raises(UsageError, match="exists"):  # other options: not what was published
+        build(config(model, target, corpus), interrupted="resume")
+    build(config(model, target, corpus, taus=(1.0, 2.5)), interrupted="resume")
+    assert target.read_bytes() == finished
+    assert all_rows(target) == undisturbed
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_resumed_build_has_the_same_tokenizer(model: Path, corpus: Path, tmp_path: Path) -> None:
+    target, other = tmp_path / "b.duckdb", tmp_path / "model"
+    shutil.copytree(model, other)
+    child = [sys.executable, "-c", CHILD, str(other), str(target), str(corpus), "9", "after"]
+    assert subprocess.run(child).returncode == -signal.SIGKILL
+    make_tokenizer(add_bos=True).save_pretrained(other)
+    with pytest.raises(BuildError, match="tokenizer"):
+        build(config(other, target, corpus, taus=(1.0, 2.5)), interrupted="resume")
+
+
 def test_an_existing_atlas_is_not_overwritten_by_accident(model: Path, corpus: Path, tmp_path: Path) -> None:
     target = built(model, tmp_path / "a.duckdb", None)
     with pytest.raises(UsageError, match="--replace"):
@@ -134,6 +161,38 @@ def test_adding_replaces_the_same_fit_and_keeps_the_others(model: Path, corpus: 
         assert atlas.query("SELECT concept, n_examples FROM concept ORDER BY 1")[1][0] == ("pets", 5)
 
 
+def test_adding_one_weight_keeps_the_others(model: Path, tmp_path: Path) -> None:
+    whole = all_rows(built(model, tmp_path / "whole.duckdb", None, weights=("up_proj", "gate_proj")))
+    target = built(model, tmp_path / "a.duckdb", None, weights=("up_proj",), keep_vectors=True)
+    for changes in ({"top": 5}, {"mode": "folded"}):
+        with pytest.raises(UsageError, match="decodings of up_proj with --top 6 --mode raw"):
+            build(config(model, target, None, weights=("gate_proj",), **changes), existing="add")
+    build(config(model, target, None, weights=("gate_proj",)), existing="add")
+    build(config(model, target, None, weights=("gate_proj",)), existing="add")
+    both = all_rows(target)
+    assert both["_decoding"] == whole["_decoding"]
+    assert both["_posting"] == whole["_posting"]
+    assert {row[0] for row in both["neuron_vector"]} == {"up_proj"}
+
+
+@pytest.mark.parametrize("limit", [4_000, 30_000, 200_000, 600_000])
+def test_a_full_disk_is_one_line_and_resumes(
+    model: Path, corpus: Path, undisturbed: dict, tmp_path: Path, limit: int
+) -> None:
+    code = (
+        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        "from atlas.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    options = ["--top", "6", "--bins", "5", "--batch-tokens", "24", "--tau", "1", "--tau", "2.5"]
+    target = tmp_path / "b.duckdb"
+    arguments = ["build", str(model), "-o", str(target), "--concepts", str(corpus), *options]
+    child = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert child.returncode == 5
+    assert child.stderr.startswith("error: cannot write")
+    path = build(config(model, target, corpus, taus=(1.0, 2.5)), interrupted="restart").path
+    assert all_rows(path) == undisturbed
+
+
 def test_what_cannot_be_built_changes_nothing(model: Path, corpus: Path, tmp_path: Path) -> None:
     target = tmp_path / "a.duckdb"
     with pytest.raises(UsageError, match="no folder"):
@@ -147,7 +206,23 @@ def test_what_cannot_be_built_changes_nothing(model: Path, corpus: Path, tmp_pat
     with pytest.raises(AtlasFileError, match="there is no atlas"):
         build(config(model, target, corpus), existing="add")
     assert not target.exists()
-    assert [entry.name for entry in tmp_path.iterdir() if entry != building_folder(target)] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_model_cannot_do_is_said_before_any_work(corpus: Path, tmp_path: Path) -> None:
+    gpt2 = make_model("gpt2", tmp_path / "gpt2")
+    target = tmp_path / "a.duckdb"
+    for changes, error, reason in (
+        ({"sites": ("mlp_pre_linear",)}, ModelError, "no site mlp_pre_linear"),
+        ({"weights": ("gate_proj",)}, ModelError, "no weight gate_proj"),
+        ({"batch_tokens": 2}, UsageError, "does not fit into a batch"),
+        ({"concepts": (ConceptSource(str(corpus), template="{text}" + " dog" * 70),)}, UsageError, "template alone"),
+        ({"weights": ("up_proj", "up_proj")}, UsageError, "twice"),
+        ({"sites": ("mlp_post", "mlp_post")}, UsageError, "twice"),
+    ):
+        with pytest.raises(error, match=reason):
+            built(gpt2, target, corpus, **changes)
+        assert not building_folder(target).exists()
 
 
 def test_adding_to_the_atlas_of_another_model_is_refused(model: Path, corpus: Path, tmp_path: Path) -> None:

@@ -72,6 +72,28 @@ def test_refused_kinds_of_models(folder, fields, reason):
     assert "llama" in error.value.hint or "unquantised" in error.value.hint
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model_type": ["llama"]},
+        {"num_experts": [1, 2]},
+        {"num_local_experts": "8"},
+        {"quantization_config": "gptq"},
+        {"hidden_act": "no such function"},
+    ],
+)
+def test_config_fields_of_the_wrong_type_are_one_line(folder, fields):
+    with pytest.raises(ModelError, match="cannot load the"):
+        load(edit_config(folder, **fields))
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "3", "null", "", "{"])
+def test_a_config_that_is_no_object_is_one_line(folder, text):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(ModelError, match="config of tiny"):
+        load(str(folder))
+
+
 def test_code_beside_a_known_model_is_not_run(folder):
     (folder / "evil.py").write_text("raise SystemExit('ran')")
     auto_map = {"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"}

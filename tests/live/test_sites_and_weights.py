@@ -9,7 +9,9 @@ from atlas import sites
 from atlas.errors import ModelError, UnknownNameError, UsageError
 from atlas.live.adapters.registry import FAMILIES, find_adapter
 from atlas.live.capture import capture
+from atlas.live.loading import load
 from tests.live import plain
+from tests.synthetic import make_model
 
 IDS = torch.tensor([[14, 21, 49, 4, 26], [17, 60, 61, 49, 46]])
 
@@ -83,6 +85,11 @@ def test_final_norm_gain_is_what_the_norm_multiplies_with(live_of, variant):
     out = out - norm.bias.double() if isinstance(norm, torch.nn.LayerNorm) else out
     gain = out * values.pow(2).mean().sqrt() / values
     torch.testing.assert_close(live.final_norm_gain().double(), gain, rtol=1e-4, atol=1e-5)
+
+
+def test_the_gain_keeps_all_bits_of_a_low_precision_weight(tmp_path):
+    live = load(str(make_model("gemma2", tmp_path / "m", dtype=torch.bfloat16)), device="cpu", dtype="bfloat16")
+    assert torch.equal(live.final_norm_gain(), 1 + live.model.model.norm.weight.float())
 
 
 def test_gpt2_without_n_inner_has_four_times_the_width(live_of):

@@ -166,3 +166,10 @@ def test_lower_precision_passes(tmp_path):
         folder = str(make_model(family, tmp_path / family))
         for dtype in ("bfloat16", "float16"):
             assert load(folder, device="cpu", dtype=dtype).dtype == getattr(torch, dtype)
+
+
+def test_a_precision_without_a_tolerance_is_refused(tmp_path):
+    live = load(str(make_model("llama", tmp_path / "m")), device="cpu")
+    live.model.double()
+    with pytest.raises(ModelError, match="float64"):
+        validate(live)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from atlas.live.batching import batches, encode
 from atlas.live.capture import capture
+from atlas.live.check import with_check
+from atlas.live.intervene import intervene
 from atlas.live.loading import load
 from atlas.live.pooling import pool
 from atlas.live.vocabulary import vocabulary
 from atlas.packaged import model_file
+from atlas.spec import Edit, Range
+from tests.live.plain_edits import a_spec
 
 pytestmark = [
     pytest.mark.slow,
@@ -72,3 +78,43 @@ def test_the_vocabulary(live, words):
     raw = [token_id for token_id, text in words.items() if "Ġ" in text]
     assert len(raw) < 100
     assert all("�" in live.tokenizer.decode([token_id]) for token_id in raw)
+
+
+@pytest.mark.parametrize(
+    ("value", "share"), [(0.0, 0.01528), (10.0, 0.05776), (20.0, 0.11963), (-10.0, 0.00272), (-20.0, 0.00040)]
+)
+def test_a_clamped_neuron_moves_its_word(live, words, value, share):
+    """L29N808 at every position, in plain transformers with one hook."""
+    spec = a_spec(live, Edit("mlp_post", 29, 808, "set", value))
+    after = with_check(live, spec, PROMPT, tokens=[token(words, " dog")]).check.logprob_after[0]
+    assert math.exp(after) == pytest.approx(share, abs=2e-5)
+
+
+def test_two_thousand_ranges_in_a_generation(live):
+    """Against one full-width hook a layer, on passes that read everything again."""
+    edits = [Edit("mlp_post", n % 30, 7 * (n // 30), "scale", -1.0, Range(-0.3, 0.2)) for n in range(2000)]
+    spec = a_spec(live, *edits, positions="last")
+    ids = torch.tensor([live.tokenizer(PROMPT)["input_ids"]])
+    options = {"max_new_tokens": 5, "min_new_tokens": 5, "do_sample": False, "pad_token_id": 0}
+    with intervene(live, spec):
+        out = live.model.generate(ids, return_dict_in_generate=True, output_logits=True, **options)
+    edited = torch.zeros(30, 1536, dtype=torch.bool)
+    for edit in edits:
+        edited[edit.layer, edit.neuron] = True
+
+    def flip(module, args, layer):
+        acts = args[0]
+        chosen = edited[layer] & (acts >= -0.3) & (acts <= 0.2)
+        chosen[:, :4] = False
+        return (torch.where(chosen, -acts, acts),)
+
+    hooks = [
+        block.mlp.down_proj.register_forward_pre_hook(lambda module, args, layer=layer: flip(module, args, layer))
+        for layer, block in enumerate(live.model.model.layers)
+    ]
+    with torch.no_grad():
+        expected = live.model(input_ids=out.sequences[:, :-1], use_cache=False).logits[0, 4:]
+    for hook in hooks:
+        hook.remove()
+    torch.testing.assert_close(torch.cat(out.logits).log_softmax(-1), expected.log_softmax(-1), rtol=0, atol=1e-4)
+    assert out.sequences[0, 5:].tolist() == expected.argmax(-1).tolist()

@@ -106,3 +106,27 @@ def test_the_reference_is_the_definition() -> None:
     tokens, logits = numpy_top(w_ND, u_VD, 5, -1)
     np.testing.assert_array_equal(found.lowered_token_NK.numpy(), tokens)
     np.testing.assert_array_equal(found.lowered_logit_NK.numpy(), logits)
+
+
+@pytest.mark.parametrize("scale", [1e-24, 1e-38, 1e18])
+def test_near_ties_far_from_one(scale: float) -> None:
+    # The squares of these leave float32: a bound computed from them would call every neuron safe.
+    u_VD = (1 + 1e-7 * random(3000, 16, seed=1)) * scale
+    assert_exact(random(10, 16), u_VD, 8)
+
+
+def test_products_that_overflow_to_nan_are_searched_again() -> None:
+    w_ND = torch.tensor([1e20] * 4 + [-1e20] * 4).repeat(3, 1)
+    u_VD = 1e19 + 1e12 * random(2000, 8, seed=1)  # inf - inf in float32, about 1e32 in truth
+    assert assert_exact(w_ND, u_VD, 4).n_fallback == 6
+
+
+@pytest.mark.parametrize("spread", [70.0, 79.5, 87.0, 300.0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_token_far_above_the_others_leaves_both_sums_finite(spread: float, sign: int) -> None:
+    u_VD = torch.zeros(9000, 2)
+    u_VD[5, 0] = sign * spread
+    found = chunked_top(torch.eye(2), u_VD, 4)
+    logits = u_VD.double().T
+    torch.testing.assert_close(found.raised_lse_N, logits.logsumexp(1), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found.lowered_lse_N, (-logits).logsumexp(1), rtol=1e-6, atol=1e-6)
