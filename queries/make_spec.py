@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from atlas.errors import UsageError
+from atlas.errors import QuestionError, UsageError
 from atlas.ops import OPS
 from atlas.sites import DEFAULT_SITE, format_neuron
 from atlas.sites import site as site_of
@@ -16,7 +16,14 @@ from atlas.spec import Edit, InterventionSpec, ModelReference, Range, Tokenizati
 from atlas.spec_fields import POSITION_WORDS
 from atlas.store.reader import Atlas
 from queries.spec_neurons import Choice, by_address, by_rule, by_token, natural_site
-from queries.spec_numbers import Numbers, NumberSource, background_source, concept_source, numbers_of
+from queries.spec_numbers import (
+    Numbers,
+    NumberSource,
+    background_source,
+    concept_source,
+    numbers_of,
+    with_contrast_bounds,
+)
 from queries.spec_request import SpecRequest
 from queries.spec_text import OpRequest, parse_indices, parse_op
 
@@ -45,6 +52,9 @@ def make_spec(atlas: Atlas, **options: Any) -> InterventionSpec:
     choice = _choose(atlas, request, site, source)
     _refuse_meaningless_signs(atlas, request, op, site, choice)
     numbers = {} if source is None else numbers_of(atlas, source, choice.neurons)
+    if request.bounds == "contrast":
+        assert source is not None  # SpecRequest: contrast bounds belong to a concept
+        numbers = with_contrast_bounds(atlas, source, numbers)
     edits = [
         _edit(request, op, site, address, sign, numbers.get(address))
         for address, sign in zip(choice.neurons, choice.signs, strict=True)
@@ -70,8 +80,10 @@ def make_spec(atlas: Atlas, **options: Any) -> InterventionSpec:
 def _refuse_unresolvable(request: SpecRequest, op: OpRequest) -> None:
     if OPS[op.op].needs_range and not request.with_range:
         raise UsageError(f"{op.op} works inside a range", "Add --concept NAME, without --whole-neuron.")
-    if op.value == "concept-mean" and not request.concept:
-        raise UsageError("concept-mean is the mean of a concept", "Add --concept NAME, or use set=mean.")
+    if OPS[op.op].needs_range and request.bounds == "contrast":
+        raise UsageError(f"{op.op} needs the centre of a range, and contrast bounds are open", "Use --bounds gaussian.")
+    if op.needs_concept and not request.concept:
+        raise UsageError(f"{request.op} depends on a concept", "Add --concept NAME, or use set=mean.")
     if not request.concept and op.value != "mean" and (request.family or request.position or request.template):
         raise UsageError("--family, --position and --template choose a fit, and nothing here needs one")
 
@@ -116,8 +128,7 @@ def _edit(
     request: SpecRequest, op: OpRequest, site: str, address: tuple[int, int], sign: int, known: Numbers | None
 ) -> Edit:
     if isinstance(op.value, str):
-        means = {"mean": known and known.background_mean, "concept-mean": known and known.concept_mean}
-        value = means[op.value]
+        value = _looked_up(op, known, address)
     else:
         value = op.value * sign if op.op in ("set", "add") else op.value
     when = None
@@ -130,6 +141,19 @@ def _edit(
                 "Use another op, or choose fewer neurons.",
             )
     return Edit(site, *address, op.op, value, when)
+
+
+def _looked_up(op: OpRequest, known: Numbers | None, address: tuple[int, int]) -> float:
+    """The number that the neuron at `address` brings for this op."""
+    assert known is not None  # an op with a looked-up number has a fit
+    if op.value == "mean":
+        return known.background_mean
+    if op.value == "concept-mean":
+        return known.concept_mean
+    if known.rest_mean is None:
+        raise QuestionError(f"{format_neuron(*address)} has no rest: its family has one concept", "Use set=mean.")
+    strength = 1.0 if op.value == "rest-mean" else op.strength
+    return known.concept_mean + strength * (known.rest_mean - known.concept_mean)
 
 
 def _positions(request: SpecRequest) -> str | tuple[int, ...]:
@@ -147,6 +171,7 @@ def _origin(
     """How the spec was asked for and what the atlas measured of its neurons; nothing that is None."""
     known = list(numbers.values())
     separations = [max(number.auc, 1 - number.auc) for number in known if number.auc is not None]
+    coverages = [number.coverage for number in known if number.coverage is not None]
     leakages = [number.leakage for number in known if number.leakage is not None]
     layers = request.layers
     origin = {
@@ -161,8 +186,10 @@ def _origin(
             "family": source.family,
             "position": source.position,
             "template": source.template,
+            "bounds": request.bounds if request.with_range else None,
             "tau": source.tau,
             "mean_auc": _mean(separations),
+            "mean_coverage": _mean(coverages),
             "mean_leakage": _mean(leakages),
         }
     return {name: value for name, value in origin.items() if value is not None}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from atlas.errors import QuestionError, UsageError
+from atlas.float32 import FLOAT32_MAX
 from atlas.store.reader import Atlas
 from queries.fits import PAPER_TAU, choose_fit, choose_tau
 from queries.rules import RULES
@@ -35,8 +36,10 @@ class Numbers:
     upper: float | None
     concept_mean: float | None
     background_mean: float
+    rest_mean: float | None
     auc: float | None
     leakage: float | None
+    coverage: float | None
 
 
 def concept_source(atlas: Atlas, request: SpecRequest, site: str | None) -> NumberSource:
@@ -54,7 +57,9 @@ def concept_source(atlas: Atlas, request: SpecRequest, site: str | None) -> Numb
         template=request.template,
     )
     tau = request.tau
-    if request.rule in RULES and RULES[request.rule].min_coverage > 0:
+    if request.bounds == "contrast" and not (request.rule in RULES and RULES[request.rule].min_coverage > 0):
+        tau = None
+    elif request.rule in RULES and RULES[request.rule].min_coverage > 0:
         tau = choose_tau(fit, tau)
     elif tau is None:
         tau = choose_tau(fit, None) if fit.taus else PAPER_TAU
@@ -80,7 +85,7 @@ def background_source(atlas: Atlas, request: SpecRequest, site: str) -> NumberSo
 def numbers_of(
     atlas: Atlas, source: NumberSource, neurons: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int], Numbers]:
-    """(layer, neuron) -> Numbers for each of `neurons`, from one fit."""
+    """(layer, neuron) -> Numbers for each of `neurons`, from one fit. Bounds are mean -+ tau std."""
     addresses = list(neurons)
     _, rows = atlas.query(
         load_sql("spec_numbers"),
@@ -93,3 +98,35 @@ def numbers_of(
         },
     )
     return {(layer, neuron): Numbers(*numbers) for layer, neuron, *numbers in rows}
+
+
+def with_contrast_bounds(
+    atlas: Atlas, source: NumberSource, numbers: dict[tuple[int, int], Numbers]
+) -> dict[tuple[int, int], Numbers]:
+    """`numbers` with the one-sided bounds that best tell the concept from the rest, and what these hold.
+
+    The cut is the histogram edge with the largest coverage - leakage (Youden 1950); the other side is open,
+    because what is further out is even more of the concept's. Raises QuestionError without histograms or
+    without other concepts.
+    """
+    addresses = list(numbers)
+    _, rows = atlas.query(
+        load_sql("spec_contrast_bounds"),
+        {
+            "fit_id": source.fit_id,
+            "concept_id": source.concept_id,
+            "limit": FLOAT32_MAX,
+            "layers": [layer for layer, _ in addresses],
+            "neurons": [neuron for _, neuron in addresses],
+        },
+    )
+    found = {(layer, neuron): bounds for layer, neuron, *bounds in rows if None not in bounds}
+    if len(found) < len(numbers):
+        raise QuestionError(
+            "contrast bounds need histograms of the concept and of others in its family",
+            "Use --bounds gaussian, or build with --bins 20 and more than one concept.",
+        )
+    return {
+        address: replace(number, **dict(zip(("lower", "upper", "coverage", "leakage"), found[address], strict=True)))
+        for address, number in numbers.items()
+    }

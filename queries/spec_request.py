@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from atlas.errors import UsageError
+from atlas.errors import UnknownNameError, UsageError
 
 # Beyond this a range holds everything; what is meant is a whole-neuron edit.
 MAX_TAU = 1000.0
+BOUNDS = {
+    "gaussian": "mean -+ tau std of the concept",
+    "contrast": "one-sided, cut where coverage - leakage is largest",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +26,11 @@ class SpecRequest:
       neurons of the `layers`.
 
     A concept beside `neurons` or `token` lends its ranges. `use_range` limits the edits to the concept's
-    range, mean -+ `tau` std, any tau > 0; by default exactly when there is a concept. `family`, `site`,
-    `position` and `template` choose the fit; `site` is also where the edits are.
-    `op` is "set=0", "set=mean", "set=concept-mean", "scale=0.5", "add=3" or "damp=0.125".
+    range, by default exactly when there is a concept. `bounds` says which range: "gaussian" is mean -+ `tau`
+    std, any tau > 0; "contrast" is the one-sided interval with the largest coverage - leakage. `family`,
+    `site`, `position` and `template` choose the fit; `site` is also where the edits are.
+    `op` is "set=0", "set=mean", "set=concept-mean", "set=rest-mean", "set=contrast:2", "scale=0.5", "add=3" or
+    "damp=0.125".
     `layers` and `positions` take "12-29,3" or numbers.
     """
 
@@ -42,6 +48,7 @@ class SpecRequest:
     position: str | None = None
     template: str | None = None
     tau: float | None = None
+    bounds: str = "gaussian"
     op: str = "set=0"
     use_range: bool | None = None
     phase: str = "all"
@@ -52,7 +59,20 @@ class SpecRequest:
         explicit, by_token = bool(self.neurons), bool(self.token)
         if not (explicit or by_token or self.concept):
             raise UsageError("nothing chooses the neurons", "Give --concept, --token or --neurons.")
+        if self.bounds not in BOUNDS:
+            raise UnknownNameError("bounds", self.bounds, BOUNDS)
+        contrast = self.bounds == "contrast"
         for wrong, problem, hint in (
+            (
+                contrast and not self.with_range,
+                "--bounds contrast is a range of a concept",
+                "Add --concept NAME, without --whole-neuron.",
+            ),
+            (
+                contrast and self.tau is not None and self.rule != "low_leakage",
+                "--tau is the half-width of gaussian bounds, and --bounds contrast has none",
+                "Leave out one of them.",
+            ),
             (explicit and by_token, "--token and --neurons both choose neurons", "Give one of them."),
             (explicit and self.top is not None, "--top does not apply to --neurons", "They are all taken."),
             (explicit and self.layers is not None, "--layers does not apply to --neurons", ""),

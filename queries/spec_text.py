@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,17 +16,31 @@ from atlas.ops import OPS
 MEANS = {
     "mean": "mean over all examples of the family",
     "concept-mean": "mean over the examples of the concept",
+    "rest-mean": "mean over the examples of the other concepts",
 }
+# set=contrast:S is the concept's mean moved S times the way to the mean of the rest: 0 is concept-mean,
+# 1 rest-mean, 2 as far beyond the rest as the concept is on this side of it.
+CONTRAST = "contrast:"
+MAX_CONTRAST = 100.0
 _COUNT = re.compile(r"[0-9]{1,9}")
 _SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)%")
 
 
 @dataclass(frozen=True)
 class OpRequest:
-    """An op with its number, or with the name in MEANS of the number that each neuron brings."""
+    """An op with its number, or with the name of the number that each neuron brings.
+
+    `value` is that number, a key of MEANS, or "contrast", whose S is `strength`.
+    """
 
     op: str
     value: float | str
+    strength: float = 1.0
+
+    @property
+    def needs_concept(self) -> bool:
+        """Whether the number depends on a concept."""
+        return isinstance(self.value, str) and self.value != "mean"
 
 
 def parse_op(text: str) -> OpRequest:
@@ -35,6 +50,8 @@ def parse_op(text: str) -> OpRequest:
         raise UnknownNameError("op", name, OPS)
     if name == "set" and value in MEANS:
         return OpRequest(name, value)
+    if name == "set" and value.startswith(CONTRAST):
+        return OpRequest(name, "contrast", _strength(value.removeprefix(CONTRAST)))
     means = "".join(f" or {name}={mean}" for mean in MEANS if name == "set")
     try:
         return OpRequest(name, Number().check(float(value)))
@@ -42,6 +59,19 @@ def parse_op(text: str) -> OpRequest:
         raise UsageError(f"{text!r} has no number after '='", f"Write {name}=0.5{means}.") from None
     except ShapeError as error:
         raise UsageError(f"{text!r}: {error.problem}", error.hint) from None
+
+
+def _strength(text: str) -> float:
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = math.nan
+    if not abs(strength) <= MAX_CONTRAST:
+        raise UsageError(
+            f"set=contrast:{text[:40]} has no number up to {MAX_CONTRAST:g}",
+            "Write set=contrast:2; 1 is set=rest-mean.",
+        )
+    return strength
 
 
 def parse_top(text: int | str, of: int | None) -> int:

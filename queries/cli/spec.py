@@ -20,6 +20,7 @@ from queries.make_spec import make_spec
 from queries.render.cells import quoted
 from queries.rules import DEFAULT_RULE, RULES
 from queries.spec_neurons import DEFAULT_TOP, DEFAULT_WEIGHT
+from queries.spec_request import BOUNDS
 
 EXAMPLES = """\b
 Examples:
@@ -52,7 +53,8 @@ Examples:
     default="set=0",
     show_default=True,
     metavar="OP=NUMBER",
-    help="set, scale, add or damp; also set=mean (over all examples) and set=concept-mean.",
+    help="set, scale, add or damp; also set=mean (over all examples), set=concept-mean, set=rest-mean (over the other "
+    "concepts) and set=contrast:S (from the concept's mean S times the way to the rest's).",
 )
 @click.option(
     "--range/--whole-neuron",
@@ -61,6 +63,13 @@ Examples:
     help="Edit only values inside the concept's range, or all. Default: with --concept the range.",
 )
 @click.option("--tau", type=float, help="Half-width of the range in standard deviations. Default: 2.5.")
+@click.option(
+    "--bounds",
+    type=click.Choice(list(BOUNDS)),
+    default="gaussian",
+    show_default=True,
+    help="; ".join(f"{name}: {meaning}" for name, meaning in BOUNDS.items()) + ".",
+)
 @click.option("--phase", type=click.Choice(list(PHASES)), default="all", show_default=True, help="When to edit.")
 @click.option(
     "--positions",
@@ -111,16 +120,13 @@ def _remarks(made: InterventionSpec) -> Iterator[str]:
     where = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} layers, {layers[0]} to {layers[-1]}"
     inside = ""
     if made.edits[0].when is not None:
-        inside = f", inside the ranges of {source['concept']} at tau {source['tau']:g}"
+        inside = f", inside the ranges of {source['concept']} {_bounds(source)}"
     yield f"{edits} at {made.edits[0].site} in {where}{inside}"
     if "concept" in source:
         auc, leakage = source.get("mean_auc"), source.get("mean_leakage")
-        yield (
-            "mean AUC, either side: "
-            + (f"{auc:.3f}" if auc is not None else "none")
-            + (
-                f"; mean leakage {leakage:.3f}"
-                if leakage is not None
-                else f"; leakage not measured at tau {source['tau']:g}"
-            )
-        )
+        measured = f"mean leakage {leakage:.3f}" if leakage is not None else f"leakage not measured {_bounds(source)}"
+        yield f"mean AUC, either side: {'none' if auc is None else f'{auc:.3f}'}; {measured}"
+
+
+def _bounds(source: dict[str, Any]) -> str:
+    return f"at tau {source['tau']:g}" if source.get("bounds") != "contrast" else "by contrast"

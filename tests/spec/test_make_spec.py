@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from atlas.errors import QuestionError, UsageError
+from atlas.float32 import FLOAT32_MAX
 from atlas.spec import InterventionSpec
 from atlas.spec_json import dumps, loads
 from atlas.store.reader import Atlas, open_atlas
@@ -16,6 +17,7 @@ from queries.make_spec import make_spec
 from queries.neurons import neurons_for_concept, neurons_for_token
 from queries.rules import RULES
 from tests.atlas_factory import (
+    BINS,
     D_MLP,
     FAMILIES,
     N_LAYERS,
@@ -230,3 +232,38 @@ def test_plain_model_refuses_the_gated_site_and_reads_at_mlp_pre(tmp_path: Path)
         with pytest.raises(UsageError, match="mlp_pre_linear exists on gated models only"):
             make_spec(atlas, neurons=["L0N0"], site="mlp_pre_linear")
         assert make_spec(atlas, token="dog", weight="up_proj", top=1).edits[0].site == "mlp_pre"
+
+
+def test_contrast_bounds_are_the_best_cut_of_the_histogram(atlas: Atlas) -> None:
+    """Against every cut at every bin edge, counted on the activations themselves."""
+    made = make_spec(atlas, concept="sports", top=20, bounds="contrast", op="set=rest-mean")
+    own_ELN, rest_ELN = acts_of("sports")
+    everything_ELN = np.concatenate([own_ELN, rest_ELN])
+    reached, coverages, leakages = [], [], []
+    for edit in made.edits:
+        own, rest = own_ELN[:, edit.layer, edit.neuron], rest_ELN[:, edit.layer, edit.neuron]
+        assert edit.value == pytest.approx(rest.mean(), rel=1e-5, abs=1e-6)
+        assert edit.when is not None
+        assert (edit.when.upper == FLOAT32_MAX) != (edit.when.lower == -FLOAT32_MAX)
+        coverage, leakage = (np.mean((edit.when.lower <= acts) & (acts <= edit.when.upper)) for acts in (own, rest))
+        coverages.append(coverage)
+        leakages.append(leakage)
+        both = everything_ELN[:, edit.layer, edit.neuron]
+        edges = np.linspace(both.min(), both.max(), BINS + 1)[1:-1]
+        best = max(abs(np.mean(own >= edge) - np.mean(rest >= edge)) for edge in edges)
+        reached.append(coverage - leakage)
+        assert coverage - leakage == pytest.approx(best, abs=1e-9)
+    assert max(reached) > 0.9  # the planted neuron is told apart
+    assert made.source["mean_coverage"] == pytest.approx(np.mean(coverages), abs=1e-6)
+    assert made.source["mean_leakage"] == pytest.approx(np.mean(leakages), abs=1e-6)
+    assert made.source["bounds"] == "contrast"
+    assert "tau" not in made.source
+
+
+@pytest.mark.parametrize("strength", [-1.0, 0.0, 1.0, 2.0])
+def test_contrast_moves_from_the_concept_toward_the_rest(atlas: Atlas, strength: float) -> None:
+    made = make_spec(atlas, concept="sports", top=5, op=f"set=contrast:{strength}", use_range=False)
+    own_ELN, rest_ELN = acts_of("sports")
+    for edit in made.edits:
+        own, rest = own_ELN[:, edit.layer, edit.neuron].mean(), rest_ELN[:, edit.layer, edit.neuron].mean()
+        assert edit.value == pytest.approx(own + strength * (rest - own), rel=1e-4, abs=1e-5)
