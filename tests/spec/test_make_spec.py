@@ -182,6 +182,7 @@ def test_model_and_source(atlas: Atlas) -> None:
         "family": "topics",
         "position": "last",
         "template": "{text}",
+        "bounds": "gaussian",
         "tau": 2,
         "mean_auc": pytest.approx(np.mean(chosen), abs=1e-6),
     }
