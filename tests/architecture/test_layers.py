@@ -40,6 +40,16 @@ LAYERS = (
         ("torch", "numpy", "scipy", "pyarrow", "click"),
         ("queries",),
     ),
+    Layer("builders/cli_evaluate.py", ("atlas", "builders"), ("click",), ("queries",)),
+    Layer("builders/cli_export.py", ("atlas", "builders"), ("click",), ("queries", "torch")),
+    # A sweep asks what `neuron-atlas spec` asks, many times; make_spec only reads, so it is not written twice.
+    Layer(
+        "builders/evaluation/sweep.py",
+        ("atlas", "builders", "queries.make_spec"),
+        (),
+        ("torch", "transformers", "click"),
+    ),
+    Layer("builders/cli_run.py", ("atlas", "builders"), ("click",), ("queries",)),
     Layer("builders", ("atlas", "builders"), ("torch", "numpy", "scipy", "pyarrow"), ("queries", "click")),
     Layer(
         "queries/cli",

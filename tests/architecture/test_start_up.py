@@ -41,7 +41,9 @@ def loaded_by(*arguments):
     return set(names)
 
 
-@pytest.mark.parametrize("command", [[], ["token"], ["concept"], ["neuron"], ["info"], ["sql"], ["spec"], ["build"]])
+@pytest.mark.parametrize(
+    "command", [[], ["token"], ["concept"], ["neuron"], ["info"], ["sql"], ["spec"], ["build"], ["run"], ["evaluate"]]
+)
 def test_help_loads_nothing_heavy(command):
     loaded = loaded_by(*command, "--help")
     assert loaded & (HEAVY - {"builders"}) == set()

@@ -1,0 +1,47 @@
+"""A prompt as the token ids that a spec's tokenization asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from atlas.errors import ModelError, UsageError
+from atlas.live.model import LiveModel
+from atlas.spec import Tokenization
+
+
+def prompt_ids(live: LiveModel, tokenization: Tokenization, prompt: str) -> list[int]:
+    """The token ids of `prompt`, after the beginning-of-sequence token or inside the chat template if asked.
+
+    In the chat template the prompt is the user's only message, and the ids end where the answer begins. A
+    template that writes the beginning-of-sequence token itself does not get a second one.
+
+    Raises ModelError when the tokenizer lacks what the tokenization asks for, UsageError for a prompt of no
+    tokens, of more than the model reads, or with a token that has no embedding.
+    """
+    tokenizer = live.tokenizer
+    if tokenization.chat_template:
+        if not getattr(tokenizer, "chat_template", None):
+            raise ModelError(f"the tokenizer of {live.model_id} has no chat template, and the spec asks for one")
+        text = tokenizer.apply_chat_template(
+            [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+        )
+    else:
+        text = prompt
+    ids = list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    if tokenization.add_bos:
+        if tokenizer.bos_token_id is None:
+            raise ModelError(f"the tokenizer of {live.model_id} has no beginning-of-sequence token")
+        if not (tokenization.chat_template and ids[:1] == [tokenizer.bos_token_id]):
+            ids.insert(0, tokenizer.bos_token_id)
+    check_ids(live, ids)
+    return ids
+
+
+def check_ids(live: LiveModel, ids: Sequence[int]) -> None:
+    """Raise UsageError unless the model can read these token ids as one text."""
+    if not ids:
+        raise UsageError("the prompt has no tokens", "Give it at least one word.")
+    if live.max_positions is not None and len(ids) > live.max_positions:
+        raise UsageError(f"the prompt has {len(ids)} tokens, and {live.model_id} reads {live.max_positions}")
+    if max(ids) >= live.d_vocab:
+        raise UsageError(f"token {max(ids)} has no embedding: {live.model_id} knows {live.d_vocab}")
