@@ -35,7 +35,7 @@ $(ATLAS): | $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[gguf,plot,pandas,datasets,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[gguf,plot,pandas,datasets,transformer-lens,nnsight,pyvene,peft,dev]'
 	@touch $@
 
 clean:

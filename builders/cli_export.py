@@ -1,0 +1,65 @@
+"""The command `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from atlas.errors import UsageError
+
+EXAMPLES = """\b
+Examples:
+  neuron-atlas export sports.spec.json --to hooks -o sports_hooks.py
+  neuron-atlas export sports.spec.json --to weights -o models/smollm2-without-sports
+  neuron-atlas export --list
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("spec", required=False, type=click.Path(path_type=Path))
+@click.option("--to", "target", metavar="TARGET", help="The form to write; see --list.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file or folder to write.")
+@click.option("--model", help="The model, if it is elsewhere than the spec's model.id says.")
+@click.option("--force", is_flag=True, help="Replace an earlier export.")
+@click.option("--list", "show_table", is_flag=True, help="Show what each target can express, and leave.")
+def export(
+    spec: Path | None, target: str | None, output: Path | None, model: str | None, force: bool, show_table: bool
+) -> None:
+    """Write SPEC in a form that another tool loads.
+
+    What a target can't do exactly is refused. The result carries the spec's check and is verified in its own
+    runtime before it appears; prints its path.
+    """
+    from atlas.export.registry import target as find
+
+    if show_table:
+        click.echo(_table())
+        return
+    for value, name in ((spec, "SPEC"), (target, "--to TARGET"), (output, "-o PATH")):
+        if value is None:
+            raise UsageError(f"{name} is missing", "See neuron-atlas export --help, and --list for the targets.")
+    find(target)
+    from atlas.spec_json import read_spec
+
+    document = read_spec(spec)
+    from builders.export import export as write
+
+    report = write(document, target, output, model=model, force=force)
+    if report.note:
+        click.echo(f"note: {report.note}", err=True)
+    if report.difference is not None:
+        allowed = document.check.tolerance
+        click.echo(f"note: verified, {report.difference:.1e} from the check ({allowed:g} is allowed)", err=True)
+    click.echo(report.path)
+
+
+def _table() -> str:
+    from atlas.export.capabilities import CAPABILITY_COLUMNS, capability_rows
+    from atlas.export.registry import TARGETS
+
+    rows = [CAPABILITY_COLUMNS, *capability_rows()]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(CAPABILITY_COLUMNS))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    meanings = [f"{name.ljust(widths[0])}  {row.summary}" for name, row in TARGETS.items()]
+    return "\n".join([*lines, "", *meanings])

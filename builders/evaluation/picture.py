@@ -1,0 +1,73 @@
+"""The picture of a sweep: what the target class loses against what all others lose."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from atlas.errors import UsageError
+from atlas.extras import require
+from builders.evaluation.arms import RANGE
+from builders.evaluation.sweep import Point
+
+SUFFIXES = (".png", ".svg", ".pdf")
+# The palette of Okabe and Ito, which colour-blind readers can tell apart.
+_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+_GREY, _INK = "#B0B0B0", "#303030"
+
+
+def require_target(path: Path) -> None:
+    """Raise UsageError unless a picture can be written at `path`, MissingExtraError without matplotlib."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path} is not a picture", f"End it in {', '.join(SUFFIXES)}.")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", "Create it first.")
+    require("matplotlib", extra="plot", why="to draw pictures")
+
+
+def draw_frontier(points: Sequence[Point], title: str, metric: str, path: Path) -> None:
+    """Draw the points with their intervals, one colour a rule; the frontier is a line. Replaces `path`."""
+    matplotlib = require("matplotlib", extra="plot", why="to draw pictures")
+    figures = require("matplotlib.figure", extra="plot", why="to draw pictures")
+    look = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
+    with matplotlib.rc_context(look):
+        figure = figures.Figure(figsize=(6.4, 4.4), layout="constrained")
+        axes = figure.subplots()
+        axes.axline((0, 0), slope=1, color=_GREY, linewidth=0.8, linestyle=":", zorder=0)
+        best = sorted((p.complement.value, p.target.value) for p in points if p.best)
+        axes.step(*zip(*best, strict=True), where="post", color=_INK, linewidth=1, zorder=1, label="frontier")
+        for number, rule in enumerate(dict.fromkeys(point.rule for point in points)):
+            for ranged, marker in ((True, "o"), (False, "x")):
+                own = [point for point in points if point.rule == rule and (point.arm == RANGE) == ranged]
+                if own:
+                    name = f"{rule}, {'range' if ranged else 'whole neuron'}"
+                    _scatter(axes, own, _COLORS[number % len(_COLORS)], marker, name)
+        axes.set(xlabel=f"{metric} drop on all other classes", ylabel=f"{metric} drop on the target class", title=title)
+        axes.legend(frameon=False)
+        _save(figure, path)
+
+
+def _scatter(axes, points: Sequence[Point], color: str, marker: str, name: str) -> None:
+    xs, ys = [p.complement.value for p in points], [p.target.value for p in points]
+    for point, x, y in zip(points, xs, ys, strict=True):
+        if point.target.low is not None and point.complement.low is not None:
+            axes.hlines(y, point.complement.low, point.complement.high, color=color, alpha=0.25, linewidth=1)
+            axes.vlines(x, point.target.low, point.target.high, color=color, alpha=0.25, linewidth=1)
+    axes.scatter(xs, ys, color=color, marker=marker, s=28, label=name, zorder=2)
+
+
+def _save(figure, path: Path) -> None:
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        try:
+            figure.savefig(temporary, format=path.suffix.lower()[1:], dpi=150)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", "Name a file in a folder you own.") from error

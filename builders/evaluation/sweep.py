@@ -1,0 +1,84 @@
+"""A sweep: specs for every combination of rule, top, tau and op, and the frontier of what they do.
+
+This is the one file of the builders that uses `queries`: a sweep asks the very question that
+`neuron-atlas spec` asks, many times (queries.make_spec loads no model and writes nothing).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from atlas.errors import UsageError
+from atlas.spec import InterventionSpec
+from atlas.store.reader import Atlas
+from builders.evaluation.bootstrap import Interval
+from builders.evaluation.report import COMPLEMENT, TARGET, EvaluationReport
+from queries.make_spec import make_spec
+
+MAX_SPECS = 1000
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """What to vary (lists) and what all specs share (`common`: other options of make_spec)."""
+
+    concept: str
+    rules: Sequence[str] = ("auc",)
+    tops: Sequence[str] = ("100",)
+    taus: Sequence[float] = (2.5,)
+    ops: Sequence[str] = ("set=0",)
+    common: dict[str, Any] = field(default_factory=dict)
+
+
+def make_specs(atlas: Atlas, request: SweepRequest) -> list[InterventionSpec]:
+    """One spec with ranges per combination. Raises as make_spec, and UsageError for more than MAX_SPECS."""
+    combinations = list(itertools.product(request.rules, request.tops, request.taus, request.ops))
+    if len(combinations) > MAX_SPECS:
+        raise UsageError(f"the sweep has {len(combinations)} specs, at most {MAX_SPECS} are allowed")
+    return [
+        make_spec(atlas, concept=request.concept, rule=rule, top=top, tau=tau, op=op, use_range=True, **request.common)
+        for rule, top, tau, op in combinations
+    ]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One arm of one spec: how far a metric drops on the target class and on all others.
+
+    `best`: no other point drops the target as much with less drop elsewhere (or more with as little).
+    """
+
+    rule: str
+    top: int
+    tau: float | None
+    op: str
+    arm: str
+    target: Interval
+    complement: Interval
+    best: bool = False
+
+
+def frontier(report: EvaluationReport, metric: str = "accuracy") -> list[Point]:
+    """All different points of a sweep, largest target drop first. A whole-neuron arm has no tau."""
+    points: dict[tuple, Point] = {}
+    for evaluation in report:
+        source = evaluation.spec.source
+        for arm in evaluation.arms():
+            target, complement = (evaluation.score(arm, metric, group).drop for group in (TARGET, COMPLEMENT))
+            tau = source["tau"] if arm == "range" else None
+            point = Point(source["rule"], source["top"], tau, source["op"], arm, target, complement)
+            points.setdefault((point.rule, point.top, point.tau, point.op, arm), point)
+    ordered = sorted(points.values(), key=lambda point: (-point.target.value, point.complement.value))
+    return [_marked(point, ordered) for point in ordered]
+
+
+def _marked(point: Point, points: Sequence[Point]) -> Point:
+    def dominates(other: Point) -> bool:
+        gain = other.target.value - point.target.value
+        cost = other.complement.value - point.complement.value
+        return gain >= 0 and cost <= 0 and (gain > 0 or cost < 0)
+
+    return Point(**{**vars(point), "best": not any(map(dominates, points))})

@@ -1,0 +1,40 @@
+"""`neuron-atlas evaluations`: what evaluations found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from queries import evaluations as question
+from queries.cli.emit import emit
+from queries.cli.options import atlas_option, limit_option, output_options
+
+
+@click.command(epilog="Example: neuron-atlas evaluations --target sports --metric accuracy")
+@click.option("--target", metavar="CONCEPT", help="Only specs that aim at this concept.")
+@click.option("--metric", metavar="NAME", help="Only this metric: accuracy, confidence, label_confidence, perplexity.")
+@click.option("--sweep", "sweep_id", metavar="ID", help="Only this sweep.")
+@limit_option(200)
+@atlas_option
+@output_options
+def evaluations(
+    target: str | None,
+    metric: str | None,
+    sweep_id: str | None,
+    limit: int,
+    atlas_path: Path,
+    output_format: str,
+    output: Path | None,
+) -> None:
+    """What `evaluate` found, newest first: every arm of every spec beside the model itself (baseline).
+
+    value has a 95 % interval (ci_low, ci_high). drop_value is baseline minus arm on the same texts, with its
+    paired interval; where perplexity rises it is negative. text_group says which texts: those of the target
+    concept, of all other concepts (complement), or other text.
+    """
+    emit(
+        question.evaluations(atlas_path, target=target, metric=metric, sweep_id=sweep_id, limit=limit),
+        output_format,
+        output,
+    )

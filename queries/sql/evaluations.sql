@@ -1,0 +1,11 @@
+-- Every stored score, newest evaluation first; a drop is baseline minus arm on the same texts.
+SELECT started_at, target, rule, top, op, tau, arm, metric, text_group, value, ci_low, ci_high,
+       drop_value, drop_low, drop_high, n, sites, positions, n_edits, corpus, corpus_sha256, template, labels, n_shots,
+       other_text, seed, bootstrap, n_used, n_dropped, model_id, fingerprint, spec_hash, evaluation_id, sweep_id,
+       atlas_id, software, device, dtype, seconds
+FROM evaluation JOIN score USING (evaluation_id)
+WHERE ($target IS NULL OR target = $target) AND ($metric IS NULL OR metric = $metric)
+  AND ($sweep_id IS NULL OR sweep_id = $sweep_id)
+ORDER BY started_at DESC, evaluation_id, list_position(['baseline', 'whole_neuron', 'range', 'spec'], arm),
+         list_position(['target', 'complement', 'other'], text_group), metric
+LIMIT $limit;
