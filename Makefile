@@ -30,7 +30,7 @@ docs: $(INSTALLED)
 $(ATLAS): | $(INSTALLED)
 	@mkdir -p data/atlases
 	$(BIN)/neuron-atlas fetch smollm2-135m
-	$(BIN)/neuron-atlas build smollm2-135m -o $@ --resume
+	$(BIN)/neuron-atlas build smollm2-135m -o $@ --holdout 0.25 --resume
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

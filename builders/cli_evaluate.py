@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from builders.evaluation.output import Row
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_LISTS = {"rules": "auc", "tops": "100", "taus": "2.5", "ops": "set=0"}
+_LISTS = {"rules": "auc", "tops": "100", "taus": "2.5", "bounds": "gaussian", "ops": "set=0"}
 """What --sweep varies, with its defaults."""
+_FLAGS = {"rules": "rule", "tops": "top", "taus": "tau", "ops": "op"}
 _EXAMPLES = """\b
 Examples:
   neuron-atlas evaluate sports.spec.json
@@ -110,11 +111,16 @@ Examples:
 )
 @click.option("--override-model", is_flag=True, help="Accept other weights of the same dims.")
 @click.option("--no-store", is_flag=True, help="Do not keep the scores beside the atlas.")
-@click.option("--sweep", is_flag=True, help="Evaluate specs for all combinations of --rule, --top, --tau and --op.")
+@click.option(
+    "--sweep", is_flag=True, help="Evaluate specs for all combinations of --rule, --top, --tau, --bounds and --op."
+)
 @click.option("--concept", metavar="NAME", help="With --sweep: the concept.")
 @click.option("--rule", "rules", metavar="LIST", help="With --sweep: rules. Default: auc.")
 @click.option("--top", "tops", metavar="LIST", help="With --sweep: counts or shares. Default: 100.")
 @click.option("--tau", "taus", metavar="LIST", help="With --sweep: half-widths. Default: 2.5.")
+@click.option(
+    "--bounds", metavar="LIST", help="With --sweep: kinds of range, gaussian and contrast. Default: gaussian."
+)
 @click.option("--op", "ops", metavar="LIST", help="With --sweep: ops. Default: set=0.")
 @click.option("--family", metavar="NAME", help="With --sweep: family of the concept.")
 @click.option("--site", metavar="NAME", help="With --sweep: site of the fit and the edits.")
@@ -170,9 +176,9 @@ def _refuse_contradictions(options: dict[str, Any]) -> None:
         return
     if not options["specs"]:
         raise UsageError("no spec given", "Name a file, or use --sweep --concept NAME.")
-    for name in ("concept", "rules", "tops", "taus", "ops", "family", "site", "layers", "positions", "plot"):
+    for name in ("concept", "rules", "tops", "taus", "bounds", "ops", "family", "site", "layers", "positions", "plot"):
         if options[name] is not None:
-            raise UsageError(f"--{name.removesuffix('s') if name in _LISTS else name} goes with --sweep")
+            raise UsageError(f"--{_FLAGS.get(name, name)} goes with --sweep")
 
 
 def _label(text: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ CREATE TABLE spec (spec_hash VARCHAR NOT NULL, spec VARCHAR NOT NULL);
 CREATE TABLE evaluation (
     evaluation_id VARCHAR NOT NULL, sweep_id VARCHAR, atlas_id VARCHAR NOT NULL,
     model_id VARCHAR NOT NULL, fingerprint VARCHAR NOT NULL, spec_hash VARCHAR NOT NULL, target VARCHAR NOT NULL,
-    rule VARCHAR, top INTEGER, op VARCHAR, tau DOUBLE, sites VARCHAR NOT NULL, positions VARCHAR NOT NULL,
+    rule VARCHAR, top INTEGER, op VARCHAR, bounds VARCHAR, tau DOUBLE, sites VARCHAR NOT NULL, positions VARCHAR NOT NULL,
     n_edits INTEGER NOT NULL, corpus VARCHAR NOT NULL, corpus_sha256 VARCHAR NOT NULL, template VARCHAR NOT NULL,
     labels VARCHAR NOT NULL, n_shots INTEGER NOT NULL, other_text VARCHAR, seed BIGINT NOT NULL,
     bootstrap INTEGER NOT NULL, n_used INTEGER NOT NULL, n_dropped INTEGER NOT NULL,

@@ -57,6 +57,7 @@ def run_sweep(options: dict[str, Any]) -> Answer:
         rules=_listed(options["rules"]),
         tops=_listed(options["tops"]),
         taus=[_number(text) for text in _listed(options["taus"])],
+        bounds=_listed(options["bounds"]),
         ops=_listed(options["ops"]),
         common={name: options[name] for name in names if options[name] is not None},
     )

@@ -20,7 +20,7 @@ Row = dict[str, Any]
 def evaluation_rows(report: EvaluationReport) -> list[Row]:
     """One row a score: spec, target, arm, metric, group, value with interval, drop with interval, n."""
     return [
-        {"spec": evaluation.spec_hash[7:15], "target": evaluation.target, **row}
+        {"spec": evaluation.spec_hash, "target": evaluation.target, **row}
         for evaluation in report
         for row in score_rows(evaluation)
     ]
@@ -33,6 +33,7 @@ def frontier_rows(points: Sequence[Point]) -> list[Row]:
             "best": point.best,
             "rule": point.rule,
             "top": point.top,
+            "bounds": point.bounds,
             "tau": point.tau,
             "op": point.op,
             "arm": point.arm,
@@ -68,6 +69,8 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "*" if value else ""
+    if isinstance(value, str) and value.startswith("sha256:"):
+        return value[7:15]
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

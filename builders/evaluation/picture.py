@@ -45,7 +45,7 @@ def draw_frontier(points: Sequence[Point], title: str, metric: str, path: Path) 
                     name = f"{rule}, {'range' if ranged else 'whole neuron'}"
                     _scatter(axes, own, _COLORS[number % len(_COLORS)], marker, name)
         axes.set(xlabel=f"{metric} drop on all other classes", ylabel=f"{metric} drop on the target class", title=title)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower right")
         _save(figure, path)
 
 

@@ -1,4 +1,4 @@
-"""A sweep: specs for every combination of rule, top, tau and op, and the frontier of what they do.
+"""A sweep: specs for every combination of rule, top, range and op, and the frontier of what they do.
 
 This is the one file of the builders that uses `queries`: a sweep asks the very question that
 `neuron-atlas spec` asks, many times (queries.make_spec loads no model and writes nothing).
@@ -14,6 +14,7 @@ from typing import Any
 from atlas.errors import UsageError
 from atlas.spec import InterventionSpec
 from atlas.store.reader import Atlas
+from builders.evaluation.arms import RANGE
 from builders.evaluation.bootstrap import Interval
 from builders.evaluation.report import COMPLEMENT, TARGET, EvaluationReport
 from queries.make_spec import make_spec
@@ -23,24 +24,41 @@ MAX_SPECS = 1000
 
 @dataclass(frozen=True)
 class SweepRequest:
-    """What to vary (lists) and what all specs share (`common`: other options of make_spec)."""
+    """What to vary (lists) and what all specs share (`common`: other options of make_spec).
+
+    The ranges are Gaussian ones at each of `taus`, and the contrast one, as `bounds` asks for.
+    """
 
     concept: str
     rules: Sequence[str] = ("auc",)
     tops: Sequence[str] = ("100",)
     taus: Sequence[float] = (2.5,)
+    bounds: Sequence[str] = ("gaussian",)
     ops: Sequence[str] = ("set=0",)
     common: dict[str, Any] = field(default_factory=dict)
 
 
 def make_specs(atlas: Atlas, request: SweepRequest) -> list[InterventionSpec]:
     """One spec with ranges per combination. Raises as make_spec, and UsageError for more than MAX_SPECS."""
-    combinations = list(itertools.product(request.rules, request.tops, request.taus, request.ops))
+    ranges: list[tuple[str, float | None]] = []
+    for bounds in request.bounds:
+        ranges += [(bounds, tau) for tau in request.taus] if bounds == "gaussian" else [(bounds, None)]
+    combinations = list(itertools.product(request.rules, request.tops, ranges, request.ops))
     if len(combinations) > MAX_SPECS:
         raise UsageError(f"the sweep has {len(combinations)} specs, at most {MAX_SPECS} are allowed")
     return [
-        make_spec(atlas, concept=request.concept, rule=rule, top=top, tau=tau, op=op, use_range=True, **request.common)
-        for rule, top, tau, op in combinations
+        make_spec(
+            atlas,
+            concept=request.concept,
+            rule=rule,
+            top=top,
+            bounds=bounds,
+            tau=tau,
+            op=op,
+            use_range=True,
+            **request.common,
+        )
+        for rule, top, (bounds, tau), op in combinations
     ]
 
 
@@ -48,11 +66,13 @@ def make_specs(atlas: Atlas, request: SweepRequest) -> list[InterventionSpec]:
 class Point:
     """One arm of one spec: how far a metric drops on the target class and on all others.
 
+    `bounds` and `tau` say which range; both are None for whole neurons, `tau` also for contrast bounds.
     `best`: no other point drops the target as much with less drop elsewhere (or more with as little).
     """
 
     rule: str
     top: int
+    bounds: str | None
     tau: float | None
     op: str
     arm: str
@@ -62,15 +82,15 @@ class Point:
 
 
 def frontier(report: EvaluationReport, metric: str = "accuracy") -> list[Point]:
-    """All different points of a sweep, largest target drop first. A whole-neuron arm has no tau."""
+    """All different points of a sweep, largest target drop first."""
     points: dict[tuple, Point] = {}
     for evaluation in report:
         source = evaluation.spec.source
         for arm in evaluation.arms():
             target, complement = (evaluation.score(arm, metric, group).drop for group in (TARGET, COMPLEMENT))
-            tau = source["tau"] if arm == "range" else None
-            point = Point(source["rule"], source["top"], tau, source["op"], arm, target, complement)
-            points.setdefault((point.rule, point.top, point.tau, point.op, arm), point)
+            bounds, tau = (source["bounds"], source.get("tau")) if arm == RANGE else (None, None)
+            setting = (source["rule"], source["top"], bounds, tau, source["op"], arm)
+            points.setdefault(setting, Point(*setting, target, complement))
     ordered = sorted(points.values(), key=lambda point: (-point.target.value, point.complement.value))
     return [_marked(point, ordered) for point in ordered]
 

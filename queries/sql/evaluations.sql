@@ -1,6 +1,6 @@
 -- Every stored score, newest evaluation first; a drop is baseline minus arm on the same texts.
 SELECT started_at, target, rule, top, op, tau, arm, metric, text_group, value, ci_low, ci_high,
-       drop_value, drop_low, drop_high, n, sites, positions, n_edits, corpus, corpus_sha256, template, labels, n_shots,
+       drop_value, drop_low, drop_high, n, bounds, sites, positions, n_edits, corpus, corpus_sha256, template, labels, n_shots,
        other_text, seed, bootstrap, n_used, n_dropped, model_id, fingerprint, spec_hash, evaluation_id, sweep_id,
        atlas_id, software, device, dtype, seconds
 FROM evaluation JOIN score USING (evaluation_id)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from atlas.__main__ import main
+from atlas.spec_json import read_spec, spec_hash
 from atlas.store.evaluations import read_rows, sidecar_of
 from builders.config import ConceptSource
 from builders.evaluation.bootstrap import Interval
@@ -40,6 +41,7 @@ def test_from_spec_to_stored_scores(ask, atlas_file: Path, tmp_path: Path) -> No
     code, out, err = ask("evaluate", spec, "--format", "json")
     assert code == 0, err
     rows = json.loads(out)
+    assert {row["spec"] for row in rows} == {spec_hash(read_spec(spec))}
     found = {(row["arm"], row["metric"], row["text_group"]): row for row in rows}
     assert found["range", "accuracy", "target"]["value"] == 0.0
     assert found["range", "accuracy", "complement"]["drop_value"] == 0.0
@@ -62,13 +64,24 @@ def test_from_spec_to_stored_scores(ask, atlas_file: Path, tmp_path: Path) -> No
 
 def test_a_sweep_draws_its_frontier(ask, atlas_file: Path, tmp_path: Path) -> None:
     picture = tmp_path / "sweep.png"
-    lists = ["--rule", "auc,mean_abs", "--top", "1,10%", "--tau", "1,2.5", "--op", "set=0,scale=0.5"]
+    lists = [
+        "--rule",
+        "auc,mean_abs",
+        "--top",
+        "1,10%",
+        "--tau",
+        "1,2.5",
+        "--bounds",
+        "gaussian,contrast",
+        "--op",
+        "set=0,scale=0.5",
+    ]
     options = ["--concept", "pets", *lists, "--layers", "0-1", "--positions", "last", "--plot", str(picture)]
     code, out, err = ask("evaluate", "--sweep", *options, "--format", "csv")
     assert code == 0, err
     rows = list(csv.DictReader(io.StringIO(out)))
     # Whole-neuron edits do not depend on tau.
-    assert len(rows) == 2 * 2 * 2 * 2 + 2 * 2 * 2
+    assert len(rows) == 2 * 2 * (2 + 1) * 2 + 2 * 2 * 2
     drops = [(float(row["target_drop"]), float(row["complement_drop"])) for row in rows]
     for row, (gain, cost) in zip(rows, drops, strict=True):
         better = [d for d in drops if d[0] >= gain and d[1] <= cost and d != (gain, cost)]
@@ -76,13 +89,13 @@ def test_a_sweep_draws_its_frontier(ask, atlas_file: Path, tmp_path: Path) -> No
     assert picture.read_bytes().startswith(b"\x89PNG")
     [sweep_id] = {r[0] for r in read_rows(sidecar_of(atlas_file), "SELECT sweep_id FROM evaluation", {})[1]}
     code, out, _ = ask("evaluations", "--sweep", sweep_id, "--metric", "accuracy", "--format", "jsonl")
-    assert len(out.splitlines()) == 16 * 3 * 2
+    assert len(out.splitlines()) == 24 * 3 * 2
 
 
 def test_a_table_for_people(ask) -> None:
     code, out, err = ask("evaluate", "--sweep", "--concept", "pets", "--top", "2", "--range-only")
     assert code == 0, err
-    assert out.splitlines()[0].split()[:4] == ["best", "rule", "top", "tau"]
+    assert out.splitlines()[0].split()[:5] == ["best", "rule", "top", "bounds", "tau"]
     assert len(out.splitlines()) == 3
     assert ask("evaluations")[0] == 0
 
@@ -130,7 +143,9 @@ def test_a_foreign_sidecar_stops_the_work_early(ask, atlas_file: Path) -> None:
 
 def test_points_that_tie_are_all_best() -> None:
     def point(gain: float, cost: float) -> Point:
-        return Point("auc", 1, 2.5, "set=0", "range", Interval(gain, None, None), Interval(cost, None, None))
+        return Point(
+            "auc", 1, "gaussian", 2.5, "set=0", "range", Interval(gain, None, None), Interval(cost, None, None)
+        )
 
     points = [point(0.9, 0.5), point(0.9, 0.5), point(0.9, 0.6), point(0.2, 0.1), point(0.1, 0.1), point(0.0, -0.1)]
     assert [_marked(each, points).best for each in points] == [True, True, False, True, False, True]

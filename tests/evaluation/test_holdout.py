@@ -9,9 +9,11 @@ import pytest
 
 from atlas.errors import CorpusError, UsageError
 from atlas.store.reader import open_atlas
+from builders import cli
 from builders.config import BuildConfig, ConceptSource
 from builders.corpora.registry import load_corpus
 from builders.text_hash import is_held_out, text_hash
+from tests.builders.test_options import AS_IN_THE_GROUP
 from tests.evaluation.planted import EXAMPLES
 
 
@@ -48,6 +50,12 @@ def test_a_corpus_without_its_held_out_part(corpus: Path) -> None:
     for wrong in (-0.1, 1.0, float("nan")):
         with pytest.raises(UsageError, match="holdout"):
             BuildConfig(model="m", target=Path("a"), concepts=(ConceptSource("x"),), holdout=wrong)
+
+
+def test_the_option_reaches_the_build() -> None:
+    context = cli.build.make_context("build", ["m", "-o", "a.duckdb", "--holdout", "0.25"], **AS_IN_THE_GROUP)
+    config = cli.config_from(context.params)
+    assert config.holdout == config.parameters()["holdout"] == 0.25
 
 
 def test_the_atlas_remembers_what_it_used(published: Path) -> None:

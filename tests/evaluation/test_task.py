@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
@@ -14,6 +15,7 @@ from builders.evaluation.task import Task, plan_task
 from builders.evaluation.texts import TaskRequest
 from builders.text_hash import text_hash
 from queries.make_spec import make_spec
+from tests.atlas_factory import write_small_atlas
 from tests.end_to_end.workbench import built
 from tests.evaluation.planted import EXAMPLES, TEMPLATE, write_corpus
 
@@ -91,6 +93,17 @@ def test_a_class_without_fresh_texts_is_refused(published: Path, tmp_path: Path)
     (tmp_path / "w.jsonl").write_text("".join(kept))
     with pytest.raises(QuestionError, match="no text of pets is left"):
         planned(published, corpus=str(tmp_path / "w.jsonl"))
+
+
+def test_an_atlas_that_does_not_say_what_it_used(tmp_path: Path) -> None:
+    silent = write_small_atlas(tmp_path / "silent.duckdb")  # its fits were not made from texts
+    older = write_small_atlas(tmp_path / "older.duckdb")
+    with duckdb.connect(str(older)) as connection:
+        connection.execute("DROP VIEW fit_example")
+    for path in (silent, older):
+        with open_atlas(path) as atlas, pytest.raises(QuestionError, match="does not say") as error:
+            plan_task(atlas, [make_spec(atlas, concept="sports", top=2)], TaskRequest())
+        assert "--holdout" in error.value.hint
 
 
 def test_what_cannot_be_known_is_refused(published: Path) -> None:

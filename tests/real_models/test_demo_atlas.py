@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -68,10 +69,19 @@ def test_decodings_of_200_random_neurons(atlas: Atlas, model_and_tokenizer, weig
             np.testing.assert_allclose(logits_V[order[swapped]], logits_V[np.array(tokens)[swapped]], rtol=1e-5)
 
 
+def plain_hash(text: str) -> int:
+    """docs/schema.md, fit_example: the first 8 bytes of SHA-256 over the casefolded text with single spaces."""
+    return int(hashlib.sha256(" ".join(text.casefold().split()).encode()).hexdigest()[:16], 16)
+
+
 def test_gaussians_of_500_random_neurons(atlas: Atlas, model_and_tokenizer) -> None:
     model, tokenizer = model_and_tokenizer
     rows = [json.loads(line) for line in (data_folder() / "concepts" / "emotions.jsonl").open(encoding="utf-8")]
     _, [(template, fit_id)] = atlas.query("SELECT template, fit_id FROM fit WHERE family = 'emotions'")
+    used = {number for (number,) in atlas.query("SELECT text_hash FROM fit_example WHERE fit_id = ?", [fit_id])[1]}
+    held_out = [row for row in rows if plain_hash(row["text"]) not in used]
+    assert 0.1 < len(held_out) / len(rows) < 0.4  # the demo holds out a quarter
+    rows = [row for row in rows if plain_hash(row["text"]) in used]
     seen: list[torch.Tensor] = []
     for block in model.model.layers:
         block.mlp.down_proj.register_forward_pre_hook(lambda module, args: seen.append(args[0][0, -1]))

@@ -16,6 +16,8 @@ from atlas.live.pooling import pool
 from atlas.live.vocabulary import vocabulary
 from atlas.packaged import model_file
 from atlas.spec import Edit, Range
+from builders.evaluation.scoring import label_log_probs
+from tests.evaluation.reference import make_spec, plain_log_probs
 from tests.live.plain_edits import a_spec
 
 pytestmark = [
@@ -69,6 +71,21 @@ def test_a_known_neuron(live, words):
     for neuron, text in ((808, " dog"), (812, " science")):
         logits = live.unembedding() @ live.weight("gate_proj", 29)[neuron]
         assert words[int(logits.argmax())] == text
+
+
+def test_evaluation_equals_plain_passes(live, words):
+    """Shared prefix, kept layers and a batch, against one full pass per text."""
+    texts = ["The match was lost in the last minute", "Parliament votes on Monday", "My dog sleeps"]
+    prompts = encode(live, texts, "Topics are sports, politics and animals.\n{text}\nThis text is about", 64).input_ids
+    labels = [token(words, text) for text in (" sports", " politics", " animals")]
+    when = (-1.0, 1.0)
+    middle = [("mlp_post", layer, neuron, "set", 0.5, when) for layer in (10, 20) for neuron in range(0, 1500, 3)]
+    for positions in ("all", "last"):
+        spec = make_spec(live, middle, positions)
+        found_AEC = label_log_probs(live, prompts, labels, [None, spec])
+        for edits, found_EC in zip((None, spec), found_AEC, strict=True):
+            expected_EC = [plain_log_probs(live, ids, edits, len(ids))[-1, labels] for ids in prompts]
+            torch.testing.assert_close(torch.tensor(found_EC).float(), torch.stack(expected_EC), rtol=0, atol=1e-4)
 
 
 def test_the_vocabulary(live, words):

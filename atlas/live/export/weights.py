@@ -37,10 +37,17 @@ def write(live: LiveModel, spec: InterventionSpec, folder: Path) -> None:
     baked = _Baked(live)
     for edit in spec.edits:
         baked.apply(edit)
-    with quiet():
-        live.model.save_pretrained(folder, state_dict=baked.state)
-        live.tokenizer.save_pretrained(folder)
+    # A model read from GGUF is dequantised, but transformers still takes it for quantised and would not save it.
+    quantizer = live.model.__dict__.pop("hf_quantizer", None)
+    try:
+        with quiet():
+            live.model.save_pretrained(folder, state_dict=baked.state)
+            live.tokenizer.save_pretrained(folder)
+    finally:
+        if quantizer is not None:
+            live.model.hf_quantizer = quantizer
     raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    raw.pop("quantization_config", None)
     if baked.has_new_biases:
         raw[BIAS_FIELD] = True
     (folder / "config.json").write_text(json.dumps(with_both_rope_keys(raw), indent=2) + "\n", encoding="utf-8")
