@@ -130,6 +130,11 @@ def confidence(outcome: Outcome) -> np.ndarray:
     return np.exp(np.take_along_axis(outcome.logprob_AEC, outcome.gold_E[None, :, None], axis=2)[..., 0])
 
 
+def is_right(outcome: Outcome, correct_only: bool) -> np.ndarray:
+    """bool [E]: all texts, or those that the model without edits answers correctly (the protocol of the paper)."""
+    return accuracy(outcome)[0].astype(bool) | (not correct_only)
+
+
 def means_by_class(
     values_AE: np.ndarray, gold_E: np.ndarray, n_classes: int, bootstrap: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
