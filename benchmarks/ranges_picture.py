@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from atlas.extras import require
 from benchmarks.ranges_masking import WHOLE, accuracy, class_means, is_right
+from builders.evaluation.bootstrap import Interval
 
 if TYPE_CHECKING:
     from benchmarks.ranges import TaskResult
@@ -38,7 +39,7 @@ def draw(tasks: Sequence[TaskResult], bootstrap: int, seed: int, path: Path) -> 
 def _panel(axes, task: TaskResult, correct_only: bool, bootstrap: int, seed: int) -> None:
     axes.axline((0, 0), slope=1, color="#B0B0B0", linewidth=0.8, linestyle=":", zorder=0)
     axes.set_title(f"{task.task.name}: {'texts the model gets right' if correct_only else 'all held-out texts'}")
-    for color, result in zip(_COLORS, task.settings, strict=True):
+    for color, result in zip(_COLORS, task.settings, strict=False):
         keep_E = is_right(result.outcome, correct_only)
         means = class_means(result.outcome, accuracy(result.outcome), keep_E, list(task.task.concepts), bootstrap, seed)
         ranges = [(arm, each) for arm, each in means.items() if arm.startswith("range")]
@@ -51,11 +52,16 @@ def _panel(axes, task: TaskResult, correct_only: bool, bootstrap: int, seed: int
         axes.errorbar(
             across.value,
             up.value,
-            xerr=[[across.value - across.low], [across.high - across.value]],
-            yerr=[[up.value - up.low], [up.high - up.value]],
+            xerr=_arms(across),
+            yerr=_arms(up),
             color=color,
             marker="x",
             markersize=7,
             linewidth=0.6,
             label=f"{result.setting.name}, whole neuron",
         )
+
+
+def _arms(each: Interval) -> list[list[float]]:
+    """Lengths of an error bar; a percentile interval need not contain its value."""
+    return [[max(0.0, each.value - each.low)], [max(0.0, each.high - each.value)]]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.dataset_atlas import TAUS
 from benchmarks.ranges_masking import MIN_TEXTS, TOP
-from benchmarks.ranges_report_masking import gate_section, masking_section, verdicts
-from benchmarks.ranges_report_shape import layer_tables, overlap_section, shape_section
+from benchmarks.ranges_report_masking import baseline, gate_section, gate_words, masking_section, verdicts
+from benchmarks.ranges_report_shape import layer_tables, overlap_section, overlap_words, shape_section, shape_words
 
 if TYPE_CHECKING:
     from benchmarks.ranges import TaskResult
@@ -28,11 +28,14 @@ def report(tasks: Sequence[TaskResult], options: argparse.Namespace, picture: st
         f"`{tasks[0].model_id}`, written by the script from what it measured. The paper used fine-tuned GPT-2 and "
         "few-shot Llama-3.2-3B; here the model is small, quantised to 4 bits, not fine-tuned, and answers zero-shot.",
         "",
-        *_set_up(tasks),
+        *_set_up(tasks, options),
         "",
         "## In short",
         "",
         *verdicts(tasks, options.bootstrap, options.seed),
+        *gate_words(tasks, options.bootstrap, options.seed),
+        *overlap_words(tasks),
+        *shape_words(tasks),
         "",
         *shape_section(tasks),
         *overlap_section(tasks),
@@ -43,15 +46,17 @@ def report(tasks: Sequence[TaskResult], options: argparse.Namespace, picture: st
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _set_up(tasks: Sequence[TaskResult]) -> Iterable[str]:
+def _set_up(tasks: Sequence[TaskResult], options: argparse.Namespace) -> Iterable[str]:
     for each in tasks:
         texts = ", ".join(f"{len(result.outcome.gold_E)} for {result.setting.name}" for result in each.settings)
+        right = baseline(each, options.bootstrap, options.seed)
         yield (
             f"- **{each.task.name}**: {len(each.task.concepts)} classes ({', '.join(each.task.concepts)}), template "
             f"`{each.task.template.encode('unicode_escape').decode()}`. Statistics: {each.per_concept} texts of each "
             f"class, right or wrong, last token. Evaluated: as many of each class, {texts}; none of them is in the "
-            f"atlas's list of texts that its statistics used (`fit_example`), and nothing was chosen on them. "
-            f"Perplexity: {each.n_other} texts of {each.other}, without a template."
+            f"atlas's list of texts that its statistics used (`fit_example`), and nothing is chosen on them here. "
+            f"Perplexity: {each.n_other} texts of {each.other}, without a template. Without edits the model answers "
+            f"{right} of the texts of a class right (chance {1 / len(each.task.concepts):.2f})."
         )
     yield (
         f"- Salient neurons: the {TOP} of a setting's neurons with the largest mean |activation| on the class (the "

@@ -48,8 +48,6 @@ def shape_section(tasks: Sequence[TaskResult]) -> list[str]:
         "leave uncertain is what the control's spread shows. Excess kurtosis is kurtosis - 3.",
         "",
         *table([*head, "near"], rows),
-        *_shape_words(tasks),
-        "",
     ]
 
 
@@ -62,7 +60,8 @@ def _null_row(task: TaskResult) -> list[str]:
     return [task.task.name, f"normal samples, n = {null.n}", f"{null.samples:,}", *cells, ""]
 
 
-def _shape_words(tasks: Sequence[TaskResult]) -> Iterable[str]:
+def shape_words(tasks: Sequence[TaskResult]) -> Iterable[str]:
+    """A sentence for each corpus and site, over all its layers."""
     for task in tasks:
         for site in sorted({shape.site for shape in task.shapes}, reverse=True):
             shapes = [shape for shape in task.shapes if shape.site == site]
@@ -81,6 +80,21 @@ def _shape_words(tasks: Sequence[TaskResult]) -> Iterable[str]:
                 f"- {task.task.name}, {site}: the activations {word}: {beyond:.0%} of the pairs fail the KS "
                 f"comparison (5 % would by chance), {near:.0%} are near normal; the layers' median kurtosis is "
                 f"{3 + excess:.2f} on average (quoted from the paper: 3.2 to 4.0)."
+            )
+
+
+def overlap_words(tasks: Sequence[TaskResult], share: float = 0.3) -> Iterable[str]:
+    """A sentence for each corpus and setting: two classes, beside chance and beside the same class."""
+    for task in tasks:
+        for result in task.settings:
+            parts = []
+            for rule in RULES:
+                chosen_CN = salient(result.scores[rule], share)
+                same = agreement(chosen_CN, salient(result.fresh_scores[rule], share))
+                parts.append(f"{common(chosen_CN, 2)[0]:.2f} by {rule} (same class on other texts: {same:.2f})")
+            yield (
+                f"- {task.task.name}, {result.setting.name}: two classes have in common, of the {share:.0%} most "
+                f"salient neurons, {' and '.join(parts)}; by chance {share:.2f}."
             )
 
 

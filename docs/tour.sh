@@ -20,3 +20,17 @@ show "Plain SQL, read-only and sandboxed." \
     "neuron-atlas sql \"SELECT concept, max(auc) AS best_auc FROM concept_range GROUP BY concept ORDER BY best_auc DESC\""
 show "An intervention spec: zero the 3 best 'sports' neurons of the last layers, inside their ranges only." \
     "neuron-atlas spec --concept sports --rule auc --top 3 --layers 24-29 --op set=0 --range"
+
+# Files of the tour lie beside the atlas, in a folder that git ignores.
+FILES="$(dirname "$NEURON_ATLAS")"
+show "A stronger one: 1000 neurons that tell sports from the other topics, edited only where their value is a sports
+value (--bounds contrast), and moved to the other side of the others' mean." \
+    "neuron-atlas spec --concept sports --layers 20-29 --top 1000 --bounds contrast --op set=contrast:2 \
+--positions last -o $FILES/sports.spec.json"
+show "What does it do to sentences that the atlas has not seen? Baseline, the same edits without ranges, and the spec." \
+    "neuron-atlas evaluate $FILES/sports.spec.json --no-store"
+show "And to one sentence? --write-check notes the log-probabilities in the spec, so that others can verify theirs." \
+    "neuron-atlas run $FILES/sports.spec.json --top 5 --max-new-tokens 12 --write-check \
+--prompt $'She scored the winning goal in the last minute of the final.\nThis text is about'"
+show "As one Python file that needs nothing but torch." \
+    "neuron-atlas export $FILES/sports.spec.json --to hooks -o $FILES/sports_hooks.py --force"

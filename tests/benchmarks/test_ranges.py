@@ -112,7 +112,7 @@ def test_scores_of_other_texts() -> None:
     draw = np.random.default_rng(3)
     acts_EN, labels_E = draw.normal(size=(30, 4)).astype(np.float32), draw.integers(0, 2, 30)
     found = scores_from(acts_EN, labels_E, 2)
-    own, rest = acts_EN[labels_E == 1], acts_EN[labels_E == 0]
+    own, rest = (acts_EN[labels_E == concept].astype(np.float64) for concept in (1, 0))
     np.testing.assert_allclose(found["mean_abs"][1], np.abs(own).mean(axis=0), rtol=1e-6)
     u = stats.mannwhitneyu(own, rest).statistic / (len(own) * len(rest))
     np.testing.assert_allclose(found["auc"][1], np.abs(u - 0.5))
