@@ -28,11 +28,13 @@ from benchmarks.beyond_report import write_report
 from benchmarks.beyond_scores import Outcome, split_per_concept
 from benchmarks.dataset_atlas import dataset_atlas
 from benchmarks.labelled_text import Task, ag_news, datasets_folder, emotion
+from builders.evaluation.edited import Budget
 from builders.evaluation.prompts import make_prompts
 from builders.evaluation.scoring import label_log_probs, text_losses
 from builders.progress import for_terminal
 
 ROOT = Path(__file__).parents[1]
+BUDGET = Budget(batch_tokens=16384)  # many arms of few edited layers each: large batches read the weights less often
 
 
 def main() -> None:
@@ -43,8 +45,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "beyond.md")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--per-concept", type=int, default=300, help="texts of a concept for the statistics")
-    parser.add_argument("--dev", type=int, default=100, help="texts of a concept to choose settings on")
-    parser.add_argument("--test", type=int, default=250, help="texts of a concept to report on, or what is left")
+    parser.add_argument("--dev", type=int, default=60, help="texts of a concept to choose settings on")
+    parser.add_argument("--test", type=int, default=150, help="texts of a concept to report on, or what is left")
     parser.add_argument("--other", type=int, default=150, help="texts of the other corpus for the perplexity")
     parser.add_argument("--target-drop", type=float, default=0.5)
     options = parser.parse_args()
@@ -60,7 +62,7 @@ def main() -> None:
 
 
 def measure(live, task: Task, others: list[str], options: argparse.Namespace) -> dict:
-    """All numbers of one corpus: dev for every setting, test for the chosen ones and for the fixed ones."""
+    """All numbers of one corpus: dev for every setting, test for the chosen ones."""
     sites = ["mlp_post", "resid_post"]
     path, held_out = dataset_atlas(
         task, options.work, per_concept=options.per_concept, sites=sites, seed=0, model=options.model
@@ -84,8 +86,7 @@ def measure(live, task: Task, others: list[str], options: argparse.Namespace) ->
             else max(range(len(settings)), key=lambda n: dev_drops[n][0])
         )
     taken = {key: specs[key] for key in chosen.items()}
-    fixed = {key: specs[key] for key in specs if key[0] in ("paper", "paper, whole neuron")} | taken
-    on_test = outcomes(live, task, test, fixed, options, "test")
+    on_test = outcomes(live, task, test, taken, options, "test")
     losses = perplexities(live, others, taken, options, task.name)
     return {
         "task": task,
@@ -107,12 +108,12 @@ def outcomes(live, task: Task, examples, specs: dict, options: argparse.Namespac
     arms = [None, *(spec for group in specs.values() for spec in group)]
     todo = [(name, arm) for name, arm in dict(zip(names, arms, strict=True)).items() if name not in store.rows]
     # By first layer, so that the layers below are shared; a few at a time, so that little is lost when stopped.
-    todo.sort(key=lambda item: 0 if item[1] is None else min(edit.layer for edit in item[1].edits))
+    todo.sort(key=lambda item: 0 if item[1] is None else -min(edit.layer for edit in item[1].edits))
     with for_terminal().task(f"{task.name} {part}", len(todo) * len(examples)) as advance:
-        for start in range(0, len(todo), 24):
+        for start in range(0, len(todo), 64):
             some = todo[start : start + 24]
             logprob_AEC = label_log_probs(
-                live, prompts.input_ids, prompts.label_tokens, [arm for _, arm in some], advance=advance
+                live, prompts.input_ids, prompts.label_tokens, [arm for _, arm in some], advance=advance, budget=BUDGET
             )
             gold_logprob_AE = np.take_along_axis(logprob_AEC, gold_E[None, :, None], 2)[..., 0]
             store.add(
@@ -143,7 +144,7 @@ def perplexities(live, texts: list[str], specs: dict, options: argparse.Namespac
     arms = {"baseline": None} | {spec_hash(spec): spec for group in specs.values() for spec in group}
     todo = {key: arm for key, arm in arms.items() if key not in store.rows}
     if todo:
-        nll_AE = text_losses(live, ids, list(todo.values()))
+        nll_AE = text_losses(live, ids, list(todo.values()), budget=BUDGET)
         store.add({key: float(np.exp(nll_E.sum() / tokens)) for key, nll_E in zip(todo, nll_AE, strict=True)})
     found = {key: float(np.mean([store.rows[spec_hash(spec)] for spec in group])) for key, group in specs.items()}
     return found | {"baseline": store.rows["baseline"], "texts": len(ids)}

@@ -25,45 +25,28 @@ def _grid(common: Setting, **lists: list) -> list[Setting]:
     return [common | dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
 
 
+_MOVED = ["set=rest-mean", "set=contrast:2"]
+_PAPER = _LAST | {"rule": "mean_abs", "op": "set=0"}
+
 METHODS: dict[str, list[Setting]] = {
     # The released code: mean |activation|, 30 % of one layer's residual stream, zero; other shares as ablated there.
-    "paper": _grid(_LAST | {"rule": "mean_abs", "op": "set=0"}, top=["10%", "30%", "50%"], tau=[1.0, 2.0, 2.5, 3.0]),
-    "paper, whole neuron": _grid(
-        _LAST | {"rule": "mean_abs", "op": "set=0", "use_range": False}, top=["10%", "30%", "50%"]
-    ),
-    "paper's rule on mlp_post": _grid(
-        {"site": "mlp_post", "layers": "12-29", "rule": "mean_abs", "op": "set=0"}, top=["30%"], tau=[1.0, 2.5]
-    ),
-    "contrast": _grid(
-        _LAST | {"rule": "auc", "bounds": "contrast"}, top=[30, 60, 100, 200], op=["set=rest-mean", "set=contrast:2"]
-    ),
-    "contrast, layer 24": _grid(
-        _MIDDLE | {"rule": "auc", "bounds": "contrast"}, top=[60, 100, 200], op=["set=rest-mean", "set=contrast:2"]
-    ),
+    "paper": _grid(_PAPER, top=["30%"], tau=[1.0, 2.0, 2.5, 3.0]) + _grid(_PAPER | {"tau": 2.5}, top=["10%", "50%"]),
+    "paper, whole neuron": _grid(_PAPER | {"use_range": False}, top=["30%"]),
+    "paper's rule on mlp_post": _grid(_PAPER | {"site": "mlp_post", "layers": "12-29"}, top=["30%"], tau=[1.0, 2.5]),
+    "contrast": _grid(_LAST | {"rule": "auc", "bounds": "contrast"}, top=[60, 100, 200], op=_MOVED),
+    "contrast, layer 24": _grid(_MIDDLE | {"rule": "auc", "bounds": "contrast"}, top=[100, 200], op=_MOVED),
     "contrast on mlp_post": _grid(
-        _MLP | {"rule": "auc", "bounds": "contrast"}, top=[1000, 2000], op=["set=contrast:2", "set=contrast:4"]
+        _MLP | {"rule": "auc", "bounds": "contrast"}, top=[2000], op=["set=contrast:2", "set=contrast:4"]
     ),
     # What makes the difference? One thing changed at a time.
-    "contrast, gaussian bounds": _grid(
-        _LAST | {"rule": "auc", "tau": 2.5}, top=[30, 60, 100, 200], op=["set=rest-mean", "set=contrast:2"]
-    ),
-    "contrast, whole neuron": _grid(
-        _LAST | {"rule": "auc", "use_range": False}, top=[30, 60, 100, 200], op=["set=rest-mean", "set=contrast:2"]
-    ),
-    "contrast, set to 0": _grid(_LAST | {"rule": "auc", "bounds": "contrast", "op": "set=0"}, top=[30, 60, 100, 200]),
-    "contrast, damped": _grid(_LAST | {"rule": "auc", "tau": 2.5, "op": "damp=0.125"}, top=[60, 100, 200]),
-    "mean_abs neurons, contrast bounds": _grid(
-        _LAST | {"rule": "mean_abs", "bounds": "contrast"}, top=[60, 100, 200], op=["set=rest-mean", "set=contrast:2"]
-    ),
-    "random neurons, contrast bounds": _grid(
-        _LAST | {"rule": "random", "bounds": "contrast"}, top=[60, 100, 200], op=["set=rest-mean", "set=contrast:2"]
-    ),
-    "dprime neurons, contrast bounds": _grid(
-        _LAST | {"rule": "dprime", "bounds": "contrast"}, top=[60, 100], op=["set=rest-mean", "set=contrast:2"]
-    ),
-    "low_leakage neurons": _grid(
-        _LAST | {"rule": "low_leakage", "tau": 2.5}, top=[60, 100, 200], op=["set=rest-mean", "set=contrast:2"]
-    ),
+    "contrast, gaussian bounds": _grid(_LAST | {"rule": "auc", "tau": 2.5}, top=[60, 100, 200], op=_MOVED),
+    "contrast, whole neuron": _grid(_LAST | {"rule": "auc", "use_range": False}, top=[100], op=_MOVED),
+    "contrast, set to 0": _grid(_LAST | {"rule": "auc", "bounds": "contrast", "op": "set=0"}, top=[100, 200]),
+    "contrast, damped": _grid(_LAST | {"rule": "auc", "tau": 2.5, "op": "damp=0.125"}, top=[100, 200]),
+    "mean_abs neurons": _grid(_LAST | {"rule": "mean_abs", "bounds": "contrast"}, top=[100, 200], op=_MOVED),
+    "random neurons": _grid(_LAST | {"rule": "random", "bounds": "contrast"}, top=[100, 200], op=_MOVED),
+    "dprime neurons": _grid(_LAST | {"rule": "dprime", "bounds": "contrast"}, top=[100], op=_MOVED),
+    "low_leakage neurons": _grid(_LAST | {"rule": "low_leakage", "tau": 2.5}, top=[100], op=_MOVED),
 }
 
 

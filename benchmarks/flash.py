@@ -1,6 +1,6 @@
 """Reproduces "Flash Interpretability" (arXiv 2501.02688) on a small model. Writes docs/results/flash.md.
 
-Run: python -m benchmarks.flash --datasets DIR [--part steering|time|agreement] [--out docs/results/flash.md]
+Run: python benchmarks/flash.py --datasets DIR [--part steering|time|agreement] [--out docs/results/flash.md]
 
 Three parts: clamping the neurons of a word, the time of decoding all up-projection neurons, and the agreement of the
 model with a fine-tuned copy. DIR holds ag_news_test.csv (benchmarks/labelled_text.py) and is needed for the third
@@ -24,6 +24,10 @@ PARTS = ("steering", "time", "agreement")
 def main() -> None:
     options = _options()
     options.work.mkdir(parents=True, exist_ok=True)
+    if options.threads:
+        import torch
+
+        torch.set_num_threads(options.threads)
     for part in PARTS if options.part == "all" else (options.part,):
         if part == "steering":
             _steering(options)
@@ -48,6 +52,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scored", type=int, default=8, help="of these, how many are scored for perplexity")
     parser.add_argument("--tokens", type=int, default=24, help="of an answer")
     parser.add_argument("--steps", type=int, default=200, help="of the fine-tune")
+    parser.add_argument("--threads", type=int, help="of torch; 1 is much faster than more on busy processor cores")
     return parser.parse_args()
 
 
@@ -58,7 +63,8 @@ def _steering(options: argparse.Namespace) -> None:
     from benchmarks.flash_steering import run_concept
 
     # What changes the numbers is in the name, so that other options do not meet old measurements.
-    name = f"steering-{options.model}-{options.dtype}-{options.seeds}x{options.tokens}-{options.scored}".replace("/", "_")
+    run = f"{options.model}-{options.dtype}-{options.seeds}x{options.tokens}-{options.scored}"
+    name = f"steering-{run}".replace("/", "_")
     live = load(options.model, dtype=options.dtype)
     keep = {"model": options.model, "dtype": options.dtype, "folder": name, "tokens": options.tokens}
     _write(options.work / "steering.json", keep)

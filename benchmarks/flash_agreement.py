@@ -39,7 +39,8 @@ def measure(model: str, atlas: Path, datasets: Path, work: Path, steps: int) -> 
     if not (folder / "training.json").is_file():
         fine_tune(model, datasets, folder, steps)
     if not tuned_atlas.is_file():
-        build(BuildConfig(model=str(folder), target=tuned_atlas, weights=_weights_in(atlas), top=8), interrupted="restart")
+        copy = BuildConfig(model=str(folder), target=tuned_atlas, weights=_weights_in(atlas), top=8)
+        build(copy, interrupted="restart")
     training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
     base, tuned = load(model), load(str(folder))
     with open_atlas(atlas) as ours, open_atlas(tuned_atlas) as theirs:

@@ -23,7 +23,7 @@ def page(work: Path) -> str:
         "# Flash Interpretability on a small model",
         "",
         "What Davies (arXiv 2501.02688) reports for Llama 3.1 8B, redone on SmolLM2-135M-Instruct. Written by "
-        "`python -m benchmarks.flash --datasets DIR` from its measurements; intervals are 95 %.",
+        "`python benchmarks/flash.py --datasets DIR` from its measurements; intervals are 95 %.",
     ]
     missing = []
     for name, (section, file) in sections.items():
@@ -44,11 +44,14 @@ def _time_section(found: dict, work: Path) -> list[str]:
     return [
         "## Map time",
         "",
-        "`python -m benchmarks.flash --part time`",
+        "`python benchmarks/flash.py --part time`",
         "",
-        f"All {found['neurons']:,} up-projection neurons over {found['d_vocab']:,} tokens, exact top 32 of both signs, by "
-        f"the builder (`neuron-atlas build --weights up_proj --no-concepts`); beside it the bare float32 product U w, in "
-        f"blocks as large, nothing kept. {found['machine']}, {found['cores']} cores, {found['threads']} threads; one run "
+        f"All {found['neurons']:,} up-projection neurons over {found['d_vocab']:,} tokens, exact top 32 "
+        "of both signs, by "
+        f"the builder (`neuron-atlas build --weights up_proj --no-concepts`); beside it the bare float32 "
+        "product U w, in "
+        f"blocks as large, nothing kept. {found['machine']}, {found['cores']} cores, {found['threads']} "
+        "threads; one run "
         f"each, on a machine with other work (load average {found['load']:.1f}), so processor seconds say more than "
         "wall seconds.",
         "",
@@ -59,12 +62,15 @@ def _time_section(found: dict, work: Path) -> list[str]:
         f"| ratio | {wall / bare_wall:.1f} | {processor / bare_processor:.1f} |",
         "",
         f"The whole command, with loading and publishing, took {found['whole_build']:.0f} s. The paper says under "
-        f"{PAPER_SECONDS} s for the 458,752 neurons of an 8B model; that is {PAPER_FLOP / flop:.0f} times the products "
+        f"{PAPER_SECONDS} s for the 458,752 neurons of an 8B model; that is {PAPER_FLOP / flop:.0f} "
+        "times the products "
         f"({PAPER_FLOP:.1e} against {flop:.1e} FLOP). {PAPER_SECONDS} s for it means at least "
-        f"{PAPER_FLOP / PAPER_SECONDS / 1e12:.0f} TFLOP/s, a GPU; decoding here ran at {flop / wall / 1e9:.0f} GFLOP/s, "
+        f"{PAPER_FLOP / PAPER_SECONDS / 1e12:.0f} TFLOP/s, a GPU; decoding here ran at "
+        f"{flop / wall / 1e9:.0f} GFLOP/s, "
         f"the bare product at {flop / bare_wall / 1e9:.0f}. At the rate of this run the 8B model would take "
         f"{PAPER_FLOP / (flop / wall) / 3600:.1f} hours; at the paper's rate our model would take "
-        f"{flop / (PAPER_FLOP / PAPER_SECONDS):.2f} s. The hardware of the paper is not known to us, so this compares "
+        f"{flop / (PAPER_FLOP / PAPER_SECONDS):.2f} s. The hardware of the paper is not known to us, so "
+        "this compares "
         "amounts of work, not methods.",
     ]
 
@@ -75,10 +81,12 @@ def _agreement_section(found: dict, work: Path) -> list[str]:
     lines = [
         "## Agreement with a fine-tuned copy",
         "",
-        f"`python -m benchmarks.flash --datasets DIR --part agreement --steps {found['steps']}`",
+        f"`python benchmarks/flash.py --datasets DIR --part agreement --steps {found['steps']}`",
         "",
-        f"The copy: all parameters, {found['steps']} steps of AdamW on {training['examples']} AG News articles followed by "
-        f"their topic. Loss on {training['held_out']} held-out articles: {training['loss_before']:.3f} nats per token "
+        f"The copy: all parameters, {found['steps']} steps of AdamW on {training['examples']} AG News "
+        "articles followed by "
+        f"their topic. Loss on {training['held_out']} held-out articles: {training['loss_before']:.3f} "
+        "nats per token "
         f"before, {training['loss_after']:.3f} after, "
         + ("so it did learn." if fell else "so it did not learn, and the agreement below is that of a damaged copy."),
         "",
@@ -95,12 +103,14 @@ def _agreement_section(found: dict, work: Path) -> list[str]:
     lines += [
         "",
         "Every neuron is counted, so the shares have no sampling error for this one copy; how far another copy would "
-        "differ is not measured. Shuffled: the share expected when the copy's neurons are permuted within each layer, exact. Mean "
+        "differ is not measured. Shuffled: the share expected when the copy's neurons are permuted "
+        "within each layer, exact. Mean "
         "cosine: of a neuron's vector in both models. Change: norm of the difference over norm of the weights. The "
         f"tied embedding, through which everything is decoded, was trained too: mean cosine "
         f"{found['unembedding_cosine']:.6f}, change {found['unembedding_change']:.5f}.",
         "",
-        f"By layer, the lowest agreement is {lowest['same_token']:.4f} ({lowest['weight']}, layer {lowest['layer']}) and "
+        f"By layer, the lowest agreement is {lowest['same_token']:.4f} ({lowest['weight']}, layer "
+        f"{lowest['layer']}) and "
         f"the highest {highest['same_token']:.4f} ({highest['weight']}, layer {highest['layer']}).",
         "",
         _verdict(found),
@@ -111,12 +121,14 @@ def _agreement_section(found: dict, work: Path) -> list[str]:
 def _verdict(found: dict) -> str:
     up = next((row for row in found["rows"] if row["weight"] == "up_proj"), found["rows"][0])
     text = (
-        f"The paper reports {PAPER_AGREEMENT:.1%} between the pre-trained and the instruct model, without a control; its "
+        f"The paper reports {PAPER_AGREEMENT:.1%} between the pre-trained and the instruct model, "
+        "without a control; its "
         "tuning was far longer than this one, so the two shares are not to be compared as better or worse. "
     )
     if up["mean_cosine"] > 0.99:
         text += (
-            f"With a mean cosine of {up['mean_cosine']:.4f} the vectors are nearly the same ones, so agreement says that "
+            f"With a mean cosine of {up['mean_cosine']:.4f} the vectors are nearly the same ones, so "
+            "agreement says that "
             "training moved the weights little, not that the labels are right."
         )
     return text.strip()

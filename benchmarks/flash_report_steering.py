@@ -23,25 +23,34 @@ def steering_section(found: dict, work: Path) -> list[str]:
     lines = [
         "## Steering",
         "",
-        "`python -m benchmarks.flash --part steering`",
+        "`python benchmarks/flash.py --part steering`",
         "",
-        f"For each concept the {TOP} best neurons of `neurons_for_token` for its word, of both signs, are clamped at every "
-        "token of prompt and answer: `mlp_post` for neurons found by down_proj (what they write), `mlp_pre_linear` by "
+        f"For each concept the {TOP} best neurons of `neurons_for_token` for its word, of both signs, "
+        "are clamped at every "
+        "token of prompt and answer: `mlp_post` for neurons found by down_proj (what they write), "
+        "`mlp_pre_linear` by "
         "up_proj (what they read, as in the paper); a neuron whose weight lowers the word gets the negative value. "
         "Which weight and value is chosen on four development questions, 4 answers each, that are not "
-        f"among the test questions: the largest share of answers that speak of the concept while perplexity is at most "
-        f"{MAX_PERPLEXITY:g} times and the share of different words at least {MIN_DISTINCT:g} times the unedited model's.",
+        f"among the test questions: the largest share of answers that speak of the concept while "
+        "perplexity is at most "
+        f"{MAX_PERPLEXITY:g} times and the share of different words at least {MIN_DISTINCT:g} times the "
+        "unedited model's.",
         "",
-        f"Test: 10 wordings of a question, sampled at temperature {TEMPERATURE} from the chat template, {found['tokens']} new "
+        f"Test: 10 wordings of a question, sampled at temperature {TEMPERATURE} from the chat template, "
+        f"{found['tokens']} new "
         f"tokens, {found['dtype']}. An answer counts when it holds a word of the concept's list "
         "(benchmarks/flash_concepts.py; the list for dogs holds puppies, hounds and some breeds). Near: the same for "
-        "words of a neighbouring concept. Perplexity: of the answers under the unedited model, given the question; a low one can also "
-        "be a repetition, so the mean share of different words in an answer stands beside it. Control: as many random "
-        f"neurons of the same layers, without the word in their lists, at the same values, {CONTROL_DRAWS} draws that share "
-        "the seeds. Intervals: bootstrap over wordings, seeds in them and draws; where all or no answers count, Wilson, "
+        "words of a neighbouring concept. Perplexity: of the answers under the unedited model, given "
+        "the question; a low one can also "
+        "be a repetition, so the mean share of different words in an answer stands beside it. Control: "
+        "as many random "
+        f"neurons of the same layers, without the word in their lists, at the same values, "
+        f"{CONTROL_DRAWS} draws that share "
+        "the seeds. Intervals: bootstrap over wordings, seeds in them and draws; where all or no "
+        "answers count, Wilson, "
         "which takes the answers for independent.",
         "",
-        "| concept | arm | answers | speak of it | interval | near | perplexity (scored answers) | interval | different words |",
+        "| concept | arm | answers | speak of it | interval | near | perplexity (n) | interval | different words |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for concept, of in done.items():
@@ -85,7 +94,13 @@ def _row(concept: str, label: str, arms: list[dict]) -> str:
     answers = [answer for raw in arms for answer in raw["answers"]]
     scored = [[answer for answer in raw["answers"] if answer["loss"] is not None] for raw in arms]
     loss_WS, tokens_WS = (
-        np.concatenate([np.array([a[key] for a in rows]).reshape(hits(raw).shape[0], -1) for raw, rows in zip(arms, scored, strict=True)], 1)
+        np.concatenate(
+            [
+                np.array([a[key] for a in rows]).reshape(hits(raw).shape[0], -1)
+                for raw, rows in zip(arms, scored, strict=True)
+            ],
+            1,
+        )
         for key in ("loss", "tokens")
     )
     fluency, low_f, high_f = perplexity_interval(loss_WS, tokens_WS)
@@ -105,16 +120,19 @@ def _verdict(concept: Concept, of: dict[str, list[dict]], chosen: dict) -> list[
     if low > 0:
         said = f"the share rises by {gain:.3f} ({low:.3f} to {high:.3f})"
     elif high < 0:
-        said = f"the share falls by {-gain:.3f} ({low:.3f} to {high:.3f}): the clamp does the opposite of what it should"
+        said = (
+            f"the share falls by {-gain:.3f} ({low:.3f} to {high:.3f}): the clamp does the opposite of what it should"
+        )
     else:
         said = f"no effect that can be told from none ({gain:+.3f}, {low:.3f} to {high:.3f})"
-    text = f"- **{concept.name}** ({chosen['name']}: {'; '.join(chosen['edits'])}): {said}; random neurons reach {control:.3f}."
+    what = f"{chosen['name']}: {'; '.join(chosen['edits'])}"
+    text = f"- **{concept.name}** ({what}): {said}; random neurons reach {control:.3f}."
     if gain > 0 and near >= gain:
         text += f" The neighbour ({concept.near_name}) rises as much or more, by {near:.3f}."
     elif abs(near) >= 0.05:
         text += f" The neighbour ({concept.near_name}) changes by {near:+.3f}."
     if fluency[1] > MAX_PERPLEXITY * fluency[0]:
-        text += f" Perplexity rises {fluency[1] / fluency[0]:.1f} times, beyond the bound kept on the development questions."
+        text += f" Perplexity is {fluency[1] / fluency[0]:.1f} times as high, beyond the bound of development."
     if after.mean() < 0.9:
         text += ' Not the "always" that the paper says of its dog neuron.'
     one = [_shown(of[name][0]["answers"][0]["text"]) for name in ("before", "after")]

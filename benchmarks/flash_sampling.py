@@ -34,9 +34,7 @@ def sample(
     The questions are read once, left-padded, and their cache is repeated for the seeds. The random numbers of an
     answer depend on its question's place and its seed only, so the same pair meets the same ones in every arm.
     """
-    uniform_RT = np.stack(
-        [np.random.default_rng([q, s]).random(n_new) for q in range(len(questions)) for s in seeds]
-    )
+    uniform_RT = np.stack([np.random.default_rng([q, s]).random(n_new) for q in range(len(questions)) for s in seeds])
     ends = live.tokenizer.eos_token_id
     rows: list[Tensor] = []
     with torch.inference_mode(), edits:
@@ -79,9 +77,7 @@ def losses(live: LiveModel, questions: Sequence[str], answers: Sequence[Answer])
             use_cache=True,
         )
         logits_RTV = torch.cat([first_RV[:, None], output.logits], dim=1)
-        loss_RT = torch.nn.functional.cross_entropy(
-            logits_RTV.float().transpose(1, 2), ids_RT, reduction="none"
-        )
+        loss_RT = torch.nn.functional.cross_entropy(logits_RTV.float().transpose(1, 2), ids_RT, reduction="none")
     return (loss_RT * real_RT).sum(1).tolist()
 
 

@@ -24,7 +24,7 @@ from queries.make_spec import make_spec
 from queries.neurons import neurons_for_token
 
 TOP = 5
-VALUES = {"down_proj": (5, 10, 20, 40), "up_proj": (10, 30, 100)}
+VALUES = {"down_proj": (5, 6, 7, 8, 10, 20, 40), "up_proj": (3, 10, 30)}
 MAX_PERPLEXITY = 2.0  # times the unedited model's, on the development questions
 MIN_DISTINCT = 0.8  # times the unedited model's
 DEVELOPMENT_SEEDS = range(1000, 1004)

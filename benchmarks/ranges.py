@@ -162,7 +162,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--work", default=str(ROOT / "build" / "benchmarks"), help="folder for atlases and results")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--per-concept", type=int, default=300, help="texts of a class for the statistics")
-    parser.add_argument("--texts", type=int, default=40, help="texts of a class to evaluate on")
+    parser.add_argument("--texts", type=int, default=24, help="texts of a class to evaluate on")
     parser.add_argument("--texts-last", type=int, default=120, help="the same for edits of the last block, cheap ones")
     parser.add_argument("--other", type=int, default=30, help="texts of the other corpus for perplexity")
     parser.add_argument("--bootstrap", type=int, default=2000, help="resamples")

@@ -130,6 +130,12 @@ def confidence(outcome: Outcome) -> np.ndarray:
     return np.exp(np.take_along_axis(outcome.logprob_AEC, outcome.gold_E[None, :, None], axis=2)[..., 0])
 
 
+def label_confidence(outcome: Outcome) -> np.ndarray:
+    """The own label's share of the probability that all label words have together; [A, E]."""
+    total_AE = np.logaddexp.reduce(outcome.logprob_AEC, axis=2)
+    return confidence(outcome) / np.exp(total_AE)
+
+
 def is_right(outcome: Outcome, correct_only: bool) -> np.ndarray:
     """bool [E]: all texts, or those that the model without edits answers correctly (the protocol of the paper)."""
     return accuracy(outcome)[0].astype(bool) | (not correct_only)

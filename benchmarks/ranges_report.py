@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from benchmarks.dataset_atlas import TAUS
 from benchmarks.ranges_masking import MIN_TEXTS, TOP
-from benchmarks.ranges_report_masking import baseline, gate_section, gate_words, masking_section, verdicts
+from benchmarks.ranges_report_masking import (
+    baseline,
+    gate_section,
+    gate_words,
+    masking_section,
+    perplexity_words,
+    verdicts,
+)
 from benchmarks.ranges_report_shape import layer_tables, overlap_section, overlap_words, shape_section, shape_words
 
 if TYPE_CHECKING:
@@ -34,6 +41,7 @@ def report(tasks: Sequence[TaskResult], options: argparse.Namespace, picture: st
         "",
         *verdicts(tasks, options.bootstrap, options.seed),
         *gate_words(tasks, options.bootstrap, options.seed),
+        *perplexity_words(tasks, options.bootstrap, options.seed),
         *overlap_words(tasks),
         *shape_words(tasks),
         "",

@@ -17,6 +17,7 @@ from benchmarks.ranges_masking import (
     class_means,
     confidence,
     is_right,
+    label_confidence,
     means_by_class,
     perplexities,
     targets_of,
@@ -42,32 +43,32 @@ def shown(each: Interval, digits: int = 3) -> str:
 
 def verdicts(tasks: Sequence[TaskResult], bootstrap: int, seed: int) -> Iterable[str]:
     """A table of what tau 2.5 does beside the whole neuron, in both protocols, and how often it spares others."""
+    tau = f"tau {PAPER_TAU:g}"
+    arms = {"whole neuron": WHOLE, "tau 1": arm_name(1), tau: arm_name(PAPER_TAU), "random neurons": RANDOM}
     rows, found = [], []
     for task in tasks:
         for result in task.settings:
             for correct_only in _PROTOCOLS:
                 means = _means(task, result, correct_only, bootstrap, seed)
-                ranged, whole, chance = means[arm_name(PAPER_TAU)], means[WHOLE], means[RANDOM]
+                drops = [
+                    f"{means[arm].target_drop.value:.2f} / {means[arm].complement_drop.value:.2f}"
+                    for arm in arms.values()
+                ]
+                ranged = means[arm_name(PAPER_TAU)]
                 found.append(ranged)
-                cells = [f"{task.task.name}, {result.setting.name}", "answered right" if correct_only else "all"]
-                for name in ("target_drop", "complement_drop"):
-                    cells += [f"{getattr(each, name).value:.2f}" for each in (whole, ranged, chance)]
-                rows.append([*cells, shown(ranged.spared, 2), shown(ranged.gap, 2), _words(ranged)])
-    tau = f"tau {PAPER_TAU:g}"
-    head = ["", "texts", "target drop: whole", tau, "random", "others' drop: whole", tau, "random"]
-    spared = sum(each.spared.low > 0 for each in found)
-    worse = sum(each.spared.high < 0 for each in found)
-    weaker = sum(each.kept.low > 0 for each in found)
-    gaps = sum(each.gap.low > 0 for each in found)
+                what = [f"{task.task.name}, {result.setting.name}", "answered right" if correct_only else "all"]
+                rows.append([*what, *drops, shown(ranged.spared, 2), shown(ranged.gap, 2), _words(ranged)])
+    spared, worse = (sum(test(each.spared) for each in found) for test in (_above, _below))
+    weaker, gaps = sum(_above(each.kept) for each in found), sum(_above(each.gap) for each in found)
     yield (
         f"Masking with {tau} against whole-neuron masking, accuracy: in {spared} of {len(found)} rows the range spares "
         f"the other classes (in {worse} it harms them more), in {weaker} it takes less from the target; in {gaps} of "
-        f"{len(found)} the target drops more than the others under the range. Counted is what the 95 % interval shows."
+        f"{len(found)} the target drops more than the others under the range. Counted is what the 95 % interval shows. "
+        "Cells: drop of the target / drop of the others."
     )
     yield ""
-    yield from table(
-        [*head, "spared by the range", "range: target drop - others'", f"{tau} against whole neuron"], rows
-    )
+    head = ["", "texts", *arms, f"spared by {tau}", f"{tau}: target drop - others'", f"{tau} against whole neuron"]
+    yield from table(head, rows)
 
 
 def _words(ranged: ClassMean) -> str:
@@ -77,8 +78,29 @@ def _words(ranged: ClassMean) -> str:
 
 
 def _sign(each: Interval, above: str, below: str, neither: str) -> str:
-    """A word for an interval above 0, below 0, or around it."""
-    return above if each.low > 0 else below if each.high < 0 else neither
+    return above if _above(each) else below if _below(each) else neither
+
+
+def _above(each: Interval) -> bool:
+    return each.low > 0
+
+
+def _below(each: Interval) -> bool:
+    return each.high < 0
+
+
+def perplexity_words(tasks: Sequence[TaskResult], bootstrap: int, seed: int) -> Iterable[str]:
+    """A sentence for each corpus and setting."""
+    for task in tasks:
+        for result in task.settings:
+            read = perplexities(result.outcome, bootstrap, seed)
+            arms = ("baseline", WHOLE, arm_name(PAPER_TAU), RANDOM)
+            numbers = ", ".join(f"{arm} {_rounded(read[arm])}" for arm in arms)
+            yield f"- {task.task.name}, {result.setting.name}: perplexity of {task.other}: {numbers}."
+
+
+def _rounded(each: Interval) -> str:
+    return f"{each.value:.3g} [{each.low:.3g}, {each.high:.3g}]"
 
 
 def masking_section(tasks: Sequence[TaskResult], bootstrap: int, seed: int, picture: str) -> list[str]:
@@ -86,11 +108,12 @@ def masking_section(tasks: Sequence[TaskResult], bootstrap: int, seed: int, pict
     lines = [
         "## Whole neuron against range",
         "",
-        "Accuracy: the own label word scores best of all label words. Confidence: probability of its first token over "
-        "the whole vocabulary. Drop: baseline minus arm. *Spared*: by how much less the others drop than under "
-        "whole-neuron masking. Perplexity: geometric mean over the targets, on text of the other corpus. The second "
-        "protocol begins at an accuracy of 1 by construction: it hides what the model gets wrong without edits, and "
-        "counts as damage the answers that were right by luck.",
+        "Accuracy: the own label word scores best of all label words. Confidence over the vocabulary (the paper's): "
+        "probability of its first token, which without few-shot examples is small from the start. Confidence among the "
+        "labels: its share of what all label words have. Drop: baseline minus arm. *Spared*: by how much less the "
+        "others drop than under whole-neuron masking. Perplexity: geometric mean over the targets, on text of the "
+        "other corpus. The second protocol begins at an accuracy of 1 by construction: it hides what the model gets "
+        "wrong without edits, and counts as damage the answers that were right by luck.",
         "",
         f"![Drops]({picture})",
         "",
@@ -105,8 +128,12 @@ def masking_section(tasks: Sequence[TaskResult], bootstrap: int, seed: int, pict
                 lines += [f"Accuracy, {protocol}: {_sizes(task, result, keep_E)}.", ""]
                 means = _means(task, result, correct_only, bootstrap, seed)
                 lines += table(head, [_row(arm, each) for arm, each in means.items()])
-            lines += ["Confidence and perplexity, all held-out texts.", ""]
-            lines += table([*head, "perplexity"], _confidence_rows(task, result, bootstrap, seed))
+            lines += [
+                "Confidence among the labels, all held-out texts; confidence over the vocabulary; perplexity.",
+                "",
+            ]
+            more = ["vocabulary: target", "vocabulary: others", "perplexity"]
+            lines += table([*head, *more], _confidence_rows(task, result, bootstrap, seed))
     return lines
 
 
@@ -117,13 +144,16 @@ def baseline(task: TaskResult, bootstrap: int, seed: int) -> str:
 
 
 def _confidence_rows(task: TaskResult, result: SettingResult, bootstrap: int, seed: int) -> Iterable[list[str]]:
-    outcome, concepts = result.outcome, task.task.concepts
+    outcome = result.outcome
     everything_E = np.ones(len(outcome.gold_E), dtype=bool)
-    means = class_means(outcome, confidence(outcome), everything_E, concepts, bootstrap, seed)
+    among_labels, among_all = (
+        class_means(outcome, values_AE, everything_E, task.task.concepts, bootstrap, seed)
+        for values_AE in (label_confidence(outcome), confidence(outcome))
+    )
     read = perplexities(outcome, bootstrap, seed)
-    for arm, each in means.items():
-        numbers = (read[arm].value, read[arm].low, read[arm].high)
-        yield [*_row(arm, each), "{:.4g} [{:.4g}, {:.4g}]".format(*numbers)]
+    for arm, each in among_labels.items():
+        own, others = (shown(value, 4) for value in (among_all[arm].target, among_all[arm].complement))
+        yield [*_row(arm, each), own, others, _rounded(read[arm])]
 
 
 def _row(arm: str, each: ClassMean) -> list[str]:

@@ -21,6 +21,7 @@ from benchmarks.ranges_masking import (
     class_means,
     confidence,
     is_right,
+    label_confidence,
     means_by_class,
     perplexities,
     settings,
@@ -61,6 +62,13 @@ def test_class_means_are_plain_means(outcome: Outcome) -> None:
         whole_drop = found["baseline"].complement.value - np.mean(others)
         assert found[arm_name(2.5)].spared.value == pytest.approx(whole_drop - drop)
     assert class_means(outcome, accuracy(outcome), keep_E, CONCEPTS, 5, 0)["baseline"].target.value == 1
+
+
+def test_confidence_among_the_labels(outcome: Outcome) -> None:
+    probability_AEC = np.exp(outcome.logprob_AEC)
+    own_AE = np.stack([probability_AEC[:, e, gold] for e, gold in enumerate(outcome.gold_E)], axis=1)
+    np.testing.assert_allclose(confidence(outcome), own_AE)
+    np.testing.assert_allclose(label_confidence(outcome), own_AE / probability_AEC.sum(axis=2))
 
 
 def test_random_neurons_serve_every_target(outcome: Outcome) -> None:

@@ -86,7 +86,7 @@ def test_the_verdict_follows_the_numbers(others: dict[str, float], number: str, 
 def test_tables_hold_every_arm_with_interval_and_n() -> None:
     page = report([result({})], OPTIONS, "p.png")
     for arm in ("baseline", WHOLE, RANDOM, *map(arm_name, TAUS)):
-        assert page.count(f"| {arm} |") == 3  # two protocols, and confidence
+        assert page.count(f"\n| {arm} |") == 3  # two protocols, and confidence
     assert "n = 60 (a 30, b 30)" in page
     widths = {
         line.count("|") for line in page.split("### tiny, 50 texts a class")[1].split("##")[0].splitlines() if line

@@ -1,0 +1,74 @@
+"""Exact scores of (neuron, token) pairs, and the order among them. Pairs are sorted by neuron."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+
+_BLOCK_BYTES = 1 << 23  # of float64 token rows held at a time
+
+
+def exact_logits(
+    w_ND: torch.Tensor, u_VD: torch.Tensor, row_P: torch.Tensor, token_P: torch.Tensor
+) -> torch.Tensor:
+    """float64 w_row . u_token of each pair rounded to float32, [P].
+
+    Walks the vocabulary once: rows of U turn into float64 a block at a time, and a sampled product computes
+    the wanted entries only, without gathering any vector.
+    """
+    token_S, order_S = token_P.sort()
+    wide_ND = w_ND.double()
+    tokens = max(1, _BLOCK_BYTES // (8 * u_VD.shape[1]))
+    bounds = torch.searchsorted(token_S, torch.arange(0, len(u_VD) + tokens, tokens))
+    row_S = row_P[order_S]
+    score_S = torch.empty(len(token_S), dtype=torch.float32)
+    for block, (low, high) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
+        if low < high:
+            u_BD = u_VD[block * tokens : (block + 1) * tokens].double()
+            score_S[low:high] = _sampled(u_BD, wide_ND, token_S[low:high] - block * tokens, row_S[low:high])
+    score_P = torch.empty_like(score_S)
+    score_P[order_S] = score_S
+    return score_P
+
+
+def _sampled(u_BD: torch.Tensor, w_ND: torch.Tensor, token_S: torch.Tensor, row_S: torch.Tensor) -> torch.Tensor:
+    """u[token] . w[row] for pairs sorted by token."""
+    start_B = torch.searchsorted(token_S, torch.arange(len(u_BD) + 1))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse")  # "in beta state", said once per process
+        pattern = torch.sparse_csr_tensor(
+            start_B, row_S, torch.zeros(len(row_S), dtype=torch.float64), (len(u_BD), len(w_ND))
+        )
+        return torch.sparse.sampled_addmm(pattern, u_BD, w_ND.T, beta=0.0).values()
+
+
+def dense(row_P: torch.Tensor, n_rows: int, least: int, *columns: tuple[torch.Tensor, float]) -> list[torch.Tensor]:
+    """Each (values, fill) as a matrix [n_rows, C]: the pairs of a row side by side, C the longest row or `least`."""
+    count_N = torch.bincount(row_P, minlength=n_rows)
+    first_N = count_N.cumsum(0) - count_N
+    width = max(least, int(count_N.max()))
+    place_P = row_P * width + torch.arange(len(row_P)) - first_N[row_P]
+    filled = []
+    for values_P, fill in columns:
+        matrix = torch.full((n_rows * width,), fill, dtype=values_P.dtype)
+        matrix[place_P] = values_P
+        filled.append(matrix.view(n_rows, width))
+    return filled
+
+
+def first_k(
+    row_P: torch.Tensor, token_P: torch.Tensor, logit_P: torch.Tensor, n_rows: int, k: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(token [n_rows, k], logit [n_rows, k]) by descending float32 logit, ties by ascending token.
+
+    One integer orders both: the bits of the logit, made monotone, above the negated token.
+    """
+    bits_P = (logit_P + 0.0).view(torch.int32)  # -0 becomes +0, its equal
+    bits_P = bits_P ^ ((bits_P >> 31) & 0x7FFFFFFF)
+    key_P = (bits_P.long() << 32) - token_P
+    (key_NC,) = dense(row_P, n_rows, k, (key_P, torch.iinfo(torch.int64).min + (1 << 32)))
+    key_NK = key_NC.topk(k, dim=1).values
+    token_NK = -key_NK & 0xFFFFFFFF
+    bits_NK = ((key_NK + token_NK) >> 32).int()
+    return token_NK, (bits_NK ^ ((bits_NK >> 31) & 0x7FFFFFFF)).view(torch.float32)
