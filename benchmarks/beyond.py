@@ -34,6 +34,7 @@ from builders.evaluation.scoring import label_log_probs, text_losses
 from builders.progress import for_terminal
 
 ROOT = Path(__file__).parents[1]
+CHUNK = 48  # arms between two saves
 BUDGET = Budget(batch_tokens=16384)  # many arms of few edited layers each: large batches read the weights less often
 
 
@@ -110,8 +111,8 @@ def outcomes(live, task: Task, examples, specs: dict, options: argparse.Namespac
     # By first layer, so that the layers below are shared; a few at a time, so that little is lost when stopped.
     todo.sort(key=lambda item: 0 if item[1] is None else -min(edit.layer for edit in item[1].edits))
     with for_terminal().task(f"{task.name} {part}", len(todo) * len(examples)) as advance:
-        for start in range(0, len(todo), 64):
-            some = todo[start : start + 24]
+        for start in range(0, len(todo), CHUNK):
+            some = todo[start : start + CHUNK]
             logprob_AEC = label_log_probs(
                 live, prompts.input_ids, prompts.label_tokens, [arm for _, arm in some], advance=advance, budget=BUDGET
             )

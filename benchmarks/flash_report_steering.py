@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.flash_concepts import CONCEPTS, Concept
 from benchmarks.flash_sampling import TEMPERATURE
 from benchmarks.flash_statistics import difference_interval, distinct_share, perplexity_interval, share_interval
-from benchmarks.flash_steering import CONTROL_DRAWS, MAX_PERPLEXITY, MIN_DISTINCT, TOP, summary
+from benchmarks.flash_steering import CONTROL_DRAWS, MAX_PERPLEXITY, MIN_DISTINCT, TOP, VALUES, summary
 
 EXAMPLE = 160  # characters of an answer that are shown
 
@@ -25,30 +25,25 @@ def steering_section(found: dict, work: Path) -> list[str]:
         "",
         "`python benchmarks/flash.py --part steering`",
         "",
-        f"For each concept the {TOP} best neurons of `neurons_for_token` for its word, of both signs, "
-        "are clamped at every "
-        "token of prompt and answer: `mlp_post` for neurons found by down_proj (what they write), "
-        "`mlp_pre_linear` by "
-        "up_proj (what they read, as in the paper); a neuron whose weight lowers the word gets the negative value. "
-        "Which weight and value is chosen on four development questions, 4 answers each, that are not "
-        f"among the test questions: the largest share of answers that speak of the concept while "
-        "perplexity is at most "
-        f"{MAX_PERPLEXITY:g} times and the share of different words at least {MIN_DISTINCT:g} times the "
-        "unedited model's.",
+        f"For each concept the {TOP} best neurons of `neurons_for_token` for its word, of both signs, are clamped at "
+        "every token of prompt and answer: `mlp_post` for neurons found by down_proj (what they write), "
+        "`mlp_pre_linear` by up_proj (what they read, as in the paper); "
+        "a neuron whose weight lowers the word gets the negative value. "
+        "Which weight and value is chosen on four development questions, 4 answers each, that are not among the test "
+        "questions: the largest share of answers that speak of the concept while perplexity is at most "
+        f"{MAX_PERPLEXITY:g} times and the share of different words at least {MIN_DISTINCT:g} times "
+        "those of the unedited model.",
         "",
         f"Test: 10 wordings of a question, sampled at temperature {TEMPERATURE} from the chat template, "
-        f"{found['tokens']} new "
-        f"tokens, {found['dtype']}. An answer counts when it holds a word of the concept's list "
+        f"{found['tokens']} new tokens, {found['dtype']}. An answer counts when it holds a word of the concept's list "
         "(benchmarks/flash_concepts.py; the list for dogs holds puppies, hounds and some breeds). Near: the same for "
-        "words of a neighbouring concept. Perplexity: of the answers under the unedited model, given "
-        "the question; a low one can also "
-        "be a repetition, so the mean share of different words in an answer stands beside it. Control: "
-        "as many random "
-        f"neurons of the same layers, without the word in their lists, at the same values, "
-        f"{CONTROL_DRAWS} draws that share "
-        "the seeds. Intervals: bootstrap over wordings, seeds in them and draws; where all or no "
-        "answers count, Wilson, "
-        "which takes the answers for independent.",
+        "words of a neighbouring concept. Perplexity: of the answers under the unedited model, given the question, for "
+        "the first seeds of each wording (n answers); a low one can also be a repetition, so the mean share of "
+        "different words in an answer stands beside it. Control: as many random neurons of the same layers, without "
+        f"the word in their lists, at the same values, {CONTROL_DRAWS} draws that share the seeds among them. "
+        "Intervals: bootstrap over wordings, seeds in them and draws; where all or no answers count, Wilson, "
+        "which takes the answers for independent and is too narrow. "
+        "The four concepts are tested apart, without a correction for four.",
         "",
         "| concept | arm | answers | speak of it | interval | near | perplexity (n) | interval | different words |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -107,7 +102,7 @@ def _row(concept: str, label: str, arms: list[dict]) -> str:
     distinct = distinct_share([answer["text"] for answer in answers])
     return (
         f"| {concept} | {label} | {len(answers)} | {share:.3f} | {low:.3f} to {high:.3f} | {near:.3f} | "
-        f"{fluency:.2f} ({loss_WS.size}) | {low_f:.2f} to {high_f:.2f} | {distinct:.2f} |"
+        f"{fluency:.2f} ({loss_WS.size}) | {low_f:.2f} to {high_f:.2f} | {_number(distinct)} |"
     )
 
 
@@ -147,7 +142,10 @@ def _development(folder: Path) -> list[str]:
     lines = [
         "### Development",
         "",
-        f"16 answers an arm, so only a choice, not a result. `down_proj 20` clamps the {TOP} neurons at 20 (or -20).",
+        f"16 answers an arm, so only a choice, not a result. `down_proj 20` clamps the {TOP} neurons at 20 (or -20). "
+        "The values 6, 7, 8 and 3 were added after the others had been seen, on these questions alone. "
+        "Words are made of letters: an answer of dollar signs speaks of nothing, and one without words has no share "
+        "of different words.",
         "",
         "| concept | clamp | speak of it | near | perplexity | different words | chosen |",
         "|---|---|---|---|---|---|---|",
@@ -159,9 +157,32 @@ def _development(folder: Path) -> list[str]:
             name, row = path.stem.removeprefix("development "), summary(_read(path))
             lines.append(
                 f"| {concept.name} | {name} | {row['share']:.2f} | {row['near']:.2f} | {row['perplexity']:.2f} | "
-                f"{row['distinct']:.2f} | {'yes' if name == chosen else ''} |"
+                f"{_number(row['distinct'])} | {'yes' if name == chosen else ''} |"
             )
-    return lines
+    return [*lines, "", *_by_weight(folder)]
+
+
+def _by_weight(folder: Path) -> list[str]:
+    """What each weight reached at best on the development questions, and at what cost."""
+    said = []
+    for weight in VALUES:
+        best = []
+        for concept in CONCEPTS:
+            arms = {path.stem: summary(_read(path)) for path in (folder / concept.name).glob("development *.json")}
+            if of_weight := [arm for name, arm in arms.items() if f" {weight} " in name]:
+                arm = max(of_weight, key=lambda arm: (arm["share"], -arm["perplexity"]))
+                times = arm["perplexity"] / arms["development none"]["perplexity"]
+                different = _number(arm["distinct"]) or "none"
+                best.append(
+                    f"{concept.name} {arm['share']:.2f} (perplexity x {times:.1f}, different words {different})"
+                )
+        if best:
+            said.append(f"The largest share by {weight}, whatever the fluency: {', '.join(best)}.")
+    return [" ".join(said)]
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.2f}"
 
 
 def _order(stem: str) -> tuple[str, int]:

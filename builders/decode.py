@@ -18,7 +18,8 @@ from atlas.errors import BuildError
 from atlas.sites import format_neuron
 from atlas.store.staging import Staging
 from builders.rows import decoding_rows, fixed_lists
-from builders.topk.chunked import chunked_top
+from builders.topk.top import top_tokens
+from builders.topk.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from atlas.live.model import LiveModel
@@ -58,8 +59,8 @@ def decode(
     """Decode every neuron of `weights` into the staging area, one committed unit per weight and layer.
 
     `token_ids` are the rows of U that are real tokens, ascending; padding rows of the vocabulary take no part.
-    Units already done are skipped. Works on about 4 x `memory_bytes` beside the model and a float32 copy of
-    U. `advance(neurons)` reports progress. Returns how many neurons needed the float64 search.
+    Units already done are skipped. Works on about 4 x `memory_bytes` beside the model and copies of U in float32
+    and bfloat16. `advance(neurons)` reports progress. Returns how many neurons needed the float64 search.
     Raises BuildError when `top` exceeds the vocabulary or a weight is not finite.
     """
     if top > len(token_ids):
@@ -70,6 +71,7 @@ def decode(
     if not torch.isfinite(u_VD).all():
         row = int((~torch.isfinite(u_VD)).any(1).nonzero()[0, 0])
         raise BuildError(f"the unembedding of token {token_ids[row]} has a NaN or infinite value")
+    vocabulary = Vocabulary(u_VD)
     gain_D = live.final_norm_gain().float() if mode == "folded" else None
     n_fallback = 0
     for weight in weights:
@@ -78,7 +80,7 @@ def decode(
             if unit not in done:
                 w_ND = live.weight(weight, layer).float()
                 tables, searched = _one_layer(
-                    weight, layer, live.n_layers, w_ND, gain_D, u_VD, ids_V, top, memory_bytes
+                    weight, layer, live.n_layers, w_ND, gain_D, vocabulary, ids_V, top, memory_bytes
                 )
                 if keep_vectors:
                     tables["neuron_vector"] = _vector_rows(weight, layer, w_ND)
@@ -94,7 +96,7 @@ def _one_layer(
     n_layers: int,
     w_ND: torch.Tensor,
     gain_D: torch.Tensor | None,
-    u_VD: torch.Tensor,
+    vocabulary: Vocabulary,
     ids_V: torch.Tensor,
     top: int,
     memory_bytes: int,
@@ -104,7 +106,7 @@ def _one_layer(
     if broken_N.any():
         neuron = format_neuron(layer, int(broken_N.nonzero()[0, 0]))
         raise BuildError(f"{weight} of {neuron} has a NaN or infinite value", "The checkpoint is damaged.")
-    found = chunked_top(vectors_ND, u_VD, top, memory_bytes)
+    found = top_tokens(vectors_ND, vocabulary, top, memory_bytes)
     results = (found.raised_logit_NK, found.lowered_logit_NK, found.raised_lse_N, found.lowered_lse_N)
     if not all(torch.isfinite(values).all() for values in results):
         raise BuildError(f"logits of {weight} in layer {layer} overflow float32", "Rescale the checkpoint.")

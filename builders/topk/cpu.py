@@ -33,11 +33,10 @@ import torch
 from builders.topk.chunked import chunked_top
 from builders.topk.pairs import dense, exact_logits, first_k
 from builders.topk.result import TopK
-from builders.topk.vocabulary import FOLD, Vocabulary
+from builders.topk.vocabulary import FOLD, TILE, Vocabulary
 
-LSE_GUARD = 1 / 8
+LSE_GUARD = 1 / 4
 ROWS = 256  # neurons per chunk: their logits stay in the last-level cache
-TILE = 4096  # tokens per product
 CROWD = 32  # a neuron with more than CROWD * k candidates is left to the fallback
 _LOG2E = math.log2(math.e)
 _ROUND = 2.0**-8 * (1 + 2.0**-6)  # unit roundoff of bfloat16, with room for the arithmetic on bounds
@@ -46,33 +45,33 @@ _TINY = 2.0**-126
 
 @dataclass(frozen=True)
 class Errors:
-    """e_j of some neurons in units of y: a |u_j| + b |u_j - ^u_j| + c; norms by token [V], the rest by neuron [N]."""
+    """Upper bounds of e_j for some neurons, in units of y: slope_n * weight + base_n.
 
-    a_N: torch.Tensor
-    b_N: torch.Tensor
-    c_N: torch.Tensor
-    norm_V: torch.Tensor
-    lost_V: torch.Tensor
+    weight_P by token, weight_M its maximum by block: |u_j| + r |u_j - ^u_j|, with r the largest ratio of the two
+    factors among the neurons, so that one product of a neuron's and a token's number bounds both losses.
+    """
+
+    slope_n: torch.Tensor
+    base_n: torch.Tensor
+    weight_P: torch.Tensor
+    weight_M: torch.Tensor
 
     @staticmethod
-    def of(w_ND: torch.Tensor, low_ND: torch.Tensor, vocabulary: Vocabulary) -> Errors:
-        d_model = w_ND.shape[1]
+    def of(w_nD: torch.Tensor, low_nD: torch.Tensor, vocabulary: Vocabulary) -> Errors:
+        d_model = w_nD.shape[1]
         gamma = 2 * d_model * 2.0**-23 / (1 - 2 * d_model * 2.0**-23) + 2.0**-20  # and log2(e), and the result
-        norm_N = torch.linalg.vector_norm(w_ND, dim=1, dtype=torch.float64)
-        lost_N = torch.linalg.vector_norm(w_ND - low_ND, dim=1, dtype=torch.float64)
-        scale = _LOG2E * (1 + 2.0**-6)
-        flushed_N = _TINY * (d_model + math.sqrt(d_model) * (norm_N + vocabulary.norm_V.max()))
-        parts = (lost_N + gamma * norm_N, norm_N + lost_N, flushed_N)
-        return Errors(*((scale * part).float() for part in parts), vocabulary.norm_V.float(), vocabulary.lost_V.float())
+        norm_n = torch.linalg.vector_norm(w_nD, dim=1, dtype=torch.float64)
+        lost_n = torch.linalg.vector_norm(w_nD - low_nD, dim=1, dtype=torch.float64)
+        slope_n = lost_n + gamma * norm_n
+        ratio = ((norm_n + lost_n) / slope_n).nan_to_num(0).max()  # a zero row loses nothing
+        flushed_n = _TINY * (d_model + math.sqrt(d_model) * (norm_n + vocabulary.norm_P.max()))
+        weight_P = (vocabulary.norm_P + ratio * vocabulary.lost_P).float()
+        weight_M = weight_P[vocabulary.block_token_MF].amax(1)
+        scale = _LOG2E * (1 + 2.0**-6)  # covers the float32 arithmetic on bounds
+        return Errors((scale * slope_n).float(), (scale * flushed_n).float(), weight_P, weight_M)
 
-    def rows(self, part: slice) -> Errors:
-        return Errors(self.a_N[part], self.b_N[part], self.c_N[part], self.norm_V, self.lost_V)
-
-    def pairs(self, row_P: torch.Tensor, token_P: torch.Tensor) -> torch.Tensor:
-        return self.a_N[row_P] * self.norm_V[token_P] + self.b_N[row_P] * self.lost_V[token_P] + self.c_N[row_P]
-
-    def largest_N(self) -> torch.Tensor:
-        return self.a_N * self.norm_V.max() + self.b_N * self.lost_V.max() + self.c_N
+    def largest_n(self) -> torch.Tensor:
+        return self.slope_n * self.weight_M.max() + self.base_n
 
 
 @dataclass(frozen=True)
@@ -107,19 +106,19 @@ def cpu_top(w_ND: torch.Tensor, vocabulary: Vocabulary, k: int, memory_bytes: in
 def _group(w_ND: torch.Tensor, vocabulary: Vocabulary, k: int, rows: int) -> tuple[torch.Tensor, ...]:
     """The columns of TopK for some neurons, then which of them are proven."""
     low_ND = w_ND.bfloat16()
-    errors = Errors.of(w_ND, low_ND, vocabulary)
     logits_nP = torch.empty((min(rows, len(w_ND)), len(vocabulary.low_PD)), dtype=torch.bfloat16)
-    sums, chunks = [], ([], [])
+    sums, largest, chunks = [], [], ([], [])
     for start in range(0, len(w_ND), rows):
         part = slice(start, start + rows)
         y_nP = logits_nP[: len(low_ND[part])]
         highest_nM, lowest_nM, sum_n2 = _product(low_ND[part], vocabulary, y_nP)
         sums.append(sum_n2)
+        errors = Errors.of(w_ND[part], low_ND[part], vocabulary)
+        largest.append(errors.largest_n())
         for side, sign, maxima_nM in ((0, 1, highest_nM), (1, -1, lowest_nM.neg_())):
-            chunks[side].append(_collect(y_nP, maxima_nM, errors.rows(part), len(vocabulary.u_VD), k, sign, start))
+            chunks[side].append(_collect(y_nP, maxima_nM, errors, vocabulary, k, sign, start))
     sides = [Collected(*(torch.cat([getattr(c, f.name) for c in side]) for f in fields(Collected))) for side in chunks]
-    row_P, token_P = (torch.cat([getattr(side, name) for side in sides]) for name in ("row_P", "token_P"))
-    logits = exact_logits(w_ND, vocabulary.u_VD, row_P, token_P).split([len(side.row_P) for side in sides])
+    logits = exact_logits(w_ND, vocabulary.u_VD, [(side.row_P, side.token_P) for side in sides])
     tops = [
         first_k(side.row_P, side.token_P, sign * logit_P, len(w_ND), k)
         for sign, side, logit_P in zip((1, -1), sides, logits, strict=True)
@@ -127,7 +126,7 @@ def _group(w_ND: torch.Tensor, vocabulary: Vocabulary, k: int, rows: int) -> tup
     strongest = [logit_NK[:, 0].double() for _, logit_NK in tops]
     mean_N = w_ND.double() @ vocabulary.mean_D
     shift_N = mean_N - low_ND.double() @ vocabulary.low_mean_D
-    error_N, reach_N = errors.largest_N().double() / _LOG2E, torch.maximum(*strongest).abs()
+    error_N, reach_N = torch.cat(largest).double() / _LOG2E, torch.maximum(*strongest).abs()
     all_lse, proven_N = [], torch.ones(len(w_ND), dtype=torch.bool)
     for sign, side, logit_P, top_N, sum_N in zip((1, -1), sides, logits, strongest, torch.cat(sums).T, strict=True):
         known = (sign * logit_P.double(), top_N, reach_N, sum_N, len(vocabulary.u_VD))
@@ -141,10 +140,7 @@ def _group(w_ND: torch.Tensor, vocabulary: Vocabulary, k: int, rows: int) -> tup
 def _product(
     low_nD: torch.Tensor, vocabulary: Vocabulary, y_nP: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Fills y; returns maxima and minima of its blocks [n, P / FOLD] and the sums of 2^y and 2^-y [n, 2] (float64).
-
-    A block is FOLD tokens of a tile at equal distances, so that its maximum is taken down the columns.
-    """
+    """Fills y; returns maxima and minima of its blocks [n, P / FOLD] and the sums of 2^y and 2^-y [n, 2] (float64)."""
     n, padded = y_nP.shape
     highest_nM, lowest_nM = torch.empty((2, n, padded // FOLD))
     sum_n2 = torch.zeros((n, 2), dtype=torch.float64)
@@ -165,33 +161,43 @@ def _product(
 
 
 def _collect(
-    y_nP: torch.Tensor, maxima_nM: torch.Tensor, errors: Errors, n_vocab: int, k: int, sign: int, offset: int
+    y_nP: torch.Tensor, maxima_nM: torch.Tensor, errors: Errors, vocabulary: Vocabulary, k: int, sign: int, offset: int
 ) -> Collected:
     """The tokens of one sign that can belong to the top k, rows counted from `offset`."""
     n, padded = y_nP.shape
-    error_n = errors.largest_N()
+    error_n = errors.largest_n()
     fold = maxima_nM.shape[1] // (4 * k)
-    blocks_nS = maxima_nM[:, : fold * (maxima_nM.shape[1] // fold)].unflatten(1, (fold, -1)).amax(1)
-    kth_n = blocks_nS.topk(k, dim=1, sorted=False).values.amin(1)  # k tokens reach it
-    floor_n = kth_n - (2 * error_n + 2 * _ROUND * kth_n.abs()) * (1 + 2.0**-6)
-    picked_nM = maxima_nM >= floor_n[:, None]
-    crowded_n = picked_nM.sum(1) > CROWD * k
-    picked_nM &= ~crowded_n[:, None]
+    slope_n1, weight_M = errors.slope_n[:, None], errors.weight_M
+    lower_nM = torch.addcmul(maxima_nM, slope_n1, weight_M, value=-1)
+    lower_nS = lower_nM[:, : fold * (maxima_nM.shape[1] // fold)].unflatten(1, (fold, -1)).amax(1)
+    kth_n = lower_nS.topk(k, dim=1, sorted=False).values.amin(1) - errors.base_n  # but for rounding, k tokens reach it
+    floor_n = kth_n - 2 * (1 + 2.0**-6) * (_ROUND * (kth_n.abs() + error_n) + errors.base_n)
+    picked_nM = torch.addcmul(maxima_nM, slope_n1, weight_M) >= floor_n[:, None]
+    row_B, block_B = _nonzero(picked_nM)
+    crowded_n = torch.bincount(row_B, minlength=n) > CROWD * k
+    if crowded_n.any():
+        roomy_B = ~crowded_n[row_B]
+        row_B, block_B = row_B[roomy_B], block_B[roomy_B]
 
-    row_B, block_B = picked_nM.nonzero(as_tuple=True)
-    tile_B = block_B // (TILE // FOLD)
-    stride_B = (padded - tile_B * TILE).clamp(max=TILE) // FOLD
-    token_BF = (tile_B * TILE + block_B % (TILE // FOLD))[:, None] + stride_B[:, None] * torch.arange(FOLD)
-    y_BF = sign * y_nP.view(-1)[row_B[:, None] * padded + token_BF].float()
-    inside = (y_BF >= floor_n[row_B, None]) & (token_BF < n_vocab)
-    row_P, token_P, y_P = row_B[:, None].expand(-1, FOLD)[inside], token_BF[inside], y_BF[inside]
-
-    error_P = errors.pairs(row_P, token_P) + _ROUND * y_P.abs()
+    token_BF = vocabulary.block_token_MF[block_B]
+    y_BF = y_nP.view(-1).take(token_BF + row_B[:, None] * padded).float().mul_(sign)
+    inside = (y_BF >= (floor_n - error_n)[row_B, None]).view(-1).nonzero()[:, 0]
+    row_P, token_P, y_P = row_B[inside // FOLD], token_BF.view(-1)[inside], y_BF.view(-1)[inside]
+    y_P.masked_fill_(token_P >= len(vocabulary.u_VD), -torch.inf)  # padding
+    error_P = errors.slope_n[row_P] * errors.weight_P[token_P] + errors.base_n[row_P] + _ROUND * y_P.abs()
     (lower_nC,) = dense(row_P, n, k, (y_P - error_P, -torch.inf))
     enough_n = lower_nC.topk(k, dim=1, sorted=False).values.amin(1)
     can = y_P + error_P >= enough_n[row_P]
-    safe_n = ~crowded_n & (floor_n + _ROUND * floor_n.abs() + error_n < enough_n)
+    safe_n = ~crowded_n & (floor_n + errors.base_n + _ROUND * (floor_n.abs() + error_n) < enough_n)
     return Collected(row_P[can] + offset, token_P[can], y_P[can], torch.where(safe_n, enough_n, -torch.inf))
+
+
+def _nonzero(picked_nM: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(row, column) of the few true entries, M a multiple of 8: eight are looked at together first."""
+    eights = picked_nM.view(-1).view(torch.int64).nonzero()[:, 0]
+    which, inner = picked_nM.view(-1, 8)[eights].nonzero(as_tuple=True)
+    flat = eights[which] * 8 + inner
+    return flat // picked_nM.shape[1], flat % picked_nM.shape[1]
 
 
 def _log_sum_exp(

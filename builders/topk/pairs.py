@@ -3,44 +3,48 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import torch
 
-_BLOCK_BYTES = 1 << 23  # of float64 token rows held at a time
+_BLOCK_BYTES = 1 << 21  # of float64 token rows held at a time
 
 
 def exact_logits(
-    w_ND: torch.Tensor, u_VD: torch.Tensor, row_P: torch.Tensor, token_P: torch.Tensor
-) -> torch.Tensor:
-    """float64 w_row . u_token of each pair rounded to float32, [P].
+    w_ND: torch.Tensor, u_VD: torch.Tensor, sets: Sequence[tuple[torch.Tensor, torch.Tensor]]
+) -> list[torch.Tensor]:
+    """float64 w_row . u_token rounded to float32, [P], for each set of (row_P, token_P) without repetitions.
 
     Walks the vocabulary once: rows of U turn into float64 a block at a time, and a sampled product computes
     the wanted entries only, without gathering any vector.
     """
-    token_S, order_S = token_P.sort()
     wide_ND = w_ND.double()
     tokens = max(1, _BLOCK_BYTES // (8 * u_VD.shape[1]))
-    bounds = torch.searchsorted(token_S, torch.arange(0, len(u_VD) + tokens, tokens))
-    row_S = row_P[order_S]
-    score_S = torch.empty(len(token_S), dtype=torch.float32)
-    for block, (low, high) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
-        if low < high:
-            u_BD = u_VD[block * tokens : (block + 1) * tokens].double()
-            score_S[low:high] = _sampled(u_BD, wide_ND, token_S[low:high] - block * tokens, row_S[low:high])
-    score_P = torch.empty_like(score_S)
-    score_P[order_S] = score_S
-    return score_P
-
-
-def _sampled(u_BD: torch.Tensor, w_ND: torch.Tensor, token_S: torch.Tensor, row_S: torch.Tensor) -> torch.Tensor:
-    """u[token] . w[row] for pairs sorted by token."""
-    start_B = torch.searchsorted(token_S, torch.arange(len(u_BD) + 1))
+    edges = torch.arange(0, len(u_VD) + tokens, tokens)
+    work = []
+    for row_P, token_P in sets:
+        token_S, order_S = token_P.sort()
+        bounds = torch.searchsorted(token_S, edges).tolist()
+        work.append((token_S, row_P[order_S], order_S, bounds, torch.empty(len(row_P))))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse")  # "in beta state", said once per process
-        pattern = torch.sparse_csr_tensor(
-            start_B, row_S, torch.zeros(len(row_S), dtype=torch.float64), (len(u_BD), len(w_ND))
-        )
-        return torch.sparse.sampled_addmm(pattern, u_BD, w_ND.T, beta=0.0).values()
+        for block, u_bD in enumerate(u_VD.split(tokens)):
+            wide_bD = u_bD.double()
+            for token_S, row_S, order_S, bounds, score_P in work:
+                part = slice(bounds[block], bounds[block + 1])
+                if part.start < part.stop:
+                    score_P[order_S[part]] = _sampled(
+                        wide_bD, wide_ND, token_S[part] - block * tokens, row_S[part]
+                    ).float()
+    return [score_P for *_, score_P in work]
+
+
+def _sampled(u_bD: torch.Tensor, w_ND: torch.Tensor, token_S: torch.Tensor, row_S: torch.Tensor) -> torch.Tensor:
+    """u[token] . w[row] for pairs sorted by token."""
+    start_b = torch.searchsorted(token_S, torch.arange(len(u_bD) + 1))
+    zero_S = torch.zeros(len(row_S), dtype=torch.float64)
+    pattern = torch.sparse_csr_tensor(start_b, row_S, zero_S, (len(u_bD), len(w_ND)))
+    return torch.sparse.sampled_addmm(pattern, u_bD, w_ND.T, beta=0.0).values()
 
 
 def dense(row_P: torch.Tensor, n_rows: int, least: int, *columns: tuple[torch.Tensor, float]) -> list[torch.Tensor]:

@@ -10,9 +10,7 @@ from builders.topk.result import TopK
 from builders.topk.vocabulary import FOLD, Vocabulary
 
 
-def top_tokens(
-    w_ND: torch.Tensor, u_VD: torch.Tensor | Vocabulary, k: int, memory_bytes: int = 1 << 27
-) -> TopK:
+def top_tokens(w_ND: torch.Tensor, u_VD: torch.Tensor | Vocabulary, k: int, memory_bytes: int = 1 << 27) -> TopK:
     """Top k of both signs of w_ND @ u_VD^T, both float32 and finite, on one device; 1 <= k <= V.
 
     Give a `Vocabulary` when several matrices meet the same U: it keeps what can be computed once. Tokens and logits

@@ -7,7 +7,8 @@ from functools import cached_property
 import torch
 import torch.nn.functional as F
 
-FOLD = 16  # tokens per block of maxima; the low-precision copy is padded to whole blocks
+TILE = 2048  # tokens per product: the logits of a tile stay in the second-level cache
+FOLD = 16  # tokens per block of maxima
 
 
 class Vocabulary:
@@ -21,23 +22,28 @@ class Vocabulary:
 
     @cached_property
     def low_PD(self) -> torch.Tensor:
-        """U in bfloat16, the last row repeated until the rows are a multiple of FOLD."""
-        low_VD = self.u_VD.bfloat16()
-        missing = -len(low_VD) % FOLD
-        return F.pad(low_VD.T, (0, missing), mode="replicate").T.contiguous() if missing else low_VD
+        """U in bfloat16, with zero rows to a multiple of 8 * FOLD."""
+        return F.pad(self.u_VD.bfloat16(), (0, 0, 0, -len(self.u_VD) % (8 * FOLD)))
 
     @cached_property
-    def norm_V(self) -> torch.Tensor:
-        """|u_j| in float64: the squares of float32 values can leave float32."""
-        return torch.linalg.vector_norm(self.u_VD, dim=1, dtype=torch.float64)
+    def norm_P(self) -> torch.Tensor:
+        """|u_j| in float64, for the squares of float32 values can leave float32; zero for padding."""
+        norm_V = torch.linalg.vector_norm(self.u_VD, dim=1, dtype=torch.float64)
+        return F.pad(norm_V, (0, len(self.low_PD) - len(norm_V)))
 
     @cached_property
-    def lost_V(self) -> torch.Tensor:
-        """|u_j - bf16(u_j)| in float64; zero for checkpoints that are bfloat16 themselves."""
+    def lost_P(self) -> torch.Tensor:
+        """|u_j - bf16(u_j)| in float64; zero for checkpoints that are bfloat16 themselves, and for padding."""
         rows = max(1, (1 << 22) // self.u_VD.shape[1])
         parts = zip(self.u_VD.split(rows), self.low_PD.split(rows), strict=False)
         lost = [torch.linalg.vector_norm(u - low[: len(u)], dim=1, dtype=torch.float64) for u, low in parts]
-        return torch.cat(lost)
+        return F.pad(torch.cat(lost), (0, len(self.low_PD) - len(self.u_VD)))
+
+    @cached_property
+    def block_token_MF(self) -> torch.Tensor:
+        """The tokens of each block: FOLD of one tile, at equal distances, so that maxima are taken down columns."""
+        tiles = torch.arange(len(self.low_PD)).split(TILE)
+        return torch.cat([tile.view(FOLD, -1).T for tile in tiles])
 
     @cached_property
     def mean_D(self) -> torch.Tensor:

@@ -8,30 +8,13 @@ import torch
 
 from builders.topk.chunked import SPARE, chunked_top
 from builders.topk.reference import reference_top
+from builders.topk.result import TopK
+from tests.topk import cases
+from tests.topk.cases import numpy_top, random
 
 
-def numpy_top(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int, sign: int) -> tuple[np.ndarray, np.ndarray]:
-    """(tokens, logits) by the definition, without any of our code: float64 product, float32 order, ties by id."""
-    logits_NV = (w_ND.numpy().astype(np.float64) @ u_VD.numpy().astype(np.float64).T).astype(np.float32)
-    tokens_NK = np.argsort(-sign * logits_NV, axis=1, kind="stable")[:, :k]
-    return tokens_NK, np.take_along_axis(logits_NV, tokens_NK, 1)
-
-
-def assert_exact(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int, memory_bytes: int = 1 << 20):
-    found = chunked_top(w_ND, u_VD, k, memory_bytes)
-    sides = (
-        (found.raised_token_NK, found.raised_logit_NK, 1),
-        (found.lowered_token_NK, found.lowered_logit_NK, -1),
-    )
-    for token_NK, logit_NK, sign in sides:
-        tokens, logits = numpy_top(w_ND, u_VD, k, sign)
-        np.testing.assert_array_equal(token_NK.numpy(), tokens)
-        np.testing.assert_array_equal(logit_NK.numpy(), logits)
-    return found
-
-
-def random(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+def assert_exact(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int) -> TopK:
+    return cases.assert_exact(lambda w, u, k: chunked_top(w, u, k, 1 << 20), w_ND, u_VD, k)
 
 
 @pytest.mark.parametrize("n_vocab", [33, 64, 1000, 4097])
