@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atlas.extras import require
-from benchmarks.ranges_masking import WHOLE, accuracy, class_means, is_right
+from benchmarks.ranges_masking import RANDOM, WHOLE, accuracy, class_means, is_right
 from builders.evaluation.bootstrap import Interval
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _COLORS = ("#0072B2", "#E69F00", "#009E73")
 
 
 def draw(tasks: Sequence[TaskResult], bootstrap: int, seed: int, path: Path) -> None:
-    """One panel a corpus and protocol, one colour a setting; a line joins the taus, a cross is the whole neuron."""
+    """One panel a corpus and protocol, one colour a setting: taus in a line, cross whole neuron, triangle random."""
     matplotlib = require("matplotlib", extra="plot", why="to draw pictures")
     figures = require("matplotlib.figure", extra="plot", why="to draw pictures")
     look = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
@@ -32,7 +32,7 @@ def draw(tasks: Sequence[TaskResult], bootstrap: int, seed: int, path: Path) -> 
             axes.set_xlabel("accuracy drop on all other classes")
         for row in grid:
             row[0].set_ylabel("accuracy drop on the target class")
-        grid[0][0].legend(frameon=False, fontsize=7, loc="lower right")
+        figure.legend(*grid[0][0].get_legend_handles_labels(), frameon=False, ncols=3, loc="outside lower center")
         figure.savefig(path, dpi=150, metadata={"Software": None})
 
 
@@ -47,6 +47,10 @@ def _panel(axes, task: TaskResult, correct_only: bool, bootstrap: int, seed: int
         axes.plot(xs, ys, color=color, marker="o", markersize=4, linewidth=1, label=f"{result.setting.name}, ranges")
         for x, y, (arm, _) in zip(xs, ys, ranges, strict=True):
             axes.annotate(arm.rpartition(" ")[2], (x, y), textcoords="offset points", xytext=(4, -8), fontsize=6)
+        chance = means[RANDOM]
+        name = f"{result.setting.name}, random neurons"
+        at = (chance.complement_drop.value, chance.target_drop.value)
+        axes.plot(*at, color=color, marker="^", markersize=5, markerfacecolor="none", linewidth=0, label=name)
         whole = means[WHOLE]
         across, up = whole.complement_drop, whole.target_drop
         axes.errorbar(

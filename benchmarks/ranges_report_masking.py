@@ -73,7 +73,9 @@ def verdicts(tasks: Sequence[TaskResult], bootstrap: int, seed: int) -> Iterable
 
 def _words(ranged: ClassMean) -> str:
     others = _sign(ranged.spared, "spares the others", "harms the others more", "others: no difference shown")
-    target = _sign(ranged.kept, "takes less from the target", "takes more from the target", "target: none shown")
+    target = _sign(
+        ranged.kept, "takes less from the target", "takes more from the target", "target: no difference shown"
+    )
     return f"{others}; {target}"
 
 

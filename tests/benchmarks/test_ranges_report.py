@@ -65,12 +65,12 @@ def result(wrong_of_others: dict[str, float], n: int = 30) -> TaskResult:
 @pytest.mark.parametrize(
     ("others", "number", "words"),
     [
-        ({WHOLE: 1.0, arm_name(2.5): 0.2}, "| 0.80 [0.7", "| spares the others; target: none shown |"),
-        ({WHOLE: 0.2, arm_name(2.5): 0.8}, "| -0.60 [-0.7", "| harms the others more; target: none shown |"),
+        ({WHOLE: 1.0, arm_name(2.5): 0.2}, "| 0.80 [0.7", "| spares the others; target: no difference shown |"),
+        ({WHOLE: 0.2, arm_name(2.5): 0.8}, "| -0.60 [-0.7", "| harms the others more; target: no difference shown |"),
         (
             {WHOLE: 0.5, arm_name(2.5): 0.5},
             "| 0.00 [0.00, 0.00] |",
-            "| others: no difference shown; target: none shown |",
+            "| others: no difference shown; target: no difference shown |",
         ),
     ],
 )
