@@ -1,146 +1,23 @@
-"""Exact top-k on a processor with fast bfloat16: one low-precision product screens, float64 decides.
-
-Notation: w a neuron's vector, u_j a token's row, D = d_model, hats for bfloat16 copies, x_j = w.u_j the real
-logit. The product returns y_j, a bfloat16 number that approximates x_j * log2(e).
-
-Proof of the bound. w.u = ^w.^u + (w - ^w).u + ^w.(u - ^u), so by Cauchy-Schwarz the copies lose at most
-|w - ^w||u| + |^w||u - ^u|; both differences are exact in float32 and their norms are computed, which is tighter than
-the a-priori 2^-8 |w||u| each (the unit roundoff of bfloat16 is 2^-8) and zero for bfloat16 checkpoints. Summing D
-products in float32 in any order, even with truncation (unit 2^-23), loses at most gamma_2D |^w||^u| (Higham, Accuracy
-and Stability, section 3.1); bfloat16 instructions flush subnormal operands and results, which loses at most
-2^-126 (D + sqrt(D) (|w| + |u|)). Call the sum e_j; rounding the result to bfloat16 adds 2^-8 |y_j|. Hence
-    x_j log2(e) lies within y_j +- (e_j log2(e) + 2^-8 |y_j|).
-Let t be the k-th largest lower end among the collected tokens: k tokens have a real logit of at least t. A token can
-belong to the top k only if its upper end reaches t. Tokens that were not collected have y_j below the threshold of the
-collection, so one comparison per neuron proves that none was missed; a neuron that fails it is done by `chunked_top`.
-The order among the collected comes from float64 dot products rounded to float32 (e_j includes that rounding).
-
-Log-sum-exp. The sum of 2^y over all tokens comes from the same product, in float32. Collected tokens enter with their
-exact logits instead, and the mean over the vocabulary of w.u - ^w.^u, known from mean rows, is taken out. What is left
-is an error with zero mean and range 2 e; under the softmax p it moves log-sum-exp by at most
-e |p - 1/V|_1 + e^2 / 2 (Hoeffding's lemma) plus 2^-8 |y| from the rounding of y, and |p - 1/V|_1 <= sqrt(2 KL), KL =
-lse - log V - mean logit (Pinsker). Neurons whose bound exceeds LSE_GUARD are done by `chunked_top`; measured errors are
-a hundred times smaller than the bound, see docs/results/topk.md.
-"""
+"""The two products of `builders.topk.screening` on a processor, made for bfloat16 dot-product instructions."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+import warnings
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 
-from builders.topk.chunked import chunked_top
-from builders.topk.pairs import dense, exact_logits, first_k
-from builders.topk.result import TopK
 from builders.topk.vocabulary import FOLD, TILE, Vocabulary
 
-LSE_GUARD = 1 / 4
 ROWS = 256  # neurons per chunk: their logits stay in the last-level cache
-CROWD = 32  # a neuron with more than CROWD * k candidates is left to the fallback
-_LOG2E = math.log2(math.e)
-_ROUND = 2.0**-8 * (1 + 2.0**-6)  # unit roundoff of bfloat16, with room for the arithmetic on bounds
-_TINY = 2.0**-126
+_BLOCK_BYTES = 1 << 21  # of float64 token rows held at a time
 
 
-@dataclass(frozen=True)
-class Errors:
-    """Upper bounds of e_j for some neurons, in units of y: slope_n * weight + base_n.
-
-    weight_P by token, weight_M its maximum by block: |u_j| + r |u_j - ^u_j|, with r the largest ratio of the two
-    factors among the neurons, so that one product of a neuron's and a token's number bounds both losses.
-    """
-
-    slope_n: torch.Tensor
-    base_n: torch.Tensor
-    weight_P: torch.Tensor
-    weight_M: torch.Tensor
-
-    @staticmethod
-    def of(w_nD: torch.Tensor, low_nD: torch.Tensor, vocabulary: Vocabulary) -> Errors:
-        d_model = w_nD.shape[1]
-        gamma = 2 * d_model * 2.0**-23 / (1 - 2 * d_model * 2.0**-23) + 2.0**-20  # and log2(e), and the result
-        norm_n = torch.linalg.vector_norm(w_nD, dim=1, dtype=torch.float64)
-        lost_n = torch.linalg.vector_norm(w_nD - low_nD, dim=1, dtype=torch.float64)
-        slope_n = lost_n + gamma * norm_n
-        ratio = ((norm_n + lost_n) / slope_n).nan_to_num(0).max()  # a zero row loses nothing
-        flushed_n = _TINY * (d_model + math.sqrt(d_model) * (norm_n + vocabulary.norm_P.max()))
-        weight_P = (vocabulary.norm_P + ratio * vocabulary.lost_P).float()
-        weight_M = weight_P[vocabulary.block_token_MF].amax(1)
-        scale = _LOG2E * (1 + 2.0**-6)  # covers the float32 arithmetic on bounds
-        return Errors((scale * slope_n).float(), (scale * flushed_n).float(), weight_P, weight_M)
-
-    def largest_n(self) -> torch.Tensor:
-        return self.slope_n * self.weight_M.max() + self.base_n
-
-
-@dataclass(frozen=True)
-class Collected:
-    """Candidates of one sign. y is signed: larger is stronger. enough_N: the t of the proof; -inf if not proven."""
-
-    row_P: torch.Tensor
-    token_P: torch.Tensor
-    y_P: torch.Tensor
-    enough_N: torch.Tensor
-
-
-def cpu_top(w_ND: torch.Tensor, vocabulary: Vocabulary, k: int, memory_bytes: int) -> TopK:
-    """Top k of both signs of w_ND @ u_VD^T (float32, finite). Works on about 2 x `memory_bytes`.
-
-    k * 4 * FOLD <= V. The result equals `reference_top`, log-sum-exp as the module says.
-    """
-    d_model = w_ND.shape[1]
-    rows = max(1, min(ROWS, memory_bytes // (3 * len(vocabulary.low_PD))))
-    group = max(rows, memory_bytes // (16 * d_model))
-    parts = [_group(w_nD, vocabulary, k, rows) for w_nD in w_ND.split(group)]
-    *found, proven_N = (torch.cat(column) for column in zip(*parts, strict=True))
-    redo = (~proven_N).nonzero()[:, 0]
-    if not len(redo):
-        return TopK(*found, n_fallback=0)
-    again = chunked_top(w_ND[redo], vocabulary.u_VD, k, memory_bytes)
-    for column, field in zip(found, fields(TopK), strict=False):
-        column[redo] = getattr(again, field.name)
-    return TopK(*found, n_fallback=again.n_fallback)
-
-
-def _group(w_ND: torch.Tensor, vocabulary: Vocabulary, k: int, rows: int) -> tuple[torch.Tensor, ...]:
-    """The columns of TopK for some neurons, then which of them are proven."""
-    low_ND = w_ND.bfloat16()
-    logits_nP = torch.empty((min(rows, len(w_ND)), len(vocabulary.low_PD)), dtype=torch.bfloat16)
-    sums, largest, chunks = [], [], ([], [])
-    for start in range(0, len(w_ND), rows):
-        part = slice(start, start + rows)
-        y_nP = logits_nP[: len(low_ND[part])]
-        highest_nM, lowest_nM, sum_n2 = _product(low_ND[part], vocabulary, y_nP)
-        sums.append(sum_n2)
-        errors = Errors.of(w_ND[part], low_ND[part], vocabulary)
-        largest.append(errors.largest_n())
-        for side, sign, maxima_nM in ((0, 1, highest_nM), (1, -1, lowest_nM.neg_())):
-            chunks[side].append(_collect(y_nP, maxima_nM, errors, vocabulary, k, sign, start))
-    sides = [Collected(*(torch.cat([getattr(c, f.name) for c in side]) for f in fields(Collected))) for side in chunks]
-    logits = exact_logits(w_ND, vocabulary.u_VD, [(side.row_P, side.token_P) for side in sides])
-    tops = [
-        first_k(side.row_P, side.token_P, sign * logit_P, len(w_ND), k)
-        for sign, side, logit_P in zip((1, -1), sides, logits, strict=True)
-    ]
-    strongest = [logit_NK[:, 0].double() for _, logit_NK in tops]
-    mean_N = w_ND.double() @ vocabulary.mean_D
-    shift_N = mean_N - low_ND.double() @ vocabulary.low_mean_D
-    error_N, reach_N = torch.cat(largest).double() / _LOG2E, torch.maximum(*strongest).abs()
-    all_lse, proven_N = [], torch.ones(len(w_ND), dtype=torch.bool)
-    for sign, side, logit_P, top_N, sum_N in zip((1, -1), sides, logits, strongest, torch.cat(sums).T, strict=True):
-        known = (sign * logit_P.double(), top_N, reach_N, sum_N, len(vocabulary.u_VD))
-        lse_N, bound_N = _log_sum_exp(side, *known, sign * mean_N, sign * shift_N, error_N)
-        proven_N &= (side.enough_N > -torch.inf) & (bound_N < LSE_GUARD)
-        all_lse.append(lse_N)
-    (raised, raised_logit), (lowered, lowered_logit) = tops
-    return raised, raised_logit, lowered, -lowered_logit, *all_lse, proven_N
-
-
-def _product(
-    low_nD: torch.Tensor, vocabulary: Vocabulary, y_nP: torch.Tensor
+def product(
+    low_nD: torch.Tensor, vocabulary: Vocabulary, y_nP: torch.Tensor, scale: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Fills y; returns maxima and minima of its blocks [n, P / FOLD] and the sums of 2^y and 2^-y [n, 2] (float64)."""
+    """As `screening.Products.product`, tile by tile while the logits are in the cache."""
     n, padded = y_nP.shape
     highest_nM, lowest_nM = torch.empty((2, n, padded // FOLD))
     sum_n2 = torch.zeros((n, 2), dtype=torch.float64)
@@ -148,7 +25,7 @@ def _product(
     for start in range(0, padded, TILE):
         y_nT = y_nP[:, start : start + TILE]
         low_TD = vocabulary.low_PD[start : start + TILE]
-        torch.addmm(y_nT, low_nD, low_TD.T, beta=0, alpha=_LOG2E, out=y_nT)
+        torch.addmm(y_nT, low_nD, low_TD.T, beta=0, alpha=scale, out=y_nT)
         wide_nT = wide[:, : y_nT.shape[1]].copy_(y_nT)
         folded = wide_nT.unflatten(1, (FOLD, -1))
         blocks = slice(start // FOLD, (start + TILE) // FOLD)
@@ -160,73 +37,36 @@ def _product(
     return highest_nM, lowest_nM, sum_n2
 
 
-def _collect(
-    y_nP: torch.Tensor, maxima_nM: torch.Tensor, errors: Errors, vocabulary: Vocabulary, k: int, sign: int, offset: int
-) -> Collected:
-    """The tokens of one sign that can belong to the top k, rows counted from `offset`."""
-    n, padded = y_nP.shape
-    error_n = errors.largest_n()
-    fold = maxima_nM.shape[1] // (4 * k)
-    slope_n1, weight_M = errors.slope_n[:, None], errors.weight_M
-    lower_nM = torch.addcmul(maxima_nM, slope_n1, weight_M, value=-1)
-    lower_nS = lower_nM[:, : fold * (maxima_nM.shape[1] // fold)].unflatten(1, (fold, -1)).amax(1)
-    kth_n = lower_nS.topk(k, dim=1, sorted=False).values.amin(1) - errors.base_n  # but for rounding, k tokens reach it
-    floor_n = kth_n - 2 * (1 + 2.0**-6) * (_ROUND * (kth_n.abs() + error_n) + errors.base_n)
-    picked_nM = torch.addcmul(maxima_nM, slope_n1, weight_M) >= floor_n[:, None]
-    row_B, block_B = _nonzero(picked_nM)
-    crowded_n = torch.bincount(row_B, minlength=n) > CROWD * k
-    if crowded_n.any():
-        roomy_B = ~crowded_n[row_B]
-        row_B, block_B = row_B[roomy_B], block_B[roomy_B]
+def exact_logits(
+    w_ND: torch.Tensor, u_VD: torch.Tensor, sets: Sequence[tuple[torch.Tensor, torch.Tensor]]
+) -> list[torch.Tensor]:
+    """As `screening.Products.exact_logits`.
 
-    token_BF = vocabulary.block_token_MF[block_B]
-    y_BF = y_nP.view(-1).take(token_BF + row_B[:, None] * padded).float().mul_(sign)
-    inside = (y_BF >= (floor_n - error_n)[row_B, None]).view(-1).nonzero()[:, 0]
-    row_P, token_P, y_P = row_B[inside // FOLD], token_BF.view(-1)[inside], y_BF.view(-1)[inside]
-    y_P.masked_fill_(token_P >= len(vocabulary.u_VD), -torch.inf)  # padding
-    error_P = errors.slope_n[row_P] * errors.weight_P[token_P] + errors.base_n[row_P] + _ROUND * y_P.abs()
-    (lower_nC,) = dense(row_P, n, k, (y_P - error_P, -torch.inf))
-    enough_n = lower_nC.topk(k, dim=1, sorted=False).values.amin(1)
-    can = y_P + error_P >= enough_n[row_P]
-    safe_n = ~crowded_n & (floor_n + errors.base_n + _ROUND * (floor_n.abs() + error_n) < enough_n)
-    return Collected(row_P[can] + offset, token_P[can], y_P[can], torch.where(safe_n, enough_n, -torch.inf))
-
-
-def _nonzero(picked_nM: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(row, column) of the few true entries, M a multiple of 8: eight are looked at together first."""
-    eights = picked_nM.view(-1).view(torch.int64).nonzero()[:, 0]
-    which, inner = picked_nM.view(-1, 8)[eights].nonzero(as_tuple=True)
-    flat = eights[which] * 8 + inner
-    return flat // picked_nM.shape[1], flat % picked_nM.shape[1]
-
-
-def _log_sum_exp(
-    side: Collected,
-    logit_P: torch.Tensor,
-    top_N: torch.Tensor,
-    reach_N: torch.Tensor,
-    sum_N: torch.Tensor,
-    n_vocab: int,
-    mean_N: torch.Tensor,
-    shift_N: torch.Tensor,
-    error_N: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(log-sum-exp [N], proven bound of its error [N]) of one sign, float64, in natural units.
-
-    logit_P exact and signed, top_N the largest of a neuron, reach_N its largest magnitude, sum_N of 2^y, mean_N the
-    mean logit and shift_N what the copies take from it, error_N the largest e_j.
+    Walks the vocabulary once: rows of U turn into float64 a block at a time, and a sampled product computes
+    the wanted entries only, without gathering any vector.
     """
-    exact_N = torch.zeros_like(sum_N).index_add(0, side.row_P, (logit_P - top_N[side.row_P]).exp())
-    screened_N = torch.zeros_like(sum_N).index_add(0, side.row_P, side.y_P.double().exp2())
-    held_N = (sum_N > 2.0**-100) & (sum_N < 2.0**120)  # float32 held the powers; otherwise the rest is left out
-    rest_N = torch.where(held_N, (sum_N - screened_N).clamp(min=0) * (shift_N - top_N).exp(), 0)
-    lse_N = top_N + (exact_N + rest_N).log()
+    wide_ND = w_ND.double()
+    tokens = max(1, _BLOCK_BYTES // (8 * u_VD.shape[1]))
+    work = []
+    for row_P, token_P in sets:
+        order_S = token_P.argsort()
+        start_V = F.pad(torch.bincount(token_P, minlength=len(u_VD)).cumsum(0), (1, 0))
+        work.append((start_V, row_P.index_select(0, order_S), order_S, torch.empty(len(row_P))))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse")  # "in beta state", said once per process
+        for first, u_bD in zip(range(0, len(u_VD), tokens), u_VD.split(tokens), strict=True):
+            wide_bD = u_bD.double()
+            for start_V, row_S, order_S, score_P in work:
+                start_b = start_V[first : first + len(u_bD) + 1]
+                part = slice(int(start_b[0]), int(start_b[-1]))
+                if part.start < part.stop:
+                    scores = _sampled(wide_bD, wide_ND, start_b - part.start, row_S[part])
+                    score_P.index_copy_(0, order_S[part], scores.float())
+    return [score_P for *_, score_P in work]
 
-    rounding_N = _ROUND * reach_N
-    inexact_N = rounding_N + 2 * error_N * torch.bincount(side.row_P, minlength=len(top_N)) / n_vocab
-    divergence_N = (lse_N - math.log(n_vocab) - mean_N + inexact_N).clamp(min=0)
-    pinsker_N = error_N * (2 * divergence_N).sqrt().clamp(max=2) + error_N**2 / 2 + inexact_N
-    share_N = rest_N / (exact_N + rest_N)  # all that can be wrong, when a few tokens hold most of the sum
-    bound_N = torch.minimum(pinsker_N, share_N * (2 * error_N + rounding_N).clamp(max=100).expm1())
-    left_out_N = n_vocab * (side.enough_N / _LOG2E - top_N).exp() / exact_N
-    return lse_N, torch.where(held_N, bound_N, left_out_N)
+
+def _sampled(u_bD: torch.Tensor, w_ND: torch.Tensor, start_b: torch.Tensor, row_S: torch.Tensor) -> torch.Tensor:
+    """u . w of pairs sorted by token; the pairs of token j are start_b[j] to start_b[j + 1], row_S their neurons."""
+    zero_S = torch.zeros(len(row_S), dtype=torch.float64)
+    pattern = torch.sparse_csr_tensor(start_b, row_S, zero_S, (len(u_bD), len(w_ND)))
+    return torch.sparse.sampled_addmm(pattern, u_bD, w_ND.T, beta=0.0).values()

@@ -50,6 +50,8 @@ LAYERS = (
         ("torch", "transformers", "click"),
     ),
     Layer("builders/cli_run.py", ("atlas", "builders"), ("click",), ("queries",)),
+    # Kernels are decorated when the module is read; it is only read on a GPU.
+    Layer("builders/topk/cuda.py", ("builders",), ("torch", "triton"), ("queries", "click")),
     Layer("builders", ("atlas", "builders"), ("torch", "numpy", "scipy", "pyarrow"), ("queries", "click")),
     Layer(
         "queries/cli",

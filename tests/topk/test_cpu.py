@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-import builders.topk.cpu as cpu
+from atlas.errors import BuildError
+from builders.topk import cpu, screening
 from builders.topk.chunked import chunked_top
 from builders.topk.result import TopK
 from builders.topk.top import top_tokens
@@ -18,7 +19,7 @@ MEMORY = 1 << 24
 
 
 def fast(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int) -> TopK:
-    return cpu.cpu_top(w_ND, Vocabulary(u_VD), k, MEMORY)
+    return screening.screened_top(w_ND, Vocabulary(u_VD), k, MEMORY, cpu)
 
 
 def assert_exact(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int) -> TopK:
@@ -34,7 +35,7 @@ def redone(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(w_ND))
         return chunked_top(w_ND, *rest)
 
-    monkeypatch.setattr(cpu, "chunked_top", counted)
+    monkeypatch.setattr(screening, "chunked_top", counted)
     return counts
 
 
@@ -65,8 +66,8 @@ def test_every_bound_holds_for_every_pair() -> None:
     w_ND, u_VD = random(30, 40) * scale, random(4096, 40, seed=1) * torch.logspace(-2, 2, 4096)[:, None]
     vocabulary, low_ND = Vocabulary(u_VD), w_ND.bfloat16()
     y_NP = torch.empty((30, len(vocabulary.low_PD)), dtype=torch.bfloat16)
-    cpu._product(low_ND, vocabulary, y_NP)
-    errors = cpu.Errors.of(w_ND, low_ND, vocabulary)
+    cpu.product(low_ND, vocabulary, y_NP, 1 / np.log(2))
+    errors = screening.Errors.of(w_ND, low_ND, vocabulary)
     bound_NP = errors.slope_n[:, None] * errors.weight_P + errors.base_n[:, None] + 2.0**-8 * y_NP.float().abs()
     true_NV = w_ND.double() @ u_VD.double().T / np.log(2)
     assert ((y_NP.double() - true_NV).abs() <= bound_NP.double()).all()
@@ -76,8 +77,7 @@ def test_neurons_of_several_chunks_keep_their_places(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(cpu, "ROWS", 16)
     w_ND, u_VD = random(70, 24), random(4500, 24, seed=1)
     assert_exact(w_ND, u_VD, 8)
-    monkeypatch.setattr(cpu, "_group", lambda *a, group=cpu._group: group(*a))
-    cases.assert_exact(lambda w, u, k: cpu.cpu_top(w, Vocabulary(u), k, 1 << 13), w_ND, u_VD, 8)  # many groups
+    cases.assert_exact(lambda *a: screening.screened_top(a[0], Vocabulary(a[1]), a[2], 1 << 13, cpu), w_ND, u_VD, 8)
 
 
 @pytest.mark.parametrize("scale", [0.01, 0.3, 1.0, 3.0, 24.0])
@@ -98,6 +98,13 @@ def test_a_row_whose_bound_fails_is_done_in_float32(redone: list[int]) -> None:
     w_ND[3] = 0  # all logits equal: nothing can be told apart
     assert_exact(w_ND, u_VD, 8)
     assert redone == [1]
+
+
+def test_a_row_that_bfloat16_holds_exactly_does_not_loosen_the_others(redone: list[int]) -> None:
+    w_ND = random(40, 64) * 0.05
+    w_ND[3] = 0.05 * torch.ones(64).bfloat16()
+    assert_exact(w_ND, random(6000, 64, seed=1), 8)
+    assert not redone
 
 
 def test_equal_tokens_are_ordered_by_id() -> None:
@@ -132,6 +139,12 @@ def test_values_beyond_the_range_of_bfloat16() -> None:
     assert_exact(w_ND, u_VD, 8)
 
 
+@pytest.mark.parametrize("flip", [1, -1])
+def test_sums_that_overflow_on_the_way(flip: int) -> None:
+    w_ND = flip * torch.tensor([[1e20] * 4 + [-1e20] * 4, [1.0] * 8])
+    assert_exact(w_ND, 1e19 + 1e12 * random(5000, 8, seed=1), 4)
+
+
 def test_one_outlier_token_does_not_break_the_bound() -> None:
     u_VD = random(5000, 32, seed=1)
     u_VD[123] *= 1e4
@@ -151,8 +164,24 @@ def test_negative_zero_and_zero_are_equal() -> None:
 
 
 def test_the_one_function_takes_a_tensor_or_a_vocabulary() -> None:
-    w_ND, u_VD = random(9, 24), random(5000, 24, seed=1)
+    w_ND, u_VD = random(9, 64), random(5000, 64, seed=1)
     plain, prepared = top_tokens(w_ND, u_VD, 8), top_tokens(w_ND, Vocabulary(u_VD), 8)
     assert torch.equal(plain.raised_token_NK, prepared.raised_token_NK)
     cases.assert_exact(top_tokens, w_ND, u_VD, 8)
     cases.assert_exact(top_tokens, w_ND, u_VD[:40], 40)  # too few tokens to screen
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused_by_name(value: float) -> None:
+    w_ND, u_VD = random(9, 64), random(5000, 64, seed=1)
+    w_ND[4, 7] = value
+    with pytest.raises(BuildError, match="neuron 4"):
+        top_tokens(w_ND, u_VD, 8)
+    u_VD[123, 0] = value
+    with pytest.raises(BuildError, match="token 123"):
+        top_tokens(random(9, 64), u_VD, 8)
+
+
+def test_finite_values_whose_sum_overflows_are_not_refused() -> None:
+    u_VD = torch.full((5000, 64), 1e37)
+    assert Vocabulary(u_VD).u_VD is u_VD
