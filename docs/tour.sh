@@ -23,9 +23,9 @@ show "An intervention spec: zero the 3 best 'sports' neurons of the last layers,
 
 # Files of the tour lie beside the atlas, in a folder that git ignores.
 FILES="$(dirname "$NEURON_ATLAS")"
-show "A stronger one: 1000 neurons that tell sports from the other topics, edited only where their value is a sports
-value (--bounds contrast), and moved to the other side of the others' mean." \
-    "neuron-atlas spec --concept sports --layers 20-29 --top 1000 --bounds contrast --op set=contrast:2 \
+show "A stronger one: 2000 neurons that tell sports from the other topics, edited only where their value is a sports
+value (--bounds contrast), and moved far to the other side of the others' mean." \
+    "neuron-atlas spec --concept sports --layers 20-29 --top 2000 --bounds contrast --op set=contrast:4 \
 --positions last -o $FILES/sports.spec.json"
 show "What does it do to sentences that the atlas has not seen? Baseline, the same edits without ranges, and the spec." \
     "neuron-atlas evaluate $FILES/sports.spec.json --no-store"
