@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--dev", type=int, default=60, help="texts of a concept to choose settings on")
     parser.add_argument("--test", type=int, default=150, help="texts of a concept to report on, or what is left")
     parser.add_argument("--other", type=int, default=150, help="texts of the other corpus for the perplexity")
+    parser.add_argument("--perplexity-of", default="ag_news,emotion", help="corpora whose specs to measure it for")
     parser.add_argument("--target-drop", type=float, default=0.5)
     options = parser.parse_args()
     folder = datasets_folder(options.datasets)
@@ -88,7 +89,8 @@ def measure(live, task: Task, others: list[str], options: argparse.Namespace) ->
         )
     taken = {key: specs[key] for key in chosen.items()}
     on_test = outcomes(live, task, test, taken, options, "test")
-    losses = perplexities(live, others, taken, options, task.name)
+    wanted = task.name in options.perplexity_of.split(",")
+    losses = perplexities(live, others, taken, options, task.name) if wanted else None
     return {
         "task": task,
         "sizes": {"statistics": options.per_concept * len(task.concepts), "dev": len(dev), "test": len(test)},

@@ -93,9 +93,11 @@ def method_table(found: dict, protocol: str) -> list[str]:
             with_interval(complement, drawn[:, 1]),
             with_interval(ratio, drawn[:, 1] / paper[:, 1]),
             f"{confidence[0]:.3f} / {confidence[1]:.3f}",
-            f"{found['perplexity'][method, number]:.1f}",
+            f"{found['perplexity'][method, number]:.1f}" if found["perplexity"] else "not measured",
         ]
         lines.append("| " + " | ".join(cells) + " |")
+    if not found["perplexity"]:
+        return lines
     return [
         *lines,
         "",
