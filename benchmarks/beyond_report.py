@@ -19,11 +19,13 @@ _NAMES = {"ag_news": "AG News", "emotion": "Emotion"}
 def write_report(results: dict, options: argparse.Namespace) -> None:
     """Write `options.out` (Markdown) and, beside it, a picture of the settings on dev."""
     picture = options.out.with_suffix(".png")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     draw(results, picture)
     lines = [
         "# Contrastive neurons with measured ranges against the paper's rule",
         "",
-        "Written by `python benchmarks/beyond.py --datasets FOLDER` "
+        "Written by `python benchmarks/beyond.py --datasets FOLDER "
+        f"--per-concept {options.per_concept} --dev {options.dev} --test {options.test} --other {options.other}` "
         f"(model {options.model}, float32, settings in benchmarks/beyond_methods.py).",
         "",
         "The paper (arXiv 2502.06809) picks neurons by mean absolute activation and zeroes them inside mean ± tau std. "
@@ -36,14 +38,14 @@ def write_report(results: dict, options: argparse.Namespace) -> None:
         "accuracy lost on the class that the spec aims at; complement drop: on all other classes; both are means over "
         "all classes as targets. Protocol *answered*: texts that the unedited model answers correctly (the paper's; "
         "both accuracies are 1 before); *all*: every text. Intervals are 95 %, from "
-        f"{RESAMPLES} bootstrap resamples of the texts within each class; ratios are paired.",
+        f"{RESAMPLES} bootstrap resamples of the texts within each class; ratios are paired, and say nothing where the "
+        "paper's own complement drop is about 0.",
         "",
         f"![target drop against complement drop on dev]({picture.name})",
     ]
     for name, found in results.items():
         lines += ["", f"## {_NAMES[name]}", "", *corpus_lines(found)]
     lines += ["", "## The goal", "", *goal_lines(results, options.target_drop)]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
