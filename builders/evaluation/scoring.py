@@ -131,10 +131,14 @@ class _SharedBatch:
         self._lengths_B = mask.sum(1)
         cache = prefix.cache(None)
         self._whole = self._tail = self._tail_cache = None
-        # Arms that edit only the last token share all tokens before it.
-        if whole := [spec for spec in specs if not only_the_last_token(spec)]:
+        # Arms that edit only the last token share all tokens before it. The model itself goes with them, but not
+        # alone: the pass that the other arms share is already the model's own.
+        self._in_tail = [only_the_last_token(spec) for spec in specs]
+        if not any(inside and spec is not None for inside, spec in zip(self._in_tail, specs, strict=True)):
+            self._in_tail = [all(spec is None for spec in specs)] * len(specs)
+        if whole := [spec for inside, spec in zip(self._in_tail, specs, strict=True) if not inside]:
             self._whole = _plain_pass(live, ids_BT, mask, cache, whole, budget)
-        if tail := [spec for spec in specs if only_the_last_token(spec)]:
+        if tail := [spec for inside, spec in zip(self._in_tail, specs, strict=True) if inside]:
             if ids_BT.shape[1] > 1:
                 cache = run_pass(live, ids_BT[:, :-1], mask[:, :-1], cache=cache, keep_cache=True).cache
             self._tail_cache = cache
@@ -144,7 +148,7 @@ class _SharedBatch:
         """[B, D] final state of each prompt's last token under an arm."""
         spec = self._specs[arm]
         plain, cache = self._tail, self._tail_cache
-        if not only_the_last_token(spec):
+        if not self._in_tail[arm]:
             plain, cache = self._whole, self._prefix.cache(arm)
         with edited(self._live, spec, self._lengths_B, override_model):
             return plain.under(spec, cache).final_BTD[:, -1]
