@@ -11,12 +11,10 @@ from types import ModuleType
 
 import pytest
 
-from atlas.live.loading import load
 from atlas.live.model import LiveModel
 from atlas.spec import InterventionSpec
 from builders.export import places_of
-from tests.live.conftest import VARIANTS
-from tests.synthetic import make_model
+from tests.live.conftest import variant_loader
 
 _NUMBERS = itertools.count()
 
@@ -24,18 +22,12 @@ _NUMBERS = itertools.count()
 @pytest.fixture(scope="session")
 def live_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], LiveModel]:
     """`live_of(variant)`: the loaded model; generation does not stop at a token."""
-    loaded: dict[str, LiveModel] = {}
 
-    def get(variant: str) -> LiveModel:
-        if variant not in loaded:
-            family, fields = VARIANTS[variant]
-            folder = make_model(family, tmp_path_factory.mktemp(variant) / variant, **fields)
-            loaded[variant] = load(str(folder), device="cpu")
-            loaded[variant].model_id = str(folder)
-            loaded[variant].model.generation_config.eos_token_id = None
-        return loaded[variant]
+    def for_export(live: LiveModel, folder: str) -> None:
+        live.model_id = folder
+        live.model.generation_config.eos_token_id = None
 
-    return get
+    return variant_loader(tmp_path_factory, for_export)
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ VARIANTS = {
 }
 
 
-@pytest.fixture(scope="session")
-def live_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], LiveModel]:
-    """`live_of(variant)`: the loaded model. Do not change it; load a fresh one for that."""
+def variant_loader(
+    tmp_path_factory: pytest.TempPathFactory, prepare: Callable[[LiveModel, str], None] | None = None
+) -> Callable[[str], LiveModel]:
+    """A function that loads each variant once; `prepare(live, folder)` may change it right after loading."""
     loaded: dict[str, LiveModel] = {}
 
     def get(variant: str) -> LiveModel:
@@ -29,9 +30,17 @@ def live_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], LiveMod
             family, fields = VARIANTS[variant]
             folder = make_model(family, tmp_path_factory.mktemp(variant) / variant, **fields)
             loaded[variant] = load(str(folder), device="cpu")
+            if prepare is not None:
+                prepare(loaded[variant], str(folder))
         return loaded[variant]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def live_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], LiveModel]:
+    """`live_of(variant)`: the loaded model. Do not change it; load a fresh one for that."""
+    return variant_loader(tmp_path_factory)
 
 
 @pytest.fixture(params=VARIANTS)
