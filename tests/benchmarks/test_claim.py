@@ -1,0 +1,49 @@
+"""A claim survives being kept, and the page shows goals that were missed as missed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import claim as claim_module
+from benchmarks import report
+from benchmarks.claim import Claim, Goal, Table
+
+
+def _claim(name: str, met: bool) -> Claim:
+    return Claim(
+        name=name,
+        title=f"Title of {name}",
+        command=f"python benchmarks/{name}.py",
+        text="Two ways.",
+        machine="a machine",
+        tables=[Table(["way", "s"], [["fast", "1.0"], ["slow", "2.0"]], "Seconds")],
+        goals=[Goal("times as long", "<= 1.3", "1.20" if met else "1.41", met)],
+    )
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for module in (claim_module, report):
+        monkeypatch.setattr(module, "KEPT", tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def test_a_kept_claim_reads_back_equal(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written = _claim("topk", True)
+    written.write()
+    assert Claim.read("topk") == written
+    assert "| fast | 1.0 |" in capsys.readouterr().out
+    assert Claim.read("other") is None
+
+
+def test_the_page_has_every_claim_in_order_and_every_goal(kept: Path) -> None:
+    for name, met in (("zebra", True), ("queries-8b", False), ("queries", True), ("topk", True)):
+        _claim(name, met).write()
+    claims = report.kept_claims()
+    assert [claim.name for claim in claims] == ["topk", "queries", "queries-8b", "zebra"]
+    text = report.page(claims)
+    assert "| Title of queries-8b | times as long | <= 1.3 | 1.41 | **no** |" in text
+    assert "| Title of topk | times as long | <= 1.3 | 1.20 | yes |" in text
+    assert text.index("## All goals") < text.index("## Title of topk") < text.index("## Title of zebra")
