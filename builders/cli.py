@@ -95,7 +95,11 @@ def fetch(name: str) -> None:
     show_default=True,
     help="Half-width of the ranges to measure, in standard deviations. May be repeated.",
 )
-@click.option("--bins", type=int, default=20, show_default=True, help="Histogram bins per neuron.")
+@click.option(
+    "--bins",
+    type=int,
+    help="Histogram bins per neuron. Default: 20, or what the atlas of --add has; one atlas has one.",
+)
 @click.option("--max-tokens", type=int, default=512, show_default=True, help="Longer texts are cut to this.")
 @click.option("--batch-tokens", type=int, default=2048, show_default=True, help="Padded tokens per forward pass.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")

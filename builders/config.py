@@ -11,6 +11,8 @@ from atlas import sites
 from atlas.errors import UnknownNameError, UsageError
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+DEFAULT_BINS = 20
+"""Of a histogram, where neither the user nor an atlas to add to says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class BuildConfig:
     """Layers of the Gaussians; None: all."""
     position: str = "last"
     taus: tuple[float, ...] = (2.5,)
-    bins: int = 20
+    bins: int | None = None
+    """Histogram bins; None: DEFAULT_BINS, or those of the atlas to add to."""
     max_tokens: int = 512
     batch_tokens: int = 2048
     """Padded tokens per forward pass."""
@@ -72,7 +75,7 @@ class BuildConfig:
             raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
         for option, value, low, high in (
             ("--top", self.top, 1, 1000),
-            ("--bins", self.bins, 2, 1000),
+            ("--bins", DEFAULT_BINS if self.bins is None else self.bins, 2, 1000),
             ("--max-tokens", self.max_tokens, 1, 10**6),
             ("--batch-tokens", self.batch_tokens, 1, 10**8),
             ("--memory", self.memory, 200 * 10**6, 10**15),

@@ -62,8 +62,7 @@ def build(
     if interrupted == "resume" and completed(config):
         return BuildReport(config.target)
     base = base_of(config, existing)
-    if base is not None:
-        config = fitted_to(config, base)
+    config = fitted_to(config, base)
     corpora = read_corpora(config)
     report = BuildReport(config.target, [note for corpus in corpora for note in corpus.notes])
     with Staging(config.target) as staging, refused_writes(config.target):

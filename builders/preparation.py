@@ -12,7 +12,7 @@ from atlas.manifest import Manifest
 from atlas.schema.statements import Layout
 from atlas.store.reader import Atlas, open_atlas
 from atlas.store.staging import Staging, building_folder
-from builders.config import BuildConfig, layers_of
+from builders.config import DEFAULT_BINS, BuildConfig, layers_of
 from builders.corpora.base import Corpus
 from builders.corpora.registry import load_corpus
 
@@ -35,7 +35,7 @@ def completed(config: BuildConfig) -> bool:
         return False
     with Staging(config.target) as staging:
         own = staging.read_state(PUBLISHING) if staging.interrupted() else None
-        wanted = config.parameters()
+        wanted = fitted_to(config, None).parameters()
         if own is None or any(staging.parameters().get(key) != wanted[key] for key in wanted):
             return False
         try:
@@ -76,10 +76,15 @@ def _check_decodings(config: BuildConfig, atlas: Atlas) -> None:
         )
 
 
-def fitted_to(config: BuildConfig, base: Manifest) -> BuildConfig:
-    """When adding, list lengths that other rows already have cannot change."""
-    top = config.top if config.decode else base.top
-    return replace(config, top=top, bins=base.bins)
+def fitted_to(config: BuildConfig, base: Manifest | None) -> BuildConfig:
+    """When adding, list lengths that other rows already have cannot change: UsageError for other bins."""
+    if base is None:
+        return replace(config, bins=DEFAULT_BINS if config.bins is None else config.bins)
+    if config.bins not in (None, base.bins):
+        raise UsageError(
+            f"{config.target} has histograms of {base.bins} bins, not {config.bins}", "Leave --bins out, or --replace."
+        )
+    return replace(config, top=config.top if config.decode else base.top, bins=base.bins)
 
 
 def read_corpora(config: BuildConfig) -> list[Corpus]:

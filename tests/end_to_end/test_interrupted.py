@@ -161,6 +161,18 @@ def test_adding_replaces_the_same_fit_and_keeps_the_others(model: Path, corpus: 
         assert atlas.query("SELECT concept, n_examples FROM concept ORDER BY 1")[1][0] == ("pets", 5)
 
 
+def test_bins_of_an_atlas_stay_when_adding_and_others_are_refused(model: Path, corpus: Path, tmp_path: Path) -> None:
+    target = built(model, tmp_path / "a.duckdb", corpus, bins=7)
+    before = all_rows(target)
+    with pytest.raises(UsageError, match="has histograms of 7 bins, not 20"):
+        build(config(model, target, corpus, decode=False, sites=("resid_post",), bins=20), existing="add")
+    assert all_rows(target) == before
+    build(config(model, target, corpus, decode=False, sites=("resid_post",), bins=None), existing="add")
+    with open_atlas(target) as atlas:
+        assert atlas.manifest.bins == 7
+        assert atlas.query("SELECT DISTINCT len(counts) FROM _histogram")[1] == [(7,)]
+
+
 def test_adding_one_weight_keeps_the_others(model: Path, tmp_path: Path) -> None:
     whole = all_rows(built(model, tmp_path / "whole.duckdb", None, weights=("up_proj", "gate_proj")))
     target = built(model, tmp_path / "a.duckdb", None, weights=("up_proj",), keep_vectors=True)
