@@ -1,7 +1,7 @@
 """One forward pass over a labelled corpus: every wanted activation, pooled per example, into the scratch files.
 
 Held in memory at any time: one layer's activations of one batch, batch_tokens x width values, and their pooled
-rows. On disk: rows x layers x sum of widths x 4 bytes (docs/methods.md, "What a build holds").
+rows. On disk, or on the GPU: rows x layers x sum of widths x 4 bytes (docs/methods.md, "What a build holds").
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from atlas.live.batching import Batch, batches
 from atlas.live.capture import capture
 from atlas.live.pooling import pool
 from atlas.store.staging import Staging
-from builders.scratch import Scratch
+from builders.scratch import DeviceScratch, Scratch
 
 if TYPE_CHECKING:
     from atlas.live.model import LiveModel
@@ -50,7 +50,7 @@ def plan_rows(encoded: Sequence[Sequence[int]], plan: Sequence[Batch], labels: S
 def record(
     live: LiveModel,
     staging: Staging,
-    scratch: Scratch,
+    scratch: Scratch | DeviceScratch,
     key: str,
     encoded: Sequence[Sequence[int]],
     labels: Sequence[int],
@@ -71,7 +71,7 @@ def record(
     sizes = {(site, layer): live.width(site) for site in sites for layer in layers}
     scratch.prepare(sizes, len(rows.labels_R))
     state = json.loads(staging.read_state(key) or '{"batches": 0}')
-    finished = state["batches"]
+    finished = state["batches"] if scratch.survives else 0
     scratch.truncate(sizes, sum(rows.per_batch[:finished]))
     advance(sum(len(batch.indices) for batch in plan[:finished]))
     noted = time.monotonic()
@@ -80,7 +80,7 @@ def record(
         mask = batch.attention_mask.to(live.device)
 
         def keep(site: str, layer: int, acts_BTN, mask=mask) -> None:
-            scratch.append(site, layer, pool(acts_BTN, mask, position).cpu().numpy())
+            scratch.append(site, layer, pool(acts_BTN, mask, position))
 
         try:
             capture(live, batch.input_ids.to(live.device), mask, list(sites), list(layers), keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from builders.config import BuildConfig, ConceptSource, layers_of
 from builders.layer_statistics import separate_and_fit
 from builders.progress import Silent
 from builders.rows import statistics_rows
-from builders.scratch import Scratch
+from builders.scratch import DeviceScratch, Scratch, scratch_for
 from builders.text_hash import text_hash
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def fit_corpus(
     todo = [unit for unit in units if unit not in staging.done("gaussians")]
     if not todo:
         return notes
-    scratch = Scratch(staging.scratch / corpus.family)
+    n_rows = sum(map(len, encoded)) if config.position == "all" else len(encoded)
+    n_values = n_rows * len(layers) * sum(live.width(site) for site in config.sites)
+    scratch = scratch_for(staging.scratch / corpus.family, live.device, n_values)
     with progress.task(f"activations of {corpus.family}", len(encoded)) as advance:
         rows = record(
             live,
@@ -63,15 +66,25 @@ def fit_corpus(
             advance=advance,
         )
     fit_ids = _register(live, staging, corpus, source, config, run_id, rows)
-    with progress.task(f"statistics of {corpus.family}", len(units)) as advance:
+    # The rows of one layer are written while the next is worked on; the staging area sees one thread at a time.
+    with progress.task(f"statistics of {corpus.family}", len(units)) as advance, ThreadPoolExecutor(1) as writer:
         advance(len(units) - len(todo))
+        written: list[Future[None]] = []
         for unit in todo:
             _, site, layer = unit.rsplit("/", 2)
-            tables = _one_layer(scratch, rows, site, int(layer), live.width(site), config, fit_ids)
-            staging.commit("gaussians", unit, tables)
+            tables = _one_layer(scratch, rows, site, int(layer), live, config, fit_ids)
+            _finish(written)
+            written.append(writer.submit(staging.commit, "gaussians", unit, tables))
             advance(1)
+        _finish(written)
     scratch.remove()
     return notes
+
+
+def _finish(written: list[Future[None]]) -> None:
+    """Wait for the write under way, if any; raises what it raised."""
+    while written:
+        written.pop().result()
 
 
 @dataclass(frozen=True)
@@ -149,11 +162,18 @@ def _example_rows(corpus: Corpus, fit_ids: list[int]) -> pa.Table:
 
 
 def _one_layer(
-    scratch: Scratch, rows: Rows, site: str, layer: int, width: int, config: BuildConfig, ids: _Ids
+    scratch: Scratch | DeviceScratch,
+    rows: Rows,
+    site: str,
+    layer: int,
+    live: LiveModel,
+    config: BuildConfig,
+    ids: _Ids,
 ) -> dict[str, pa.Table]:
-    acts_RN = scratch.read(site, layer, len(rows.labels_R), width)
+    acts_RN = scratch.read(site, layer, len(rows.labels_R), live.width(site))
+    where = f"{site} layer {layer}"
     statistics = separate_and_fit(
-        acts_RN, rows.labels_R, len(ids.concepts), config.taus, config.bins, where=f"{site} layer {layer}"
+        acts_RN, rows.labels_R, len(ids.concepts), config.taus, config.bins, where=where, device=live.device
     )
     return statistics_rows(
         statistics, fit_id=ids.fit_of_site[site], concept_ids=ids.concepts, layer=layer, taus=config.taus

@@ -1,29 +1,37 @@
 """Everything that is stored about the activations of some neurons of one (site, layer).
 
-Axes: E examples, C concepts, N neurons, T taus. The work goes through tiles of neurons: beyond the
-activations given and twice the arrays returned it holds less than 100 bytes for each of
-max(TILE_VALUES, MIN_TILE_WIDTH · E) values.
+Axes: E examples, C concepts, N neurons, T taus. The work goes through tiles of neurons, several at once: beyond
+the activations given and twice the arrays returned it holds less than 100 bytes for each of
+max(VALUES_AT_ONCE, TILE_VALUES, MIN_TILE_WIDTH · E) values; C · (2TC + bins) counts of a neuron, where that is more
+than E, take the place of E.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from atlas.errors import BuildError, UsageError
-from builders.separation import dprime, overlap, range_bounds, range_counts, twice_u
-from builders.statistics.base import Statistic
+from builders.separation import dprime, overlap, range_bounds, range_counts, range_queries, twice_u_of_sorted
+from builders.sorting import counts_below, sort_labelled, sort_rows
+from builders.statistics.histogram import histogram, inner_edges
+from builders.statistics.moments import CentralSums, Moments
 from builders.statistics.normality import ks_of_sorted
 from builders.statistics.registry import statistic
+from builders.tiles import map_tiles
 
-TILE_VALUES = 1 << 18
-"""Activations worked on at once: small enough for the caches."""
+TILE_VALUES = {"cpu": 1 << 19, "cuda": 1 << 24}
+"""Activations in a tile: on a CPU about what the caches hold, on a GPU enough to fill it."""
 MIN_TILE_WIDTH = 16
 """Fewer neurons than a cache line of float32 would read the same memory again for each tile."""
-BLOCK_ROWS = 1 << 16
-"""Rows that a streaming statistic gets at once."""
+VALUES_AT_ONCE = 1 << 24
+"""Activations in all the tiles that are worked on at once."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ class LayerStatistics:
 
 
 def separate_and_fit(
-    acts_EN: np.ndarray,
+    acts_EN: np.ndarray | Tensor,
     labels_E: np.ndarray,
     n_concepts: int,
     taus: Sequence[float],
@@ -75,17 +83,18 @@ def separate_and_fit(
     *,
     where: str = "activations",
     first_neuron: int = 0,
+    device: torch.device | str = "cpu",
 ) -> LayerStatistics:
     """Fit and separate every concept on every neuron (column) of acts_EN, float32 with concepts labels_E.
 
-    The result of a neuron does not depend on the columns beside it. acts_EN should be in memory: each tile
-    of columns of a memory-mapped file would touch all its pages again.
-    `where` and `first_neuron` (the index of column 0) name the place in an error.
+    The work is done on `device`, on a CPU by as many threads as torch uses. The result of a neuron does not
+    depend on the columns beside it. acts_EN should be in memory: each tile of columns of a memory-mapped file
+    touches all its pages again. `where` and `first_neuron` (the index of column 0) name the place in an error.
 
     Raises BuildError for an activation that is not finite or too large for a float32 range, and for a
     concept without examples; UsageError for a tau or a number of bins out of its domain.
     """
-    if acts_EN.dtype != np.float32:
+    if acts_EN.dtype not in (np.float32, torch.float32):
         raise TypeError(f"activations must be float32, as they are stored, not {acts_EN.dtype}")
     if not taus or not all(np.isfinite(tau) and tau > 0 for tau in taus):
         raise UsageError("every tau must be a positive number", "For example 2.5, as in NeuronLens.")
@@ -97,74 +106,85 @@ def separate_and_fit(
         raise BuildError(f"{where}: every concept needs an example, the {n_concepts} concepts have {counts_C}")
 
     by_concept = np.argsort(labels_E, kind="stable")
-    n_examples, width = acts_EN.shape
-    tile_width = max(MIN_TILE_WIDTH, TILE_VALUES // n_examples)
-    tiles = []
-    for start in range(0, width, tile_width):
-        acts_EN_tile = np.asarray(acts_EN[:, start : start + tile_width])[by_concept]
-        place = (where, first_neuron + start)
-        tiles.append(_fit_tile(acts_EN_tile, labels_E[by_concept], counts_C, taus, bins, place))
-    return _join(tiles)
+    if isinstance(acts_EN, Tensor):
+        by_concept = torch.from_numpy(by_concept).to(acts_EN.device)
+    (n_examples, width), device = acts_EN.shape, torch.device(device)
+    per_neuron = max(n_examples, n_concepts * (2 * len(taus) * n_concepts + bins))
+    widest = max(MIN_TILE_WIDTH, TILE_VALUES[device.type] // per_neuron)
+    tile_width = math.ceil(width / math.ceil(width / widest))  # equal ones, so that no thread waits for the last
+
+    def fit(start: int) -> LayerStatistics:
+        acts_EN_tile = acts_EN[:, start : start + tile_width][by_concept]
+        acts_NE = torch.as_tensor(acts_EN_tile, device=device).T.contiguous()
+        return _fit_tile(acts_NE, counts_C, taus, bins, (where, first_neuron + start))
+
+    at_once = max(1, VALUES_AT_ONCE // (tile_width * per_neuron))
+    return _join(map_tiles(fit, range(0, width, tile_width), device, at_once))
 
 
 def _fit_tile(
-    acts_EN: np.ndarray,
-    labels_E: np.ndarray,
-    counts_C: np.ndarray,
-    taus: Sequence[float],
-    bins: int,
-    place: tuple[str, int],
+    acts_NE: Tensor, counts_C: np.ndarray, taus: Sequence[float], bins: int, place: tuple[str, int]
 ) -> LayerStatistics:
-    """Rows are grouped by concept, ascending."""
+    """The columns of contiguous acts_NE are grouped by concept, ascending."""
+    n_concepts, width = counts_C.size, acts_NE.shape[0]
+    labels_E = torch.from_numpy(np.repeat(np.arange(n_concepts), counts_C)).to(acts_NE.device)
+    everything = sort_labelled(acts_NE, labels_E)
     wider = "Run the model in a wider type (float32 or bfloat16 instead of float16)."
-    _refuse(~np.isfinite(acts_EN).all(axis=0), place, "has an activation that is not finite", wider)
-    n_concepts, width = counts_C.size, acts_EN.shape[1]
+    _refuse(~everything.values_NE[:, -1].isfinite(), place, "has an activation that is not finite", wider)
 
-    moments = statistic("moments")(n_concepts, width)
-    extremes = statistic("extremes")(n_concepts, width)
-    _stream((moments, extremes), acts_EN, labels_E)
-    own, background = moments.result(), moments.pooled().result()
-    own |= extremes.result()
-    background |= extremes.pooled().result()
-    histogram = statistic("histogram")(n_concepts, width, background["min"][0], background["max"][0], bins)
-    _stream((histogram,), acts_EN, labels_E)
-
-    acts_NE = np.ascontiguousarray(acts_EN.T)
-    sorted_CNE = [np.sort(part, axis=1) for part in np.split(acts_NE, np.cumsum(counts_C)[:-1], axis=1)]
-    own["ks"] = np.stack([ks_of_sorted(part) for part in sorted_CNE])
-    background["ks"] = ks_of_sorted(np.sort(acts_NE, axis=1))[None]
-
+    sorted_parts = [(concepts, sort_rows(part).double()) for concepts, part in _parts(acts_NE, counts_C)]
+    moments, extremes = (statistic(name)(n_concepts, width) for name in ("moments", "extremes"))
+    for concepts, sorted_NCE in sorted_parts:
+        moments.add(concepts, sorted_NCE)
+        extremes.add(concepts, sorted_NCE)
+    own, pooled = moments.result() | extremes.result(), moments.pooled()
+    background = pooled.result() | extremes.pooled().result()
+    own["ks"] = np.vstack([_ks(part, moments, concepts) for concepts, part in sorted_parts])
+    background["ks"] = _ks(everything.values_NE[:, None], pooled, slice(None))
     rest = moments.rest()
     rest_mean, rest_std = np.stack([r.mean for r in rest]), np.stack([r.std() for r in rest])
     against_rest = (own["mean"], own["std"], rest_mean, rest_std)
 
     lower, upper = range_bounds(_float32(own["mean"]), _float32(own["std"]), taus)
     unbounded = ~(np.isfinite(lower) & np.isfinite(upper)).all(axis=(0, 1))
-    _refuse(unbounded, place, "has a range that exceeds float32")
+    _refuse(torch.from_numpy(unbounded), place, "has a range that exceeds float32")
+    edges = inner_edges(background["min"][0], background["max"][0], bins)
+    queries = range_queries(lower, upper)
+    below_NQC = counts_below(everything, np.hstack([queries, edges]), n_concepts)
+    ranges, inner = np.split(below_NQC, [queries.shape[1]], axis=1)
     return LayerStatistics(
         n=counts_C,
-        twice_u=twice_u(acts_EN, labels_E, n_concepts),
+        twice_u=twice_u_of_sorted(everything, counts_C),
         dprime=_float32(dprime(*against_rest)),
         overlap=_float32(overlap(*against_rest)),
-        histogram=histogram.result()["counts"].astype(np.int32),
+        histogram=histogram(inner, counts_C),
         background_n=int(counts_C.sum()),
-        **range_counts(sorted_CNE, lower, upper)._asdict(),
+        **range_counts(ranges, counts_C, len(taus))._asdict(),
         **{name: _float32(values) for name, values in own.items() if name != "n"},
         **{f"background_{name}": _float32(values[0]) for name, values in background.items() if name != "n"},
     )
 
 
-def _stream(statistics: Sequence[Statistic], acts_EN: np.ndarray, labels_E: np.ndarray) -> None:
-    for start in range(0, labels_E.size, BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        for each in statistics:
-            each.update(acts_EN[rows], labels_E[rows])
+def _parts(acts_NE: Tensor, counts_C: np.ndarray) -> Iterator[tuple[slice, Tensor]]:
+    """acts_NCE [N, concepts, examples of each] for each run of concepts with equally many examples."""
+    first, column = 0, 0
+    for n_examples, run in itertools.groupby(counts_C.tolist()):
+        n_concepts = len(list(run))
+        part = acts_NE[:, column : column + n_concepts * n_examples]
+        yield slice(first, first + n_concepts), part.reshape(-1, n_concepts, n_examples)
+        first, column = first + n_concepts, column + n_concepts * n_examples
 
 
-def _refuse(bad_N: np.ndarray, place: tuple[str, int], what: str, hint: str = "") -> None:
+def _ks(sorted_NCE: Tensor, moments: Moments, concepts: slice) -> np.ndarray:
+    """[C, N]"""
+    _, *sums_CN = moments.parts(concepts)
+    return ks_of_sorted(sorted_NCE, CentralSums(sorted_NCE.shape[-1], *(each.T for each in sums_CN))).T
+
+
+def _refuse(bad_N: Tensor, place: tuple[str, int], what: str, hint: str = "") -> None:
     if bad_N.any():
         where, first_neuron = place
-        raise BuildError(f"{where}: neuron {first_neuron + int(np.argmax(bad_N))} {what}", hint)
+        raise BuildError(f"{where}: neuron {first_neuron + int(bad_N.int().argmax())} {what}", hint)
 
 
 def _float32(values: np.ndarray) -> np.ndarray:

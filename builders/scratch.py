@@ -1,7 +1,8 @@
-"""Pooled activations on disk during a build: one float32 file [rows, width] per site and layer.
+"""Pooled activations during a build: float32 [rows, width] per site and layer, on disk or on the GPU.
 
 Exact AUC and measured coverage need every activation of a neuron at once, which memory cannot hold for all
-neurons of a large model. The files can: they are appended batch by batch, and read back by tiles of neurons.
+neurons of a large model. Files can: they are appended batch by batch, and read back by tiles of neurons. A GPU
+would wait for them, so there they stay in its memory where half of what is free holds them.
 """
 
 from __future__ import annotations
@@ -11,12 +12,24 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from atlas.errors import BuildError
 
 
+def scratch_for(folder: Path, device: torch.device, n_values: int) -> Scratch | DeviceScratch:
+    """Where to keep n_values activations that are computed on `device`."""
+    if device.type == "cuda" and 4 * n_values <= torch.cuda.mem_get_info(device)[0] // 2:
+        return DeviceScratch(device)
+    return Scratch(folder)
+
+
 class Scratch:
     """The files of one corpus under `folder`."""
+
+    survives = True
+    """Whether a killed build finds it again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,10 +46,10 @@ class Scratch:
                 "Choose fewer --sites or --layers, or --limit-per-concept.",
             )
 
-    def append(self, site: str, layer: int, acts_RN: np.ndarray) -> None:
+    def append(self, site: str, layer: int, acts_RN: Tensor) -> None:
         """Add rows, float32."""
         with open(self._file(site, layer), "ab") as file:
-            file.write(np.ascontiguousarray(acts_RN, dtype="<f4").tobytes())
+            file.write(np.ascontiguousarray(acts_RN.cpu().numpy(), dtype="<f4").data)
 
     def truncate(self, sizes: dict[tuple[str, int], int], rows: int) -> None:
         """Cut every file back to `rows` rows: what a killed build wrote beyond its last note is dropped."""
@@ -58,3 +71,37 @@ class Scratch:
 
     def _file(self, site: str, layer: int) -> Path:
         return self.folder / f"{site}.L{layer}.f32"
+
+
+class DeviceScratch:
+    """The same in the memory of a device. Gone with the process: a killed build runs the forward pass again."""
+
+    survives = False
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._acts: dict[tuple[str, int], Tensor] = {}
+        self._rows: dict[tuple[str, int], int] = {}
+
+    def prepare(self, sizes: dict[tuple[str, int], int], rows: int) -> None:
+        """Take the memory. `sizes`: the width of each (site, layer)."""
+        self._acts = {place: torch.empty((rows, width), device=self.device) for place, width in sizes.items()}
+        self._rows = dict.fromkeys(sizes, 0)
+
+    def append(self, site: str, layer: int, acts_RN: Tensor) -> None:
+        """Add rows, float32."""
+        start = self._rows[site, layer]
+        self._rows[site, layer] = start + len(acts_RN)
+        self._acts[site, layer][start : start + len(acts_RN)] = acts_RN
+
+    def truncate(self, sizes: dict[tuple[str, int], int], rows: int) -> None:
+        """Cut back to `rows` rows."""
+        self._rows = dict.fromkeys(sizes, rows)
+
+    def read(self, site: str, layer: int, rows: int, width: int) -> Tensor:
+        """acts_RN [rows, width], on the device."""
+        return self._acts[site, layer][:rows, :width]
+
+    def remove(self) -> None:
+        """Give the memory back."""
+        self._acts.clear()

@@ -10,33 +10,45 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from scipy.special import ndtr
+from torch import Tensor
+
+from builders.sorting import Labelled, sort_labelled
 
 
 def twice_u(acts_EN: np.ndarray, labels_E: np.ndarray, n_concepts: int) -> np.ndarray:
-    """2·U of each concept against all other examples, int64 [C, N].
+    """2·U of each concept against all other examples, int64 [C, N]; acts_EN is float32.
 
     U is the Mann-Whitney statistic (Mann & Whitney 1947): pairs (own, other) with own > other, ties counting
-    one half; doubled, it is an integer. AUC = twice_u / (2·n·n_rest). From average ranks: with R the sum of a
-    concept's ranks in the whole sample, 2U = 2R - n(n + 1).
+    one half; doubled, it is an integer. AUC = twice_u / (2·n·n_rest).
     """
-    acts_NE = np.ascontiguousarray(acts_EN.T)
-    width, n = acts_NE.shape
-    order = np.argsort(acts_NE, axis=1)
-    values = np.take_along_axis(acts_NE, order, axis=1)
-    # First and last position of each value's tie group; twice its average 1-based rank is their sum + 2.
-    position = np.arange(n)
-    starts = np.ones((width, n), dtype=bool)
-    starts[:, 1:] = values[:, 1:] != values[:, :-1]
-    first = np.maximum.accumulate(np.where(starts, position, 0), axis=1)
-    ends = np.ones((width, n), dtype=bool)
-    ends[:, :-1] = starts[:, 1:]
-    last = np.minimum.accumulate(np.where(ends, position, n)[:, ::-1], axis=1)[:, ::-1]
-    # bincount adds in float64, which is exact here: the sums stay below 2^53 up to 6e7 examples.
-    slots = labels_E[order] + np.arange(width)[:, None] * n_concepts
-    sums = np.bincount(slots.ravel(), weights=(first + last + 2).ravel(), minlength=width * n_concepts)
-    own = np.bincount(labels_E, minlength=n_concepts)[:, None]
-    return sums.astype(np.int64).reshape(width, n_concepts).T - own * (own + 1)
+    acts_NE = torch.from_numpy(np.ascontiguousarray(acts_EN.T))
+    counts_C = np.bincount(labels_E, minlength=n_concepts)
+    return twice_u_of_sorted(sort_labelled(acts_NE, torch.from_numpy(np.asarray(labels_E, np.int64))), counts_C)
+
+
+def twice_u_of_sorted(everything: Labelled, counts_C: np.ndarray) -> np.ndarray:
+    """The same for activations that are sorted already; counts_C: examples of each concept.
+
+    From average ranks: with R the sum of a concept's 1-based ranks in the whole sample, 2U = 2R - n(n + 1).
+    """
+    values_NE, concepts_NE = everything
+    width, n = values_NE.shape
+    differs = values_NE[:, 1:] != values_NE[:, :-1]
+    first = _last_marked(F.pad(differs, (1, 0), value=True))
+    last = n - 1 - _last_marked(F.pad(differs, (0, 1), value=True).flip(1)).flip(1)
+    # Twice the average rank in a group of equal values; the positions of its first and last count from 0.
+    twice_rank = (first + last + 2).long()
+    sums_NC = twice_rank.new_zeros((width, counts_C.size)).scatter_add_(1, concepts_NE, twice_rank)
+    return sums_NC.cpu().numpy().T - (counts_C * (counts_C + 1))[:, None]
+
+
+def _last_marked(marks_NE: Tensor) -> Tensor:
+    """For each place the position of the nearest mark at or before it, int32."""
+    position = torch.arange(marks_NE.shape[1], dtype=torch.int32, device=marks_NE.device)
+    return torch.cummax(marks_NE * position, dim=1).values
 
 
 def dprime(mean_a: np.ndarray, std_a: np.ndarray, mean_b: np.ndarray, std_b: np.ndarray) -> np.ndarray:
@@ -103,48 +115,33 @@ class RangeCounts(NamedTuple):
     """The number of that concept's examples inside."""
 
 
-def range_counts(sorted_CNE: Sequence[np.ndarray], lower_TCN: np.ndarray, upper_TCN: np.ndarray) -> RangeCounts:
-    """Count the examples of every concept in the ranges of every concept.
+def range_queries(lower_TCN: np.ndarray, upper_TCN: np.ndarray) -> np.ndarray:
+    """What `counts_below` has to count for `range_counts`: float64 [N, 2·T·C].
 
-    sorted_CNE: per concept its activations, float32 [N, examples of it], ascending along the last axis.
+    A float32 value is <= a float32 bound if it is < the next float64 above it.
     """
-    n_taus, n_concepts, width = lower_TCN.shape
-    lower, upper = (_queries(bound) for bound in (lower_TCN, upper_TCN))
-    shape = (width, n_taus, n_concepts)
-    inside, others, worst_inside = (np.zeros(shape, dtype=np.int32) for _ in range(3))
-    worst_concept = np.full(shape, -1, dtype=np.int32)
-    worst_share = np.full(shape, -1.0)
-    for concept, sorted_NE in enumerate(sorted_CNE):
-        counts = _count(sorted_NE, upper, closed=True) - _count(sorted_NE, lower, closed=False)
-        counts = counts.reshape(shape).astype(np.int32)
-        inside[..., concept] = counts[..., concept]
-        # The quotient of two small integers is correctly rounded: equal shares compare equal.
-        share = counts / sorted_NE.shape[1]
-        share[..., concept] = -1.0
-        counts[..., concept] = 0
-        others += counts
-        worse = share > worst_share
-        worst_share[worse], worst_inside[worse], worst_concept[worse] = share[worse], counts[worse], concept
-    return RangeCounts(*(a.transpose(1, 2, 0).copy() for a in (inside, others, worst_concept, worst_inside)))
+    bounds = np.stack([lower_TCN.astype(np.float64), np.nextafter(upper_TCN.astype(np.float64), np.inf)])
+    return bounds.reshape(-1, lower_TCN.shape[2]).T
 
 
-def _queries(bound_TCN: np.ndarray) -> np.ndarray:
-    """[N, T·C]: the bounds of one neuron together."""
-    return np.ascontiguousarray(bound_TCN.transpose(2, 0, 1).reshape(bound_TCN.shape[2], -1))
+def range_counts(below_NQC: np.ndarray, counts_C: np.ndarray, n_taus: int) -> RangeCounts:
+    """Examples of every concept in the closed ranges of every concept, from the answer to `range_queries`.
 
-
-def _count(sorted_NE: np.ndarray, queries_NQ: np.ndarray, *, closed: bool) -> np.ndarray:
-    """How many values of each sorted row are < (closed: <=) each query of that row; [N, Q].
-
-    A binary search over all neurons at once: np.searchsorted takes only one sorted row.
+    counts_C: examples of each concept.
     """
-    n = sorted_NE.shape[1]
-    count = np.zeros(queries_NQ.shape, dtype=np.int64)
-    step = 1 << (n.bit_length() - 1)
-    while step:
-        probe = count + step
-        value = np.take_along_axis(sorted_NE, np.minimum(probe, n) - 1, axis=1)
-        below = value <= queries_NQ if closed else value < queries_NQ
-        count = np.where(below & (probe <= n), probe, count)
-        step >>= 1
-    return count
+    n_concepts = counts_C.size
+    below_N2TCC = below_NQC.reshape(-1, 2, n_taus, n_concepts, n_concepts)
+    # Axes from here: neuron, tau, the concept with the range, the concept whose examples are counted.
+    counts = below_N2TCC[:, 1] - below_N2TCC[:, 0]
+    own = np.arange(n_concepts)
+    inside = counts[..., own, own]
+    counts[..., own, own] = 0
+    # The quotient of two small integers is correctly rounded: equal shares compare equal, and argmax gives the first.
+    share = counts / counts_C
+    share[..., own, own] = -1.0
+    worst = share.argmax(axis=3)
+    worst_inside = np.take_along_axis(counts, worst[..., None], axis=3)[..., 0]
+    if n_concepts == 1:
+        worst[:] = -1
+    counted = (inside, counts.sum(axis=3), worst, worst_inside)
+    return RangeCounts(*(each.astype(np.int32).transpose(1, 2, 0).copy() for each in counted))

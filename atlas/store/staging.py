@@ -31,7 +31,10 @@ CREATE TABLE _done (step VARCHAR NOT NULL, unit VARCHAR NOT NULL);
 """
 
 
-_MEMORY = "500MB"  # for pages that DuckDB keeps; its default, most of the machine, is the model's
+# memory_limit: for pages that DuckDB keeps; its default, most of the machine, is the model's. checkpoint_threshold:
+# how long the log may grow before its rows are compressed into the tables; at the default, 16 MB, this would cost as
+# much again as writing the rows of a build.
+_CONFIG = {"memory_limit": "500MB", "checkpoint_threshold": "128MB"}
 
 
 def building_folder(target: Path) -> Path:
@@ -211,7 +214,7 @@ class Staging:
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
-            self._connection = duckdb.connect(str(self.database), config={"memory_limit": _MEMORY})
+            self._connection = duckdb.connect(str(self.database), config=_CONFIG)
         return self._connection
 
     def _copy_from(self, seed: Path, skip: tuple[str, ...]) -> None:

@@ -1,18 +1,20 @@
 """What a streaming statistic is.
 
-A statistic sees blocks of activations (axis 0 rows, axis 1 neurons) with the concept of each row, keeps
-arrays whose size does not depend on the number of rows, and can be merged with another one that saw other
-rows. Everything is accumulated in float64, whatever the blocks hold. Axes: B rows of a block, C concepts,
-N neurons.
+A statistic sees blocks of activations, keeps arrays whose size does not depend on the number of
+rows, and can be merged with another one that saw other rows. Everything is accumulated in float64. The blocks
+may be on any device, what is kept is in memory. Axes: B rows of a block, C concepts, N neurons.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from typing import ClassVar, Self
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from builders.sorting import sort_rows
 
 
 class Statistic(ABC):
@@ -28,8 +30,11 @@ class Statistic(ABC):
         self.n_concepts, self.width = n_concepts, width
 
     @abstractmethod
-    def update(self, acts_BN: np.ndarray, labels_B: np.ndarray) -> None:
-        """Add a block of finite activations; labels_B holds the concept index of each row."""
+    def add(self, concepts: slice, sorted_NCB: Tensor) -> None:
+        """Add as many rows, at least one, to each of some neighbouring concepts.
+
+        sorted_NCB: finite float64 activations, the rows of each neuron and concept ascending.
+        """
 
     @abstractmethod
     def merge(self, other: Self) -> None:
@@ -41,7 +46,7 @@ class Statistic(ABC):
 
     @abstractmethod
     def result(self) -> dict[str, np.ndarray]:
-        """The values by name, each [C, N] (a histogram: [C, N, bins])."""
+        """The values by name, each [C, N]."""
 
     def state(self) -> dict[str, np.ndarray]:
         """A copy of everything accumulated so far, as plain arrays that np.savez can write."""
@@ -58,11 +63,10 @@ class Statistic(ABC):
         for name in self.ARRAYS:
             setattr(self, name, state[name].copy())
 
-    def by_concept(self, acts_BN: np.ndarray, labels_B: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """(concept index, its rows as contiguous float64 [N, rows]) for each concept present in the block.
+    def update(self, acts_BN: np.ndarray, labels_B: np.ndarray) -> None:
+        """Add a block of finite activations; labels_B holds the concept index of each row.
 
-        Neurons go first so that numpy sums each neuron's rows pairwise: more accurate than adding row to
-        row, and the same bits however the neurons were split into chunks.
+        Raises ValueError for another width and for a concept that is not there.
         """
         if acts_BN.ndim != 2 or acts_BN.shape[1] != self.width or labels_B.shape != acts_BN.shape[:1]:
             raise ValueError(f"block of shape {acts_BN.shape}, labels {labels_B.shape}, width {self.width}")
@@ -70,7 +74,8 @@ class Statistic(ABC):
         if present.size and not 0 <= present[0] <= present[-1] < self.n_concepts:
             raise ValueError(f"concept index outside 0..{self.n_concepts - 1}")
         for concept in present:
-            yield int(concept), np.ascontiguousarray(acts_BN[labels_B == concept].T, dtype=np.float64)
+            own_NB = np.ascontiguousarray(acts_BN[labels_B == concept].T, dtype=np.float64)
+            self.add(slice(concept, concept + 1), sort_rows(torch.from_numpy(own_NB))[:, None])
 
     def check_mergeable(self, other: Statistic) -> None:
         """ValueError unless `other` is of the same kind, concepts and width."""

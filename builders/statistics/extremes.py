@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
+from torch import Tensor
 
 from builders.statistics.base import Statistic
 
@@ -19,11 +20,11 @@ class Extremes(Statistic):
         self.min = np.full((n_concepts, width), np.inf)
         self.max = np.full((n_concepts, width), -np.inf)
 
-    def update(self, acts_BN: np.ndarray, labels_B: np.ndarray) -> None:
-        """Add a block."""
-        for concept, acts_NB in self.by_concept(acts_BN, labels_B):
-            np.minimum(self.min[concept], acts_NB.min(axis=1), out=self.min[concept])
-            np.maximum(self.max[concept], acts_NB.max(axis=1), out=self.max[concept])
+    def add(self, concepts: slice, sorted_NCB: Tensor) -> None:
+        """Add rows of some concepts."""
+        smallest, largest = (sorted_NCB[..., end].T.cpu().numpy() for end in (0, -1))
+        np.minimum(self.min[concepts], smallest, out=self.min[concepts])
+        np.maximum(self.max[concepts], largest, out=self.max[concepts])
 
     def merge(self, other: Self) -> None:
         """Add what `other` has seen."""

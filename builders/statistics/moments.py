@@ -1,8 +1,8 @@
 """Count, mean, standard deviation, skewness, excess kurtosis and mean |activation|.
 
-Central moment sums are kept instead of sums of powers, so a mean far from zero costs no digits. Two sets of
-rows are combined by the pairwise formulas of Chan, Golub & LeVeque (1979) for the second moment and Pébay
-(2008, SAND2008-6212) for the third and fourth.
+Central moment sums are kept instead of sums of powers, so a mean far from zero costs no digits. Sets of rows are
+combined by the formulas of Chan, Golub & LeVeque (1979) for the second moment and Pébay (2008, SAND2008-6212) for
+the third and fourth.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple, Self
 
 import numpy as np
+from torch import Tensor
 
 from builders.statistics.base import Statistic
 
@@ -34,21 +35,23 @@ class CentralSums(NamedTuple):
             return np.sqrt(self.m2 / self.n)
 
 
-def central_sums(acts_NB: np.ndarray) -> CentralSums:
-    """Two-pass sums over the last axis of contiguous float64 rows, at least one per neuron.
+def central_sums(acts_NB: Tensor) -> CentralSums:
+    """Two-pass sums over the last axis of float64 rows, at least one value each; numpy arrays [N].
 
-    Values are first shifted by the first row: differences of nearby numbers are exact, so a constant neuron
-    gets a variance of exactly zero and an offset of any size leaves the higher moments alone.
+    Any axes may come before the last. Values are first shifted by the first one: differences of nearby numbers
+    are exact, so a constant neuron gets a variance of exactly zero and an offset of any size leaves the higher
+    moments alone.
     """
-    first = acts_NB[:, :1]
+    first = acts_NB[..., :1]
     deviation = acts_NB - first
-    offset = deviation.mean(axis=1, keepdims=True)
+    offset = deviation.mean(dim=-1, keepdim=True)
     deviation -= offset
     square = deviation * deviation
-    m2 = square.sum(axis=1)
-    m3 = (square * deviation).sum(axis=1)
-    m4 = np.square(square, out=square).sum(axis=1)
-    return CentralSums(acts_NB.shape[1], (first + offset)[:, 0], m2, m3, m4)
+    m2 = square.sum(dim=-1)
+    m3 = deviation.mul_(square).sum(dim=-1)
+    m4 = square.square_().sum(dim=-1)
+    mean = (first + offset)[..., 0]
+    return CentralSums(acts_NB.shape[-1], *(each.cpu().numpy() for each in (mean, m2, m3, m4)))
 
 
 def combine(a: CentralSums, b: CentralSums) -> CentralSums:
@@ -72,6 +75,24 @@ def combine(a: CentralSums, b: CentralSums) -> CentralSums:
     )
 
 
+def combine_all(parts: CentralSums) -> CentralSums:
+    """The sums over the rows of all parts: n [parts], the others [parts, N]. Parts may be empty."""
+    n = parts.n[:, None]
+    # Relative to one of the means: the differences are small numbers, which the average of the means is not.
+    middle = parts.mean[np.argmax(parts.n)]
+    delta = parts.mean - middle
+    offset = (n / max(n.sum(), 1) * delta).sum(axis=0)
+    delta -= offset
+    square = delta * delta
+    return CentralSums(
+        int(n.sum()),
+        middle + offset,
+        (parts.m2 + n * square).sum(axis=0),
+        (parts.m3 + delta * (3 * parts.m2 + n * square)).sum(axis=0),
+        (parts.m4 + 4 * delta * parts.m3 + square * (6 * parts.m2 + n * square)).sum(axis=0),
+    )
+
+
 class Moments(Statistic):
     """result(): n, mean, std (population), skewness, kurtosis (excess), mean_abs.
 
@@ -87,42 +108,39 @@ class Moments(Statistic):
         self.mean, self.m2, self.m3, self.m4 = CentralSums.nothing((n_concepts, width))[1:]
         self.abs_sum = np.zeros((n_concepts, width))
 
-    def update(self, acts_BN: np.ndarray, labels_B: np.ndarray) -> None:
-        """Add a block; two passes over it, then one combine() per concept."""
-        for concept, acts_NB in self.by_concept(acts_BN, labels_B):
-            self._put(concept, combine(self.part(concept), central_sums(acts_NB)))
-            self.abs_sum[concept] += np.abs(acts_NB).sum(axis=1)
+    def add(self, concepts: slice, sorted_NCB: Tensor) -> None:
+        """Add rows of some concepts."""
+        n, *sums_NC = central_sums(sorted_NCB)
+        new = CentralSums(n, *(each.T for each in sums_NC))
+        before = self.parts(concepts)
+        both = combine(before._replace(n=before.n[:, None]), new)
+        self._put(concepts, both._replace(n=before.n + n))
+        self.abs_sum[concepts] += sorted_NCB.abs().sum(dim=-1).T.cpu().numpy()
 
     def merge(self, other: Self) -> None:
         """Add what `other` has seen."""
         self.check_mergeable(other)
-        for concept in range(self.n_concepts):
-            self._put(concept, combine(self.part(concept), other.part(concept)))
+        mine, theirs = (each.parts(slice(None)) for each in (self, other))
+        both = combine(mine._replace(n=mine.n[:, None]), theirs._replace(n=theirs.n[:, None]))
+        self._put(slice(None), both._replace(n=mine.n + theirs.n))
         self.abs_sum += other.abs_sum
 
     def pooled(self) -> Moments:
         """The moments over the rows of all concepts, as a statistic with one concept."""
-        everything = CentralSums.nothing((self.width,))
-        for concept in range(self.n_concepts):
-            everything = combine(everything, self.part(concept))
         pooled = Moments(1, self.width)
-        pooled._put(0, everything)
+        pooled._put(slice(None), combine_all(self.parts(slice(None))))
         pooled.abs_sum[0] = self.abs_sum.sum(axis=0)
         return pooled
 
     def rest(self) -> list[CentralSums]:
         """For each concept the sums over the rows of all *other* concepts.
 
-        Combined from the parts before and after it: subtracting a concept from the total would cancel.
+        Combined from the others: subtracting a concept from the total would cancel.
         """
-        after = [CentralSums.nothing((self.width,))]
-        for concept in range(self.n_concepts - 1, 0, -1):
-            after.append(combine(self.part(concept), after[-1]))
-        before, rest = CentralSums.nothing((self.width,)), []
-        for concept in range(self.n_concepts):
-            rest.append(combine(before, after.pop()))
-            before = combine(before, self.part(concept))
-        return rest
+        if self.n_concepts == 1:
+            return [CentralSums.nothing((self.width,))]
+        everyone = np.arange(self.n_concepts)
+        return [combine_all(self.parts(everyone != concept)) for concept in everyone]
 
     def result(self) -> dict[str, np.ndarray]:
         """The values named in the class docstring, [C, N] each."""
@@ -138,12 +156,10 @@ class Moments(Statistic):
                 "mean_abs": self.abs_sum / n,
             }
 
-    def part(self, concept: int) -> CentralSums:
-        """The sums of one concept, arrays [N]."""
-        return CentralSums(
-            int(self.n[concept]), self.mean[concept], self.m2[concept], self.m3[concept], self.m4[concept]
-        )
+    def parts(self, concepts: slice | np.ndarray) -> CentralSums:
+        """The sums of several concepts, n [C], the others [C, N]."""
+        return CentralSums(*(each[concepts] for each in (self.n, self.mean, self.m2, self.m3, self.m4)))
 
-    def _put(self, concept: int, sums: CentralSums) -> None:
-        self.n[concept] = sums.n
-        self.mean[concept], self.m2[concept], self.m3[concept], self.m4[concept] = sums[1:]
+    def _put(self, concepts: slice, sums: CentralSums) -> None:
+        self.n[concepts] = sums.n
+        self.mean[concepts], self.m2[concepts], self.m3[concepts], self.m4[concepts] = sums[1:]

@@ -12,7 +12,6 @@ from builders.statistics.base import Statistic
 STATISTICS = {
     "moments": "builders.statistics.moments:Moments",
     "extremes": "builders.statistics.extremes:Extremes",
-    "histogram": "builders.statistics.histogram:Histogram",
 }
 
 

@@ -24,7 +24,7 @@ def columns(seed: int = 0) -> np.ndarray:
             normal[:, 0],
             1e6 + 1e-2 * normal[:, 1],
             np.full(n, 0.1),
-            np.round(normal[:, 2]),
+            np.round(normal[:, 2]) + 0.5,
             np.where(rng.random(n) < 0.9, 0.0, normal[:, 3]),
             np.where(rng.random(n) < 0.5, -0.0, 0.0),
             np.exp(2 * normal[:, 4]),

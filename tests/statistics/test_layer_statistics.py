@@ -91,7 +91,7 @@ def test_a_single_concept_has_nothing_to_be_told_from():
 
 @pytest.mark.parametrize("width", [1, 3, 16])
 def test_the_bits_do_not_depend_on_the_chunk_or_the_tile(acts, fitted, width, monkeypatch):
-    monkeypatch.setattr(layer_statistics, "TILE_VALUES", 0)
+    monkeypatch.setattr(layer_statistics, "TILE_VALUES", {"cpu": 0})
     monkeypatch.setattr(layer_statistics, "MIN_TILE_WIDTH", width)
     tiled = separate_and_fit(acts, labels(), C, TAUS, BINS)
     alone = separate_and_fit(acts[:, 8:9], labels(), C, TAUS, BINS)
@@ -101,15 +101,6 @@ def test_the_bits_do_not_depend_on_the_chunk_or_the_tile(acts, fitted, width, mo
         if field.name not in ("n", "background_n"):
             whole = whole[:, 8:9] if field.name == "histogram" else whole[..., 8:9]
             np.testing.assert_array_equal(getattr(alone, field.name), whole, err_msg=field.name)
-
-
-def test_row_blocks_change_only_rounding(acts, fitted, monkeypatch):
-    monkeypatch.setattr(layer_statistics, "BLOCK_ROWS", 7)
-    blocks = separate_and_fit(acts, labels(), C, TAUS, BINS)
-    for field in fields(fitted):
-        np.testing.assert_allclose(
-            getattr(blocks, field.name), getattr(fitted, field.name), rtol=1e-5, atol=1e-5, err_msg=field.name
-        )
 
 
 def test_a_memory_mapped_file_is_read(acts, fitted, tmp_path):

@@ -6,12 +6,22 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from scipy import integrate, stats
 
-from builders.separation import dprime, overlap, range_bounds, range_counts, twice_u
+from builders.separation import RangeCounts, dprime, overlap, range_bounds, range_counts, range_queries, twice_u
+from builders.sorting import counts_below, sort_labelled
 from tests.statistics.samples import CONCEPT_SIZES, columns, labels
 
 C = len(CONCEPT_SIZES)
+
+
+def in_ranges(parts: list[np.ndarray], lower: np.ndarray, upper: np.ndarray) -> RangeCounts:
+    """range_counts of the examples [n, N] of each concept."""
+    counts = np.array([len(part) for part in parts])
+    acts_NE = torch.from_numpy(np.ascontiguousarray(np.vstack(parts).T))
+    everything = sort_labelled(acts_NE, torch.from_numpy(np.repeat(np.arange(len(parts)), counts)))
+    return range_counts(counts_below(everything, range_queries(lower, upper), len(parts)), counts, len(lower))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -103,7 +113,7 @@ def test_range_counts_are_those_of_a_plain_loop(seed):
     mean = np.stack([p.mean(0, dtype=np.float64) for p in parts]).astype(np.float32)
     std = np.stack([p.std(0, dtype=np.float64) for p in parts]).astype(np.float32)
     lower, upper = range_bounds(mean, std, taus)
-    counted = range_counts([np.sort(p.T, axis=1) for p in parts], lower, upper)
+    counted = in_ranges(parts, lower, upper)
     assert all(field.dtype == np.int32 for field in counted)
     for t in range(len(taus)):
         for c in range(C):
@@ -117,18 +127,18 @@ def test_range_counts_are_those_of_a_plain_loop(seed):
 
 
 def test_a_range_is_closed():
-    own = np.float32([[1, 2, 3]])
-    other = np.float32([[0, 1, 1, 3, 4]])
+    own = np.float32([[1, 2, 3]]).T
+    other = np.float32([[0, 1, 1, 3, 4]]).T
     lower = np.float32([[[1], [9]]])
     upper = np.float32([[[3], [9]]])
-    counted = range_counts([own, other], lower, upper)
+    counted = in_ranges([own, other], lower, upper)
     assert counted.inside.tolist() == [[[3], [0]]]
     assert counted.others_inside.tolist() == [[[3], [0]]]
 
 
 def test_worst_concept_ties_go_to_the_lowest_index_and_need_another_concept():
-    one = np.float32([[0, 0]])
+    one = np.zeros((2, 1), dtype=np.float32)
     bounds = np.zeros((1, 3, 1), dtype=np.float32)
-    assert range_counts([one, one, one], bounds, bounds).worst_concept[0, :, 0].tolist() == [1, 0, 0]
-    alone = range_counts([one], bounds[:, :1], bounds[:, :1])
+    assert in_ranges([one, one, one], bounds, bounds).worst_concept[0, :, 0].tolist() == [1, 0, 0]
+    alone = in_ranges([one], bounds[:, :1], bounds[:, :1])
     assert (alone.worst_concept.item(), alone.worst_inside.item(), alone.others_inside.item()) == (-1, 0, 0)

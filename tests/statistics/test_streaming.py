@@ -18,8 +18,7 @@ C = len(CONCEPT_SIZES)
 
 
 def fresh(name: str, acts: np.ndarray, n_concepts: int = C) -> Statistic:
-    extra = (acts.min(axis=0), acts.max(axis=0), 8) if name == "histogram" else ()
-    return statistic(name)(n_concepts, acts.shape[1], *extra)
+    return statistic(name)(n_concepts, acts.shape[1])
 
 
 def assert_same(a: Statistic, b: Statistic) -> None:
@@ -115,11 +114,3 @@ def test_no_rows_change_nothing(name):
     other.merge(fresh(name, acts))
     for key, values in one.state().items():
         np.testing.assert_array_equal(values, other.state()[key])
-
-
-def test_histograms_with_other_bounds_do_not_merge():
-    acts = columns()
-    with pytest.raises(ValueError, match="same bounds"):
-        fresh("histogram", acts).merge(fresh("histogram", acts - 1))
-    with pytest.raises(ValueError, match="outside the bounds"):
-        fresh("histogram", acts).update(acts + 100, labels())

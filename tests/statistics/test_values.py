@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 
 from builders.statistics.extremes import Extremes
-from builders.statistics.histogram import Histogram
 from builders.statistics.moments import Moments
 from builders.statistics.normality import ks_distance, lilliefors_reference
 from tests.statistics.samples import CONCEPT_SIZES, columns, labels
@@ -81,29 +80,6 @@ def test_extremes():
     for concept in range(C):
         np.testing.assert_array_equal(extremes.result()["min"][concept], acts[label == concept].min(0))
         np.testing.assert_array_equal(extremes.result()["max"][concept], acts[label == concept].max(0))
-
-
-@pytest.mark.parametrize("bins", [1, 3, 10, 32])
-def test_histogram_counts_between_the_documented_edges(bins):
-    label = labels()
-    # float32 values, among them many that lie exactly on an edge
-    acts = columns().astype(np.float32)
-    acts[:, 0] = np.random.default_rng(3).integers(0, bins + 1, 100) / np.float32(bins)
-    acts[:2, 0] = 0, 1
-    low, high = acts.min(0).astype(np.float64), acts.max(0).astype(np.float64)
-    histogram = Histogram(C, acts.shape[1], low, high, bins)
-    histogram.update(acts, label)
-    counts = histogram.result()["counts"]
-    for concept in range(C):
-        for neuron in range(acts.shape[1]):
-            own = acts[label == concept, neuron].astype(np.float64)
-            if low[neuron] == high[neuron]:
-                expected = [len(own)] + [0] * (bins - 1)
-            else:
-                edges = low[neuron] + (high[neuron] - low[neuron]) * np.arange(bins + 1) / bins
-                edges[-1] = np.inf
-                expected = np.histogram(own, edges)[0]
-            np.testing.assert_array_equal(counts[concept, neuron], expected)
 
 
 def test_ks_distance_is_scipys_against_the_fitted_normal():
