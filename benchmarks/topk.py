@@ -1,34 +1,29 @@
-"""Exact top-k against the bare matrix product. Writes docs/results/topk.md on a processor, topk_gpu.md on a GPU.
+"""Exact top-k against the bare matrix product and against float32 `topk(W @ U.T)`.
 
-Run: python benchmarks/topk.py [--device cpu] [--shape NAME ...] [--rounds 7] [--threads 2] [--clock cpu]
+Run: python benchmarks/topk.py [--device cuda] [--shape NAME ...] [--rounds 4] [--top 32] [--threads 0] [--clock cpu]
 
 Random weights at the shapes of real models, as bfloat16 values (what checkpoints hold) and as float32 values (what a
-dequantised or rescaled checkpoint holds), logits about 0.4 wide like those of SmolLM2. In every round each way runs
-once, in an order that rotates. Reported: medians, and the median over rounds of the ratio within a round. The first
-round of each is not counted. Every result is checked against the definition on a few neurons.
-
-The bare product is the floor. `--clock cpu` counts processor time of all threads instead of the wall's: for a machine
-with other work to do, best with one thread.
+dequantised or rescaled checkpoint holds), logits about 0.4 wide like those of SmolLM2. Every result is compared with
+the float64 definition on a few neurons. On a GPU the whole model is timed as well: every layer of three weights.
+`--clock cpu` counts processor time of all threads, for a machine with other work to do.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import time
-from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
 import torch
 
-from builders.topk.chunked import chunked_top
+from benchmarks.claim import Claim, Goal, Table
+from benchmarks.measure import Timings, interleave, machine, seconds_of
+from benchmarks.peaks import peaks
 from builders.topk.reference import reference_top
 from builders.topk.top import top_tokens
 from builders.topk.vocabulary import Vocabulary
 
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
 SHAPES = {  # neurons of a layer, d_model, vocabulary
     "smollm2-135m": (1536, 576, 49152),
     "smollm2-360m": (2560, 960, 49152),
@@ -39,26 +34,55 @@ SHAPES = {  # neurons of a layer, d_model, vocabulary
 LAYERS = {"llama-3.1-8b": 32}
 WIDTH = 0.4  # standard deviation of the logits
 CHECKED = 32  # neurons compared with the definition
+BARE, EXACT, NAIVE = "bare bfloat16 product", "exact, both signs, log-sum-exp", "float32 topk(W @ U.T), one sign"
+ONCE = "exact, U prepared anew"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one shape with one kind of weights took."""
+
+    shape: str
+    kind: str
+    timings: Timings
+    equal: bool
+    lse_error: float
+    prepared: float
 
 
 def main() -> None:
     options = _options()
-    clock = time.perf_counter if options.clock == "wall" else time.process_time
     if options.threads:
         torch.set_num_threads(options.threads)
-    rows = []
-    for name in options.shape:
-        for kind in ("bfloat16", "float32"):
-            rows += _measure(name, kind, options, clock)
-    report = RESULTS / ("topk.md" if options.device == "cpu" else "topk_gpu.md")
-    report.write_text(_report(rows, options))
+    rate = peaks(options.device).bf16_flops
+    cases = [_case(name, kind, options) for name in options.shape for kind in ("bfloat16", "float32")]
+    tables = [_times(cases, rate), _checks(cases)]
+    goals = _goals(cases)
+    for name in options.shape if options.device != "cpu" else ():
+        if name in LAYERS:
+            goals += _model_goals(name, options)
+    flags = "" if options.device == "cpu" else f" --device {options.device} --shape {' '.join(options.shape)}"
+    suffix = "" if options.device == "cpu" else "_gpu"
+    Claim(
+        name="topk" + suffix,
+        title="Exact top-k decoding" + " on a GPU" * bool(suffix),
+        command=f"python benchmarks/topk.py{flags} --rounds {options.rounds}",
+        text=f"The top {options.top} tokens of both signs with exact logits and log-sum-exp, against the bare product "
+        f"`W @ U.T` in bfloat16 and, on a processor, `topk(W @ U.T)` in float32 for one sign. Medians of "
+        f"{options.rounds} rounds in turn, ratios within a round. The floor is 2·neurons·d_model·vocabulary operations "
+        f"at the measured {rate / 1e12:.2f} Tflop/s of a large bfloat16 product.",
+        machine=machine(options.device, ("torch", "numpy")),
+        tables=tables,
+        goals=goals,
+    ).write()
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--shape", nargs="+", choices=SHAPES, default=["smollm2-135m", "smollm2-360m"])
-    parser.add_argument("--rounds", type=int, default=7)
+    default = ["smollm2-135m", "smollm2-360m", "llama-3.2-1b"]
+    parser.add_argument("--shape", nargs="+", choices=SHAPES, default=default)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--top", type=int, default=32)
     parser.add_argument("--threads", type=int, default=0, help="of torch on a processor; 0 leaves its choice")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
@@ -73,113 +97,85 @@ def _weights(name: str, kind: str, device: str) -> tuple[torch.Tensor, torch.Ten
     return (w_ND.bfloat16().float(), u_VD.bfloat16().float()) if kind == "bfloat16" else (w_ND, u_VD)
 
 
-def _measure(name: str, kind: str, options: argparse.Namespace, clock: Callable[[], float]) -> list[dict[str, object]]:
+def _case(name: str, kind: str, options: argparse.Namespace) -> Case:
     w_ND, u_VD = _weights(name, kind, options.device)
     k, vocabulary = options.top, Vocabulary(u_VD)
+    prepared = seconds_of(vocabulary.prepare, device=options.device)
     low_ND, low_VD = w_ND.bfloat16(), u_VD.bfloat16()
-    prepared = _seconds(lambda: top_tokens(w_ND[:1], vocabulary, k), options.device, clock)
-    ways: dict[str, Callable[[], object]] = {
-        "bare bfloat16 product": lambda: low_ND @ low_VD.T,
-        "exact top-k, both signs": lambda: top_tokens(w_ND, vocabulary, k),
-        "bare float32 product": lambda: w_ND @ u_VD.T,
-        "float32 topk(W @ U.T), one sign": lambda: (w_ND @ u_VD.T).topk(k, dim=1),
-        "float32 chunked, both signs": lambda: chunked_top(w_ND, u_VD, k),
-    }
-    if options.device != "cpu":  # the whole product of a layer would not fit beside its copies
-        ways = {way: ways[way] for way in list(ways)[:2]}
-    taken: dict[str, list[float]] = {way: [] for way in ways}
-    for turn in range(options.rounds + 1):
-        names = list(ways)
-        for way in names[turn % len(names) :] + names[: turn % len(names)]:
-            taken[way].append(_seconds(ways[way], options.device, clock))
-    seconds = {way: np.array(values[1:]) for way, values in taken.items()}
-    checks = _checks(w_ND, u_VD, vocabulary, k)
-    bare, slow = seconds["bare bfloat16 product"], seconds.get("float32 topk(W @ U.T), one sign")
-    return [
-        {
-            "shape": name,
-            "weights": kind,
-            "way": way,
-            "seconds": np.median(values),
-            "bare": np.median(values / bare),
-            "faster": None if slow is None else np.median(slow / values),
-            "prepared": prepared,
-            **checks,
-        }
-        for way, values in seconds.items()
-    ]
-
-
-def _seconds(call: Callable[[], object], device: str, clock: Callable[[], float]) -> float:
-    if device != "cpu":
-        torch.cuda.synchronize()
-    start = clock()
-    call()
-    if device != "cpu":
-        torch.cuda.synchronize()
-    return clock() - start
-
-
-def _checks(w_ND: torch.Tensor, u_VD: torch.Tensor, vocabulary: Vocabulary, k: int) -> dict[str, object]:
-    """Is the result the definition's, and how far is log-sum-exp from float64?"""
+    ways = {BARE: lambda: low_ND @ low_VD.T, EXACT: lambda: top_tokens(w_ND, vocabulary, k)}
+    if options.device == "cpu":  # on a GPU the whole product of a layer would not fit beside its copies
+        ways[NAIVE] = lambda: (w_ND @ u_VD.T).topk(k, dim=1)
+        ways[ONCE] = lambda: top_tokens(w_ND, u_VD, k)
+    clock = time.perf_counter if options.clock == "wall" else time.process_time
+    timings = interleave(ways, options.rounds, clock=clock, device=options.device)
     found, true = top_tokens(w_ND, vocabulary, k), reference_top(w_ND[:CHECKED], u_VD, k)
-    equal = all(
-        torch.equal(getattr(found, name)[:CHECKED], getattr(true, name))
-        for name in ("raised_token_NK", "raised_logit_NK", "lowered_token_NK", "lowered_logit_NK")
-    )
-    error = max(
-        float((getattr(found, name)[:CHECKED] - getattr(true, name)).abs().max())
-        for name in ("raised_lse_N", "lowered_lse_N")
-    )
-    return {"equal": equal, "lse": error}
+    names = ("raised_token_NK", "raised_logit_NK", "lowered_token_NK", "lowered_logit_NK")
+    equal = all(torch.equal(getattr(found, name)[:CHECKED], getattr(true, name)) for name in names)
+    sums = ("raised_lse_N", "lowered_lse_N")
+    error = max(float((getattr(found, name)[:CHECKED] - getattr(true, name)).abs().max()) for name in sums)
+    return Case(name, kind, timings, equal, error, prepared)
 
 
-def _report(rows: list[dict[str, object]], options: argparse.Namespace) -> str:
-    shapes = " ".join(options.shape)
-    extra = f" --threads {options.threads}" * bool(options.threads) + " --clock cpu" * (options.clock == "cpu")
-    machine = _machine(options.device)
-    clock = "seconds" if options.clock == "wall" else "seconds of processor time"
-    lines = [
-        "# Exact top-k and the bare product",
-        "",
-        f"`python benchmarks/topk.py --device {options.device} --shape {shapes} --rounds {options.rounds}{extra}`",
-        "",
-        f"{machine}; top {options.top}.",
-        f"Medians of {options.rounds} interleaved rounds; ratios are medians of the ratio within a round. A bare",
-        "product allocates its result, as `W @ U.T` does. The exact top-k includes both signs and log-sum-exp.",
-        "",
-        f"| shape | weights | way | {clock} | x bare bfloat16 product | x faster than float32 topk |",
-        "|---|---|---|---|---|---|",
+def _times(cases: list[Case], rate: float) -> Table:
+    columns = ["shape, weights", "way", "seconds", "× bare product", "× faster than float32 topk", "× floor"]
+    rows = []
+    for case in cases:
+        n, d_model, n_vocab = SHAPES[case.shape]
+        floor = 2 * n * d_model * n_vocab / rate
+        for way in case.timings.seconds:
+            faster = f"{1 / case.timings.ratio(way, NAIVE):.2f}" if NAIVE in case.timings.seconds else ""
+            seconds = case.timings.median(way)
+            against = [f"{case.timings.ratio(way, BARE):.2f}", faster, f"{seconds / floor:.2f}"]
+            rows.append([f"{case.shape}, {case.kind}", way, f"{seconds:.3f}", *against])
+    return Table(columns, rows)
+
+
+def _checks(cases: list[Case]) -> Table:
+    columns = ["shape, weights", "neurons × d_model × vocabulary", "equal to float64", "error of lse", "seconds per U"]
+    rows = [
+        [
+            f"{case.shape}, {case.kind}",
+            " × ".join(map(str, SHAPES[case.shape])),
+            "yes" if case.equal else "**no**",
+            f"{case.lse_error:.0e}",
+            f"{case.prepared:.2f}",
+        ]
+        for case in cases
     ]
-    for row in rows:
-        faster = "" if row["faster"] is None else f"{row['faster']:.2f}"
-        cells = f"{row['seconds']:.4f} | {row['bare']:.2f} | {faster}"
-        lines.append(f"| {row['shape']} | {row['weights']} | {row['way']} | {cells} |")
-    lines += ["", "| shape | weights | neurons x d_model x vocabulary | equal to float64 | error of lse | once per U |"]
-    lines += ["|---|---|---|---|---|---|"]
-    for row in rows:
-        if row["way"] == "bare bfloat16 product":
-            sizes = " x ".join(map(str, SHAPES[row["shape"]]))
-            equal, once = "yes" if row["equal"] else "NO", f"{row['prepared']:.3f} s"
-            lines.append(f"| {row['shape']} | {row['weights']} | {sizes} | {equal} | {row['lse']:.0e} | {once} |")
-    for row in rows:
-        if row["shape"] in LAYERS and row["way"].startswith("exact"):
-            total = LAYERS[row["shape"]] * row["seconds"]
-            lines += ["", f"{LAYERS[row['shape']]} layers of {row['shape']} ({row['weights']}): {total:.2f} s."]
-    return "\n".join(lines) + "\n"
+    return Table(columns, rows, f"Checked on {CHECKED} neurons; U is prepared once for all matrices of a model.")
 
 
-def _machine(device: str) -> str:
-    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    if device != "cpu":
-        import triton
+def _goals(cases: list[Case]) -> list[Goal]:
+    goals = [Goal("tokens and logits equal the float64 definition", "all", "", all(case.equal for case in cases))]
+    for case in cases:
+        name, times = f"{case.shape}, {case.kind}", case.timings
+        bare = times.ratio(EXACT, BARE)
+        goals.append(Goal(f"{name}: time over the bare product", "≤ 1.3", f"{bare:.2f}", bare <= 1.3))
+        if NAIVE in times.seconds:
+            faster = 1 / times.ratio(EXACT, NAIVE)
+            goals.append(Goal(f"{name}: faster than float32 topk", "≥ 4", f"{faster:.2f}", faster >= 4))
+    return goals
 
-        return f"{torch.cuda.get_device_name()}, {versions}, Triton {triton.__version__}"
-    model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
-    return (
-        f"{model.partition(':')[2].strip() or platform.machine()}, {torch.get_num_threads()} thread(s) of "
-        f"{os.cpu_count()}, load {os.getloadavg()[0]:.1f} at the end, {versions}"
-    )
+
+def _model_goals(name: str, options: argparse.Namespace) -> list[Goal]:
+    """All layers of one weight, and of three, with fresh random weights for each; making them is not counted."""
+    n, d_model, n_vocab = SHAPES[name]
+    generator = torch.Generator(options.device).manual_seed(1)
+
+    def random(rows: int) -> torch.Tensor:
+        return torch.randn(rows, d_model, generator=generator, device=options.device, dtype=torch.bfloat16)
+
+    vocabulary = Vocabulary(random(n_vocab))
+    top_tokens(random(n), vocabulary, options.top)
+    layer = []
+    for _ in range(3 * LAYERS[name]):
+        w_ND = random(n) * (WIDTH / d_model**0.5)
+        layer.append(seconds_of(partial(top_tokens, w_ND, vocabulary, options.top), device=options.device))
+    one, three = sum(layer[: LAYERS[name]]), sum(layer)
+    return [
+        Goal(f"{name}: {LAYERS[name]} layers of one weight, both signs", "< 1 s", f"{one:.2f} s", one < 1),
+        Goal(f"{name}: three weights, both signs, without the file", "< 20 s", f"{three:.2f} s", three < 20),
+    ]
 
 
 if __name__ == "__main__":

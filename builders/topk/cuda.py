@@ -6,48 +6,69 @@ a top token are looked at again. Triton runs these kernels on a processor, too, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import torch
 import triton
 import triton.language as tl
 
-from builders.topk.vocabulary import FOLD, TILE, Vocabulary
+from builders.topk.vocabulary import FOLD, TILE, Segment, Vocabulary
 
 ROWS = 4096  # neurons per chunk: enough for the tensor cores, and 2 bytes per neuron and token of memory
+SEGMENT = STRIPE = 1 << 30  # the whole vocabulary: one product, kept as one matrix
 _SLICE = 256  # dimensions of a float64 dot product taken at a time
+T, R = TypeVar("T"), TypeVar("R")
+
+
+def workers() -> int:
+    """One: kernels fill the device by themselves."""
+    return 1
+
+
+def each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """[work(item) for item in items]."""
+    return [work(item) for item in items]
 
 
 def product(
-    low_nD: torch.Tensor, vocabulary: Vocabulary, y_nP: torch.Tensor, scale: float
+    low_nD: torch.Tensor, segment: Segment, y: torch.Tensor, scale: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """As `screening.Products.product`."""
-    n, padded = y_nP.shape
+    n, padded = len(low_nD), len(segment.low_SD)
+    y_nP = y[: n * padded].view(n, padded)
     reduced = torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False  # the proof needs float32 sums
     try:
-        torch.addmm(y_nP, low_nD, vocabulary.low_PD.T, beta=0, alpha=scale, out=y_nP)
+        torch.addmm(y_nP, low_nD, segment.low_SD.T, beta=0, alpha=scale, out=y_nP)
     finally:
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = reduced
     tiles = triton.cdiv(padded, TILE)
-    highest_nM, lowest_nM = torch.empty((2, n, padded // FOLD), device=y_nP.device)
-    sum_n2t = torch.empty((n, 2, tiles), device=y_nP.device)
-    _scan[(n, tiles)](y_nP, highest_nM, lowest_nM, sum_n2t, padded, len(vocabulary.u_VD), tiles, TILE, FOLD)
+    highest_nM, lowest_nM = torch.empty((2, n, padded // FOLD), device=y.device)
+    sum_n2t = torch.empty((n, 2, tiles), device=y.device)
+    _scan[(n, tiles)](y_nP, highest_nM, lowest_nM, sum_n2t, padded, segment.n_real, tiles, TILE, FOLD)
     return highest_nM, lowest_nM, sum_n2t.sum(2, dtype=torch.float64)
 
 
+def at_least(x_nC: torch.Tensor, floor_n: torch.Tensor) -> torch.Tensor:
+    """As `collect.Search.at_least`."""
+    return (x_nC >= floor_n[:, None]).flatten().nonzero()[:, 0]
+
+
+def largest(x_nC: torch.Tensor, k: int) -> torch.Tensor:
+    """As `collect.Search.largest`."""
+    return x_nC.topk(k, dim=1, sorted=False).values
+
+
 def exact_logits(
-    w_ND: torch.Tensor, u_VD: torch.Tensor, sets: Sequence[tuple[torch.Tensor, torch.Tensor]]
-) -> list[torch.Tensor]:
+    w_ND: torch.Tensor, vocabulary: Vocabulary, row_P: torch.Tensor, token_P: torch.Tensor
+) -> torch.Tensor:
     """As `screening.Products.exact_logits`. Pairs go by token, so that a row of U is read from memory once."""
-    scores = []
-    for row_P, token_P in sets:
-        token_S, order_S = token_P.sort()
-        score_P = torch.empty(len(row_P), device=w_ND.device)
-        if len(row_P):
-            _dot[(len(row_P),)](w_ND, u_VD, row_P, token_S, order_S, score_P, w_ND.shape[1], _SLICE)
-        scores.append(score_P)
-    return scores
+    token_S, order_S = token_P.sort()
+    score_P = torch.empty(len(row_P), device=w_ND.device)
+    if len(row_P):
+        _dot[(len(row_P),)](w_ND, vocabulary.u_VD, row_P, token_S, order_S, score_P, w_ND.shape[1], _SLICE)
+    return score_P
 
 
 @triton.jit

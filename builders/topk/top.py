@@ -15,14 +15,14 @@ from builders.topk.vocabulary import FOLD, Vocabulary, refuse_non_finite
 def top_tokens(w_ND: torch.Tensor, u_VD: torch.Tensor | Vocabulary, k: int, memory_bytes: int = 1 << 27) -> TopK:
     """Top k of both signs of w_ND @ u_VD^T, both on one device, at most float32 wide; 1 <= k <= V.
 
-    Give a `Vocabulary` when several matrices meet the same U: it keeps what can be computed once. Tokens and logits
-    equal those of `reference_top` exactly. Log-sum-exp is float32-accurate where the product is float32, and as
-    `builders.topk.screening` says where it is bfloat16. Works on about 4 x `memory_bytes`, on a GPU of at least 2 GiB.
-    Raises BuildError where a weight is NaN or infinite.
+    Give a `Vocabulary` when several matrices meet the same U: it keeps what can be computed once, and makes
+    log-sum-exp of float32 weights more accurate. Tokens and logits equal those of `reference_top` exactly. Log-sum-exp
+    is float32-accurate where the product is float32, and as `builders.topk.screening` says where it is bfloat16. Works
+    on about 4 x `memory_bytes`, on a GPU of at least 2 GiB. Raises BuildError where a weight is NaN or infinite.
     """
-    w_ND = w_ND.float()
+    w_ND = w_ND.detach().float()
     refuse_non_finite(w_ND, "neuron")
-    vocabulary = u_VD if isinstance(u_VD, Vocabulary) else Vocabulary(u_VD)
+    vocabulary = u_VD if isinstance(u_VD, Vocabulary) else Vocabulary(u_VD, kept=False)
     n_vocab, d_model = vocabulary.u_VD.shape
     device = _products(w_ND.device)
     # Small problems gain nothing, and libraries may sum very small bfloat16 products in bfloat16.

@@ -8,6 +8,7 @@ import torch
 
 from atlas.errors import BuildError
 from builders.topk import cpu, screening
+from builders.topk.bounds import Errors
 from builders.topk.chunked import chunked_top
 from builders.topk.result import TopK
 from builders.topk.top import top_tokens
@@ -65,10 +66,11 @@ def test_every_bound_holds_for_every_pair() -> None:
     scale = torch.logspace(-3, 3, 30)[:, None]
     w_ND, u_VD = random(30, 40) * scale, random(4096, 40, seed=1) * torch.logspace(-2, 2, 4096)[:, None]
     vocabulary, low_ND = Vocabulary(u_VD), w_ND.bfloat16()
-    y_NP = torch.empty((30, len(vocabulary.low_PD)), dtype=torch.bfloat16)
-    cpu.product(low_ND, vocabulary, y_NP, 1 / np.log(2))
-    errors = screening.Errors.of(w_ND, low_ND, vocabulary)
-    bound_NP = errors.slope_n[:, None] * errors.weight_P + errors.base_n[:, None] + 2.0**-8 * y_NP.float().abs()
+    y = torch.empty(30 * len(vocabulary.low_PD), dtype=torch.bfloat16)
+    cpu.product(low_ND, vocabulary.segment(0, len(vocabulary.low_PD)), y, 1 / np.log(2))
+    errors = Errors.of(w_ND, low_ND, vocabulary)
+    y_NP = torch.cat([part.view(30, -1) for part in y.split(30 * cpu.STRIPE)], 1)
+    bound_NP = errors.slope_n[:, None] * vocabulary.weight_P + errors.base_n[:, None] + 2.0**-8 * y_NP.float().abs()
     true_NV = w_ND.double() @ u_VD.double().T / np.log(2)
     assert ((y_NP.double() - true_NV).abs() <= bound_NP.double()).all()
 
@@ -184,4 +186,4 @@ def test_values_that_are_not_finite_are_refused_by_name(value: float) -> None:
 
 def test_finite_values_whose_sum_overflows_are_not_refused() -> None:
     u_VD = torch.full((5000, 64), 1e37)
-    assert Vocabulary(u_VD).u_VD is u_VD
+    assert torch.equal(Vocabulary(u_VD).u_VD, u_VD)
