@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "token": ("queries.cli.token:token", "Neurons that read or write a word, best first."),
     "concept": ("queries.cli.concept:concept", "Neurons that encode a concept, with their ranges."),
     "neuron": ("queries.cli.neuron:neuron", "The whole card of one neuron."),
+    "nearest": ("queries.cli.nearest:nearest", "Neurons whose vectors point the same way."),
     "sql": ("queries.cli.sql:sql", "Ask in SQL, read-only and sandboxed."),
     "spec": ("queries.cli.spec:spec", "Write an intervention spec."),
     "run": ("builders.cli_run:run", "Show what the edits of a spec change."),

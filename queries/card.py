@@ -6,9 +6,18 @@ from atlas.errors import UnknownNameError, UsageError
 from atlas.sites import SITES, parse_neuron
 from atlas.sites import site as site_of
 from atlas.store.reader import Atlas
+from queries.card_rows import (
+    BACKGROUND_COLUMNS,
+    CONCEPT_COLUMNS,
+    TOKEN_COLUMNS,
+    FitOfAtlas,
+    all_fits,
+    background_rows,
+    concept_rows,
+    token_rows,
+)
 from queries.neurons import require_neuron
 from queries.result import Document, Result
-from queries.sqlfile import load_sql
 
 DEFAULT_TOP = 8
 
@@ -55,7 +64,7 @@ def neuron_tokens(atlas: Atlas, address: str, *, top: int | None = None) -> Resu
     if not 1 <= top <= atlas.manifest.top:
         raise UsageError(f"top {top} is out of range", f"The atlas keeps {atlas.manifest.top} tokens a list.")
     layer, neuron = _inside(atlas, address, "d_mlp")
-    return Result(*atlas.query(load_sql("neuron_tokens"), {"layer": layer, "neuron": neuron, "top": top}))
+    return Result(TOKEN_COLUMNS, token_rows(atlas, layer, neuron, top))
 
 
 def neuron_concepts(atlas: Atlas, address: str, *, tau: float | None = None, **fit: str | None) -> Result:
@@ -66,17 +75,18 @@ def neuron_concepts(atlas: Atlas, address: str, *, tau: float | None = None, **f
     coverage as in neurons_for_concept.
     """
     _require_tau(atlas, tau)
-    columns, rows = atlas.query(load_sql("neuron_concepts"), {"tau": tau, **_place(atlas, address, **fit)})
+    layer, neuron, fits = _place(atlas, address, **fit)
+    rows = concept_rows(atlas, layer, neuron, fits, tau)
     shown = "family concept site mean std lower upper coverage leakage auc dprime".split()
-    if len({row[columns.index("position")] for row in rows}) > 1:
+    if len({row[CONCEPT_COLUMNS.index("position")] for row in rows}) > 1:
         shown.insert(3, "position")
-    return Result(columns, rows, shown=shown)
+    return Result(CONCEPT_COLUMNS, rows, shown=shown)
 
 
 def neuron_background(atlas: Atlas, address: str, **fit: str | None) -> Result:
     """A neuron's moments over all examples of each fit; `fit` as in neuron_concepts."""
     shown = "family site position n mean std min max skewness kurtosis".split()
-    return Result(*atlas.query(load_sql("neuron_background"), _place(atlas, address, **fit)), shown=shown)
+    return Result(BACKGROUND_COLUMNS, background_rows(atlas, *_place(atlas, address, **fit)), shown=shown)
 
 
 def _place(
@@ -87,16 +97,24 @@ def _place(
     site: str | None = None,
     position: str | None = None,
     template: str | None = None,
-) -> dict[str, object]:
-    """The parameters that both questions share. UnknownNameError for a name that no fit has."""
+) -> tuple[int, int, dict[int, FitOfAtlas]]:
+    """Layer, neuron and the fits that both questions are about. UnknownNameError for a name that no fit has."""
     layer, neuron = _inside(atlas, address, _width(site))
-    names = {"family": family, "position": position, "template": template}
-    for name, value in names.items():
-        if value is not None:
-            _, rows = atlas.query(f"SELECT DISTINCT {name} FROM fit")
-            if (value,) not in rows:
-                raise UnknownNameError(name, value, [known for (known,) in rows])
-    return {"layer": layer, "neuron": neuron, "sites": _sites(site), **names}
+    sites, fits = _sites(site), all_fits(atlas)
+    wanted = {"family": family, "position": position, "template": template}
+    for name, value in wanted.items():
+        known = {getattr(fit, name) for fit in fits.values()}
+        if value is not None and value not in known:
+            raise UnknownNameError(name, value, sorted(known))
+    return (
+        layer,
+        neuron,
+        {
+            fit_id: fit
+            for fit_id, fit in fits.items()
+            if fit.site in sites and all(value in (None, getattr(fit, name)) for name, value in wanted.items())
+        },
+    )
 
 
 def _width(site: str | None) -> str:
@@ -117,8 +135,8 @@ def _inside(atlas: Atlas, address: str, width: str) -> tuple[int, int]:
 def _require_tau(atlas: Atlas, tau: float | None) -> None:
     if tau is None:
         return
-    _, rows = atlas.query("SELECT DISTINCT unnest(taus) FROM fit ORDER BY 1")
-    if (tau,) not in rows:
-        measured = ", ".join(f"{value:g}" for (value,) in rows) or "none"
+    taus = sorted({value for fit in all_fits(atlas).values() for value in fit.taus})
+    if tau not in taus:
+        measured = ", ".join(f"{value:g}" for value in taus) or "none"
         hint = f"Measured: {measured}. Rebuild with --tau {tau:g}."
         raise UsageError(f"tau {tau:g} was not measured", hint)

@@ -41,8 +41,9 @@ def choose_fit(
     Raises UnknownNameError for a concept, or a name, that no fit has; UsageError that lists the choices
     when several fits remain.
     """
-    _, rows = atlas.query(load_sql("fits_of_concept"), {"concept": concept})
-    fits = [Fit(*row) for row in rows]
+    if ("fits", concept) not in atlas.kept:
+        atlas.kept["fits", concept] = atlas.query(load_sql("fits_of_concept"), {"concept": concept})[1]
+    fits = [Fit(*row) for row in atlas.kept["fits", concept]]
     if not fits:
         _, known = atlas.query("SELECT DISTINCT concept FROM concept JOIN fit_concept USING (concept_id)")
         raise UnknownNameError("concept", concept, [name for (name,) in known])

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from atlas.errors import QuestionError, UsageError
 from atlas.sites import format_neuron
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.fits import Fit, choose_fit, choose_tau
+from queries.rankings import COLUMNS, pick, ranking
+from queries.resident import HEAD, resident
 from queries.result import Result
 from queries.rules import DEFAULT_RULE
 from queries.rules import rule as rule_of
 from queries.sqlfile import load_sql
+from queries.token_search import search
 from queries.tokens import token_ids
 
-# How many tokens of a neuron stand beside it as context.
-CONTEXT = 4
+_NO_HITS = "NULL AS token_hits, NULL AS token_rank"
 
 
 def neurons_for_token(
@@ -37,7 +40,7 @@ def neurons_for_token(
 
     A neuron scores the sum of its squared cosines to the tokens, over every place that one of them has in
     its lists: all weights, both signs. So a neuron that several forms of the word stand close to, in
-    several weights, comes before one that a single form reached by chance. `score` is that sum, `hits` the
+    several weights, comes before one that a single form reached by chance. `score` is that sum in float32, `hits` the
     number of places, `forms` the number of different tokens; weight, sign, rank, token, logit, probability
     and cosine are those of the best place, and `tokens` the top tokens of that weight and sign.
 
@@ -55,9 +58,13 @@ def neurons_for_token(
         "sign": sign,
         "layer": layer,
         "limit": limit + 1,
-        "context": min(CONTEXT, atlas.manifest.top),
+        "context": min(HEAD, atlas.manifest.top),
     }
-    columns, rows = atlas.query(load_sql("neurons_for_token"), parameters)
+    kept = resident(atlas)
+    if kept is None:
+        columns, rows = atlas.query(load_sql("neurons_for_token"), parameters)
+    else:
+        columns, rows = search(atlas, kept, parameters)
     shown = "address score hits weight sign rank token cosine tokens".split()
     return Result(columns, rows, shown=shown).cut(limit)
 
@@ -105,7 +112,6 @@ def neurons_for_concept(
     parameters = {
         "fit_id": fit.fit_id,
         "concept_id": fit.concept_id,
-        "width": fit.width,
         "tau": tau,
         "layer": layer,
         "limit": limit + 1,
@@ -114,9 +120,9 @@ def neurons_for_concept(
         "ids": None if words is None else token_ids(atlas, words, exact=exact),
         "read_weight": reads,
         "write_weight": writes,
-        "context": min(CONTEXT, atlas.manifest.top),
+        "context": min(HEAD, atlas.manifest.top),
     }
-    columns, rows = atlas.query(load_sql("neurons_for_concept", order_by=chosen.order_by), parameters)
+    columns, rows = _ranked(atlas, parameters, chosen.order_by)
     about = f"{fit.family}/{fit.concept} at {fit.site}, position {fit.position}, tau {tau:g}, ranked by {rule}"
     context = ["reads", "writes"] if reads else ["dprime", "mean", "std"]
     shown = ["address", "lower", "upper", "coverage", "leakage"]
@@ -125,6 +131,19 @@ def neurons_for_concept(
     if words is None:
         result = result.keep([name for name in columns if name not in ("token_hits", "token_rank")])
     return result
+
+
+def _ranked(atlas: Atlas, parameters: dict[str, Any], order_by: str) -> tuple[list[str], list[tuple]]:
+    """Columns and rows of neurons_for_concept, from what the session keeps or from the file."""
+    found = ranking(atlas, *(parameters[name] for name in ("fit_id", "concept_id", "tau")), order_by)
+    kept = None if found is None else resident(atlas)
+    rows = None if kept is None else pick(atlas, kept, found, parameters)
+    if rows is not None:
+        return COLUMNS, rows
+    clauses = {"order_by": order_by, "measured": load_sql("measured_neurons"), "hits": "", "token_columns": _NO_HITS}
+    if parameters["ids"] is not None:
+        clauses |= {"hits": "JOIN hit USING (layer, neuron)", "token_columns": "token_hits, token_rank"}
+    return atlas.query(load_sql("neurons_for_concept", **clauses), parameters)
 
 
 def require_layer(atlas: Atlas, layer: int | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from atlas.errors import UnknownNameError, UsageError
 from atlas.store.reader import Atlas
+from queries.resident import present
 from queries.result import Result
 from queries.sqlfile import load_sql
 from queries.wordforms import word_forms
@@ -39,6 +40,11 @@ def token_ids(atlas: Atlas, words: str | Sequence[str], *, exact: bool = False) 
 
 
 def _tokens_of(atlas: Atlas, word: str, exact: bool) -> list[tuple[int, str]]:
+    kept = present(atlas)
+    if kept is not None:
+        index = kept.by_text if exact else kept.by_form
+        found = [token_id for form in ([word] if exact else word_forms(word)) for token_id in index.get(form, ())]
+        return [(token_id, kept.tokens[token_id]) for token_id in found]
     if exact:
         _, rows = atlas.query(load_sql("exact_tokens"), {"text": word})
         return [(token_id, token) for _, token_id, token in rows]

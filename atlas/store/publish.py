@@ -30,7 +30,7 @@ SELECT token_id, sign, nid, rank, logit FROM (
     UNION ALL
     SELECT nid, -1::TINYINT, unnest(range(1, {top} + 1))::SMALLINT,
            unnest(lowered_token::INTEGER[]), unnest(lowered_logit::FLOAT[]) FROM _decoding)
-ORDER BY token_id, sign DESC, nid"""
+ORDER BY {order}"""
 _TOKEN_FORM = """
 INSERT INTO _token_form
 SELECT lower(trim(token)) AS form, token_id FROM vocab WHERE trim(token) <> '' ORDER BY form, token_id"""
@@ -77,7 +77,8 @@ def _fill(connection: duckdb.DuckDBPyConnection, source: Path, manifest: Manifes
         connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM staging.{table} ORDER BY {', '.join(keys)}")
     connection.execute("DETACH staging")
     for statement in (_TOKEN_FORM, _POSTING):
-        connection.execute(statement.replace("{top}", str(layout.top)))
+        order = ", ".join(KEYS["_posting"])
+        connection.execute(statement.replace("{top}", str(layout.top)).replace("{order}", order))
     marks = ", ".join("?" * len(Manifest.columns()))
     connection.execute(f"INSERT INTO atlas ({', '.join(Manifest.columns())}) VALUES ({marks})", manifest.row())
 

@@ -13,6 +13,7 @@ from atlas.manifest import SCHEMA_VERSION, Manifest
 from atlas.store.files import require_database, translate
 
 if TYPE_CHECKING:
+    import numpy
     import pyarrow
 
 # Everything that reaches outside the file is off: an atlas is data that came from somewhere.
@@ -35,6 +36,8 @@ class Atlas:
     def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
+        self.kept: dict[Any, Any] = {}
+        """What questions keep for the next ones, each under a key of its own: an open atlas does not change."""
         self._connection = connection
 
     def query(self, sql: str, parameters: Parameters = None) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -52,6 +55,13 @@ class Atlas:
         """The result of one statement as an Arrow table. Raises as `query`."""
         try:
             return self._connection.sql(sql, params=parameters).to_arrow_table()
+        except duckdb.Error as error:
+            raise self._refusal(error) from error
+
+    def arrays(self, sql: str, parameters: Parameters = None) -> dict[str, numpy.ndarray]:
+        """The result of one statement as one numpy array a column; columns must not hold NULL. Raises as `query`."""
+        try:
+            return self._connection.execute(sql, parameters).fetchnumpy()
         except duckdb.Error as error:
             raise self._refusal(error) from error
 

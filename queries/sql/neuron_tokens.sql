@@ -1,5 +1,3 @@
--- The top tokens of one neuron, every weight and both signs.
-SELECT weight, sign, rank, token_id, token, logit, probability, cosine
-FROM neuron_tokens($layer, $neuron)
-WHERE rank <= $top
-ORDER BY weight, sign DESC, rank;
+-- The lists of one neuron, every weight.
+SELECT weight::VARCHAR, norm, raised_lse, lowered_lse, raised_token, raised_logit, lowered_token, lowered_logit
+FROM _decoding WHERE layer = $layer AND neuron = $neuron ORDER BY weight;

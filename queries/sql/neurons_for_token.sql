@@ -1,6 +1,6 @@
 -- Neurons with any of the tokens $ids among their top tokens, by the sum of squared cosines over all places.
--- Cosines compare across weights and layers, logits do not. IN (SELECT ...) where a join would do: it makes
--- the few rows of this question, not the table of all vectors, the side that is hashed.
+-- Cosines compare across weights and layers, logits do not. IN (SELECT unnest((SELECT list(...)))) where a join would
+-- do: it makes the few rows of this question, not the table of all vectors, the side that is hashed.
 WITH asked AS (SELECT token_id, token, norm FROM vocab WHERE token_id IN (SELECT unnest($ids::INTEGER[]))),
 hit AS MATERIALIZED (
     SELECT nid, layer_of(nid) AS layer, neuron_of(nid) AS neuron, sign, token_id, rank, logit::DOUBLE AS logit
@@ -12,9 +12,11 @@ hit AS MATERIALIZED (
 vector AS MATERIALIZED (
     SELECT nid, layer, neuron, sum(pow(logit / nullif(norm, 0), 2)) AS squares
     FROM hit JOIN asked USING (token_id) GROUP BY ALL),
-length AS (SELECT nid, norm::DOUBLE AS norm FROM _decoding WHERE nid IN (SELECT nid FROM vector)),
+length AS (
+    SELECT nid, norm::DOUBLE AS norm FROM _decoding
+    WHERE nid IN (SELECT unnest((SELECT list(nid) FROM vector)))),
 scored AS MATERIALIZED (
-    SELECT layer, neuron, sum(squares / nullif(norm * norm, 0)) AS score
+    SELECT layer, neuron, sum(squares / nullif(norm * norm, 0))::FLOAT AS score
     FROM vector JOIN length USING (nid) GROUP BY ALL
     ORDER BY score DESC NULLS LAST, layer, neuron LIMIT $limit),
 place AS (
@@ -28,7 +30,7 @@ best AS MATERIALIZED (
 card AS (
     SELECT best.*, weight, CASE WHEN sign > 0 THEN raised_lse ELSE lowered_lse END AS lse,
            (CASE WHEN sign > 0 THEN raised_token ELSE lowered_token END)[:$context] AS top_ids
-    FROM best JOIN (SELECT * FROM _decoding WHERE nid IN (SELECT nid FROM best)) USING (nid)),
+    FROM best JOIN (SELECT * FROM _decoding WHERE nid IN (SELECT unnest((SELECT list(nid) FROM best)))) USING (nid)),
 context AS (
     SELECT layer, neuron, list(vocab.token ORDER BY slot) AS tokens
     FROM (SELECT layer, neuron, unnest(top_ids) AS token_id, unnest(range($context)) AS slot FROM card)

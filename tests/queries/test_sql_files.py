@@ -21,9 +21,9 @@ def test_every_file_is_used_and_says_what_it_answers():
 @pytest.mark.parametrize("name", FILES)
 def test_values_are_parameters(name):
     clauses = set(re.findall(r"\{(\w+)\}", load_sql(name)))
-    assert clauses <= {"order_by"}
+    assert clauses <= {"order_by", "measured", "hits", "token_columns", "d_model"}
 
 
 def test_clauses_are_filled_in():
-    sql = load_sql("neurons_for_concept", order_by=RULES["auc"].order_by)
+    sql = load_sql("ranking", order_by=RULES["auc"].order_by, measured=load_sql("measured_neurons"))
     assert "{" not in sql and "ORDER BY abs(auc - 0.5) DESC" in sql

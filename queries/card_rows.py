@@ -1,0 +1,132 @@
+"""The rows of a neuron's card, put together from the few rows that each table has about one neuron.
+
+A join would make DuckDB plan, and hash the tables of texts, for longer than it reads; the neuron's own rows are
+found by their place in sorted tables.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from atlas.store.reader import Atlas
+from queries.resident import resident
+from queries.sqlfile import load_sql
+
+PAPER_TAU = 2.5
+TOKEN_COLUMNS = "weight sign rank token_id token logit probability cosine".split()
+CONCEPT_COLUMNS = (
+    "family concept site position n mean std tau lower upper coverage leakage worst_concept worst_leakage auc dprime "
+    "overlap skewness kurtosis min max mean_abs ks"
+).split()
+BACKGROUND_COLUMNS = "family site position n mean std skewness kurtosis min max mean_abs ks".split()
+
+
+@dataclass(frozen=True)
+class FitOfAtlas:
+    """One fit: `concepts` maps concept_id to name and values per neuron."""
+
+    fit_id: int
+    family: str
+    site: str
+    position: str
+    template: str
+    n: int
+    taus: list[float]
+    concepts: dict[int, tuple[str, int]]
+
+    def tau(self, wanted: float | None) -> float:
+        """The half-width to show: the one asked for, else the paper's 2.5 where it was measured, else the first."""
+        if wanted is not None:
+            return wanted
+        return PAPER_TAU if PAPER_TAU in self.taus else self.taus[0]
+
+
+def all_fits(atlas: Atlas) -> dict[int, FitOfAtlas]:
+    """The fits by id; read once per open atlas."""
+    if "all fits" not in atlas.kept:
+        _, rows = atlas.query(load_sql("all_fits"))
+        atlas.kept["all fits"] = {
+            row[0]: FitOfAtlas(*row[:7], dict(zip(row[7], zip(*row[8:], strict=True), strict=True))) for row in rows
+        }
+    return atlas.kept["all fits"]
+
+
+def token_rows(atlas: Atlas, layer: int, neuron: int, top: int) -> list[tuple]:
+    """TOKEN_COLUMNS: weights in order, raised before lowered, strongest first."""
+    _, lists = atlas.query(load_sql("neuron_tokens"), {"layer": layer, "neuron": neuron})
+    # Cut here: DuckDB takes longer to slice a list than to hand it over.
+    lists = [(*row[:4], *(side[:top] for side in row[4:])) for row in lists]
+    texts = _texts(atlas, {token_id for row in lists for tokens in (row[4], row[6]) for token_id in tokens})
+    rows = []
+    for weight, norm, raised_lse, lowered_lse, *sides in lists:
+        for sign, lse, tokens, logits in ((1, raised_lse, *sides[:2]), (-1, lowered_lse, *sides[2:])):
+            for rank, (token_id, logit) in enumerate(zip(tokens, logits, strict=True), start=1):
+                token, token_norm = texts[token_id]
+                # In float32, step by step, as the view token_decoding computes it.
+                length = _float32(norm * token_norm)
+                cosine = _float32(logit / length) if length else None
+                probability = math.exp(sign * logit - lse)
+                rows.append((weight, sign, rank, token_id, token, logit, probability, cosine))
+    return rows
+
+
+def concept_rows(
+    atlas: Atlas, layer: int, neuron: int, fits: dict[int, FitOfAtlas], tau: float | None
+) -> list[tuple[Any, ...]]:
+    """CONCEPT_COLUMNS of one neuron in `fits`, best separated first."""
+    place = {"layer": layer, "neuron": neuron}
+    _, gaussians = atlas.query(load_sql("neuron_concepts"), place)
+    _, counted = atlas.query(load_sql("neuron_ranges"), place)
+    ranges = {row[:3]: row[3:] for row in counted}
+    ordered = []
+    for fit_id, concept_id, n, mean, std, twice_u, dprime, overlap, *moments in gaussians:
+        fit = fits.get(fit_id)
+        if fit is None:
+            continue
+        concept, n_rest = fit.concepts[concept_id][0], fit.n - n
+        half = fit.tau(tau)
+        inside, others_inside, worst_id, worst_inside = ranges.get((fit_id, concept_id, half), (None,) * 4)
+        measured = inside is not None
+        worst, worst_n = fit.concepts.get(worst_id, (None, None))
+        pairs = 2.0 * n * n_rest
+        auc = twice_u / pairs if pairs else None
+        row = (
+            *(fit.family, concept, fit.site, fit.position, n, mean, std, half if measured else None),
+            *((_float32(mean + side * half * std) if measured else None) for side in (-1, 1)),
+            inside / n if measured else None,
+            others_inside / n_rest if measured and n_rest else None,
+            worst,
+            None if worst is None else worst_inside / worst_n,
+            *(auc, dprime, overlap, *moments),
+        )
+        distance = math.inf if auc is None else -abs(auc - 0.5)
+        ordered.append(((distance, fit.family, concept, fit.site, fit.position, fit_id), row))
+    return [row for _, row in sorted(ordered, key=lambda pair: pair[0])]
+
+
+def background_rows(atlas: Atlas, layer: int, neuron: int, fits: dict[int, FitOfAtlas]) -> list[tuple[Any, ...]]:
+    """BACKGROUND_COLUMNS of one neuron in `fits`, by family, site and position."""
+    _, found = atlas.query(load_sql("neuron_background"), {"layer": layer, "neuron": neuron})
+    ordered = []
+    for fit_id, *numbers in found:
+        fit = fits.get(fit_id)
+        if fit is not None:
+            ordered.append((fit.family, fit.site, fit.position, fit_id, numbers))
+    return [(*row[:3], *row[4]) for row in sorted(ordered, key=lambda row: row[:4])]
+
+
+def _texts(atlas: Atlas, ids: set[int]) -> dict[int, tuple[str, float]]:
+    """Text and norm of each token."""
+    kept = resident(atlas)
+    if kept is not None:
+        return {token_id: (kept.tokens[token_id], float(kept.token_norm_V[token_id])) for token_id in ids}
+    _, rows = atlas.query(load_sql("token_texts"), {"ids": list(ids)})
+    return {token_id: (token, norm) for token_id, token, norm in rows}
+
+
+def _float32(value: float) -> float:
+    """The nearest float32."""
+    return ctypes.c_float(value).value

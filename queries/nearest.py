@@ -1,0 +1,163 @@
+"""The neurons whose weight vectors point most nearly the same way.
+
+Candidates are found in float32, with a bound on its error, and compared in float64: the answer is exact.
+Axes: N neurons of one weight in all layers, D d_model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from atlas.errors import QuestionError, UsageError
+from atlas.sites import WEIGHTS, format_neuron, parse_neuron
+from atlas.sites import weight as weight_of
+from atlas.store.reader import Atlas
+from queries.neurons import require_neuron
+from queries.resident import HEAD, resident
+from queries.result import Result
+from queries.sqlfile import load_sql
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DEFAULT_WEIGHT = "down_proj"
+COLUMNS = ["address", "layer", "neuron", "cosine", "tokens"]
+_KEPT_BYTES = 2**30
+"""A weight with more vectors than this is read anew for every question."""
+_PATIENCE = 1
+
+
+@dataclass(frozen=True)
+class Directions:
+    """The vectors of one weight, float32 [N, D], each one's place, and 1 / its length (0 for a zero vector)."""
+
+    layer_N: np.ndarray
+    neuron_N: np.ndarray
+    vector_ND: np.ndarray
+    scale_N: np.ndarray
+
+
+def nearest(atlas: Atlas, address: str, *, weight: str = DEFAULT_WEIGHT, limit: int = 20) -> Result:
+    """The `limit` neurons whose vector in `weight` has the largest cosine to that of the neuron at `address`.
+
+    One row a neuron, nearest first, the neuron itself left out: address, layer, neuron, cosine (computed in
+    float64 from the stored float32 vectors) and `tokens`, those that the neighbour's vector raises most (None
+    where it is not decoded). Zero vectors have no direction and are left out.
+
+    Raises UnknownNameError for a weight that does not exist, UsageError for a malformed address or limit,
+    QuestionError for a neuron outside the model, one with a zero vector, and an atlas without vectors.
+    """
+    import numpy as np
+
+    weight_of(weight)
+    if not 1 <= limit < 2**31:
+        raise UsageError(f"the limit {limit} is out of range", f"Give a number from 1 to {2**31 - 1}.")
+    layer, neuron = parse_neuron(address)
+    require_neuron(atlas, layer, neuron, atlas.manifest.d_mlp)
+    kept = _kept(atlas, weight)
+    own_D = _own(atlas, kept, weight, layer, neuron)
+    if kept is None:
+        layer_C, neuron_C, vector_CD = _candidates_from_file(atlas, weight, layer, neuron, own_D, limit)
+    else:
+        layer_C, neuron_C, vector_CD = _candidates(kept, layer, neuron, own_D, limit)
+    some_C = vector_CD.any(axis=1)  # a zero vector has no direction
+    layer_C, neuron_C = layer_C[some_C], neuron_C[some_C]
+    vector_CD, own_D = vector_CD[some_C].astype(np.float64), own_D.astype(np.float64)
+    # Row by row, so that a cosine does not depend on what else was a candidate.
+    dot_C, square_C = (vector_CD * own_D).sum(axis=1), (vector_CD * vector_CD).sum(axis=1)
+    cosine_C = dot_C / np.sqrt(square_C * (own_D * own_D).sum())
+    best = np.lexsort((neuron_C, layer_C, -cosine_C))[:limit]
+    places = [(int(layer_C[i]), int(neuron_C[i])) for i in best]
+    tokens = _tokens(atlas, weight, places)
+    rows = [
+        (format_neuron(*place), *place, float(cosine_C[i]), texts)
+        for place, i, texts in zip(places, best, tokens, strict=True)
+    ]
+    return Result(COLUMNS, rows, [f"by the cosine of {weight} vectors"])
+
+
+def _own(atlas: Atlas, kept: Directions | None, weight: str, layer: int, neuron: int) -> np.ndarray:
+    """The neuron's own vector, float32 [D]. QuestionError where there is none, or a zero one."""
+    if kept is None:
+        _, _, vector_1D = _vectors(atlas, weight, layer, neuron)
+    else:
+        vector_1D = kept.vector_ND[(kept.layer_N == layer) & (kept.neuron_N == neuron)]
+    if not len(vector_1D):
+        raise QuestionError(f"this atlas has no vectors of {weight}", "Build it with --vectors.")
+    if not vector_1D.any():
+        raise QuestionError(f"{weight} of {format_neuron(layer, neuron)} is zero and has no direction")
+    return vector_1D[0]
+
+
+def _vectors(atlas: Atlas, weight: str, layer: int | None, neuron: int | None) -> tuple[np.ndarray, ...]:
+    """(layers, neurons, vectors) of a weight: of one neuron, or all."""
+    read = atlas.arrow(load_sql("nearest_rows"), {"weight": weight, "layer": layer, "neuron": neuron})
+    return _unpacked(atlas, read)
+
+
+def _unpacked(atlas: Atlas, read: object) -> tuple[np.ndarray, ...]:
+    vector = read.column("vector").combine_chunks()
+    vector_CD = vector.flatten().to_numpy(zero_copy_only=False).reshape(-1, atlas.manifest.d_model)
+    return read.column("layer").to_numpy(), read.column("neuron").to_numpy(), vector_CD
+
+
+def _kept(atlas: Atlas, weight: str) -> Directions | None:
+    """The vectors in memory, once a session has asked often enough; None before, and for more than fits."""
+    import numpy as np
+
+    manifest = atlas.manifest
+    if 4 * manifest.n_layers * manifest.d_mlp * manifest.d_model > _KEPT_BYTES:
+        return None
+    key = ("directions", weight)
+    if key not in atlas.kept:
+        asked = atlas.kept["nearest", weight] = atlas.kept.get(("nearest", weight), 0) + 1
+        if asked <= _PATIENCE:
+            return None
+        layer_N, neuron_N, vector_ND = _vectors(atlas, weight, None, None)
+        length_N = np.sqrt(np.einsum("nd,nd->n", vector_ND, vector_ND, dtype=np.float64))
+        scale_N = np.divide(1.0, length_N, out=np.zeros_like(length_N), where=length_N > 0).astype(np.float32)
+        atlas.kept[key] = Directions(layer_N, neuron_N, vector_ND, scale_N)
+    return atlas.kept[key]
+
+
+def _margin(d_model: int) -> float:
+    """Twice a bound on the error of a float32 cosine: d products and sums, each off by at most 2^-24 of its size."""
+    return 2 * (d_model + 4) * 2.0**-24
+
+
+def _candidates(kept: Directions, layer: int, neuron: int, own_D: np.ndarray, limit: int) -> tuple[np.ndarray, ...]:
+    import numpy as np
+
+    unit_D = (own_D / np.linalg.norm(own_D.astype(np.float64))).astype(np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        cosine_N = (kept.vector_ND @ unit_D) * kept.scale_N
+    told_N = np.isfinite(cosine_N) & (kept.scale_N > 0)  # for the others float64 decides
+    itself_N = (kept.layer_N == layer) & (kept.neuron_N == neuron)
+    cosine_N[~told_N | itself_N] = -np.inf
+    last = max(len(cosine_N) - limit, 0)
+    least = np.partition(cosine_N, last)[last]
+    close_N = (cosine_N > -np.inf) & (cosine_N >= least - _margin(len(own_D)))
+    near = np.flatnonzero((close_N | ~told_N) & ~itself_N)
+    return kept.layer_N[near], kept.neuron_N[near], kept.vector_ND[near]
+
+
+def _candidates_from_file(
+    atlas: Atlas, weight: str, layer: int, neuron: int, own_D: np.ndarray, limit: int
+) -> tuple[np.ndarray, ...]:
+    asked = {"weight": weight, "layer": layer, "neuron": neuron, "limit": limit}
+    asked |= {"query": own_D.tolist(), "margin": _margin(len(own_D))}
+    sql = load_sql("nearest_candidates", d_model=str(len(own_D)))
+    return _unpacked(atlas, atlas.arrow(sql, asked))
+
+
+def _tokens(atlas: Atlas, weight: str, places: list[tuple[int, int]]) -> list[list[str] | None]:
+    """The strongest raised tokens of a weight of each neuron."""
+    manifest, length = atlas.manifest, min(HEAD, atlas.manifest.top)
+    first = list(WEIGHTS).index(weight) * manifest.n_layers
+    nids = [(first + layer) * manifest.d_mlp + neuron for layer, neuron in places]
+    kept = resident(atlas)
+    if kept is not None:
+        return [kept.head(nid, 1, length) if kept.decoded_R[nid] else None for nid in nids]
+    found = dict(atlas.query(load_sql("head_tokens"), {"nids": nids, "length": length})[1])
+    return [found.get(nid) for nid in nids]

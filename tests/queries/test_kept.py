@@ -1,0 +1,106 @@
+"""What a session keeps in memory changes no answer: every question once from the file, once from memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from atlas.errors import UnknownNameError
+from atlas.store.reader import open_atlas
+from queries import rankings, resident
+from queries.card import neuron_card
+from queries.neurons import neurons_for_concept, neurons_for_token
+from queries.rules import RULES
+from queries.tokens import token_forms
+from tests.atlas_factory import D_MLP, N_LAYERS, WORDS
+
+TOKEN_QUESTIONS = [
+    {},
+    {"limit": 3},
+    {"weight": "down_proj"},
+    {"sign": -1, "limit": 1},
+    {"layer": 1, "sign": 1},
+    {"limit": 1000},
+]
+CONCEPT_QUESTIONS = [
+    {},
+    {"limit": 4, "layer": 2},
+    {"max_leakage": 0.9, "min_coverage": 0.95},
+    {"words": ["dog", "cat"], "limit": 1000},
+    {"words": ["dog"], "limit": 2, "rule": "low_leakage"},
+]
+
+
+@pytest.fixture
+def from_file(small, monkeypatch):
+    """The atlas with nothing kept, however often it is asked."""
+    monkeypatch.setattr(resident, "_PATIENCE", 10**9)
+    monkeypatch.setattr(small, "kept", {})
+    return small
+
+
+@pytest.fixture
+def from_memory(small):
+    with open_atlas(small.path) as atlas:
+        atlas.kept["resident"] = resident.read_resident(atlas)
+        for rule in RULES.values():
+            for concept_id in range(3):
+                key = (0, concept_id, 2.5, rule.order_by)
+                atlas.kept.setdefault("rankings", {})[key] = rankings.read_ranking(atlas, *key)
+        yield atlas
+
+
+@pytest.mark.parametrize("options", TOKEN_QUESTIONS)
+@pytest.mark.parametrize("words", [["dog"], ["cat", "science", "the"]])
+def test_tokens(from_file, from_memory, words, options):
+    expected, found = (neurons_for_token(atlas, words, **options) for atlas in (from_file, from_memory))
+    assert "resident" not in from_file.kept
+    assert found == expected
+
+
+@pytest.mark.parametrize("options", CONCEPT_QUESTIONS)
+@pytest.mark.parametrize("concept", ["sports", "animals"])
+def test_concepts(from_file, from_memory, concept, options, monkeypatch):
+    monkeypatch.setattr(rankings, "_PATIENCE", 10**9)
+    expected, found = (neurons_for_concept(atlas, concept, **options) for atlas in (from_file, from_memory))
+    assert "rankings" not in from_file.kept or not from_file.kept["rankings"]
+    assert found == expected
+
+
+@pytest.mark.parametrize("rule", list(RULES))
+def test_rules(from_file, from_memory, rule, monkeypatch):
+    monkeypatch.setattr(rankings, "_PATIENCE", 10**9)
+    expected, found = (neurons_for_concept(atlas, "politics", rule=rule, limit=7) for atlas in (from_file, from_memory))
+    assert found == expected
+
+
+def test_a_ranking_that_is_too_short_leaves_the_question_to_the_file(from_file, monkeypatch):
+    expected = neurons_for_concept(from_file, "sports", words=["dog"], limit=1000)
+    monkeypatch.setattr(rankings, "LONGEST", 3)
+    monkeypatch.setattr(rankings, "_PATIENCE", 0)
+    monkeypatch.setattr(resident, "_PATIENCE", 0)
+    assert neurons_for_concept(from_file, "sports", words=["dog"], limit=1000) == expected
+    (ranking,) = from_file.kept["rankings"].values()
+    assert len(ranking.columns["layer"]) == 3 and not ranking.complete
+
+
+def test_cards_and_forms(from_file, from_memory):
+    for layer in range(N_LAYERS):
+        for neuron in range(0, D_MLP, 5):
+            address = f"L{layer}N{neuron}"
+            assert neuron_card(from_memory, address) == neuron_card(from_file, address)
+    for words in (["dog", "Science"], ["of"]):
+        assert token_forms(from_memory, words) == token_forms(from_file, words)
+    for word in (" dog", "."):
+        assert token_forms(from_memory, word, exact=True) == token_forms(from_file, word, exact=True)
+    with pytest.raises(UnknownNameError, match="unknown token 'wolf'"):
+        token_forms(from_memory, "wolf")
+
+
+def test_a_session_begins_to_keep_after_a_few_questions(small):
+    with open_atlas(small.path) as atlas:
+        answers = [neurons_for_token(atlas, "dog") for _ in range(4)]
+        assert "resident" in atlas.kept
+        assert set(atlas.kept["resident"].by_text) == set(WORDS)
+        answers += [neurons_for_concept(atlas, "sports") for _ in range(4)]
+        assert len(atlas.kept["rankings"]) == 1
+    assert answers[0] == answers[3] and answers[4] == answers[7]
