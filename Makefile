@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 ATLAS := data/atlases/smollm2-135m.duckdb
 INSTALLED := $(VENV)/.installed
+RIVALS := $(VENV)/.rivals
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test bench lint docs clean
 
 demo: $(ATLAS)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/tour.sh
@@ -17,6 +18,16 @@ test: $(INSTALLED)
 	$(BIN)/ruff check atlas builders queries tests benchmarks docs
 	$(BIN)/ruff format --check atlas builders queries tests benchmarks docs
 	$(BIN)/python -m pytest
+
+# Every benchmark that needs no GPU, then docs/benchmarks.md from their results. On an idle machine.
+bench: $(RIVALS)
+	$(BIN)/neuron-atlas fetch smollm2-135m
+	$(BIN)/python benchmarks/topk.py
+	$(BIN)/python benchmarks/statistics_speed.py
+	$(BIN)/python benchmarks/queries.py
+	$(BIN)/python benchmarks/publish.py
+	$(BIN)/python benchmarks/postgres.py
+	$(BIN)/python benchmarks/report.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check --fix atlas builders queries tests benchmarks docs
@@ -36,6 +47,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[gguf,plot,pandas,datasets,transformer-lens,nnsight,pyvene,peft,dev]'
+	@touch $@
+
+# What the benchmarks compare with.
+$(RIVALS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	@touch $@
 
 clean:
