@@ -1,6 +1,6 @@
 """Exact top-k against the bare matrix product and against float32 `topk(W @ U.T)`.
 
-Run: python benchmarks/topk.py [--device cuda] [--shape NAME ...] [--rounds 4] [--top 32] [--threads 0] [--clock cpu]
+Run: python benchmarks/topk.py [--device cuda] [--shape NAME ...] [--rounds 3] [--top 32] [--threads 0] [--clock cpu]
 
 Random weights at the shapes of real models, as bfloat16 values (what checkpoints hold) and as float32 values (what a
 dequantised or rescaled checkpoint holds), logits about 0.4 wide like those of SmolLM2. Every result is compared with
@@ -82,7 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     default = ["smollm2-135m", "smollm2-360m", "llama-3.2-1b"]
     parser.add_argument("--shape", nargs="+", choices=SHAPES, default=default)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--top", type=int, default=32)
     parser.add_argument("--threads", type=int, default=0, help="of torch on a processor; 0 leaves its choice")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")

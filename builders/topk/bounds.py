@@ -7,11 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from builders.topk.rounding import LOG2E, TINY
 from builders.topk.vocabulary import Vocabulary, row_norms
-
-LOG2E = math.log2(math.e)
-ROUND = 2.0**-8 * (1 + 2.0**-6)  # unit roundoff of bfloat16, with room for the arithmetic on bounds
-_TINY = 2.0**-126
 
 
 @dataclass(frozen=True)
@@ -21,10 +18,16 @@ class Errors:
     The copies lose |w - ^w| |u_j| + |^w| |u_j - ^u_j|; with weight_j = |u_j| + r |u_j - ^u_j| and r =
     vocabulary.loss_ratio, one product of a neuron's and a token's number bounds both, if only slope is at least
     |w - ^w| and |^w| / r.
+
+    In natural units, for log-sum-exp: norm_n = |w|, lost_n = |w - ^w|, and adding_n, the part of the errors that is not
+    the copies' but comes from adding up, at most.
     """
 
     slope_n: torch.Tensor
     base_n: torch.Tensor
+    norm_n: torch.Tensor
+    lost_n: torch.Tensor
+    adding_n: torch.Tensor
 
     @staticmethod
     def of(w_nD: torch.Tensor, low_nD: torch.Tensor, vocabulary: Vocabulary) -> Errors:
@@ -34,10 +37,11 @@ class Errors:
         slope_n = lost_n + vocabulary.gamma * norm_n
         if not vocabulary.lossless:
             slope_n = torch.maximum(slope_n, (norm_n + lost_n) / vocabulary.loss_ratio)
-        flushed_n = _TINY * (d_model + math.sqrt(d_model) * (norm_n + vocabulary.largest_norm))
+        flushed_n = TINY * (d_model + math.sqrt(d_model) * (norm_n + vocabulary.largest_norm))
         flushed_n[norm_n * vocabulary.largest_norm > 2.0**120] = torch.inf  # a partial sum may overflow: no bound
         scale = LOG2E * (1 + 2.0**-6)  # covers the float32 arithmetic on bounds
-        return Errors((scale * slope_n).float(), (scale * flushed_n).float())
+        adding_n = (1 + 2.0**-6) * (vocabulary.gamma * norm_n * vocabulary.largest_norm + flushed_n)
+        return Errors((scale * slope_n).float(), (scale * flushed_n).float(), norm_n, lost_n, adding_n)
 
     def largest_n(self, vocabulary: Vocabulary) -> torch.Tensor:
         """The largest e_j of each neuron."""

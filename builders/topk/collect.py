@@ -7,8 +7,9 @@ from typing import Protocol
 
 import torch
 
-from builders.topk.bounds import ROUND, Errors
+from builders.topk.bounds import Errors
 from builders.topk.pairs import dense
+from builders.topk.rounding import ROUND
 from builders.topk.vocabulary import FOLD, Segment, Vocabulary
 
 CROWD = 16  # a neuron with more than CROWD * (k + 8) blocks of candidates is left to the fallback

@@ -13,6 +13,7 @@ import torch
 import triton
 import triton.language as tl
 
+from builders.topk.rounding import float32_sums
 from builders.topk.vocabulary import FOLD, TILE, Segment, Vocabulary
 
 ROWS = 4096  # neurons per chunk: enough for the tensor cores, and 2 bytes per neuron and token of memory
@@ -37,12 +38,8 @@ def product(
     """As `screening.Products.product`."""
     n, padded = len(low_nD), len(segment.low_SD)
     y_nP = y[: n * padded].view(n, padded)
-    reduced = torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction
-    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False  # the proof needs float32 sums
-    try:
+    with float32_sums(y.device):
         torch.addmm(y_nP, low_nD, segment.low_SD.T, beta=0, alpha=scale, out=y_nP)
-    finally:
-        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = reduced
     tiles = triton.cdiv(padded, TILE)
     highest_nM, lowest_nM = torch.empty((2, n, padded // FOLD), device=y.device)
     sum_n2t = torch.empty((n, 2, tiles), device=y.device)

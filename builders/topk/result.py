@@ -28,6 +28,13 @@ class TopK:
     lowered_lse_N: torch.Tensor
     n_fallback: int  # neurons whose screening bound was not met and that were searched in float64
 
+    @staticmethod
+    def empty(k: int, device: torch.device) -> TopK:
+        """Of no neurons."""
+        token_NK, logit_NK = (torch.empty((0, k), dtype=kind, device=device) for kind in (torch.int64, torch.float32))
+        lse_N = torch.empty(0, dtype=torch.float64, device=device)
+        return TopK(token_NK, logit_NK, token_NK.clone(), logit_NK.clone(), lse_N, lse_N.clone(), n_fallback=0)
+
 
 def order(logit_NC: torch.Tensor, token_NC: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The first k of C candidates by descending float32 logit, ties by ascending token: (token, logit)."""

@@ -15,14 +15,8 @@ belong to the top k only if its upper end reaches t. Tokens that were not collec
 collection, so one comparison per neuron proves that none was missed; a neuron that fails it is done by `chunked_top`.
 The order among the collected comes from float64 dot products rounded to float32 (e_j includes that rounding).
 
-Log-sum-exp. The sum of 2^y over all tokens comes from the same product, in float32. Collected tokens enter with their
-exact logits instead, and the mean over the vocabulary of w.u - ^w.^u, known from mean rows, is taken out. What is left
-is an error with zero mean and range 2 e; under the softmax p it moves log-sum-exp by at most
-e |p - 1/V|_1 + e^2 / 2 (Hoeffding's lemma) plus 2^-8 |y| from the rounding of y, and |p - 1/V|_1 <= sqrt(2 KL), KL =
-lse - log V - mean logit (Pinsker). A kept `Vocabulary` takes out the next term of the softmax's expansion as well, the
-covariance of that error with the logits: a quadratic form of w with D x D matrices. It is no part of the proof, so its
-size counts towards the bound. Neurons whose bound exceeds LSE_GUARD are done by `chunked_top`; docs/methods.md has
-measured errors.
+The sum of 2^y over all tokens comes from the same product; `builders.topk.log_sum_exp` makes log-sum-exp of it, with a
+bound of its own. Neurons whose bound exceeds LSE_GUARD are done by `chunked_top`.
 
 The work is spread over the device's workers: first the products by chunks of neurons, then the exact logits by tokens,
 then the ranking by chunks again.
@@ -36,12 +30,13 @@ from typing import Protocol, TypeVar
 
 import torch
 
-from builders.topk.bounds import LOG2E, Errors
+from builders.topk.bounds import Errors
 from builders.topk.chunked import chunked_top
 from builders.topk.collect import Collected, Collector, Search
-from builders.topk.log_sum_exp import LSE_GUARD, Known, log_sum_exp
+from builders.topk.log_sum_exp import LSE_GUARD, LSE_GUARD_WITHOUT_MOMENTS, Known, log_sum_exp
 from builders.topk.pairs import first_k
 from builders.topk.result import TopK
+from builders.topk.rounding import LOG2E
 from builders.topk.vocabulary import FOLD, TILE, Segment, Vocabulary
 
 T, R = TypeVar("T"), TypeVar("R")
@@ -80,7 +75,7 @@ class Part:
     start: int
     sides: list[Collected]  # raised, lowered
     sum_n2: torch.Tensor
-    error_n: torch.Tensor
+    errors: Errors
 
     def pairs(self) -> list[int]:
         """How many candidates each side has."""
@@ -94,7 +89,7 @@ def screened_top(w_ND: torch.Tensor, vocabulary: Vocabulary, k: int, memory_byte
     """
     vocabulary.prepare()
     if vocabulary.kept and not (vocabulary.lossless and torch.equal(w_ND.bfloat16().float(), w_ND)):
-        _ = vocabulary.moments_ED  # before several threads ask for it
+        _ = vocabulary.moments  # before several threads ask for it
     tokens = min(device.SEGMENT, len(vocabulary.low_PD))
     rows = min(device.ROWS, max(_LEAST_ROWS, memory_bytes // (3 * tokens * device.workers())))
     group = max(rows * device.workers(), memory_bytes // (32 * w_ND.shape[1]))
@@ -137,7 +132,7 @@ def _screen(w_nD: torch.Tensor, first: int, vocabulary: Vocabulary, k: int, devi
         sum_n2 = sum_n2 + part_n2
         sides[0].add(y, segment, highest_nM)
         sides[1].add(y, segment, lowest_nM.neg_())
-    return Part(first, [side.collected() for side in sides], sum_n2, sides[0].error_n)
+    return Part(first, [side.collected() for side in sides], sum_n2, errors)
 
 
 def _finish(
@@ -148,11 +143,12 @@ def _finish(
     scores = [sign * score_P for sign, score_P in zip((1, -1), logit_P.split(part.pairs()), strict=True)]
     tops = [first_k(side.row_P, side.token_P, s, n, k) for side, s in zip(part.sides, scores, strict=True)]
     strongest = [logit_nK[:, 0].double() for _, logit_nK in tops]
-    known = Known.of(w_ND[:n], vocabulary, part.error_n.double() / LOG2E, torch.maximum(*strongest).abs())
+    known = Known.of(w_ND[:n], vocabulary, part.errors, torch.maximum(*strongest).abs())
+    guard = LSE_GUARD if vocabulary.kept else LSE_GUARD_WITHOUT_MOMENTS
     lse, proven_n = [], torch.ones(n, dtype=torch.bool, device=w_ND.device)
     for sign, side, score_P, top_n, sum_n in zip((1, -1), part.sides, scores, strongest, part.sum_n2.T, strict=True):
         lse_n, bound_n = log_sum_exp(side, score_P.double(), top_n, sum_n, known, sign)
-        proven_n &= (side.enough_n > -torch.inf) & (bound_n < LSE_GUARD) & ~sum_n.isnan()
+        proven_n &= (side.enough_n > -torch.inf) & (bound_n < guard) & ~sum_n.isnan()
         lse.append(lse_n)
     (raised, raised_logit), (lowered, lowered_logit) = tops
     return raised, raised_logit, lowered, -lowered_logit, *lse, proven_n

@@ -17,13 +17,16 @@ def top_tokens(w_ND: torch.Tensor, u_VD: torch.Tensor | Vocabulary, k: int, memo
 
     Give a `Vocabulary` when several matrices meet the same U: it keeps what can be computed once, and makes
     log-sum-exp of float32 weights more accurate. Tokens and logits equal those of `reference_top` exactly. Log-sum-exp
-    is float32-accurate where the product is float32, and as `builders.topk.screening` says where it is bfloat16. Works
-    on about 4 x `memory_bytes`, on a GPU of at least 2 GiB. Raises BuildError where a weight is NaN or infinite.
+    is float32-accurate where the product is float32, and as `builders.topk.log_sum_exp` says where it is bfloat16.
+    No neurons have empty results. Works on about 4 x `memory_bytes`, on a GPU of at least 2 GiB. Raises BuildError
+    where a weight is NaN or infinite.
     """
     w_ND = w_ND.detach().float()
     refuse_non_finite(w_ND, "neuron")
     vocabulary = u_VD if isinstance(u_VD, Vocabulary) else Vocabulary(u_VD, kept=False)
     n_vocab, d_model = vocabulary.u_VD.shape
+    if not len(w_ND):
+        return TopK.empty(k, w_ND.device)
     device = _products(w_ND.device)
     # Small problems gain nothing, and libraries may sum very small bfloat16 products in bfloat16.
     if device is None or n_vocab < 8 * FOLD * k or d_model < 64:

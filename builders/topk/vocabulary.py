@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from atlas.errors import BuildError
+from builders.topk.moments import Moments
 
 TILE = 1024  # tokens per product: the logits of a tile stay in the second-level cache
 FOLD = 16  # tokens per block of maxima
@@ -38,8 +39,8 @@ class Segment:
 class Vocabulary:
     """U [d_vocab, d_model] in float32, with what the fast paths need to know of it, computed at first use and kept.
 
-    With `kept`, log-sum-exp of float32 weights is matched in second moments as well, for a preparation that pays only
-    where several matrices meet this U. Raises BuildError where a value is NaN or infinite.
+    With `kept`, log-sum-exp of float32 weights goes by second moments as well, for a preparation that pays only where
+    several matrices meet this U. Raises BuildError where a value is NaN or infinite.
     """
 
     def __init__(self, u_VD: torch.Tensor, kept: bool = True) -> None:
@@ -124,19 +125,9 @@ class Vocabulary:
         return sum(low_bD.double().sum(0) for low_bD in self._blocks()[1]) / len(self.u_VD)
 
     @cached_property
-    def moments_ED(self) -> torch.Tensor:
-        """Covariances over the vocabulary, bfloat16: of u with u [D, D], below it of u - bf16(u) with u, if lost.
-
-        As dear as the products of D or 2 D neurons, so not part of `prepare`.
-        """
-        mean_D, lost_D = self.mean_D.float(), (self.mean_D - self.low_mean_D).float()
-        rows, total_ED = 16 * TILE, 0
-        for start in range(0, len(self.u_VD), rows):
-            u_bD = self.u_VD[start : start + rows]
-            centred_bD = (u_bD - mean_D).bfloat16()
-            lost_bD = [] if self.lossless else [(u_bD - self.low_PD[start : start + len(u_bD)] - lost_D).bfloat16()]
-            total_ED = total_ED + (torch.cat([centred_bD, *lost_bD], 1).T @ centred_bD).float()
-        return (total_ED / len(self.u_VD)).bfloat16()
+    def moments(self) -> Moments:
+        """Second moments; too dear to be part of `prepare`."""
+        return Moments.of(self.u_VD, self.low_PD[: len(self.u_VD)], self.mean_D, self.low_mean_D, self.lossless)
 
     def segment(self, start: int, size: int) -> Segment:
         """Tokens start to start + size, both multiples of TILE."""
@@ -153,7 +144,7 @@ class Vocabulary:
     def prepare(self) -> None:
         """Compute what a search needs, before several threads ask for it at once."""
         for name, value in vars(type(self)).items():
-            if isinstance(value, cached_property) and name != "moments_ED":
+            if isinstance(value, cached_property) and name != "moments":
                 getattr(self, name)
 
     def _blocks(self) -> tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]]:

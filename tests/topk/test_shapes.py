@@ -22,6 +22,18 @@ def test_vocabularies_around_the_tiles(n_vocab: int, k: int) -> None:
     assert_lse(assert_exact(top_tokens, w_ND, u_VD, k), w_ND, u_VD, atol=1e-3)
 
 
+@pytest.mark.parametrize("n_vocab", [40, 5000])
+@pytest.mark.parametrize("kept", [True, False])
+def test_no_neurons_have_empty_results(n_vocab: int, kept: bool) -> None:
+    u_VD, one = random(n_vocab, 64, seed=1), top_tokens(random(1, 64), random(40, 64, seed=1), 8)
+    found = top_tokens(torch.empty(0, 64), Vocabulary(u_VD) if kept else u_VD, 8)
+    for name, values in vars(one).items():
+        if name != "n_fallback":
+            assert getattr(found, name).shape == (0, *values.shape[1:])
+            assert getattr(found, name).dtype == values.dtype
+    assert found.n_fallback == 0
+
+
 @pytest.mark.parametrize("k", [64, 95, 96, 97])  # 8 * FOLD * 96 tokens: the last goes the float32 way
 def test_k_around_the_limit_of_the_fast_path(k: int) -> None:
     assert_exact(top_tokens, random(12, 64) * 0.05, random(8 * FOLD * 96, 64, seed=1), k)
@@ -92,7 +104,9 @@ def test_norms_far_from_one_in_some_rows(scale: float) -> None:
     assert_exact(top_tokens, w_ND[:2], u_VD, 10)
 
 
-def test_second_moments_make_log_sum_exp_more_accurate() -> None:
+def test_second_moments_make_log_sum_exp_more_accurate(monkeypatch: pytest.MonkeyPatch) -> None:
+    for guard in ("LSE_GUARD", "LSE_GUARD_WITHOUT_MOMENTS"):
+        monkeypatch.setattr(screening, guard, torch.inf)
     # An uneven spectrum, so that what rounding takes from w goes along with the logits.
     u_VD = random(6000, 64, seed=1) * torch.logspace(0, -2, 64)
     w_ND = random(200, 64) * 0.8
