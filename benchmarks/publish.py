@@ -38,7 +38,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", choices=SCALES, default="small")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--memory", default="2GB", help="DuckDB's limit while publishing, and for the bare INSERT")
+    parser.add_argument(
+        "--memory", default="2GB", help="what publishing may use, and DuckDB's limit for the bare INSERT"
+    )
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -132,12 +134,12 @@ def _claim(options: argparse.Namespace, staged: Measured, taken: dict[str, list[
         f"{neurons:,} neurons, three weights, top {TOP} of both signs, 14 concepts. The bare INSERT copies the "
         "finished rows, the postings included, into an empty file with the same block size and memory limit, and "
         f"reaches the disk: it sorts, derives and checks nothing. n = {options.rounds} in turn, medians, each in a "
-        f"process of its own; memory is the largest peak of resident memory. DuckDB's limit: {options.memory}. "
+        f"process of its own; memory is the largest peak of resident memory. Memory limit: {options.memory}. "
         f"publish takes {ratio[len(ratio) // 2]:.2f} times as long as the bare INSERT."
     )
     goals = [Goal("peak memory of publish", f"< {bound / 1e6:.0f} MB", f"{peak / 1e6:.0f} MB", peak < bound)]
     return Claim(
-        name="publish" if options.scale == "small" else f"publish_{options.scale}",
+        name="publish" if options.scale == "small" else f"publish-{options.scale}",
         title=f"Publishing an atlas of {neurons:,} neurons",
         command=f"python benchmarks/publish.py --scale {options.scale} --rounds {options.rounds}",
         text=text,

@@ -1,4 +1,4 @@
-"""What must hold in a file before it may be published. Each check is one query that counts violations."""
+"""What must hold in a file before it may be published. Each check counts violations, most of them in one query."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import duckdb
 
 from atlas.errors import BuildError
 from atlas.schema.keys import KEYS, key_columns
+from atlas.store.columns import misplaced_rows, unsorted_tokens
 
 # name -> SQL that counts rows which break it
 _CHECKS: dict[str, str] = {
@@ -18,14 +19,6 @@ _CHECKS: dict[str, str] = {
     "neurons are in range": """
         SELECT count(*) FROM _decoding, atlas
         WHERE layer NOT BETWEEN 0 AND n_layers - 1 OR neuron NOT BETWEEN 0 AND d_mlp - 1""",
-    "top tokens are sorted": """
-        SELECT count(*) FROM (
-            SELECT 1 AS sign, unnest(raised_logit[:-2]) AS before, unnest(raised_logit[2:]) AS logit,
-                   unnest(raised_token[:-2]) AS token_before, unnest(raised_token[2:]) AS token_id FROM _decoding
-            UNION ALL
-            SELECT -1, unnest(lowered_logit[:-2]), unnest(lowered_logit[2:]),
-                   unnest(lowered_token[:-2]), unnest(lowered_token[2:]) FROM _decoding)
-        WHERE sign * logit > sign * before OR (logit = before AND token_id <= token_before)""",
     "every token is in the vocabulary": """
         SELECT count(*) FROM (SELECT DISTINCT token_id FROM _posting) ANTI JOIN vocab USING (token_id)""",
     "logits are finite": "SELECT count(*) FROM _posting WHERE NOT isfinite(logit)",
@@ -57,27 +50,22 @@ _CHECKS: dict[str, str] = {
     "fits name their run": "SELECT count(*) FROM fit ANTI JOIN run USING (run_id)",
 }
 
-_REPEATED = "SELECT count(*) FROM (SELECT 1 FROM {table} GROUP BY {keys} HAVING count(*) > 1)"
-# Rows that do not come after the row before them: what repeats in a sorted table stands side by side, and to group
-# the largest table would take more memory than all else.
-_REPEATED_POSTINGS = """
-    SELECT count(*) FROM (SELECT token_id, -sign AS side, sign * nid AS place FROM _posting) AS a
-    POSITIONAL JOIN (SELECT token_id, -sign AS side, sign * nid AS place FROM _posting OFFSET 1) AS b
-    WHERE NOT (a.token_id < b.token_id
-               OR a.token_id = b.token_id AND (a.side < b.side OR a.side = b.side AND a.place < b.place))"""
-
 
 def check(connection: duckdb.DuckDBPyConnection, top: int) -> None:
     """Raise BuildError naming the first rule that the open database breaks."""
     for table in KEYS:
-        keys = ", ".join(key_columns(table))
-        repeated = _REPEATED_POSTINGS if table == "_posting" else _REPEATED.format(table=table, keys=keys)
-        duplicates = connection.execute(repeated).fetchall()[0][0]
-        if duplicates:
+        misplaced = misplaced_rows(connection, table)
+        if misplaced:
+            keys = ", ".join(key_columns(table))
             raise BuildError(
-                f"the built table {table} has {duplicates} repeated keys ({keys})", "Nothing was published."
+                f"the built table {table} has {misplaced} repeated keys or rows out of order ({keys})",
+                "Nothing was published.",
             )
     for rule, sql in _CHECKS.items():
-        broken = connection.execute(sql.replace("{top}", str(int(top)))).fetchall()[0][0]
-        if broken:
-            raise BuildError(f"the built atlas breaks the rule {rule!r} ({broken} rows)", "Nothing was published.")
+        _require(rule, connection.execute(sql.replace("{top}", str(int(top)))).fetchall()[0][0])
+    _require("top tokens are sorted", unsorted_tokens(connection, top))
+
+
+def _require(rule: str, broken: int) -> None:
+    if broken:
+        raise BuildError(f"the built atlas breaks the rule {rule!r} ({broken} rows)", "Nothing was published.")

@@ -15,22 +15,17 @@ from atlas.manifest import Manifest
 from atlas.schema.keys import DERIVED, KEYS
 from atlas.schema.statements import Layout, macros_sql, schema_sql
 from atlas.store.checks import check
+from atlas.store.columns import misplaced_rows
 from atlas.store.files import fsync_path
+from atlas.store.postings import insert_postings
 from atlas.store.staging import Staging
 
 # Small blocks make the cold look-up cheaper (a block is the unit of reading) at the same size.
 _BLOCK_SIZE = 65536
 
-# Derived on publishing: the search direction of the decodings, and the forms of a word.
-_POSTING = """
-INSERT INTO _posting
-SELECT token_id, sign, nid, rank, logit FROM (
-    SELECT nid, 1::TINYINT AS sign, unnest(range(1, {top} + 1))::SMALLINT AS rank,
-           unnest(raised_token::INTEGER[]) AS token_id, unnest(raised_logit::FLOAT[]) AS logit FROM _decoding
-    UNION ALL
-    SELECT nid, -1::TINYINT, unnest(range(1, {top} + 1))::SMALLINT,
-           unnest(lowered_token::INTEGER[]), unnest(lowered_logit::FLOAT[]) FROM _decoding)
-ORDER BY {order}"""
+# Part of the memory that the postings are sorted in; DuckDB has the rest. A larger one is not faster.
+_POSTINGS = 1 / 4
+
 _TOKEN_FORM = """
 INSERT INTO _token_form
 SELECT lower(trim(token)) AS form, token_id FROM vocab WHERE trim(token) <> '' ORDER BY form, token_id"""
@@ -39,21 +34,23 @@ SELECT lower(trim(token)) AS form, token_id FROM vocab WHERE trim(token) <> '' O
 def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
     """Write `staging.target` from the staging tables, replacing what was there; returns the target.
 
-    `memory` bounds DuckDB while sorting ('2GB'); it spills beside the staging file. Raises BuildError when
-    a check fails: then nothing changes and the staging area stays.
+    `memory` ('2GB') bounds what is sorted at a time: DuckDB spills beside the staging file, postings take more
+    passes. Raises BuildError when a check fails: then nothing changes and the staging area stays.
     """
     staging.close()
     fresh = staging.folder / "publish.duckdb"
     _remove(fresh)
     layout = Layout(manifest.top, manifest.bins, manifest.d_model, manifest.n_layers, manifest.d_mlp)
+    memory_bytes = duckdb.execute("SELECT parse_formatted_bytes(?)", [memory]).fetchall()[0][0]
+    postings_bytes = int(_POSTINGS * memory_bytes)
     config = {
         "default_block_size": str(_BLOCK_SIZE),
-        "memory_limit": memory,
+        "memory_limit": f"{memory_bytes - postings_bytes}B",
         "temp_directory": str(staging.folder / "spill"),
     }
     try:
         with duckdb.connect(str(fresh), config=config) as connection:
-            _fill(connection, staging.database, manifest, layout)
+            _fill(connection, staging.database, manifest, layout, postings_bytes)
             check(connection, manifest.top)
             connection.execute("CHECKPOINT")
     except duckdb.OutOfMemoryException as error:
@@ -66,7 +63,9 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
     return staging.target
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, source: Path, manifest: Manifest, layout: Layout) -> None:
+def _fill(
+    connection: duckdb.DuckDBPyConnection, source: Path, manifest: Manifest, layout: Layout, postings_bytes: int
+) -> None:
     connection.execute(schema_sql(layout))
     connection.execute(macros_sql(layout))
     quoted = str(source).replace("'", "''")
@@ -74,11 +73,12 @@ def _fill(connection: duckdb.DuckDBPyConnection, source: Path, manifest: Manifes
     for table, keys in KEYS.items():
         if table in DERIVED:
             continue
-        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM staging.{table} ORDER BY {', '.join(keys)}")
+        # A build that was not interrupted has written most of them in order.
+        order = f"ORDER BY {', '.join(keys)}" if misplaced_rows(connection, table, "staging") else ""
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM staging.{table} {order}")
     connection.execute("DETACH staging")
-    for statement in (_TOKEN_FORM, _POSTING):
-        order = ", ".join(KEYS["_posting"])
-        connection.execute(statement.replace("{top}", str(layout.top)).replace("{order}", order))
+    connection.execute(_TOKEN_FORM)
+    insert_postings(connection, layout.top, postings_bytes)
     marks = ", ".join("?" * len(Manifest.columns()))
     connection.execute(f"INSERT INTO atlas ({', '.join(Manifest.columns())}) VALUES ({marks})", manifest.row())
 

@@ -58,8 +58,8 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str) -> s
     """Spoil the staging tables with `statement` just before publishing; the message of the refusal."""
     original = publishing._fill
 
-    def spoiled(connection, source, manifest, layout):
-        original(connection, source, manifest, layout)
+    def spoiled(connection, *arguments):
+        original(connection, *arguments)
         connection.execute(statement)
 
     monkeypatch.setattr(publishing, "_fill", spoiled)
