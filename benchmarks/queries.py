@@ -173,7 +173,7 @@ def _claim(
         "neurons are asked at the shape of SmolLM2-135M."
     )
     return Claim(
-        name="queries" if options.scale == "small" else f"queries_{options.scale}",
+        name="queries" if options.scale == "small" else f"queries-{options.scale}",
         title=f"Questions to an atlas of {neurons:,} neurons",
         command=f"python benchmarks/queries.py --scale {options.scale} --rounds {options.rounds}",
         text=text,

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from atlas.sites import WEIGHTS
 from atlas.store.reader import Atlas
 from queries.resident import resident
 from queries.sqlfile import load_sql
@@ -59,6 +60,7 @@ def token_rows(atlas: Atlas, layer: int, neuron: int, top: int) -> list[tuple]:
     _, lists = atlas.query(load_sql("neuron_tokens"), {"layer": layer, "neuron": neuron})
     # Cut here: DuckDB takes longer to slice a list than to hand it over.
     lists = [(*row[:4], *(side[:top] for side in row[4:])) for row in lists]
+    lists.sort(key=lambda row: list(WEIGHTS).index(row[0]))
     texts = _texts(atlas, {token_id for row in lists for tokens in (row[4], row[6]) for token_id in tokens})
     rows = []
     for weight, norm, raised_lse, lowered_lse, *sides in lists:

@@ -14,7 +14,6 @@ from atlas.sites import WEIGHTS, format_neuron
 from atlas.store.reader import Atlas
 from queries.resident import Resident
 from queries.sqlfile import load_sql
-from queries.token_search import narrowed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +74,7 @@ def pick(atlas: Atlas, kept: Resident, found: Ranking, asked: dict[str, Any]) ->
     if asked["min_coverage"]:
         wanted_M &= columns["coverage"] >= asked["min_coverage"]
     if asked["ids"] is not None:
-        postings = narrowed(atlas, {"ids": asked["ids"], "sign": 0, "weight": None, "layer": None})
+        postings = atlas.arrays(load_sql("posting_places"), {"ids": asked["ids"]})
         d_mlp, n_layers = atlas.manifest.d_mlp, atlas.manifest.n_layers
         stride = max(d_mlp, atlas.manifest.d_model)  # a coordinate of the residual stream may exceed d_mlp
         spot_P = postings["nid"] // d_mlp % n_layers * stride + postings["nid"] % d_mlp

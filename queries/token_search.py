@@ -31,7 +31,10 @@ def search(atlas: Atlas, kept: Resident, asked: dict[str, Any]) -> tuple[list[st
     norm_P = kept.norm_R[nid_P].astype(np.float64)
     token_norm_P = kept.token_norm_V[postings["token_id"]].astype(np.float64)
     defined_P = (norm_P > 0) & (token_norm_P > 0)
-    cosine_P = np.divide(logit_P, norm_P * token_norm_P, out=np.zeros_like(logit_P), where=defined_P)
+    length_P = norm_P * token_norm_P
+    if not defined_P.all():
+        length_P[~defined_P] = np.inf  # their cosine counts as 0
+    cosine_P = logit_P / length_P
     best_S, score_S = _strongest(spot_P, cosine_P, defined_P, spots, asked["limit"])
     chosen = np.zeros(spots, bool)
     chosen[best_S] = True
@@ -78,15 +81,30 @@ def _strongest(
     """
     import numpy as np
 
-    seen, scored = np.zeros(spots, bool), np.zeros(spots, bool)
-    seen[spot_P] = True
-    scored[spot_P[defined_P]] = True
-    sums = np.bincount(spot_P, weights=cosine_P * cosine_P, minlength=spots)
-    found = np.flatnonzero(seen)
-    score = np.where(scored[found], sums[found], np.nan).astype(np.float32)
+    found, index_P = touched(spot_P, spots)
+    score = np.bincount(index_P, weights=cosine_P * cosine_P, minlength=len(found)).astype(np.float32)
+    if not defined_P.all():
+        scored = np.zeros(len(found), bool)
+        scored[index_P[defined_P]] = True
+        score[~scored] = np.nan
     order_key = np.where(np.isnan(score), np.inf, -score)
     if len(found) > limit:
         near = np.flatnonzero(order_key <= np.partition(order_key, limit - 1)[limit - 1])
         found, score, order_key = found[near], score[near], order_key[near]
     order = np.lexsort((found, order_key))[:limit]
     return found[order], score[order]
+
+
+def touched(spot_P: np.ndarray, spots: int) -> tuple[np.ndarray, np.ndarray]:
+    """The spots that have postings, ascending, and of each posting the index of its spot among them.
+
+    What np.unique gives, in the time of reading the postings: they are few beside the spots.
+    """
+    import numpy as np
+
+    seen = np.zeros(spots, bool)
+    seen[spot_P] = True
+    found = np.flatnonzero(seen)
+    index_S = np.empty(spots, np.int32)  # only what is touched is written and read
+    index_S[found] = np.arange(len(found), dtype=np.int32)
+    return found, index_S[spot_P]

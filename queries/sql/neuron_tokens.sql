@@ -1,3 +1,3 @@
--- The lists of one neuron, every weight.
+-- The lists of one neuron, every weight, in no order.
 SELECT weight::VARCHAR, norm, raised_lse, lowered_lse, raised_token, raised_logit, lowered_token, lowered_logit
-FROM _decoding WHERE layer = $layer AND neuron = $neuron ORDER BY weight;
+FROM _decoding WHERE layer = $layer AND neuron = $neuron;

@@ -47,6 +47,7 @@ def test_the_codes():
         (["concepts", "--family", "mood"], ["Did you mean moods?"]),
         (["neuron", "L1N99"], ["there is no L1N99", "0 to 15"]),
         (["token", "dog", "--layer", "3"], ["there is no layer 3", "0 to 2"]),
+        (["layer", "3"], ["there is no layer 3", "0 to 2"]),
     ],
 )
 def test_unknown_names_exit_1_and_suggest(run, small_path, arguments, words):

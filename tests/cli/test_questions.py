@@ -9,6 +9,7 @@ import pytest
 from atlas.store.reader import open_atlas
 from queries.card import neuron_card
 from queries.concepts import concepts
+from queries.layers import layer_tokens
 from queries.neurons import neurons_for_concept, neurons_for_token
 from queries.render.jsontext import plain
 from tests import golden_files
@@ -19,6 +20,7 @@ QUESTIONS = {
     "token_lowered": ["token", "dog", "cat", "--sign", "lowered", "--weight", "down_proj", "--limit", "3"],
     "concept": ["concept", "sports", "--limit", "5"],
     "concept_and_token": ["concept", "sports", "--token", "dog", "--rule", "probeless", "--limit", "3"],
+    "layer": ["layer", "1", "--limit", "4"],
     "neuron": ["neuron", "L1N7"],
     "neuron_concepts": ["neuron", "L1N7", "--section", "concepts"],
 }
@@ -41,6 +43,10 @@ def test_json_is_what_the_functions_return(run, small_path):
             (
                 ["concept", "joy", "--layer", "1", "--max-leakage", "0.95", "--min-coverage", "0.5"],
                 neurons_for_concept(atlas, "joy", layer=1, max_leakage=0.95, min_coverage=0.5),
+            ),
+            (
+                ["layer", "2", "--weight", "gate_proj", "--sign", "lowered"],
+                layer_tokens(atlas, 2, weight="gate_proj", sign=-1),
             ),
             (["concepts", "--family", "moods"], concepts(atlas, family="moods")),
         ]

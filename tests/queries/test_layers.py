@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
+from atlas.store.reader import open_atlas
 from queries.layers import layer_tokens
+from queries.resident import read_resident
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -21,6 +23,9 @@ def test_counts_are_those_of_the_public_view(small, layer, weight, sign):
     lists = small.manifest.d_mlp * (3 if weight is None else 1)
     assert [row["share"] for row in found] == [places / lists for *_, places in expected]
     assert found.truncated_by is None
+    with open_atlas(small.path) as atlas:
+        atlas.kept["resident"] = read_resident(atlas)
+        assert layer_tokens(atlas, layer, weight=weight, sign=sign, limit=1000) == found
 
 
 def test_a_limit_says_that_it_cuts(small):
