@@ -57,7 +57,7 @@ def all_fits(atlas: Atlas) -> dict[int, FitOfAtlas]:
 
 def token_rows(atlas: Atlas, layer: int, neuron: int, top: int) -> list[tuple]:
     """TOKEN_COLUMNS: weights in order, raised before lowered, strongest first."""
-    _, lists = atlas.query(load_sql("neuron_tokens"), {"layer": layer, "neuron": neuron})
+    lists = atlas.rows(load_sql("neuron_tokens"), layer=layer, neuron=neuron)
     # Cut here: DuckDB takes longer to slice a list than to hand it over.
     lists = [(*row[:4], *(side[:top] for side in row[4:])) for row in lists]
     lists.sort(key=lambda row: list(WEIGHTS).index(row[0]))
@@ -79,9 +79,8 @@ def concept_rows(
     atlas: Atlas, layer: int, neuron: int, fits: dict[int, FitOfAtlas], tau: float | None
 ) -> list[tuple[Any, ...]]:
     """CONCEPT_COLUMNS of one neuron in `fits`, best separated first."""
-    place = {"layer": layer, "neuron": neuron}
-    _, gaussians = atlas.query(load_sql("neuron_concepts"), place)
-    _, counted = atlas.query(load_sql("neuron_ranges"), place)
+    gaussians = atlas.rows(load_sql("neuron_concepts"), layer=layer, neuron=neuron)
+    counted = atlas.rows(load_sql("neuron_ranges"), layer=layer, neuron=neuron)
     ranges = {row[:3]: row[3:] for row in counted}
     ordered = []
     for fit_id, concept_id, n, mean, std, twice_u, dprime, overlap, *moments in gaussians:
@@ -111,7 +110,7 @@ def concept_rows(
 
 def background_rows(atlas: Atlas, layer: int, neuron: int, fits: dict[int, FitOfAtlas]) -> list[tuple[Any, ...]]:
     """BACKGROUND_COLUMNS of one neuron in `fits`, by family, site and position."""
-    _, found = atlas.query(load_sql("neuron_background"), {"layer": layer, "neuron": neuron})
+    found = atlas.rows(load_sql("neuron_background"), layer=layer, neuron=neuron)
     ordered = []
     for fit_id, *numbers in found:
         fit = fits.get(fit_id)

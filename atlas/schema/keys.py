@@ -18,9 +18,10 @@ KEYS: dict[str, tuple[str, ...]] = {
     "fit": ("fit_id",),
     "fit_concept": ("fit_id", "concept_id"),
     "_fit_example": ("fit_id", "text_hash"),
-    "_gaussian": ("fit_id", "concept_id", "layer", "neuron"),
+    # Layer before concept: the rows of a neuron stand in few row groups, each of which costs a look-up time.
+    "_gaussian": ("fit_id", "layer", "concept_id", "neuron"),
     "_background": ("fit_id", "layer", "neuron"),
-    "_range": ("fit_id", "concept_id", "tau", "layer", "neuron"),
+    "_range": ("fit_id", "layer", "tau", "concept_id", "neuron"),
     "_histogram": ("fit_id", "layer", "neuron", "concept_id"),
 }
 

@@ -1,7 +1,10 @@
 -- Every concept, once per fit that holds it, with the neuron that separates it best (AUC furthest from 0.5).
--- twice_u is 2 n (N - n) times the AUC: its distance from n (N - n) orders as the AUC's from 0.5.
+-- twice_u is 2 n (N - n) times the AUC: its distance from n (N - n) orders as the AUC's from 0.5. Of equal ones the
+-- first row counts, which is the lowest layer and neuron; without that, threads would decide.
 WITH best AS (
-    SELECT fit_id, concept_id, arg_max(g.rowid, abs(twice_u - nullif(g.n::BIGINT * (fit.n - g.n), 0))) AS best_row
+    SELECT fit_id, concept_id,
+           arg_max(g.rowid, abs(twice_u - nullif(g.n::BIGINT * (fit.n - g.n), 0))::HUGEINT * 4294967296 - g.rowid)
+           AS best_row
     FROM _gaussian AS g JOIN fit USING (fit_id)
     WHERE $family IS NULL OR fit.family = $family
     GROUP BY ALL),
