@@ -74,6 +74,11 @@ def weight(name: str) -> Weight:
     return WEIGHTS[name]
 
 
+def row_number(weight: str, layer: int, neuron: int, n_layers: int, d_mlp: int) -> int:
+    """`nid`, the row of a neuron's weight among all of a model: the macro nid_of of the file, in Python."""
+    return (list(WEIGHTS).index(weight) * n_layers + layer) * d_mlp + neuron
+
+
 def format_neuron(layer: int, neuron: int) -> str:
     """(29, 808) -> 'L29N808'."""
     return f"L{layer}N{neuron}"

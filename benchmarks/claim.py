@@ -25,6 +25,11 @@ class Table:
         return "\n".join([f"{self.title}\n"] * bool(self.title) + lines)
 
 
+def scaled(name: str, scale: str) -> str:
+    """The name of a claim at a scale; the small one, which `make bench` runs, has the plain name."""
+    return name if scale == "small" else f"{name}-{scale}"
+
+
 @dataclass(frozen=True)
 class Goal:
     """One number that was promised, and the one that was measured."""

@@ -1,19 +1,20 @@
-"""The measured limits of a machine: what the floors of the other benchmarks are divided by.
+"""The measured limits of a machine: what the floors of the other benchmarks are divided by. Run to print them.
 
-A floor is operations over the measured rate of arithmetic, or bytes over the measured rate of reading, whichever is
-longer. Rates are measured and not taken from a data sheet, for a shared machine gives what it gives.
+A floor is operations over the rate of arithmetic, or bytes over that of reading. Rates are measured and not taken
+from a data sheet, for a shared machine gives what it gives.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from benchmarks.measure import seconds_of
+from benchmarks.measure import machine, seconds_of
 
 _SIDE = {"cpu": 2048, "cuda": 8192}
 _READ_BYTES = {"cpu": 1 << 28, "cuda": 1 << 31}
@@ -39,14 +40,15 @@ def peaks(device: str = "cpu", folder: Path | None = None, tries: int = 5) -> Pe
     Takes a few seconds and 1 GB of memory on a processor.
     """
     return Peaks(
-        _product_rate(device, torch.bfloat16, tries),
-        _product_rate(device, torch.float32, tries),
+        product_rate(device, torch.bfloat16, tries),
+        product_rate(device, torch.float32, tries),
         _read_rate(device, tries),
         _write_rate(folder or Path(tempfile.gettempdir())),
     )
 
 
-def _product_rate(device: str, dtype: torch.dtype, tries: int) -> float:
+def product_rate(device: str, dtype: torch.dtype, tries: int = 5) -> float:
+    """Operations per second of a square matrix product in `dtype`, the best of 1 + `tries`."""
     side = _SIDE[device]
     left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     out = torch.empty_like(left)
@@ -74,9 +76,9 @@ def _write_rate(folder: Path) -> float:
     return _DISK_BYTES / min(seconds_of(write) for _ in range(2))
 
 
-def floor_seconds(
-    peak: Peaks, *, bf16_operations: float = 0, f32_operations: float = 0, bytes_read: float = 0
-) -> float:
-    """The time below which no program can do this much arithmetic and reading on the machine."""
-    arithmetic = bf16_operations / peak.bf16_flops + f32_operations / peak.f32_flops
-    return max(arithmetic, bytes_read / peak.read_bytes)
+def main() -> None:
+    sys.stdout.write(f"{machine()}\n{peaks()}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,7 @@ from atlas.schema.statements import Layout, schema_sql
 from atlas.store.files import fsync_path
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
-from benchmarks.claim import Claim, Goal, Table
+from benchmarks.claim import Claim, Goal, Table, scaled
 from benchmarks.make_8b_atlas import BINS, manifest, units
 from benchmarks.measure import machine
 from benchmarks.synthetic_atlas import SCALES, TOP, Scale
@@ -139,7 +139,7 @@ def _claim(options: argparse.Namespace, staged: Measured, taken: dict[str, list[
     )
     goals = [Goal("peak memory of publish", f"< {bound / 1e6:.0f} MB", f"{peak / 1e6:.0f} MB", peak < bound)]
     return Claim(
-        name="publish" if options.scale == "small" else f"publish-{options.scale}",
+        name=scaled("publish", options.scale),
         title=f"Publishing an atlas of {neurons:,} neurons",
         command=f"python benchmarks/publish.py --scale {options.scale} --rounds {options.rounds}",
         text=text,

@@ -19,7 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from atlas.store.reader import Atlas, open_atlas
-from benchmarks.claim import Claim, Goal, Table
+from benchmarks.claim import Claim, Goal, Table, scaled
 from benchmarks.make_8b_atlas import write_atlas
 from benchmarks.measure import machine
 from benchmarks.queries_sets import SETS, Sets, check, check_nearest
@@ -173,7 +173,7 @@ def _claim(
         "neurons are asked at the shape of SmolLM2-135M."
     )
     return Claim(
-        name="queries" if options.scale == "small" else f"queries-{options.scale}",
+        name=scaled("queries", options.scale),
         title=f"Questions to an atlas of {neurons:,} neurons",
         command=f"python benchmarks/queries.py --scale {options.scale} --rounds {options.rounds}",
         text=text,

@@ -21,9 +21,8 @@ scale, a GPU) keeps its last result, with the command that made it. One script m
 
 Ways to do the same thing are timed in turn within one run, in an order that rotates, after a round that does not
 count; a ratio is the median over rounds of the ratio within a round. Seconds belong to the machine named in the
-section. Ratios carry further, but not to a processor without bfloat16 instructions. A floor is operations over the
-rate of a square matrix product, or bytes over the rate of reading memory, both measured on the spot by
-`benchmarks/peaks.py`.
+section. Ratios carry further, but not to a processor without bfloat16 instructions. A floor of operations is their
+number over the rate of a square matrix product, measured on the spot; other floors are said in their section.
 """
 
 

@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.claim import Claim, Goal, Table
 from benchmarks.measure import Timings, interleave, machine, seconds_of
-from benchmarks.peaks import peaks
+from benchmarks.peaks import product_rate
 from builders.topk.reference import reference_top
 from builders.topk.top import top_tokens
 from builders.topk.vocabulary import Vocabulary
@@ -54,7 +54,7 @@ def main() -> None:
     options = _options()
     if options.threads:
         torch.set_num_threads(options.threads)
-    rate = peaks(options.device).bf16_flops
+    rate = product_rate(options.device, torch.bfloat16)
     cases = [_case(name, kind, options) for name in options.shape for kind in ("bfloat16", "float32")]
     tables = [_times(cases, rate), _checks(cases)]
     goals = _goals(cases)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from atlas.sites import WEIGHTS
+from atlas.sites import row_number
 
 if TYPE_CHECKING:
     from builders.layer_statistics import LayerStatistics
@@ -39,7 +39,7 @@ def decoding_rows(
     """Rows of `_decoding` for all neurons of one weight and layer; K is the atlas's `top`."""
     n = len(norm_N)
     neurons_N = np.arange(n, dtype=np.int32)
-    first = (list(WEIGHTS).index(weight) * n_layers + layer) * n
+    first = row_number(weight, layer, 0, n_layers, n)
     return pa.table(
         {
             "nid": neurons_N + np.int32(first),

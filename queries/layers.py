@@ -33,9 +33,9 @@ def layer_tokens(atlas: Atlas, layer: int, *, weight: str | None = None, sign: i
     places_V = np.zeros(atlas.manifest.d_vocab, np.int64)
     for chunk in lists.column("tokens").chunks:
         places_V += np.bincount(chunk.flatten().to_numpy(), minlength=len(places_V))
-    kept = min(limit + 1, len(places_V))
-    held = np.flatnonzero(places_V >= max(1, np.partition(places_V, -kept)[-kept]))
-    first = held[np.argsort(-places_V[held], kind="stable")[:kept]].tolist()
+    most = min(limit + 1, len(places_V))
+    held = np.flatnonzero(places_V >= max(1, np.partition(places_V, -most)[-most]))
+    first = held[np.argsort(-places_V[held], kind="stable")[:most]].tolist()
     kept = present(atlas)
     texts = _texts(atlas, first) if kept is None else kept.tokens
     columns = ["token_id", "token", "places", "share"]

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from atlas.errors import QuestionError, UsageError
-from atlas.sites import WEIGHTS, format_neuron, parse_neuron
+from atlas.sites import format_neuron, parse_neuron, row_number
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.neurons import require_neuron
-from queries.resident import HEAD, resident
+from queries.resident import HEAD, asked_often, resident
 from queries.result import Result
 from queries.sqlfile import load_sql
 
@@ -111,8 +111,7 @@ def _kept(atlas: Atlas, weight: str) -> Directions | None:
         return None
     key = ("directions", weight)
     if key not in atlas.kept:
-        asked = atlas.kept["nearest", weight] = atlas.kept.get(("nearest", weight), 0) + 1
-        if asked <= _PATIENCE:
+        if not asked_often(atlas, key, _PATIENCE):
             return None
         layer_N, neuron_N, vector_ND = _vectors(atlas, weight, None, None)
         length_N = np.sqrt(np.einsum("nd,nd->n", vector_ND, vector_ND, dtype=np.float64))
@@ -154,8 +153,7 @@ def _candidates_from_file(
 def _tokens(atlas: Atlas, weight: str, places: list[tuple[int, int]]) -> list[list[str] | None]:
     """The strongest raised tokens of a weight of each neuron."""
     manifest, length = atlas.manifest, min(HEAD, atlas.manifest.top)
-    first = list(WEIGHTS).index(weight) * manifest.n_layers
-    nids = [(first + layer) * manifest.d_mlp + neuron for layer, neuron in places]
+    nids = [row_number(weight, layer, neuron, manifest.n_layers, manifest.d_mlp) for layer, neuron in places]
     kept = resident(atlas)
     if kept is not None:
         return [kept.head(nid, 1, length) if kept.decoded_R[nid] else None for nid in nids]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from atlas.sites import WEIGHTS, format_neuron
+from atlas.sites import format_neuron, row_number
 from atlas.store.reader import Atlas
-from queries.resident import Resident
+from queries.resident import Resident, asked_often
 from queries.sqlfile import load_sql
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_by: st
     rankings: dict[tuple, Ranking] = atlas.kept.setdefault("rankings", {})
     key = (fit_id, concept_id, tau, order_by)
     if key not in rankings:
-        asked = atlas.kept["ranking", key] = atlas.kept.get(("ranking", key), 0) + 1
-        if asked <= _PATIENCE:
+        if not asked_often(atlas, key, _PATIENCE):
             return None
         if len(rankings) >= _MOST:
             del rankings[next(iter(rankings))]
@@ -128,6 +127,5 @@ def _head(
     """The strongest tokens of one weight of a neuron; None where it is not decoded."""
     if weight is None:
         return None
-    manifest = atlas.manifest
-    nid = (list(WEIGHTS).index(weight) * manifest.n_layers + layer) * manifest.d_mlp + neuron
+    nid = row_number(weight, layer, neuron, atlas.manifest.n_layers, atlas.manifest.d_mlp)
     return kept.head(nid, sign, length) if kept.decoded_R[nid] else None

@@ -7,6 +7,7 @@ an 8B model), and a look-up reads only its postings. Nothing here changes an ans
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,11 +48,16 @@ class Resident:
 def resident(atlas: Atlas) -> Resident | None:
     """The arrays of this atlas, or None while it has been asked too few questions to be worth the reading."""
     if "resident" not in atlas.kept:
-        asked = atlas.kept["look-ups"] = atlas.kept.get("look-ups", 0) + 1
-        if asked <= _PATIENCE:
+        if not asked_often(atlas, "resident", _PATIENCE):
             return None
         atlas.kept["resident"] = read_resident(atlas)
     return atlas.kept["resident"]
+
+
+def asked_often(atlas: Atlas, what: Hashable, patience: int) -> bool:
+    """Count one more question that `what` would serve: True from the one after the first `patience` of them on."""
+    asked = atlas.kept["asked", what] = atlas.kept.get(("asked", what), 0) + 1
+    return asked > patience
 
 
 def present(atlas: Atlas) -> Resident | None:
