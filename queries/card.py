@@ -14,6 +14,7 @@ from queries.card_rows import (
     all_fits,
     background_rows,
     concept_rows,
+    read,
     token_rows,
 )
 from queries.neurons import require_neuron
@@ -39,8 +40,11 @@ def neuron_card(
     site "resid_post" the address is a coordinate of the residual stream, which has no tokens. Raises
     UsageError for a malformed address, QuestionError for one outside the model.
     """
-    width = _width(site)
-    layer, neuron = _inside(atlas, address, width)
+    decoded = _width(site) == "d_mlp"
+    top = _top(atlas, top) if decoded else 0
+    _require_tau(atlas, tau)
+    fit = {"family": family, "site": site, "position": position, "template": template}
+    layer, neuron, fits = _place(atlas, address, **fit)
     fields = {
         "address": address,
         "layer": layer,
@@ -48,10 +52,14 @@ def neuron_card(
         "model": atlas.manifest.model_id,
         "decoding_mode": atlas.manifest.decoding_mode,
     }
-    fit = {"family": family, "site": site, "position": position, "template": template}
-    sections = {"tokens": neuron_tokens(atlas, address, top=top)} if width == "d_mlp" else {}
-    sections["concepts"] = neuron_concepts(atlas, address, tau=tau, **fit)
-    sections["background"] = neuron_background(atlas, address, **fit)
+    # The longest two first: they are read at the same time.
+    names = ["neuron_concepts", "neuron_tokens", "neuron_ranges", "neuron_background"]
+    if not decoded:
+        names.remove("neuron_tokens")
+    found = read(atlas, layer, neuron, *names)
+    sections = {"tokens": _tokens(atlas, found["neuron_tokens"], top)} if decoded else {}
+    sections["concepts"] = _concepts(found["neuron_concepts"], found["neuron_ranges"], fits, tau)
+    sections["background"] = _background(found["neuron_background"], fits)
     return Document(fields, sections)
 
 
@@ -60,11 +68,9 @@ def neuron_tokens(atlas: Atlas, address: str, *, top: int | None = None) -> Resu
 
     The default is 8 or all that the atlas keeps; more than it keeps raises UsageError.
     """
-    top = min(DEFAULT_TOP, atlas.manifest.top) if top is None else top
-    if not 1 <= top <= atlas.manifest.top:
-        raise UsageError(f"top {top} is out of range", f"The atlas keeps {atlas.manifest.top} tokens a list.")
+    top = _top(atlas, top)
     layer, neuron = _inside(atlas, address, "d_mlp")
-    return Result(TOKEN_COLUMNS, token_rows(atlas, layer, neuron, top))
+    return _tokens(atlas, read(atlas, layer, neuron, "neuron_tokens")["neuron_tokens"], top)
 
 
 def neuron_concepts(atlas: Atlas, address: str, *, tau: float | None = None, **fit: str | None) -> Result:
@@ -76,17 +82,39 @@ def neuron_concepts(atlas: Atlas, address: str, *, tau: float | None = None, **f
     """
     _require_tau(atlas, tau)
     layer, neuron, fits = _place(atlas, address, **fit)
-    rows = concept_rows(atlas, layer, neuron, fits, tau)
+    found = read(atlas, layer, neuron, "neuron_concepts", "neuron_ranges")
+    return _concepts(found["neuron_concepts"], found["neuron_ranges"], fits, tau)
+
+
+def neuron_background(atlas: Atlas, address: str, **fit: str | None) -> Result:
+    """A neuron's moments over all examples of each fit; `fit` as in neuron_concepts."""
+    layer, neuron, fits = _place(atlas, address, **fit)
+    return _background(read(atlas, layer, neuron, "neuron_background")["neuron_background"], fits)
+
+
+def _tokens(atlas: Atlas, lists: list[tuple], top: int) -> Result:
+    return Result(TOKEN_COLUMNS, token_rows(atlas, lists, top))
+
+
+def _concepts(gaussians: list[tuple], ranges: list[tuple], fits: dict[int, FitOfAtlas], tau: float | None) -> Result:
+    rows = concept_rows(gaussians, ranges, fits, tau)
     shown = "family concept site mean std lower upper coverage leakage auc dprime".split()
     if len({row[CONCEPT_COLUMNS.index("position")] for row in rows}) > 1:
         shown.insert(3, "position")
     return Result(CONCEPT_COLUMNS, rows, shown=shown)
 
 
-def neuron_background(atlas: Atlas, address: str, **fit: str | None) -> Result:
-    """A neuron's moments over all examples of each fit; `fit` as in neuron_concepts."""
+def _background(found: list[tuple], fits: dict[int, FitOfAtlas]) -> Result:
     shown = "family site position n mean std min max skewness kurtosis".split()
-    return Result(BACKGROUND_COLUMNS, background_rows(atlas, *_place(atlas, address, **fit)), shown=shown)
+    return Result(BACKGROUND_COLUMNS, background_rows(found, fits), shown=shown)
+
+
+def _top(atlas: Atlas, top: int | None) -> int:
+    """How many tokens of a list to show."""
+    top = min(DEFAULT_TOP, atlas.manifest.top) if top is None else top
+    if not 1 <= top <= atlas.manifest.top:
+        raise UsageError(f"top {top} is out of range", f"The atlas keeps {atlas.manifest.top} tokens a list.")
+    return top
 
 
 def _place(

@@ -55,9 +55,13 @@ def all_fits(atlas: Atlas) -> dict[int, FitOfAtlas]:
     return atlas.kept["all fits"]
 
 
-def token_rows(atlas: Atlas, layer: int, neuron: int, top: int) -> list[tuple]:
+def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> dict[str, list[tuple]]:
+    """What the tables have about one neuron: the answers of the statements `names` of queries/sql."""
+    return dict(zip(names, atlas.rows([load_sql(name) for name in names], layer=layer, neuron=neuron), strict=True))
+
+
+def token_rows(atlas: Atlas, lists: list[tuple], top: int) -> list[tuple]:
     """TOKEN_COLUMNS: weights in order, raised before lowered, strongest first."""
-    lists = atlas.rows(load_sql("neuron_tokens"), layer=layer, neuron=neuron)
     # Cut here: DuckDB takes longer to slice a list than to hand it over.
     lists = [(*row[:4], *(side[:top] for side in row[4:])) for row in lists]
     lists.sort(key=lambda row: list(WEIGHTS).index(row[0]))
@@ -76,18 +80,17 @@ def token_rows(atlas: Atlas, layer: int, neuron: int, top: int) -> list[tuple]:
 
 
 def concept_rows(
-    atlas: Atlas, layer: int, neuron: int, fits: dict[int, FitOfAtlas], tau: float | None
+    gaussians: list[tuple], counted: list[tuple], fits: dict[int, FitOfAtlas], tau: float | None
 ) -> list[tuple[Any, ...]]:
     """CONCEPT_COLUMNS of one neuron in `fits`, best separated first."""
-    gaussians = atlas.rows(load_sql("neuron_concepts"), layer=layer, neuron=neuron)
-    counted = atlas.rows(load_sql("neuron_ranges"), layer=layer, neuron=neuron)
     ranges = {row[:3]: row[3:] for row in counted}
     ordered = []
-    for fit_id, concept_id, n, mean, std, twice_u, dprime, overlap, *moments in gaussians:
+    for fit_id, concept_id, mean, std, twice_u, dprime, overlap, *moments in gaussians:
         fit = fits.get(fit_id)
         if fit is None:
             continue
-        concept, n_rest = fit.concepts[concept_id][0], fit.n - n
+        concept, n = fit.concepts[concept_id]
+        n_rest = fit.n - n
         half = fit.tau(tau)
         inside, others_inside, worst_id, worst_inside = ranges.get((fit_id, concept_id, half), (None,) * 4)
         measured = inside is not None
@@ -108,9 +111,8 @@ def concept_rows(
     return [row for _, row in sorted(ordered, key=lambda pair: pair[0])]
 
 
-def background_rows(atlas: Atlas, layer: int, neuron: int, fits: dict[int, FitOfAtlas]) -> list[tuple[Any, ...]]:
+def background_rows(found: list[tuple], fits: dict[int, FitOfAtlas]) -> list[tuple[Any, ...]]:
     """BACKGROUND_COLUMNS of one neuron in `fits`, by family, site and position."""
-    found = atlas.rows(load_sql("neuron_background"), layer=layer, neuron=neuron)
     ordered = []
     for fit_id, *numbers in found:
         fit = fits.get(fit_id)
