@@ -28,8 +28,8 @@ def search(atlas: Atlas, kept: Resident, asked: dict[str, Any]) -> tuple[list[st
     postings = narrowed(atlas, asked)
     nid_P, spot_P = postings["nid"], postings["nid"] % spots
     logit_P = postings["logit"].astype(np.float64)
-    norm_P = kept.norm_R[nid_P].astype(np.float64)
-    token_norm_P = kept.token_norm_V[postings["token_id"]].astype(np.float64)
+    norm_P = kept.norm_R.take(nid_P).astype(np.float64)
+    token_norm_P = kept.token_norm_V.take(postings["token_id"]).astype(np.float64)
     defined_P = (norm_P > 0) & (token_norm_P > 0)
     length_P = norm_P * token_norm_P
     if not defined_P.all():
@@ -81,30 +81,20 @@ def _strongest(
     """
     import numpy as np
 
-    found, index_P = touched(spot_P, spots)
-    score = np.bincount(index_P, weights=cosine_P * cosine_P, minlength=len(found)).astype(np.float32)
+    # Postings are few beside the spots: a score is found at each posting of its spot, not among all spots.
+    score_P = np.bincount(spot_P, weights=cosine_P * cosine_P, minlength=spots).take(spot_P).astype(np.float32)
     if not defined_P.all():
-        scored = np.zeros(len(found), bool)
-        scored[index_P[defined_P]] = True
-        score[~scored] = np.nan
-    order_key = np.where(np.isnan(score), np.inf, -score)
-    if len(found) > limit:
-        near = np.flatnonzero(order_key <= np.partition(order_key, limit - 1)[limit - 1])
-        found, score, order_key = found[near], score[near], order_key[near]
-    order = np.lexsort((found, order_key))[:limit]
-    return found[order], score[order]
-
-
-def touched(spot_P: np.ndarray, spots: int) -> tuple[np.ndarray, np.ndarray]:
-    """The spots that have postings, ascending, and of each posting the index of its spot among them.
-
-    What np.unique gives, in the time of reading the postings: they are few beside the spots.
-    """
-    import numpy as np
-
-    seen = np.zeros(spots, bool)
-    seen[spot_P] = True
-    found = np.flatnonzero(seen)
-    index_S = np.empty(spots, np.int32)  # only what is touched is written and read
-    index_S[found] = np.arange(len(found), dtype=np.int32)
-    return found, index_S[spot_P]
+        scored_S = np.zeros(spots, bool)
+        scored_S[spot_P[defined_P]] = True
+        score_P[~scored_S[spot_P]] = -np.inf
+    near = np.arange(len(spot_P))
+    wanted = 16 * limit  # a spot takes as many places here as it has postings
+    while wanted < len(spot_P):
+        near = np.flatnonzero(score_P >= np.partition(score_P, -wanted)[-wanted])
+        if len(np.unique(spot_P[near])) >= limit:
+            break
+        near, wanted = np.arange(len(spot_P)), 8 * wanted
+    best, index = np.unique(spot_P[near], return_index=True)
+    score = score_P[near[index]]
+    order = np.lexsort((best, -score))[:limit]
+    return best[order], np.where(score == -np.inf, np.nan, score)[order]
