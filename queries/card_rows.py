@@ -13,7 +13,7 @@ from typing import Any
 
 from atlas.sites import WEIGHTS
 from atlas.store.reader import Atlas
-from queries.resident import resident
+from queries.resident import resident, token_texts
 from queries.sqlfile import load_sql
 
 PAPER_TAU = 2.5
@@ -65,7 +65,8 @@ def token_rows(atlas: Atlas, lists: list[tuple], top: int) -> list[tuple]:
     # Cut here: DuckDB takes longer to slice a list than to hand it over.
     lists = [(*row[:4], *(side[:top] for side in row[4:])) for row in lists]
     lists.sort(key=lambda row: list(WEIGHTS).index(row[0]))
-    texts = _texts(atlas, {token_id for row in lists for tokens in (row[4], row[6]) for token_id in tokens})
+    ids = {token_id for row in lists for tokens in (row[4], row[6]) for token_id in tokens}
+    texts = token_texts(atlas, resident(atlas), ids)
     rows = []
     for weight, norm, raised_lse, lowered_lse, *sides in lists:
         for sign, lse, tokens, logits in ((1, raised_lse, *sides[:2]), (-1, lowered_lse, *sides[2:])):
@@ -119,15 +120,6 @@ def background_rows(found: list[tuple], fits: dict[int, FitOfAtlas]) -> list[tup
         if fit is not None:
             ordered.append((fit.family, fit.site, fit.position, fit_id, numbers))
     return [(*row[:3], *row[4]) for row in sorted(ordered, key=lambda row: row[:4])]
-
-
-def _texts(atlas: Atlas, ids: set[int]) -> dict[int, tuple[str, float]]:
-    """Text and norm of each token."""
-    kept = resident(atlas)
-    if kept is not None:
-        return {token_id: (kept.tokens[token_id], float(kept.token_norm_V[token_id])) for token_id in ids}
-    _, rows = atlas.query(load_sql("token_texts"), {"ids": list(ids)})
-    return {token_id: (token, norm) for token_id, token, norm in rows}
 
 
 def _float32(value: float) -> float:

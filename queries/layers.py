@@ -6,7 +6,7 @@ from atlas.errors import UsageError
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.neurons import require_layer
-from queries.resident import present
+from queries.resident import present, token_texts
 from queries.result import Result
 from queries.sqlfile import load_sql
 
@@ -36,13 +36,7 @@ def layer_tokens(atlas: Atlas, layer: int, *, weight: str | None = None, sign: i
     most = min(limit + 1, len(places_V))
     held = np.flatnonzero(places_V >= max(1, np.partition(places_V, -most)[-most]))
     first = held[np.argsort(-places_V[held], kind="stable")[:most]].tolist()
-    kept = present(atlas)
-    texts = _texts(atlas, first) if kept is None else kept.tokens
+    texts = token_texts(atlas, present(atlas), first)
     columns = ["token_id", "token", "places", "share"]
-    counted = [(i, texts[i], int(places_V[i]), int(places_V[i]) / lists.num_rows) for i in first]
+    counted = [(i, texts[i][0], int(places_V[i]), int(places_V[i]) / lists.num_rows) for i in first]
     return Result(columns, counted).cut(limit)
-
-
-def _texts(atlas: Atlas, token_ids: list[int]) -> dict[int, str]:
-    _, rows = atlas.query(load_sql("token_texts"), {"ids": token_ids})
-    return {token_id: token for token_id, token, _ in rows}

@@ -7,7 +7,7 @@ an 8B model), and a look-up reads only its postings. Nothing here changes an ans
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,14 @@ def asked_often(atlas: Atlas, what: Hashable, patience: int) -> bool:
 def present(atlas: Atlas) -> Resident | None:
     """The arrays if they are in memory already."""
     return atlas.kept.get("resident")
+
+
+def token_texts(atlas: Atlas, kept: Resident | None, ids: Collection[int]) -> dict[int, tuple[str, float]]:
+    """Text and norm of each token, from `kept` or, without it, from the file."""
+    if kept is not None:
+        return {token_id: (kept.tokens[token_id], float(kept.token_norm_V[token_id])) for token_id in ids}
+    _, rows = atlas.query(load_sql("token_texts"), {"ids": list(ids)})
+    return {token_id: (token, norm) for token_id, token, norm in rows}
 
 
 def read_resident(atlas: Atlas) -> Resident:
