@@ -10,6 +10,7 @@ import click
 
 from atlas import sites
 from atlas.errors import UnknownNameError, UsageError
+from builders.cli_options import device_options
 from builders.concept_sets import own_sets
 from builders.config import BuildConfig, ConceptSource, parse_bytes, parse_layers
 from builders.progress import for_terminal
@@ -102,14 +103,7 @@ def fetch(name: str) -> None:
 )
 @click.option("--max-tokens", type=int, default=512, show_default=True, help="Longer texts are cut to this.")
 @click.option("--batch-tokens", type=int, default=2048, show_default=True, help="Padded tokens per forward pass.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option(
-    "--dtype",
-    type=_CHOICE(["auto", "float32", "bfloat16", "float16"]),
-    default="auto",
-    show_default=True,
-    help="Computing type; auto is float32 on the CPU, the checkpoint's on a GPU.",
-)
+@device_options
 @click.option("--memory", default="2GB", show_default=True, help="What the builders may use beside the model.")
 @click.option("--replace", "existing", flag_value="replace", help="Replace an atlas of that name.")
 @click.option("--add", "existing", flag_value="add", help="Keep its other rows; replace only what is built now.")

@@ -9,6 +9,7 @@ import click
 
 from atlas.errors import UsageError
 from atlas.store.files import ATLAS_FOLDER, ATLAS_VARIABLE, newest_atlas
+from builders.cli_options import device_options
 from builders.config import parse_bytes
 
 if TYPE_CHECKING:
@@ -90,14 +91,7 @@ Examples:
     help="Decides resamples, shots and what the limits keep.",
 )
 @click.option("--model", metavar="MODEL", help="The model to run. Default: the one that the spec names.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option(
-    "--dtype",
-    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-    default="auto",
-    show_default=True,
-    help="Computing type.",
-)
+@device_options
 @click.option("--max-tokens", type=click.IntRange(min=2), default=512, show_default=True, help="Longer texts are cut.")
 @click.option(
     "--batch-tokens",

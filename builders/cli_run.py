@@ -10,6 +10,7 @@ import click
 
 from atlas.errors import ModelError, UsageError
 from atlas.spec_json import read_spec, write_spec
+from builders.cli_options import device_options
 
 
 @click.command(epilog='Example: neuron-atlas run dog.spec.json --prompt "My favourite animal is the"')
@@ -29,14 +30,7 @@ from atlas.spec_json import read_spec, write_spec
 @click.option("--sample/--greedy", default=False, show_default=True, help="Draw tokens, or always take the likeliest.")
 @click.option("--temperature", type=click.FloatRange(min=0, min_open=True), help="With --sample. Default: 1.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="With --sample.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")
-@click.option(
-    "--dtype",
-    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-    default="auto",
-    show_default=True,
-    help="Computing type; auto is float32 on the CPU, the checkpoint's on a GPU.",
-)
+@device_options
 @click.option(
     "--write-check",
     is_flag=True,

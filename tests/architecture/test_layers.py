@@ -42,6 +42,7 @@ LAYERS = (
     ),
     Layer("builders/cli_evaluate.py", ("atlas", "builders"), ("click",), ("queries",)),
     Layer("builders/cli_export.py", ("atlas", "builders"), ("click",), ("queries", "torch")),
+    Layer("builders/cli_options.py", (), ("click",), ("atlas", "queries", "torch")),
     # A sweep asks what `neuron-atlas spec` asks, many times; make_spec only reads, so it is not written twice.
     Layer(
         "builders/evaluation/sweep.py",
