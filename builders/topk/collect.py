@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import torch
@@ -24,7 +26,7 @@ class Search(Protocol):
         """Ascending positions in the flattened x_nC of the few values that are at least their row's floor."""
 
     def largest(self, x_nC: torch.Tensor, k: int) -> torch.Tensor:
-        """The k largest values of each row, in any order."""
+        """The k largest values of each row, descending."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,14 @@ class Collected:
     token_P: torch.Tensor
     y_P: torch.Tensor
     enough_n: torch.Tensor
+
+    @staticmethod
+    def join(parts: Sequence[Collected], sizes: list[int]) -> Collected:
+        """All neurons, one part after another, of which each has as many as `sizes` says."""
+        starts = accumulate(sizes, initial=0)
+        row_P = torch.cat([part.row_P + start for part, start in zip(parts, starts, strict=False)])
+        columns = zip(*((part.token_P, part.y_P, part.enough_n) for part in parts), strict=True)
+        return Collected(row_P, *(torch.cat(column) for column in columns))
 
 
 class Collector:
@@ -68,16 +78,15 @@ class Collector:
             roomy_B = ~self.crowded_n[row_B]
             row_B, block_B = row_B[roomy_B], block_B[roomy_B]
 
-        # Block by block would be the natural order, but this one gives the vector instructions long rows.
         first_B, step_B = (column.index_select(0, block_B) for column in (segment.first_M, segment.step_M))
-        places_FB = torch.arange(FOLD, device=y.device)[:, None] * step_B
-        places_FB += segment.place(row_B, first_B, n, self.device.STRIPE)
-        y_FB = y.index_select(0, places_FB.view(-1)).float().mul_(self.sign).view(FOLD, -1)
+        places_BF = step_B[:, None] * torch.arange(FOLD, device=y.device)
+        places_BF += segment.place(row_B, first_B, n, self.device.STRIPE)[:, None]
+        y_BF = y.index_select(0, places_BF.view(-1)).float().mul_(self.sign).view(-1, FOLD)
         floor_B = (self.floor_n - self.error_n).index_select(0, row_B)
-        at_P, inner_P = _row_column(self.device.at_least(y_FB.T, floor_B), FOLD)
+        place_P = self.device.at_least(y_BF, floor_B)
+        at_P, inner_P = _row_column(place_P, FOLD)
         token_P = first_B.index_select(0, at_P) + inner_P * step_B.index_select(0, at_P) + segment.start
-        y_P = y_FB.view(-1).index_select(0, inner_P * len(row_B) + at_P)
-        self.found.append((row_B.index_select(0, at_P), token_P, y_P))
+        self.found.append((row_B.index_select(0, at_P), token_P, y_BF.view(-1).index_select(0, place_P)))
 
     def collected(self) -> Collected:
         """What of all segments can belong to the top k, by neuron."""

@@ -1,6 +1,7 @@
 """The device part of `builders.topk.screening` on a processor, made for bfloat16 dot-product instructions.
 
-Workers are threads with one core each: they share nothing until their part is done, so that no core waits for another.
+Products go by threads with one core each: they share nothing until their part is done, so that no core waits for
+another. Only what consists of long steps gains by that: Python's interpreter lock makes short ones wait for each other.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from threading import Barrier
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +22,6 @@ ROWS = 256  # neurons per chunk: their logits of one tile stay in the second-lev
 SEGMENT = 48 * TILE  # tokens searched at a time, which bounds the memory
 STRIPE = TILE
 _BLOCK_BYTES = 1 << 21  # of float64 token rows held at a time
-_GROUP_BYTES = 1 << 24  # of float64 neurons held at a time
 T, R = TypeVar("T"), TypeVar("R")
 
 
@@ -33,19 +33,27 @@ def workers() -> int:
 def each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """[work(item) for item in items], by threads in which torch runs on one core."""
     items, threads = list(items), torch.get_num_threads()
-    if threads == 1 or len(items) < 2:
+    crew = min(threads, len(items))
+    if crew < 2:
         return [work(item) for item in items]
     inference = torch.is_inference_mode_enabled()
+    all_there = Barrier(crew, timeout=60)  # a thread that works already would keep this one from starting others
 
     def quietly(item: T) -> R:
         with torch.inference_mode(inference):
             return work(item)
 
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(crew, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(lambda _: all_there.wait(), range(crew)))
             return list(pool.map(quietly, items))
     finally:
         torch.set_num_threads(threads)  # a thread's own number, and that of threads to come
+
+
+def scratch(size: int, device: torch.device) -> torch.Tensor:
+    """As `screening.Products.scratch`; NumPy asks for large pages, which are touched and looked up faster."""
+    return torch.from_numpy(np.empty(size, np.int16)).view(torch.bfloat16)
 
 
 def product(
@@ -78,8 +86,7 @@ def at_least(x_nC: torch.Tensor, floor_n: torch.Tensor) -> torch.Tensor:
 
 def largest(x_nC: torch.Tensor, k: int) -> torch.Tensor:
     """As `collect.Search.largest`."""
-    place = x_nC.shape[1] - k
-    return torch.from_numpy(np.partition(x_nC.numpy(), place, axis=1)[:, place:])
+    return torch.from_numpy(np.sort(x_nC.numpy(), axis=1)[:, -k:]).flip(1)
 
 
 def exact_logits(
@@ -87,46 +94,30 @@ def exact_logits(
 ) -> torch.Tensor:
     """As `screening.Products.exact_logits`.
 
-    Walks the wanted tokens once per group of neurons whose float64 vectors stay in the cache: their rows of U turn into
-    float64 a block at a time, and a sampled product computes the wanted entries only.
+    Walks the wanted tokens once: their rows of U turn into float64 a block at a time, and a sampled product computes
+    the wanted entries only.
     """
-    rows = max(1, _GROUP_BYTES // (8 * w_ND.shape[1]))
-    group_P = row_P // rows
-    order_S = (group_P * len(vocabulary.u_VD) + token_P).argsort()
-    row_S, token_S, score_S = row_P[order_S], token_P[order_S], torch.empty(len(row_P))
-    end = 0
-    for group, count in enumerate(torch.bincount(group_P).tolist()):
-        pairs, end, first = slice(end, end + count), end + count, group * rows
-        _group_scores(w_ND[first : first + rows], vocabulary, row_S[pairs] - first, token_S[pairs], score_S[pairs])
-    return torch.empty_like(score_S).index_copy_(0, order_S, score_S)
-
-
-def _group_scores(
-    w_nD: torch.Tensor, vocabulary: Vocabulary, row_P: torch.Tensor, token_P: torch.Tensor, score_P: torch.Tensor
-) -> None:
-    """u . w of pairs sorted by token into score_P, rounded to its float32."""
-    wide_nD = w_nD.double()
+    # One integer per pair, sorted by token, that remembers its place: NumPy sorts those fastest.
+    key_S = torch.from_numpy(np.sort(((token_P << 32) + torch.arange(len(token_P))).numpy()))
+    token_S, order_S = key_S >> 32, key_S & 0xFFFFFFFF
+    row_S, score_S = row_P.index_select(0, order_S), torch.empty(len(row_P))
     source_VD = vocabulary.low_PD if vocabulary.lossless else vocabulary.u_VD
-    count_V = torch.bincount(token_P, minlength=len(vocabulary.u_VD))
+    count_V = torch.bincount(token_S, minlength=len(vocabulary.u_VD))
     wanted_T = count_V.nonzero()[:, 0]
     start_T = F.pad(count_V[wanted_T].cumsum(0), (1, 0))
-    tokens = max(1, _BLOCK_BYTES // (8 * w_nD.shape[1]))
-
-    def score(part: tuple[int, int]) -> None:
-        for first in range(*part, tokens):
-            last = min(first + tokens, part[1])
-            pairs = slice(int(start_T[first]), int(start_T[last]))
-            u_bD = source_VD.index_select(0, wanted_T[first:last]).double()
-            score_P[pairs] = _sampled(u_bD, wide_nD, start_T[first : last + 1] - pairs.start, row_P[pairs])
-
+    # A pair may stand on both sides, but a pattern may not hold more entries than its matrix: then one twice as wide.
+    more = len(w_ND) if count_V.amax() > len(w_ND) else 0
+    wide_ND = F.pad(w_ND.double(), (0, 0, 0, more))
+    tokens = max(1, _BLOCK_BYTES // (8 * w_ND.shape[1]))
+    zero_S = torch.zeros(len(row_P), dtype=torch.float64)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse")  # "in beta state", said once per process
-        edges = np.linspace(0, len(wanted_T), 4 * workers() + 1).astype(int).tolist()
-        each(score, pairwise(edges))
-
-
-def _sampled(u_bD: torch.Tensor, w_ND: torch.Tensor, start_b: torch.Tensor, row_S: torch.Tensor) -> torch.Tensor:
-    """u . w of pairs sorted by token; the pairs of token j are start_b[j] to start_b[j + 1], row_S their neurons."""
-    zero_S = torch.zeros(len(row_S), dtype=torch.float64)
-    pattern = torch.sparse_csr_tensor(start_b, row_S, zero_S, (len(u_bD), len(w_ND)))
-    return torch.sparse.sampled_addmm(pattern, u_bD, w_ND.T, beta=0.0).values()
+        for first in range(0, len(wanted_T), tokens):
+            wanted_b, start_b = wanted_T[first : first + tokens], start_T[first : first + tokens + 1]
+            pairs = slice(int(start_b[0]), int(start_b[-1]))
+            u_bD = source_VD.index_select(0, wanted_b).double()
+            pattern = torch.sparse_csr_tensor(
+                start_b - pairs.start, row_S[pairs], zero_S[pairs], (len(u_bD), len(wide_ND)), check_invariants=False
+            )
+            score_S[pairs] = torch.sparse.sampled_addmm(pattern, u_bD, wide_ND.T, beta=0.0).values()
+    return torch.empty_like(score_S).index_copy_(0, order_S, score_S)

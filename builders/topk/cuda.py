@@ -32,6 +32,11 @@ def each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
     return [work(item) for item in items]
 
 
+def scratch(size: int, device: torch.device) -> torch.Tensor:
+    """As `screening.Products.scratch`."""
+    return torch.empty(size, dtype=torch.bfloat16, device=device)
+
+
 def product(
     low_nD: torch.Tensor, segment: Segment, y: torch.Tensor, scale: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -54,7 +59,7 @@ def at_least(x_nC: torch.Tensor, floor_n: torch.Tensor) -> torch.Tensor:
 
 def largest(x_nC: torch.Tensor, k: int) -> torch.Tensor:
     """As `collect.Search.largest`."""
-    return x_nC.topk(k, dim=1, sorted=False).values
+    return x_nC.topk(k, dim=1).values
 
 
 def exact_logits(

@@ -21,7 +21,7 @@ e |q - 1/V|_1 + e^2 / 2 (Hoeffding's lemma), and |q - 1/V|_1 <= sqrt(2 KL), KL =
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 
@@ -41,7 +41,7 @@ class Known:
 
     mean_n of the logits; shift_n, bend_n, spread_n: mean of d, its covariance with the logits, and a bound of its
     standard deviation, infinite if unknown; error_n, adding_n: the largest e_j, and the part of it that comes from
-    adding up; reach_n the largest |logit|.
+    adding up; reach_n the largest |logit|, infinite until it is known.
     """
 
     mean_n: torch.Tensor
@@ -54,9 +54,9 @@ class Known:
     n_vocab: int
 
     @staticmethod
-    def of(w_nD: torch.Tensor, vocabulary: Vocabulary, errors: Errors, reach_n: torch.Tensor) -> Known:
+    def of(w_nD: torch.Tensor, low_nD: torch.Tensor, vocabulary: Vocabulary, errors: Errors) -> Known:
+        """Of w [n, D] with its bfloat16 copy."""
         mean_n = w_nD.double() @ vocabulary.mean_D
-        low_nD = w_nD.bfloat16()
         shift_n = mean_n - low_nD.double() @ vocabulary.low_mean_D
         error_n = errors.largest_n(vocabulary).double() / LOG2E
         bend_n = spread_n = torch.zeros_like(mean_n)
@@ -65,9 +65,18 @@ class Known:
             if vocabulary.kept:
                 bend_n, spread_n = vocabulary.moments.of_loss(w_nD, low_nD, errors.norm_n, errors.lost_n)
                 bend_n = bend_n.nan_to_num(0).clamp(-error_n, error_n)  # no loss is larger
-        return Known(
-            mean_n, shift_n, bend_n, spread_n, error_n, errors.adding_n, reach_n + error_n, len(vocabulary.u_VD)
-        )
+        reach_n = torch.full_like(mean_n, torch.inf)
+        return Known(mean_n, shift_n, bend_n, spread_n, error_n, errors.adding_n, reach_n, len(vocabulary.u_VD))
+
+    @staticmethod
+    def join(parts: list[Known]) -> Known:
+        """All neurons, one part after another."""
+        *columns, n_vocab = ([getattr(part, field.name) for part in parts] for field in fields(Known))
+        return Known(*(torch.cat(column) for column in columns), n_vocab[0])
+
+    def reaching(self, largest_n: torch.Tensor) -> Known:
+        """The same with the largest |logit| among the collected tokens."""
+        return replace(self, reach_n=largest_n + self.error_n)
 
 
 def log_sum_exp(

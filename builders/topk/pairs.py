@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 
@@ -20,17 +22,23 @@ def dense(row_P: torch.Tensor, n_rows: int, least: int, *columns: tuple[torch.Te
 
 
 def first_k(
-    row_P: torch.Tensor, token_P: torch.Tensor, logit_P: torch.Tensor, n_rows: int, k: int
+    row_P: torch.Tensor,
+    token_P: torch.Tensor,
+    logit_P: torch.Tensor,
+    n_rows: int,
+    k: int,
+    largest: Callable[[torch.Tensor, int], torch.Tensor],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(token [n_rows, k], logit [n_rows, k]) by descending float32 logit, ties by ascending token.
 
-    One integer orders both: the bits of the logit, made monotone, above the negated token.
+    One integer orders both: the bits of the logit, made monotone, above the negated token. `largest` as in
+    `builders.topk.collect.Search`.
     """
     bits_P = (logit_P + 0.0).view(torch.int32)  # -0 becomes +0, its equal
     bits_P = bits_P ^ ((bits_P >> 31) & 0x7FFFFFFF)
     key_P = (bits_P.long() << 32) - token_P
     (key_NC,) = dense(row_P, n_rows, k, (key_P, torch.iinfo(torch.int64).min + (1 << 32)))
-    key_NK = key_NC.topk(k, dim=1).values
+    key_NK = largest(key_NC, k)
     token_NK = -key_NK & 0xFFFFFFFF
     bits_NK = ((key_NK + token_NK) >> 32).int()
     return token_NK, (bits_NK ^ ((bits_NK >> 31) & 0x7FFFFFFF)).view(torch.float32)

@@ -18,8 +18,7 @@ The order among the collected comes from float64 dot products rounded to float32
 The sum of 2^y over all tokens comes from the same product; `builders.topk.log_sum_exp` makes log-sum-exp of it, with a
 bound of its own. Neurons whose bound exceeds LSE_GUARD are done by `chunked_top`.
 
-The work is spread over the device's workers: first the products by chunks of neurons, then the exact logits by tokens,
-then the ranking by chunks again.
+The products are spread over the device's workers by chunks of neurons; what follows is for all neurons at once.
 """
 
 from __future__ import annotations
@@ -55,6 +54,9 @@ class Products(Search, Protocol):
     def each(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """[work(item) for item in items], by all workers."""
 
+    def scratch(self, size: int, device: torch.device) -> torch.Tensor:
+        """Memory for so many bfloat16 numbers."""
+
     def product(
         self, low_nD: torch.Tensor, segment: Segment, y: torch.Tensor, scale: float
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -70,16 +72,18 @@ class Products(Search, Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """What screening left of some neurons, from `start` on; rows count from there."""
+    """What screening left of some neurons: the candidates of both signs, the sums of 2^y and 2^-y, what is known."""
 
-    start: int
     sides: list[Collected]  # raised, lowered
     sum_n2: torch.Tensor
-    errors: Errors
+    known: Known
 
-    def pairs(self) -> list[int]:
-        """How many candidates each side has."""
-        return [len(side.row_P) for side in self.sides]
+    @staticmethod
+    def join(parts: list[Part]) -> Part:
+        """All neurons, one part after another."""
+        sizes = [len(part.sum_n2) for part in parts]
+        sides = [Collected.join(side, sizes) for side in zip(*(part.sides for part in parts), strict=True)]
+        return Part(sides, torch.cat([part.sum_n2 for part in parts]), Known.join([part.known for part in parts]))
 
 
 def screened_top(w_ND: torch.Tensor, vocabulary: Vocabulary, k: int, memory_bytes: int, device: Products) -> TopK:
@@ -90,10 +94,12 @@ def screened_top(w_ND: torch.Tensor, vocabulary: Vocabulary, k: int, memory_byte
     vocabulary.prepare()
     if vocabulary.kept and not (vocabulary.lossless and torch.equal(w_ND.bfloat16().float(), w_ND)):
         _ = vocabulary.moments  # before several threads ask for it
-    tokens = min(device.SEGMENT, len(vocabulary.low_PD))
-    rows = min(device.ROWS, max(_LEAST_ROWS, memory_bytes // (3 * tokens * device.workers())))
-    group = max(rows * device.workers(), memory_bytes // (32 * w_ND.shape[1]))
-    columns = [_group(w_nD, vocabulary, k, rows, device) for w_nD in w_ND.split(group)]
+    tokens, workers = min(device.SEGMENT, len(vocabulary.low_PD)), device.workers()
+    rows = workers * min(device.ROWS, max(_LEAST_ROWS, memory_bytes // (3 * tokens * workers)))
+    columns = []
+    for w_nD in w_ND.split(max(rows, memory_bytes // (32 * w_ND.shape[1]))):
+        rounds = -(-len(w_nD) // rows)
+        columns.append(_group(w_nD, -(-len(w_nD) // (rounds * workers)), vocabulary, k, device))
     *found, proven_N = (torch.cat(column) for column in zip(*columns, strict=True))
     redo = (~proven_N).nonzero()[:, 0]
     if not len(redo):
@@ -104,27 +110,40 @@ def screened_top(w_ND: torch.Tensor, vocabulary: Vocabulary, k: int, memory_byte
     return TopK(*found, n_fallback=again.n_fallback)
 
 
-def _group(w_ND: torch.Tensor, vocabulary: Vocabulary, k: int, rows: int, device: Products) -> list[torch.Tensor]:
+def _group(
+    w_ND: torch.Tensor, chunk: int, vocabulary: Vocabulary, k: int, device: Products
+) -> tuple[torch.Tensor, ...]:
     """The columns of TopK for some neurons, then which of them are proven."""
-    rounds = -(-len(w_ND) // (rows * device.workers()))
-    chunk = -(-len(w_ND) // (rounds * device.workers()))
-    work = range(0, len(w_ND), chunk)
-    parts = device.each(lambda at: _screen(w_ND[at : at + chunk], at, vocabulary, k, device), work)
-    row_P = torch.cat([side.row_P + part.start for part in parts for side in part.sides])
-    token_P = torch.cat([side.token_P for part in parts for side in part.sides])
-    logits = device.exact_logits(w_ND, vocabulary, row_P, token_P).split([sum(part.pairs()) for part in parts])
-    work = zip(parts, logits, strict=True)
-    done = device.each(lambda item: _finish(w_ND[item[0].start :], *item, vocabulary, k), work)
-    return [torch.cat(column) for column in zip(*done, strict=True)]
+    parts = device.each(lambda w_nD: _screen(w_nD, vocabulary, k, device), w_ND.split(chunk))
+    part = Part.join(parts)
+    row_P, token_P = (torch.cat([getattr(side, name) for side in part.sides]) for name in ("row_P", "token_P"))
+    logit_P = device.exact_logits(w_ND, vocabulary, row_P, token_P)
+    logits = logit_P.split([len(side.row_P) for side in part.sides])
+    scores = [sign * logit_P for sign, logit_P in zip((1, -1), logits, strict=True)]
+    tops = []
+    for sides, score_P in zip(zip(*(part.sides for part in parts), strict=True), scores, strict=True):
+        split = zip(sides, score_P.split([len(side.row_P) for side in sides]), strict=True)  # bounds the memory
+        found = [first_k(s.row_P, s.token_P, score, len(s.enough_n), k, device.largest) for s, score in split]
+        tops.append([torch.cat(column) for column in zip(*found, strict=True)])
+    strongest = [logit_NK[:, 0].double() for _, logit_NK in tops]
+    known = part.known.reaching(torch.maximum(*strongest).abs())
+    guard = LSE_GUARD if vocabulary.kept else LSE_GUARD_WITHOUT_MOMENTS
+    lse, proven_n = [], torch.ones(len(w_ND), dtype=torch.bool, device=w_ND.device)
+    for sign, side, score_P, top_n, sum_n in zip((1, -1), part.sides, scores, strongest, part.sum_n2.T, strict=True):
+        lse_n, bound_n = log_sum_exp(side, score_P.double(), top_n, sum_n, known, sign)
+        proven_n &= (side.enough_n > -torch.inf) & (bound_n < guard) & ~sum_n.isnan()
+        lse.append(lse_n)
+    (raised, raised_logit), (lowered, lowered_logit) = tops
+    return raised, raised_logit, lowered, -lowered_logit, *lse, proven_n
 
 
-def _screen(w_nD: torch.Tensor, first: int, vocabulary: Vocabulary, k: int, device: Products) -> Part:
+def _screen(w_nD: torch.Tensor, vocabulary: Vocabulary, k: int, device: Products) -> Part:
     """The product of a chunk, and what can be told from it."""
     low_nD, padded = w_nD.bfloat16(), len(vocabulary.low_PD)
     errors = Errors.of(w_nD, low_nD, vocabulary)
     sides = [Collector(errors, vocabulary, k, sign, device) for sign in (1, -1)]
     size = max(device.SEGMENT, -(-8 * FOLD * k // TILE) * TILE)
-    y = low_nD.new_empty(len(w_nD) * min(size, padded))
+    y = device.scratch(len(w_nD) * min(size, padded), w_nD.device)
     sum_n2 = 0
     for start in range(0, padded, size):
         segment = vocabulary.segment(start, size)
@@ -132,23 +151,4 @@ def _screen(w_nD: torch.Tensor, first: int, vocabulary: Vocabulary, k: int, devi
         sum_n2 = sum_n2 + part_n2
         sides[0].add(y, segment, highest_nM)
         sides[1].add(y, segment, lowest_nM.neg_())
-    return Part(first, [side.collected() for side in sides], sum_n2, errors)
-
-
-def _finish(
-    w_ND: torch.Tensor, part: Part, logit_P: torch.Tensor, vocabulary: Vocabulary, k: int
-) -> tuple[torch.Tensor, ...]:
-    """The columns of TopK for one part whose exact logits are known, then which of its neurons are proven."""
-    n = len(part.sum_n2)
-    scores = [sign * score_P for sign, score_P in zip((1, -1), logit_P.split(part.pairs()), strict=True)]
-    tops = [first_k(side.row_P, side.token_P, s, n, k) for side, s in zip(part.sides, scores, strict=True)]
-    strongest = [logit_nK[:, 0].double() for _, logit_nK in tops]
-    known = Known.of(w_ND[:n], vocabulary, part.errors, torch.maximum(*strongest).abs())
-    guard = LSE_GUARD if vocabulary.kept else LSE_GUARD_WITHOUT_MOMENTS
-    lse, proven_n = [], torch.ones(n, dtype=torch.bool, device=w_ND.device)
-    for sign, side, score_P, top_n, sum_n in zip((1, -1), part.sides, scores, strongest, part.sum_n2.T, strict=True):
-        lse_n, bound_n = log_sum_exp(side, score_P.double(), top_n, sum_n, known, sign)
-        proven_n &= (side.enough_n > -torch.inf) & (bound_n < guard) & ~sum_n.isnan()
-        lse.append(lse_n)
-    (raised, raised_logit), (lowered, lowered_logit) = tops
-    return raised, raised_logit, lowered, -lowered_logit, *lse, proven_n
+    return Part([side.collected() for side in sides], sum_n2, Known.of(w_nD, low_nD, vocabulary, errors))

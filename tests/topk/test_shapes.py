@@ -49,8 +49,8 @@ def test_a_vocabulary_searched_in_segments(segment: int, monkeypatch: pytest.Mon
     assert_lse(found, w_ND, u_VD, atol=1e-3)
 
 
-def test_scores_of_neurons_in_several_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "_GROUP_BYTES", 1 << 13)
+def test_scores_of_tokens_in_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "_BLOCK_BYTES", 1 << 13)
     assert_exact(fast, random(50, 64), random(5000, 64, seed=1), 8)
 
 
@@ -90,6 +90,12 @@ def test_all_rows_equal_and_rows_of_zeros() -> None:
     u_VD[::3] = 0
     assert_exact(top_tokens, w_ND, u_VD, 10)
     assert_exact(top_tokens, w_ND, torch.ones(5000, 64), 10)
+
+
+@pytest.mark.parametrize("neurons", [1, 40])
+def test_nothing_but_zeros_where_every_token_is_a_candidate_of_both_signs(neurons: int) -> None:
+    """k is large beside the vocabulary: no neuron has too many candidates, and all of them stand on both sides."""
+    assert_exact(top_tokens, torch.zeros(neurons, 64), random(2000, 64, seed=1), 25)
 
 
 @pytest.mark.parametrize("scale", [1e30, 1e-30, 1e-42])
