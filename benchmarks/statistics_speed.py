@@ -176,8 +176,8 @@ def _errors(work: Work) -> dict[str, str]:
     stored: dict[str, np.ndarray] = {}
 
     def look(area: Staging) -> None:
-        sql = "SELECT mean, std FROM _gaussian ORDER BY layer, concept_id, neuron"
-        stored["ours"] = np.array(area.rows(sql), dtype=np.float64).T.reshape(exact.shape)
+        rows = area.waiting("_gaussian")  # by layer, concept and neuron
+        stored["ours"] = np.array([rows["mean"], rows["std"]], dtype=np.float64).reshape(exact.shape)
 
     ours(work, look)
     found = {"ours": stored["ours"], "lists": single}

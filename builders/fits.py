@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,12 @@ import pyarrow as pa
 from atlas.store.staging import Staging
 from builders.activations import Rows, record
 from builders.config import BuildConfig, ConceptSource, layers_of
-from builders.layer_statistics import separate_and_fit
+from builders.layer_statistics import MIN_TILE_WIDTH, VALUES_AT_ONCE, separate_and_fit
 from builders.progress import Silent
 from builders.rows import statistics_rows
 from builders.scratch import DeviceScratch, Scratch, scratch_for
 from builders.text_hash import text_hash
+from builders.tiles import in_order, threads_of
 
 if TYPE_CHECKING:
     from atlas.live.batching import Encoded
@@ -45,7 +45,8 @@ def fit_corpus(
     longest = min(config.max_tokens, live.max_positions or config.max_tokens)
     notes = [f"{n_cut} texts of {corpus.family} were cut to {longest} tokens"] if n_cut else []
     units = [f"{corpus.family}/{site}/{layer}" for site in config.sites for layer in layers]
-    todo = [unit for unit in units if unit not in staging.done("gaussians")]
+    done = staging.done("gaussians")
+    todo = [unit for unit in units if unit not in done]
     if not todo:
         return notes
     n_rows = sum(map(len, encoded)) if config.position == "all" else len(encoded)
@@ -66,25 +67,23 @@ def fit_corpus(
             advance=advance,
         )
     fit_ids = _register(live, staging, corpus, source, config, run_id, rows)
-    # The rows of one layer are written while the next is worked on; the staging area sees one thread at a time.
-    with progress.task(f"statistics of {corpus.family}", len(units)) as advance, ThreadPoolExecutor(1) as writer:
+
+    def tables(unit: str) -> dict[str, pa.Table]:
+        _, site, layer = unit.rsplit("/", 2)
+        return _one_layer(scratch, rows, site, int(layer), live, config, fit_ids)
+
+    # Several layers at once rather than several tiles of one: no thread waits at the end of a layer. Where this would
+    # hold too much, or on a GPU, it is one, and its rows are written while the next is worked on.
+    n_threads = threads_of(live.device)
+    if len(rows.labels_R) * MIN_TILE_WIDTH * n_threads > VALUES_AT_ONCE:
+        n_threads = 1
+    with progress.task(f"statistics of {corpus.family}", len(units)) as advance:
         advance(len(units) - len(todo))
-        written: list[Future[None]] = []
-        for unit in todo:
-            _, site, layer = unit.rsplit("/", 2)
-            tables = _one_layer(scratch, rows, site, int(layer), live, config, fit_ids)
-            _finish(written)
-            written.append(writer.submit(staging.commit, "gaussians", unit, tables))
+        for unit, found in zip(todo, in_order(tables, todo, n_threads), strict=True):
+            staging.commit("gaussians", unit, found)
             advance(1)
-        _finish(written)
     scratch.remove()
     return notes
-
-
-def _finish(written: list[Future[None]]) -> None:
-    """Wait for the write under way, if any; raises what it raised."""
-    while written:
-        written.pop().result()
 
 
 @dataclass(frozen=True)

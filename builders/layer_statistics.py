@@ -24,7 +24,7 @@ from builders.statistics.histogram import histogram, inner_edges
 from builders.statistics.moments import CentralSums, Moments
 from builders.statistics.normality import ks_of_sorted
 from builders.statistics.registry import statistic
-from builders.tiles import map_tiles
+from builders.tiles import in_order, threads_of
 
 TILE_VALUES = {"cpu": 1 << 19, "cuda": 1 << 24}
 """Activations in a tile: on a CPU about what the caches hold, on a GPU enough to fill it."""
@@ -119,7 +119,8 @@ def separate_and_fit(
         return _fit_tile(acts_NE, counts_C, taus, bins, (where, first_neuron + start))
 
     at_once = max(1, VALUES_AT_ONCE // (tile_width * per_neuron))
-    return _join(map_tiles(fit, range(0, width, tile_width), device, at_once))
+    starts, n_threads = range(0, width, tile_width), min(at_once, threads_of(device))
+    return _join(list(in_order(fit, starts, n_threads) if n_threads > 1 else map(fit, starts)))
 
 
 def _fit_tile(
@@ -130,7 +131,8 @@ def _fit_tile(
     labels_E = torch.from_numpy(np.repeat(np.arange(n_concepts), counts_C)).to(acts_NE.device)
     everything = sort_labelled(acts_NE, labels_E)
     wider = "Run the model in a wider type (float32 or bfloat16 instead of float16)."
-    _refuse(~everything.values_NE[:, -1].isfinite(), place, "has an activation that is not finite", wider)
+    finite_N = everything.values_NE[:, 0].isfinite() & everything.values_NE[:, -1].isfinite()
+    _refuse(~finite_N, place, "has an activation that is not finite", wider)
 
     sorted_parts = [(concepts, sort_rows(part).double()) for concepts, part in _parts(acts_NE, counts_C)]
     moments, extremes = (statistic(name)(n_concepts, width) for name in ("moments", "extremes"))
@@ -140,10 +142,8 @@ def _fit_tile(
     own, pooled = moments.result() | extremes.result(), moments.pooled()
     background = pooled.result() | extremes.pooled().result()
     own["ks"] = np.vstack([_ks(part, moments, concepts) for concepts, part in sorted_parts])
-    background["ks"] = _ks(everything.values_NE[:, None], pooled, slice(None))
-    rest = moments.rest()
-    rest_mean, rest_std = np.stack([r.mean for r in rest]), np.stack([r.std() for r in rest])
-    against_rest = (own["mean"], own["std"], rest_mean, rest_std)
+    background["ks"] = _ks(everything.values_NE[:, None].double(), pooled, slice(None))
+    against_rest = (own["mean"], own["std"], *moments.rest())
 
     lower, upper = range_bounds(_float32(own["mean"]), _float32(own["std"]), taus)
     unbounded = ~(np.isfinite(lower) & np.isfinite(upper)).all(axis=(0, 1))

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.special import ndtr
 from torch import Tensor
 
@@ -32,17 +31,19 @@ def twice_u(acts_EN: np.ndarray, labels_E: np.ndarray, n_concepts: int) -> np.nd
 def twice_u_of_sorted(everything: Labelled, counts_C: np.ndarray) -> np.ndarray:
     """The same for activations that are sorted already; counts_C: examples of each concept.
 
-    From average ranks: with R the sum of a concept's 1-based ranks in the whole sample, 2U = 2R - n(n + 1).
+    Each pair (own, other) adds to 2U one more than the sign of own - other. The sum of the signs is that of smaller
+    minus larger examples over the own ones: among themselves they cancel.
     """
     values_NE, concepts_NE = everything
     width, n = values_NE.shape
-    differs = values_NE[:, 1:] != values_NE[:, :-1]
-    first = _last_marked(F.pad(differs, (1, 0), value=True))
-    last = n - 1 - _last_marked(F.pad(differs, (0, 1), value=True).flip(1)).flip(1)
-    # Twice the average rank in a group of equal values; the positions of its first and last count from 0.
-    twice_rank = (first + last + 2).long()
-    sums_NC = twice_rank.new_zeros((width, counts_C.size)).scatter_add_(1, concepts_NE, twice_rank)
-    return sums_NC.cpu().numpy().T - (counts_C * (counts_C + 1))[:, None]
+    differs = torch.ones((width, n + 1), dtype=torch.bool, device=values_NE.device)
+    torch.ne(values_NE[:, 1:], values_NE[:, :-1], out=differs[:, 1:n])
+    # What stands before the first of a group of equal values is smaller, what stands after the last is larger.
+    smaller = _last_marked(differs[:, :n])
+    larger = _last_marked(differs[:, 1:].flip(1)).flip(1)
+    balance = smaller.sub_(larger).long()
+    sums_NC = balance.new_zeros((width, counts_C.size)).scatter_add_(1, concepts_NE, balance)
+    return sums_NC.cpu().numpy().T + (counts_C * (n - counts_C))[:, None]
 
 
 def _last_marked(marks_NE: Tensor) -> Tensor:
@@ -116,11 +117,11 @@ class RangeCounts(NamedTuple):
 
 
 def range_queries(lower_TCN: np.ndarray, upper_TCN: np.ndarray) -> np.ndarray:
-    """What `counts_below` has to count for `range_counts`: float64 [N, 2·T·C].
+    """What `counts_below` has to count for `range_counts`: float32 [N, 2·T·C].
 
-    A float32 value is <= a float32 bound if it is < the next float64 above it.
+    A value is <= a bound if it is < the next number above it.
     """
-    bounds = np.stack([lower_TCN.astype(np.float64), np.nextafter(upper_TCN.astype(np.float64), np.inf)])
+    bounds = np.stack([lower_TCN, np.nextafter(upper_TCN, np.float32(np.inf))])
     return bounds.reshape(-1, lower_TCN.shape[2]).T
 
 

@@ -1,27 +1,46 @@
-"""Work that falls into independent tiles, several at once on a CPU."""
+"""Work that falls into independent parts, several at once on a CPU."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+import numpy as np
 import torch
 
+S = TypeVar("S")
 T = TypeVar("T")
 
+_LARGEST_HEAP_BLOCK = 31 << 20
+"""Bytes; the C library of Linux learns from blocks of up to 32 MiB."""
 
-def map_tiles(work: Callable[[int], T], starts: Iterable[int], device: torch.device, at_once: int) -> list[T]:
-    """work(start) of every tile, in order; raises what the first of them to fail raised.
 
-    On a CPU as many threads as torch uses, at most `at_once`, take a tile each and run it single-threaded: the
-    operations on a tile are too short to be divided, and the sorts cannot be. A GPU gets one tile after another.
+def threads_of(device: torch.device) -> int:
+    """How many parts are worked on at once: on a CPU as many as torch uses threads, on a GPU one."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
+def in_order(work: Callable[[S], T], parts: Iterable[S], n_threads: int) -> Iterator[T]:
+    """work(part) of every part, in order, while the caller does something else; raises what the first to fail raised.
+
+    The threads share those of torch, as a rule one each: the operations on a part are too short to be divided, and
+    the sorts cannot be. No more than n_threads results are begun beyond the one that the caller has.
     """
-    n_threads = torch.get_num_threads()
-    if device.type != "cpu" or min(n_threads, at_once) == 1:
-        return [work(start) for start in starts]
+    # That library gives freed memory back to the system, and every page of it costs a fault to get again, unless it
+    # has seen a block of such a size come and go.
+    np.empty(_LARGEST_HEAP_BLOCK, np.uint8)
+    before = torch.get_num_threads()
+    begun: deque[Future[T]] = deque()
     try:
-        with ThreadPoolExecutor(min(n_threads, at_once), initializer=torch.set_num_threads, initargs=(1,)) as threads:
-            return list(threads.map(work, starts))
+        share = max(1, before // n_threads)
+        with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(share,)) as threads:
+            for part in parts:
+                begun.append(threads.submit(work, part))
+                if len(begun) > n_threads:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
     finally:
-        torch.set_num_threads(n_threads)  # the libraries below torch keep one number for all threads
+        torch.set_num_threads(before)  # the libraries below torch keep one number for all threads

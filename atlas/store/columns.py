@@ -42,17 +42,17 @@ def _values(column: pa.Array) -> np.ndarray:
     return column.to_numpy(zero_copy_only=False)
 
 
-def misplaced_rows(connection: duckdb.DuckDBPyConnection, table: str, database: str = "") -> int:
+def misplaced_rows(connection: duckdb.DuckDBPyConnection, table: str, source: str = "") -> int:
     """How many rows of a table do not come after the row before them in the order of its key, strictly.
 
-    None: the table is sorted and its keys are unique. `database`: of an attached file.
+    None: the table is sorted and its keys are unique. `source`: where SQL finds the rows, if not in that table.
     """
     import numpy as np
 
     # A column that runs backwards is a number.
     keys = [f"-{key.removesuffix(' DESC')}" if key.endswith(" DESC") else key for key in KEYS[table]]
     misplaced, last = 0, None
-    for columns in read_columns(connection, f"SELECT {', '.join(keys)} FROM {database or 'main'}.{table}"):
+    for columns in read_columns(connection, f"SELECT {', '.join(keys)} FROM {source or table}"):
         if last is not None:
             columns = [np.concatenate(pair) for pair in zip(last, columns, strict=True)]
         last = [column[-1:] for column in columns]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -19,6 +20,9 @@ from atlas.store.columns import misplaced_rows
 from atlas.store.files import fsync_path
 from atlas.store.postings import insert_postings
 from atlas.store.staging import Staging
+
+if TYPE_CHECKING:
+    import pyarrow
 
 # Small blocks make the cold look-up cheaper (a block is the unit of reading) at the same size.
 _BLOCK_SIZE = 65536
@@ -37,6 +41,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
     `memory` ('2GB') bounds what is sorted at a time: DuckDB spills beside the staging file, postings take more
     passes. Raises BuildError when a check fails: then nothing changes and the staging area stays.
     """
+    waiting = {table: rows for table in KEYS if (rows := staging.waiting(table)) is not None}
     staging.close()
     fresh = staging.folder / "publish.duckdb"
     _remove(fresh)
@@ -50,7 +55,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
     }
     try:
         with duckdb.connect(str(fresh), config=config) as connection:
-            _fill(connection, staging.database, manifest, layout, postings_bytes)
+            _fill(connection, staging.database, waiting, manifest, layout, postings_bytes)
             check(connection, manifest.top)
             connection.execute("CHECKPOINT")
     except duckdb.OutOfMemoryException as error:
@@ -64,7 +69,12 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
 
 
 def _fill(
-    connection: duckdb.DuckDBPyConnection, source: Path, manifest: Manifest, layout: Layout, postings_bytes: int
+    connection: duckdb.DuckDBPyConnection,
+    source: Path,
+    waiting: dict[str, pyarrow.Table],
+    manifest: Manifest,
+    layout: Layout,
+    postings_bytes: int,
 ) -> None:
     connection.execute(schema_sql(layout))
     connection.execute(macros_sql(layout))
@@ -73,9 +83,14 @@ def _fill(
     for table, keys in KEYS.items():
         if table in DERIVED:
             continue
+        rows = f"staging.{table}"
+        if table in waiting:
+            connection.register("_waiting", waiting[table])
+            rows = f"(FROM {rows} UNION ALL BY NAME FROM _waiting)"
         # A build that was not interrupted has written most of them in order.
-        order = f"ORDER BY {', '.join(keys)}" if misplaced_rows(connection, table, "staging") else ""
-        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM staging.{table} {order}")
+        order = f"ORDER BY {', '.join(keys)}" if misplaced_rows(connection, table, rows) else ""
+        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM {rows} {order}")
+    connection.unregister("_waiting")
     connection.execute("DETACH staging")
     connection.execute(_TOKEN_FORM)
     insert_postings(connection, layout.top, postings_bytes)

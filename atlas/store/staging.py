@@ -1,6 +1,7 @@
 """The build area of an atlas: `TARGET.building/`, a folder beside the target that only one build may hold.
 
-It has `staging.duckdb` (the tables of the atlas, unsorted, plus what is already done) and `scratch/`.
+It has `staging.duckdb` (the tables of the atlas, unsorted, plus what is already done), `waiting/` (rows of some
+tables, as files) and `scratch/`.
 Rows and the note that their unit is done are committed in one transaction, so after a kill -9 every unit
 is either wholly there or not at all.
 """
@@ -20,6 +21,7 @@ import duckdb
 from atlas.errors import BuildError
 from atlas.schema.keys import DERIVED, KEYS
 from atlas.schema.statements import Layout, schema_sql
+from atlas.store import waiting
 from atlas.store.files import require_database
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Staging:
         self.target = target
         self.folder = building_folder(target)
         self.scratch = self.folder / "scratch"
+        self._waiting = self.folder / "waiting"
         self.database = self.folder / "staging.duckdb"
         self._lock: IO[str] | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -92,7 +95,8 @@ class Staging:
         self.close()
         for leftover in (self.database, self.database.with_name(self.database.name + ".wal")):
             leftover.unlink(missing_ok=True)
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        for leftover in (self.scratch, self._waiting):
+            shutil.rmtree(leftover, ignore_errors=True)
         self.scratch.mkdir(parents=True)
         connection = self._connect()
         connection.execute("BEGIN")
@@ -128,13 +132,16 @@ class Staging:
         return {unit for (unit,) in rows}
 
     def commit(self, step: str, unit: str, tables: dict[str, pyarrow.Table]) -> None:
-        """Insert the rows of each table and mark the unit as done, in one transaction."""
+        """Keep the rows of each table and mark the unit as done, in one transaction."""
         connection = self._connect()
         connection.execute("BEGIN")
         try:
             for name, rows in tables.items():
                 if name not in KEYS:
                     raise BuildError(f"no table {name} in the schema")
+                if name in waiting.TABLES:
+                    waiting.write(self._waiting, name, step, unit, rows)
+                    continue
                 connection.register("_batch", rows)
                 connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM _batch")
                 connection.unregister("_batch")
@@ -144,6 +151,11 @@ class Staging:
             with contextlib.suppress(duckdb.Error):  # a failed COMMIT has rolled back already
                 connection.execute("ROLLBACK")
             raise
+
+    def waiting(self, table: str) -> pyarrow.Table | None:
+        """The rows of `table` that the committed units keep beside the database, in the order of the commits."""
+        units = self._connect().execute("SELECT step, unit FROM _done ORDER BY rowid").fetchall()
+        return waiting.read(self._waiting, table, units)
 
     def read_state(self, key: str) -> str | None:
         """A value that `write_state` kept, or None."""

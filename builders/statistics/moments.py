@@ -111,10 +111,11 @@ class Moments(Statistic):
     def add(self, concepts: slice, sorted_NCB: Tensor) -> None:
         """Add rows of some concepts."""
         n, *sums_NC = central_sums(sorted_NCB)
-        new = CentralSums(n, *(each.T for each in sums_NC))
+        sums = CentralSums(n, *(each.T for each in sums_NC))
         before = self.parts(concepts)
-        both = combine(before._replace(n=before.n[:, None]), new)
-        self._put(concepts, both._replace(n=before.n + n))
+        if before.n.any():
+            sums = combine(before._replace(n=before.n[:, None]), sums)
+        self._put(concepts, sums._replace(n=before.n + n))
         self.abs_sum[concepts] += sorted_NCB.abs().sum(dim=-1).T.cpu().numpy()
 
     def merge(self, other: Self) -> None:
@@ -132,26 +133,37 @@ class Moments(Statistic):
         pooled.abs_sum[0] = self.abs_sum.sum(axis=0)
         return pooled
 
-    def rest(self) -> list[CentralSums]:
-        """For each concept the sums over the rows of all *other* concepts.
+    def rest(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and std over the rows of all *other* concepts, [C, N] each; NaN where there are none.
 
-        Combined from the others: subtracting a concept from the total would cancel.
+        Combined from the others, as in combine_all: subtracting a concept from the total would cancel.
         """
         if self.n_concepts == 1:
-            return [CentralSums.nothing((self.width,))]
+            return np.full_like(self.mean, np.nan), np.full_like(self.mean, np.nan)
         everyone = np.arange(self.n_concepts)
-        return [combine_all(self.parts(everyone != concept)) for concept in everyone]
+        others = (everyone + everyone[1:, None]) % self.n_concepts  # [C - 1, C]
+        n = self.n[others]
+        total = n.sum(axis=0)[:, None]
+        middle = self.mean[others[n.argmax(axis=0), everyone]]
+        delta = self.mean[others] - middle
+        n = n[..., None].astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            offset = (n * delta).sum(axis=0) / total
+            delta -= offset
+            m2 = (n * np.square(delta, out=delta)).sum(axis=0) + self.m2[others].sum(axis=0)
+            return middle + offset, np.sqrt(m2 / total)
 
     def result(self) -> dict[str, np.ndarray]:
         """The values named in the class docstring, [C, N] each."""
         n = np.broadcast_to(self.n[:, None], self.mean.shape)
         with np.errstate(divide="ignore", invalid="ignore"):
             variance = self.m2 / n
+            std = np.sqrt(variance)
             return {
                 "n": n.copy(),
                 "mean": np.where(n > 0, self.mean, np.nan),
-                "std": np.sqrt(variance),
-                "skewness": self.m3 / n / variance**1.5,
+                "std": std,
+                "skewness": self.m3 / n / (variance * std),
                 "kurtosis": self.m4 / n / variance**2 - 3,
                 "mean_abs": self.abs_sum / n,
             }

@@ -35,11 +35,12 @@ def ks_of_sorted(sorted_NE: Tensor, sums: CentralSums) -> np.ndarray:
     n = sorted_NE.shape[-1]
     if n < 2:
         return np.full(sorted_NE.shape[:-1], np.nan)
-    scale = sums.std() * math.sqrt(2)
+    with np.errstate(divide="ignore"):
+        scale = 1 / (sums.std() * math.sqrt(2))
     mean, scale = (torch.from_numpy(each).to(sorted_NE.device)[..., None] for each in (sums.mean, scale))
     # erf = 2 Phi - 1, against 2 F_n - 1 just before each step: twice the distance on one side, and off by the
     # height of a step on the other.
-    above = (sorted_NE - mean).div_(scale).erf_()
+    above = (sorted_NE - mean).mul_(scale).erf_()
     above -= torch.arange(n, dtype=torch.float64, device=sorted_NE.device) * (2 / n) - 1
     lowest, highest = (each.cpu().numpy() for each in (above.amin(dim=-1), above.amax(dim=-1)))
     return np.where(sums.m2 > 0, np.maximum(highest, 2 / n - lowest) / 2, np.nan)

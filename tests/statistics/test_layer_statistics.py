@@ -112,11 +112,13 @@ def test_a_memory_mapped_file_is_read(acts, fitted, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [(np.nan, "not finite"), (np.inf, "not finite"), (3e38, "exceeds float32")]
+    ("value", "message"),
+    [(np.nan, "not finite"), (np.inf, "not finite"), (-np.inf, "not finite"), (3e38, "exceeds float32")],
 )
-def test_an_activation_that_cannot_be_stored_names_its_neuron(value, message):
+@pytest.mark.parametrize("example", [0, 3])
+def test_an_activation_that_cannot_be_stored_names_its_neuron(value, message, example):
     acts = np.zeros((4, 40), dtype=np.float32)
-    acts[3, 33] = value
+    acts[example, 33] = value
     with pytest.raises(BuildError, match=rf"^mlp_post layer 3: neuron 133 .*{message}"):
         separate_and_fit(acts, np.array([0, 1, 0, 1]), 2, [2.5], BINS, where="mlp_post layer 3", first_neuron=100)
 
