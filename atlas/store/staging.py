@@ -128,8 +128,7 @@ class Staging:
 
     def done(self, step: str) -> set[str]:
         """Units of `step` that are committed."""
-        rows = self._connect().execute("SELECT unit FROM _done WHERE step = ?", [step]).fetchall()
-        return {unit for (unit,) in rows}
+        return {unit for (unit,) in self.rows("SELECT unit FROM _done WHERE step = ?", [step])}
 
     def commit(self, step: str, unit: str, tables: dict[str, pyarrow.Table]) -> None:
         """Keep the rows of each table and mark the unit as done, in one transaction."""
@@ -140,7 +139,8 @@ class Staging:
                 if name not in KEYS:
                     raise BuildError(f"no table {name} in the schema")
                 if name in waiting.TABLES:
-                    waiting.write(self._waiting, name, step, unit, rows)
+                    waiting.write(self._waiting, name, f"{step}/{unit}", rows)
+                    connection.execute("INSERT INTO _done VALUES (?, ?)", [f"waiting/{name}", f"{step}/{unit}"])
                     continue
                 connection.register("_batch", rows)
                 connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM _batch")
@@ -154,8 +154,8 @@ class Staging:
 
     def waiting(self, table: str) -> pyarrow.Table | None:
         """The rows of `table` that the committed units keep beside the database, in the order of the commits."""
-        units = self._connect().execute("SELECT step, unit FROM _done ORDER BY rowid").fetchall()
-        return waiting.read(self._waiting, table, units)
+        found = self.rows("SELECT unit FROM _done WHERE step = ? ORDER BY rowid", [f"waiting/{table}"])
+        return waiting.read(self._waiting, table, [unit for (unit,) in found])
 
     def read_state(self, key: str) -> str | None:
         """A value that `write_state` kept, or None."""

@@ -52,10 +52,13 @@ def test_starting_over_forgets_them(staging: Staging) -> None:
     assert staging.waiting("_background") is None
 
 
-def test_a_damaged_file_is_named(staging: Staging) -> None:
+def test_a_damaged_or_missing_file_is_named(staging: Staging) -> None:
     staging.commit("gaussians", "0", {"_background": background(1)})
     (file,) = (staging.folder / "waiting" / "_background").iterdir()
     for damaged in (b"", file.read_bytes()[:-20]):
         file.write_bytes(damaged)
         with pytest.raises(BuildError, match=f"{file.name} is damaged"):
             staging.waiting("_background")
+    file.unlink()
+    with pytest.raises(BuildError, match=f"{file.name} is damaged or gone"):
+        staging.waiting("_background")
