@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,8 @@ from atlas.manifest import SCHEMA_VERSION, Manifest
 from atlas.store.files import require_database, translate
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     import numpy
     import pyarrow
 
@@ -42,6 +43,7 @@ class Atlas:
         """What questions keep for the next ones, each under a key of its own: an open atlas does not change."""
         self._connection = connection
         self._prepared = (_Prepared(connection), _Prepared(connection.cursor()))
+        self._thread: ThreadPoolExecutor | None = None
 
     def query(self, sql: str, parameters: Parameters = None) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Column names and all rows of one statement.
@@ -61,24 +63,20 @@ class Atlas:
         Raises as `query`.
         """
         values = ", ".join(f"{name} := {int(value)}" for name, value in numbers.items())
+
+        def every_second(first: int) -> list[list[tuple]]:
+            return [self._prepared[first].run(sql, values) for sql in statements[first::2]]
+
         found: list[list[tuple]] = [[]] * len(statements)
-        errors: list[duckdb.Error] = []
-
-        def every_second(first: int) -> None:
+        try:
+            others = self._helper().submit(every_second, 1) if len(statements) > 1 else None
             try:
-                for index in range(first, len(statements), 2):
-                    found[index] = self._prepared[first].run(statements[index], values)
-            except duckdb.Error as error:
-                errors.append(error)
-
-        other = Thread(target=every_second, args=(1,)) if len(statements) > 1 else None
-        if other is not None:
-            other.start()
-        every_second(0)
-        if other is not None:
-            other.join()
-        if errors:
-            raise self._refusal(errors[0]) from errors[0]
+                found[::2] = every_second(0)
+            finally:
+                if others is not None:
+                    found[1::2] = others.result()
+        except duckdb.Error as error:
+            raise self._refusal(error) from error
         return found
 
     def arrow(self, sql: str, parameters: Parameters = None) -> pyarrow.Table:
@@ -97,6 +95,9 @@ class Atlas:
 
     def close(self) -> None:
         """Close the file; calling it twice is harmless."""
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
         self._prepared[1].connection.close()
         self._connection.close()
 
@@ -107,6 +108,14 @@ class Atlas:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _helper(self) -> ThreadPoolExecutor:
+        """The second thread, which stays: to start one costs as much as a statement."""
+        if self._thread is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            self._thread = ThreadPoolExecutor(1)
+        return self._thread
 
     def _refusal(self, error: duckdb.Error) -> Exception:
         # A damaged block is found only when a query reads it.

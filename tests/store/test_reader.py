@@ -1,4 +1,4 @@
-"""Opening files that are no atlas, damaged, locked or of another version: one line, exit code 3."""
+"""Opening files that are no atlas (damaged, locked, of another version): one line, exit code 3. Asking several at once.
 
 from __future__ import annotations
 
@@ -116,3 +116,23 @@ def test_a_database_with_another_table_of_this_name(tmp_path: Path, columns: str
         connection.execute(f"CREATE TABLE atlas ({columns})")
         connection.execute("INSERT INTO atlas VALUES ('1')")
     assert "no neuron atlas" in refused(tmp_path / "other.duckdb")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_statements_asked_together_are_answered_in_order(tmp_path: Path, count: int) -> None:
+    statements = [f"SELECT {i} * $factor AS x" for i in range(count)]
+    with open_atlas(write_small_atlas(tmp_path / "a.duckdb")) as atlas:
+        for factor in (1, 10):
+            assert atlas.rows(statements, factor=factor) == [[(factor * i,)] for i in range(count)]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_rejected_statement_among_several_is_refused(tmp_path: Path, place: int) -> None:
+    statements = ["SELECT $x + 1"] * 3
+    statements[place] = "SELECT no_such_column + $x"
+    with open_atlas(write_small_atlas(tmp_path / "a.duckdb")) as atlas:
+        with pytest.raises(QuestionError, match="no_such_column"):
+            atlas.rows(statements, x=1)
+        assert atlas.rows(["SELECT $x + 1"] * 2, x=1) == [[(2,)], [(2,)]]
+    with pytest.raises(QuestionError, match="(?i)closed"):
+        atlas.rows(["SELECT $x + 2"] * 2, x=1)
