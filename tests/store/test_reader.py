@@ -1,4 +1,4 @@
-"""Opening files that are no atlas (damaged, locked, of another version): one line, exit code 3. Asking several at once.
+"""Opening files that are no atlas: one line, exit code 3. Asking an atlas several things at once."""
 
 from __future__ import annotations
 
