@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -15,14 +14,12 @@ from atlas.errors import BuildError
 from atlas.manifest import Manifest
 from atlas.schema.keys import DERIVED, KEYS
 from atlas.schema.statements import Layout, macros_sql, schema_sql
+from atlas.store import waiting
 from atlas.store.checks import check
 from atlas.store.columns import misplaced_rows
 from atlas.store.files import fsync_path
 from atlas.store.postings import insert_postings
 from atlas.store.staging import Staging
-
-if TYPE_CHECKING:
-    import pyarrow
 
 # Small blocks make the cold look-up cheaper (a block is the unit of reading) at the same size.
 _BLOCK_SIZE = 65536
@@ -41,7 +38,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
     `memory` ('2GB') bounds what is sorted at a time: DuckDB spills beside the staging file, postings take more
     passes. Raises BuildError when a check fails: then nothing changes and the staging area stays.
     """
-    waiting = {table: rows for table in KEYS if (rows := staging.waiting(table)) is not None}
+    files = {table: staging.waiting(table) for table in waiting.TABLES}
     staging.close()
     fresh = staging.folder / "publish.duckdb"
     _remove(fresh)
@@ -55,7 +52,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
     }
     try:
         with duckdb.connect(str(fresh), config=config) as connection:
-            _fill(connection, staging.database, waiting, manifest, layout, postings_bytes)
+            _fill(connection, staging.database, files, manifest, layout, postings_bytes)
             check(connection, manifest.top)
             connection.execute("CHECKPOINT")
     except duckdb.OutOfMemoryException as error:
@@ -71,7 +68,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
 def _fill(
     connection: duckdb.DuckDBPyConnection,
     source: Path,
-    waiting: dict[str, pyarrow.Table],
+    files: dict[str, list[Path]],
     manifest: Manifest,
     layout: Layout,
     postings_bytes: int,
@@ -83,12 +80,10 @@ def _fill(
     for table, keys in KEYS.items():
         if table in DERIVED:
             continue
-        rows = f"staging.{table}"
-        if table in waiting:
-            connection.register("_waiting", waiting[table])
-            rows = f"(FROM {rows} UNION ALL BY NAME FROM _waiting)"
         # A build that was not interrupted has written most of them in order.
-        order = f"ORDER BY {', '.join(keys)}" if misplaced_rows(connection, table, rows) else ""
+        misplaced = misplaced_rows(connection, table, _source(connection, table, files))
+        order = f"ORDER BY {', '.join(keys)}" if misplaced else ""
+        rows = _source(connection, table, files)
         connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM {rows} {order}")
     connection.unregister("_waiting")
     connection.execute("DETACH staging")
@@ -96,6 +91,14 @@ def _fill(
     insert_postings(connection, layout.top, postings_bytes)
     marks = ", ".join("?" * len(Manifest.columns()))
     connection.execute(f"INSERT INTO atlas ({', '.join(Manifest.columns())}) VALUES ({marks})", manifest.row())
+
+
+def _source(connection: duckdb.DuckDBPyConnection, table: str, files: dict[str, list[Path]]) -> str:
+    """Where SQL finds the rows of a table, to be read once."""
+    if not files.get(table):
+        return f"staging.{table}"
+    connection.register("_waiting", waiting.read(files[table]))
+    return f"(FROM staging.{table} UNION ALL BY NAME FROM _waiting)"
 
 
 def _remove(path: Path) -> None:

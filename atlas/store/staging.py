@@ -152,10 +152,10 @@ class Staging:
                 connection.execute("ROLLBACK")
             raise
 
-    def waiting(self, table: str) -> pyarrow.Table | None:
-        """The rows of `table` that the committed units keep beside the database, in the order of the commits."""
-        found = self.rows("SELECT unit FROM _done WHERE step = ? ORDER BY rowid", [f"waiting/{table}"])
-        return waiting.read(self._waiting, table, [unit for (unit,) in found])
+    def waiting(self, table: str) -> list[Path]:
+        """The files with rows of `table` that committed units keep beside the database, in the order of the commits."""
+        units = self.rows("SELECT unit FROM _done WHERE step = ? ORDER BY rowid", [f"waiting/{table}"])
+        return waiting.files(self._waiting, table, [unit for (unit,) in units])
 
     def read_state(self, key: str) -> str | None:
         """A value that `write_state` kept, or None."""

@@ -6,7 +6,7 @@ file counts is for the staging database to say, which notes it in the transactio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -30,20 +30,33 @@ def write(folder: Path, table: str, unit: str, rows: pyarrow.Table) -> None:
         writer.write_table(rows)
 
 
-def read(folder: Path, table: str, units: Sequence[str]) -> pyarrow.Table | None:
-    """The rows of those units, in that order, mapped into memory; None of no units.
-
-    Raises BuildError when a file is damaged or gone.
-    """
+def files(folder: Path, table: str, units: Sequence[str]) -> list[Path]:
+    """The files of those units, in that order. Raises BuildError when one is damaged or gone."""
     import pyarrow
 
-    parts = []
-    for path in (_path(folder, table, unit) for unit in units):
+    found = [_path(folder, table, unit) for unit in units]
+    for path in found:
         try:
-            parts.append(pyarrow.ipc.open_file(pyarrow.memory_map(str(path))).read_all())
+            with pyarrow.memory_map(str(path)) as file:
+                pyarrow.ipc.open_file(file)
         except (pyarrow.ArrowInvalid, OSError) as error:
             raise BuildError(f"{path} is damaged or gone", "Use --restart.") from error
-    return pyarrow.concat_tables(parts) if parts else None
+    return found
+
+
+def read(found: Sequence[Path]) -> pyarrow.RecordBatchReader:
+    """The rows of at least one file, one file after another: no more than a few are in memory at a time."""
+    import pyarrow
+
+    def batches() -> Iterator[pyarrow.RecordBatch]:
+        for path in found:
+            with pyarrow.memory_map(str(path)) as file:
+                rows = pyarrow.ipc.open_file(file)
+                yield from (rows.get_batch(index) for index in range(rows.num_record_batches))
+
+    with pyarrow.memory_map(str(found[0])) as file:
+        schema = pyarrow.ipc.open_file(file).schema
+    return pyarrow.RecordBatchReader.from_batches(schema, batches())
 
 
 def _path(folder: Path, table: str, unit: str) -> Path:

@@ -134,5 +134,5 @@ def test_a_rejected_statement_among_several_is_refused(tmp_path: Path, place: in
         with pytest.raises(QuestionError, match="no_such_column"):
             atlas.rows(statements, x=1)
         assert atlas.rows(["SELECT $x + 1"] * 2, x=1) == [[(2,)], [(2,)]]
-    with pytest.raises(QuestionError, match="(?i)closed"):
+    with pytest.raises(QuestionError, match=r"(?i)closed"):
         atlas.rows(["SELECT $x + 2"] * 2, x=1)
