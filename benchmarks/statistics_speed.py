@@ -20,6 +20,7 @@ from atlas.live.batching import encode
 from atlas.live.capture import capture
 from atlas.live.loading import load
 from atlas.live.pooling import pool
+from atlas.store import waiting
 from atlas.store.staging import Staging
 from benchmarks.claim import Claim, Goal, Table
 from benchmarks.measure import Timings, interleave, machine
@@ -176,7 +177,7 @@ def _errors(work: Work) -> dict[str, str]:
     stored: dict[str, np.ndarray] = {}
 
     def look(area: Staging) -> None:
-        rows = area.waiting("_gaussian")  # by layer, concept and neuron
+        rows = waiting.read(area.waiting("_gaussian")).read_all()  # by layer, concept and neuron
         stored["ours"] = np.array([rows["mean"], rows["std"]], dtype=np.float64).reshape(exact.shape)
 
     ours(work, look)
