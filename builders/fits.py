@@ -11,7 +11,7 @@ import pyarrow as pa
 from atlas.store.staging import Staging
 from builders.activations import Rows, record
 from builders.config import BuildConfig, ConceptSource, layers_of
-from builders.layer_statistics import MIN_TILE_WIDTH, VALUES_AT_ONCE, separate_and_fit
+from builders.layer_statistics import separate_and_fit, tiles
 from builders.progress import Silent
 from builders.rows import statistics_rows
 from builders.scratch import DeviceScratch, Scratch, scratch_for
@@ -74,8 +74,9 @@ def fit_corpus(
 
     # Several layers at once rather than several tiles of one: no thread waits at the end of a layer. Where this would
     # hold too much, or on a GPU, it is one, and its rows are written while the next is worked on.
-    n_threads = threads_of(live.device)
-    if len(rows.labels_R) * MIN_TILE_WIDTH * n_threads > VALUES_AT_ONCE:
+    n_threads, widest = threads_of(live.device), max(map(live.width, config.sites))
+    n_concepts, n_taus = len(fit_ids.concepts), len(config.taus)
+    if n_threads > tiles(widest, len(rows.labels_R), n_concepts, n_taus, config.bins, live.device)[1]:
         n_threads = 1
     with progress.task(f"statistics of {corpus.family}", len(units)) as advance:
         advance(len(units) - len(todo))

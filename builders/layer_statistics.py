@@ -109,18 +109,25 @@ def separate_and_fit(
     if isinstance(acts_EN, Tensor):
         by_concept = torch.from_numpy(by_concept).to(acts_EN.device)
     (n_examples, width), device = acts_EN.shape, torch.device(device)
-    per_neuron = max(n_examples, n_concepts * (2 * len(taus) * n_concepts + bins))
-    widest = max(MIN_TILE_WIDTH, TILE_VALUES[device.type] // per_neuron)
-    tile_width = math.ceil(width / math.ceil(width / widest))  # equal ones, so that no thread waits for the last
+    tile_width, at_once = tiles(width, n_examples, n_concepts, len(taus), bins, device)
 
     def fit(start: int) -> LayerStatistics:
         acts_EN_tile = acts_EN[:, start : start + tile_width][by_concept]
         acts_NE = torch.as_tensor(acts_EN_tile, device=device).T.contiguous()
         return _fit_tile(acts_NE, counts_C, taus, bins, (where, first_neuron + start))
 
-    at_once = max(1, VALUES_AT_ONCE // (tile_width * per_neuron))
     starts, n_threads = range(0, width, tile_width), min(at_once, threads_of(device))
     return _join(list(in_order(fit, starts, n_threads) if n_threads > 1 else map(fit, starts)))
+
+
+def tiles(
+    width: int, n_examples: int, n_concepts: int, n_taus: int, bins: int, device: torch.device
+) -> tuple[int, int]:
+    """Neurons in a tile of a layer of `width`, and how many tiles may be worked on at once, of any layers."""
+    per_neuron = max(n_examples, n_concepts * (2 * n_taus * n_concepts + bins))
+    widest = max(MIN_TILE_WIDTH, TILE_VALUES[device.type] // per_neuron)
+    tile_width = math.ceil(width / math.ceil(width / widest))  # equal ones, so that no thread waits for the last
+    return tile_width, max(1, VALUES_AT_ONCE // (tile_width * per_neuron))
 
 
 def _fit_tile(

@@ -6,11 +6,12 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 import builders.layer_statistics as layer_statistics
 from atlas.errors import BuildError, UsageError
-from builders.layer_statistics import separate_and_fit
+from builders.layer_statistics import separate_and_fit, tiles
 from tests.statistics.samples import CONCEPT_SIZES, columns, labels
 
 C, TAUS, BINS = len(CONCEPT_SIZES), [2.0, 2.5], 16
@@ -101,6 +102,17 @@ def test_the_bits_do_not_depend_on_the_chunk_or_the_tile(acts, fitted, width, mo
         if field.name not in ("n", "background_n"):
             whole = whole[:, 8:9] if field.name == "histogram" else whole[..., 8:9]
             np.testing.assert_array_equal(getattr(alone, field.name), whole, err_msg=field.name)
+
+
+@pytest.mark.parametrize(("examples", "concepts"), [(500, 10), (10**6, 10), (500, 400)])
+def test_what_is_worked_on_at_once_is_bounded(examples, concepts):
+    """By examples, and where concepts are many by the counts for each pair of them."""
+    width, n_taus = 1536, 2
+    tile_width, at_once = tiles(width, examples, concepts, n_taus, BINS, torch.device("cpu"))
+    values = max(examples, concepts * (2 * n_taus * concepts + BINS))
+    assert 1 <= tile_width <= width
+    assert at_once == 1 or at_once * tile_width * values <= layer_statistics.VALUES_AT_ONCE
+    assert at_once > 1 or tile_width * values > layer_statistics.VALUES_AT_ONCE // 2
 
 
 def test_a_memory_mapped_file_is_read(acts, fitted, tmp_path):
