@@ -7,8 +7,11 @@ INSTALLED := $(VENV)/.installed
 RIVALS := $(VENV)/.rivals
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Every set-up command installs what the lock names, also in the environments in which pip builds a package.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: demo test bench lint docs clean
+.PHONY: demo test bench lint lock docs clean
 
 demo: $(ATLAS)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/tour.sh
@@ -33,6 +36,14 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check --fix atlas builders queries tests benchmarks docs
 	$(BIN)/ruff format atlas builders queries tests benchmarks docs
 
+# constraints.txt anew: the newest versions that pyproject.toml and constraints.in allow, for every platform and extra.
+lock:
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/python -m pip install --quiet uv
+	$(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	    constraints.in pyproject.toml -o constraints.txt
+
 # Files in docs/ that are made from the code.
 docs: $(INSTALLED)
 	$(BIN)/python docs/make_cli_reference.py
@@ -45,13 +56,13 @@ $(ATLAS): | $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[gguf,plot,pandas,datasets,transformer-lens,nnsight,pyvene,peft,dev]'
+	$(BIN)/python -m pip install --quiet torch
+	$(BIN)/python -m pip install --quiet -e '.[gguf,plot,pandas,datasets,transformer-lens,nnsight,pyvene,peft,dev]'
 	@touch $@
 
 # What the benchmarks compare with.
 $(RIVALS): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m pip install --quiet -e '.[bench]'
 	@touch $@
 
 clean:
