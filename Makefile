@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
 
-.PHONY: demo test bench lint lock docs clean
+.PHONY: demo test hostile bench lint lock docs clean
 
 demo: $(ATLAS)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/tour.sh
@@ -21,6 +21,11 @@ test: $(INSTALLED)
 	$(BIN)/ruff check atlas builders queries tests benchmarks docs
 	$(BIN)/ruff format --check atlas builders queries tests benchmarks docs
 	$(BIN)/python -m pytest
+
+# The attacks of tests/hostile at full counts; NEURON_ATLAS_HOSTILE_SEED=N throws others.
+hostile: $(INSTALLED)
+	$(BIN)/neuron-atlas fetch smollm2-135m
+	NEURON_ATLAS_HOSTILE=full $(BIN)/python -m pytest tests/hostile
 
 # Every benchmark that needs no GPU, then docs/benchmarks.md from their results. On an idle machine.
 bench: $(RIVALS)
