@@ -7,15 +7,13 @@ corpus, publish. All of it lands in the staging area unit by unit, so a killed b
 from __future__ import annotations
 
 import json
-import platform
 import uuid
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atlas.errors import BuildError
-from atlas.manifest import SCHEMA_VERSION, Manifest, software_version, utc_now
+from atlas.manifest import SCHEMA_VERSION, Manifest, software_version, utc_now, versions
 from atlas.store.files import refused_writes
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
@@ -168,13 +166,11 @@ def _begin_run(staging: Staging, name: str, live: LiveModel, parameters: dict) -
     if state is not None:
         return int(state)
     run_id = staging.rows("SELECT coalesce(max(run_id) + 1, 1) FROM run")[0][0]
-    versions = {name: metadata.version(name) for name in ("torch", "transformers", "duckdb", "numpy")}
-    versions |= {"python": platform.python_version(), "software": software_version()}
     row = [
         run_id,
         name.partition("/")[0],
         json.dumps(parameters),
-        json.dumps(versions),
+        json.dumps(versions("torch", "transformers", "duckdb", "numpy")),
         str(live.device),
         str(live.dtype).removeprefix("torch."),
         utc_now(),
