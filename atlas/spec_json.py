@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from atlas.errors import SpecError
 from atlas.json_records import RepeatedFields
 from atlas.json_shapes import ShapeError, shown
+from atlas.json_text import JsonError, read_json
 from atlas.printable import json_text
 from atlas.spec import InterventionSpec
 from atlas.spec_fields import MAX_EDITS, SPEC
@@ -132,23 +132,9 @@ def _decoded(content: str | bytes) -> str:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_int=_integer)
-    except json.JSONDecodeError as error:
-        raise SpecError(f"not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
-    except RecursionError:
-        raise SpecError("nested too deeply") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        return RepeatedFields(Counter(name for name, _ in pairs).most_common(1)[0][0])
-    return value
-
-
-def _integer(digits: str) -> int | float:
-    """An integer of more digits than any field has becomes a float: int() refuses, or takes long, on many."""
-    return int(digits) if len(digits) < 40 else float(digits)
+        return read_json(text, repeated=RepeatedFields)
+    except JsonError as error:
+        raise SpecError(str(error)) from None
 
 
 def _body(document: Any) -> dict[str, Any]:

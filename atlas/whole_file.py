@@ -137,7 +137,7 @@ def writing_to(path: Path) -> Iterator[None]:
         hint = "Make room, or name another place." if error.errno in _FULL else "Name a file in a folder you own."
         raise UsageError(f"cannot write {path}: {error.strerror or error}", hint) from error
     except ValueError as error:  # open() and stat() say so of a NUL
-        if "null" not in str(error):
+        if "embedded null" not in str(error):
             raise
         raise UsageError(f"cannot write {path}: a name cannot hold NUL", "Name another file.") from error
 
