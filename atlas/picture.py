@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from atlas.errors import UsageError
 from atlas.extras import require
+from atlas.silence import silence
 from atlas.whole_file import require_output, write_whole
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def require_target(path: Path) -> None:
 @contextmanager
 def drawing(look: dict[str, Any]) -> Iterator[None]:
     """Figures made here get this look and matplotlib does not talk; the caller's settings of it come back after."""
-    with _quietly(), _matplotlib("matplotlib").rc_context(look):
+    with silence("matplotlib"), _matplotlib("matplotlib").rc_context(look):
         yield
 
 
@@ -52,18 +51,5 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _matplotlib(module: str) -> Any:
-    with _quietly():  # it says so when it lists the fonts for the first time
+    with silence("matplotlib"):  # it says so when it lists the fonts for the first time
         return require(module, extra="plot", why="to draw pictures")
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Standard error is for our own notes: not for a letter that the font lacks, which is drawn as a box."""
-    log = logging.getLogger("matplotlib")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        log.setLevel(level)
