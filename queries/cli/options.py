@@ -12,6 +12,7 @@ import click
 from atlas.errors import UsageError
 from atlas.sites import POSITIONS, SITES
 from atlas.store.files import ATLAS_FOLDER, ATLAS_VARIABLE, newest_atlas
+from atlas.whole_file import require_output
 from queries.cli.emit import note
 from queries.render.formats import BINARY, FORMATS, SUFFIXES
 from queries.rules import RULES
@@ -41,6 +42,7 @@ def output_options(command: Command) -> Command:
         "--output",
         type=click.Path(path_type=Path, dir_okay=False),
         is_eager=True,
+        callback=writable,
         metavar="FILE",
         help="Write to FILE instead of stdout; its suffix chooses the format unless --format does.",
     )(command)
@@ -117,6 +119,13 @@ def _resolve_atlas(context: click.Context, parameter: click.Parameter, value: Pa
     if context.resilient_parsing:
         return value
     return value if value is not None else find_atlas()
+
+
+def writable(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Callback of an output: UsageError, before any work, for one that cannot or must not be written."""
+    if value is not None and not context.resilient_parsing:
+        require_output(value)
+    return value
 
 
 def _keep_csv_safe(context: click.Context, parameter: click.Parameter, value: bool) -> None:
