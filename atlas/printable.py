@@ -29,8 +29,8 @@ def say(kind: str, text: str) -> None:
 
 
 def for_stdout(text: str) -> str:
-    """Lines of data, such as a path or CSV, as they are; escaped where stdout is a terminal."""
-    return printable(text, keep="\n\t") if sys.stdout.isatty() else text
+    """A text that goes to stdout as it is, such as a path or a cell of CSV; escaped where stdout is a terminal."""
+    return printable(text) if sys.stdout.isatty() else text
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:

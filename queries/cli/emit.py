@@ -25,11 +25,10 @@ def emit(result: Result, output_format: str, output: Path | None, inputs: Iterab
     `inputs`: files beside atlases that the command has read and `output` must not be. Raises as `deliver`.
     """
     content = io.BytesIO()
-    writer(output_format)(result, content)
-    text = content.getvalue()
-    if output is None and output_format in CSV:
-        text = for_stdout(text.decode()).encode()  # the one form for programs whose texts stand as they are
-    deliver(text, output, inputs)
+    # CSV is the one form for programs in which texts stand as they are.
+    shown = _for_stdout(result) if output is None and output_format in CSV else result
+    writer(output_format)(shown, content)
+    deliver(content.getvalue(), output, inputs)
     _remarks(result)
 
 
@@ -54,6 +53,11 @@ def emit_document(document: Document, section: str | None, output_format: str, o
     deliver(content.getvalue(), output)
     for name, result in document.sections.items():
         _remarks(result, name)
+
+
+def _for_stdout(result: Result) -> Result:
+    rows = [tuple(for_stdout(value) if isinstance(value, str) else value for value in row) for row in result.rows]
+    return Result([for_stdout(name) for name in result.columns], rows)
 
 
 def _remarks(result: Result, name: str = "rows") -> None:

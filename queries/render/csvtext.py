@@ -6,7 +6,6 @@ Texts stand as they are, or, for a spreadsheet, so that none is taken for a form
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -26,11 +25,20 @@ def write_safe(result: Result, stream: BinaryIO) -> None:
 
 
 def _write(result: Result, stream: BinaryIO, kept: Callable[[Any], Any]) -> None:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
+    table = csv.writer(_Lines(stream), lineterminator="\r\n")
     table.writerow(map(kept, map(_cell, result.columns)))
     table.writerows([kept(_cell(value)) for value in row] for row in result.rows)
-    stream.write(text.getvalue().encode())
+
+
+class _Lines:
+    """Takes lines that end in CR LF, so that a cell with either is quoted, and ends them by the bare newline."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        """One line of the table, which may have others inside its cells."""
+        self._stream.write(line.removesuffix("\r\n").encode() + b"\n")
 
 
 def _cell(value: Any) -> Any:
