@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from atlas.errors import EXIT_INTERRUPT, EXIT_OK, EXIT_QUESTION, EXIT_USAGE, AtlasError
+from atlas.printable import say
 
 PROGRAM = "neuron-atlas"
 TRACEBACK_VARIABLE = "NEURON_ATLAS_TRACEBACK"
@@ -97,7 +98,7 @@ def _open_closed_streams() -> None:
 
 
 def _say(kind: str, text: str) -> None:
-    sys.stderr.write(f"{kind}: {' '.join(text.split())}\n")
+    say(kind, " ".join(text.split()))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from atlas.errors import AtlasFileError
 from atlas.manifest import utc_now
 from atlas.store.files import fsync_path, require_database, translate
 from atlas.store.reader import SAFE_CONFIG
+from atlas.whole_file import beside, real_place
 
 if TYPE_CHECKING:
     import pyarrow
@@ -49,8 +50,9 @@ def append_evaluations(path: Path, tables: dict[str, pyarrow.Table]) -> None:
     AtlasFileError, with the file unchanged, when it is no such sidecar, of another version, or not writable.
     """
     try:
+        path = real_place(path)
         with _writing(path.parent):
-            fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+            fresh = beside(path)
             try:
                 _write(path, fresh, tables)
                 fsync_path(fresh)

@@ -165,6 +165,16 @@ def open_atlas(path: str | Path) -> Atlas:
     return Atlas(path, connection, manifest)
 
 
+def is_atlas(path: Path) -> bool:
+    """Whether the file at `path` is an atlas of any schema version, as far as it can be read."""
+    try:
+        require_database(path)
+        with duckdb.connect(str(path), read_only=True, config=SAFE_CONFIG) as connection:
+            return len(connection.execute("SELECT schema_version FROM atlas").fetchall()) == 1
+    except (AtlasFileError, duckdb.Error):
+        return False
+
+
 def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path) -> Manifest:
     """The row of table `atlas`. Raises AtlasFileError when it is absent or of another schema version."""
     try:
