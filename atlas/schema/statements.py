@@ -19,17 +19,21 @@ class Layout:
 
 def schema_sql(layout: Layout) -> str:
     """CREATE TYPE and CREATE TABLE statements."""
-    return _filled("schema.sql", layout)
+    return filled(_read("schema.sql"), layout)
 
 
 def macros_sql(layout: Layout) -> str:
     """CREATE MACRO and CREATE VIEW statements."""
-    return _filled("macros.sql", layout)
+    return filled(_read("macros.sql"), layout)
 
 
-def _filled(name: str, layout: Layout) -> str:
-    text = resources.files("atlas.schema").joinpath(name).read_text(encoding="utf-8")
+def filled(sql: str, layout: Layout) -> str:
+    """A statement with the integers in place of their names."""
     for field, value in vars(layout).items():
         # int() is what keeps anything but a number out of the statement.
-        text = text.replace("{" + field + "}", str(int(value)))
-    return text
+        sql = sql.replace("{" + field + "}", str(int(value)))
+    return sql
+
+
+def _read(name: str) -> str:
+    return resources.files("atlas.schema").joinpath(name).read_text(encoding="utf-8")

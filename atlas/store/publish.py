@@ -53,7 +53,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
     try:
         with duckdb.connect(str(fresh), config=config) as connection:
             _fill(connection, staging.database, files, manifest, layout, postings_bytes)
-            check(connection, manifest.top)
+            check(connection, layout)
             connection.execute("CHECKPOINT")
     except duckdb.OutOfMemoryException as error:
         raise BuildError(f"publishing needs more than {memory} of memory", "Raise --memory, then --resume.") from error
