@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from itertools import chain
 
 import duckdb
@@ -12,15 +13,16 @@ from atlas.schema.keys import KEYS, key_columns
 from atlas.schema.rules import RULES, Counted
 from atlas.schema.statements import Layout, filled
 from atlas.store.digests import TABLE, write_digests
-from atlas.store.scan import Scan, scan_tables
+from atlas.store.scan import Scan
 
 
-def check(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
-    """Raise BuildError naming the first rule that the open database breaks; store digests of one that breaks none."""
-    scans = scan_tables(connection, scanned_tables(), layout)
-    for scan in scans.values():
-        if isinstance(scan, duckdb.Error):
-            raise scan
+def check(connection: duckdb.DuckDBPyConnection, layout: Layout, readings: Mapping[str, Future[Scan]]) -> None:
+    """Raise BuildError naming the first rule that the open database breaks; store digests of one that breaks none.
+
+    `readings`: of all `scanned_tables()`, perhaps still at work.
+    """
+    asked = list(ask_rules(connection, layout))
+    scans = {table: readings[table].result() for table in scanned_tables()}
     for table, scan in scans.items():
         if scan.misplaced:
             keys = ", ".join(key_columns(table))
@@ -28,7 +30,7 @@ def check(connection: duckdb.DuckDBPyConnection, layout: Layout) -> None:
                 f"the built table {table} has {scan.misplaced} repeated keys or rows out of order ({keys})",
                 "Nothing was published.",
             )
-    for rule, broken in chain(list_rules(scans), ask_rules(connection, layout), mirror_rule(scans, layout)):
+    for rule, broken in chain(list_rules(scans), asked, mirror_rule(scans, layout)):
         if broken:
             raise BuildError(f"the built atlas breaks the rule {rule!r} ({broken} rows)", "Nothing was published.")
     write_digests(connection, {table: (scan.rows, scan.digests) for table, scan in scans.items()})

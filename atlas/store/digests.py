@@ -115,4 +115,11 @@ def write_digests(connection: duckdb.DuckDBPyConnection, tables: dict[str, tuple
         (name, column, count, digest) for name, (count, digests) in tables.items() for column, digest in digests.items()
     ]
     rows += [(name, wording(), None, digest) for name, digest in definition_digests(connection).items()]
-    connection.executemany(f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?)", sorted(rows, key=lambda row: row[:2]))
+    rows.sort(key=lambda row: row[:2])
+    # One statement: each costs as much as a thousand rows.
+    names, parts, counts, digests = map(list, zip(*rows, strict=True))
+    connection.execute(
+        f"INSERT INTO {TABLE} SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::BIGINT[]), "
+        "unnest(?::UINTEGER[])",
+        [names, parts, counts, digests],
+    )

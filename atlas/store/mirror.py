@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-# Odd, so that nothing is lost: the golden ratio and the multipliers of the finaliser of SplitMix64.
-_PLACE, _VALUE, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+# Odd, so that nothing is lost: the golden ratio, and two multipliers known to mix well (SplitMix64, rrmxmx).
+_PLACE, _VALUE, _SPREAD = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 0xBF58476D1CE4E5B9
 
 
 def sum_of_facts(token_B: np.ndarray, nid_B: np.ndarray, signed_rank_B: np.ndarray, logit_B: np.ndarray) -> int:
@@ -31,10 +31,10 @@ def sum_of_facts(token_B: np.ndarray, nid_B: np.ndarray, signed_rank_B: np.ndarr
     value_B |= logit_B.view(np.uint32)
     value_B *= np.uint64(_VALUE)
     mixed_B += value_B
-    for shift, factor in ((30, _FIRST), (27, _SECOND)):
-        np.right_shift(mixed_B, np.uint64(shift), out=value_B)
-        mixed_B ^= value_B
-        mixed_B *= np.uint64(factor)
-    np.right_shift(mixed_B, np.uint64(31), out=value_B)
+    # The upper half now depends on everything, the lower one does not: a second multiplication spreads it.
+    np.right_shift(mixed_B, np.uint64(32), out=value_B)
+    mixed_B ^= value_B
+    mixed_B *= np.uint64(_SPREAD)
+    np.right_shift(mixed_B, np.uint64(32), out=value_B)
     mixed_B ^= value_B
     return int(mixed_B.sum())

@@ -1,13 +1,13 @@
 """One reading of a table, in stored order: its digests, the order of its keys, and what must hold inside its lists.
 
-Numpy does in this reading what SQL would need joins and unnesting for. Two tables are read at a time.
-Axes: B rows of a batch, K tokens of a list, V tokens of the vocabulary.
+Numpy does in this reading what SQL would need joins and unnesting for.
+Axes: B rows of a batch, K tokens of a list, V tokens of the vocabulary, M concepts of all fits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,14 +23,18 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-_WORKERS = 2
 # What takes longest is begun first.
 _SLOWEST = ("_posting", "_decoding", "neuron_vector", "_histogram", "_gaussian", "_range")
 _MOST_TOKENS = 1 << 24  # a vocabulary of more is none: ids beyond it are not in it
 
 SORTED, KNOWN, FINITE = "top tokens are sorted", "every token is in the vocabulary", "logits are finite"
 FINITE_VECTORS = "vectors are finite"
-_LISTS = {"_decoding": ("raised_token", "raised_logit", "lowered_token", "lowered_logit"), "neuron_vector": ("vector",)}
+COUNTED = "histograms count the values of their concept"
+_LISTS = {
+    "_decoding": ("raised_token", "raised_logit", "lowered_token", "lowered_logit"),
+    "neuron_vector": ("vector",),
+    "_histogram": ("counts",),
+}
 
 
 @dataclass
@@ -49,22 +53,17 @@ class Scan:
     """Of `_decoding` and `_posting`: the sum that is equal when both say the same (`atlas.store.mirror`)."""
 
 
-def scan_tables(
-    connection: duckdb.DuckDBPyConnection, tables: Sequence[str], layout: Layout
-) -> dict[str, Scan | duckdb.Error]:
-    """A reading of each of `tables`, or what DuckDB said where one cannot be read."""
+def begin(
+    workers: ThreadPoolExecutor, connection: duckdb.DuckDBPyConnection, tables: Sequence[str], layout: Layout
+) -> dict[str, Future[Scan]]:
+    """Have `workers` read tables, each with a cursor of its own; of a table that cannot be read, duckdb.Error comes."""
+
+    def one(table: str) -> Scan:
+        with connection.cursor() as cursor:
+            return scan(cursor, table, layout)
+
     ordered = sorted(tables, key=lambda name: _SLOWEST.index(name) if name in _SLOWEST else len(_SLOWEST))
-
-    def one(table: str) -> Scan | duckdb.Error:
-        try:
-            with connection.cursor() as cursor:
-                return scan(cursor, table, layout)
-        except duckdb.Error as error:
-            return error
-
-    with ThreadPoolExecutor(_WORKERS) as workers:
-        found = dict(zip(ordered, workers.map(one, ordered), strict=True))
-    return {table: found[table] for table in tables}
+    return {table: workers.submit(one, table) for table in ordered}
 
 
 def scan(connection: duckdb.DuckDBPyConnection, table: str, layout: Layout) -> Scan:
@@ -131,6 +130,18 @@ def _look_into_lists(
         vector = values_of(columns["vector"])
         found.broken[FINITE_VECTORS] += vector.size - np.count_nonzero(np.isfinite(vector))
 
+    def histograms(columns: dict[str, pa.Array]) -> None:
+        counts_BK = values_of(columns["counts"]).reshape(-1, layout.bins)
+        member_B = _member(values_of(columns["fit_id"]), values_of(columns["concept_id"]))
+        place_B = np.minimum(np.searchsorted(member_M, member_B), len(member_M) - 1)
+        right_B = (member_M[place_B] == member_B) & (n_M[place_B] == counts_BK.sum(axis=1, dtype=np.int64))
+        right_B &= counts_BK.min(axis=1) >= 0
+        found.broken[COUNTED] += len(right_B) - np.count_nonzero(right_B)
+
+    if table == "_histogram":
+        found.broken = {COUNTED: 0}
+        member_M, n_M = _values_of_concepts(connection)
+        return histograms
     if table == "_decoding":
         found.broken = {SORTED: 0, KNOWN: 0, FINITE: 0}
         known_V = _vocabulary(connection)
@@ -150,3 +161,21 @@ def _vocabulary(connection: duckdb.DuckDBPyConnection) -> np.ndarray:
     known_V = np.zeros(int(ids.max(initial=0)) + 1, bool)
     known_V[ids] = True
     return known_V
+
+
+def _values_of_concepts(connection: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, np.ndarray]:
+    """Members of all fits, ascending, and how many values each has: int64 [M], M at least 1."""
+    import numpy as np
+
+    rows = connection.execute("SELECT fit_id, concept_id, n FROM fit_concept").fetchnumpy()
+    member_M = _member(rows["fit_id"], rows["concept_id"])
+    order_M = np.argsort(member_M)
+    n_M = rows["n"].astype(np.int64)
+    return np.append(member_M[order_M], np.iinfo(np.int64).max), np.append(n_M[order_M], -1)
+
+
+def _member(fit_B: np.ndarray, concept_B: np.ndarray) -> np.ndarray:
+    """One int64 for a concept in a fit."""
+    import numpy as np
+
+    return (fit_B.astype(np.int64) << np.int64(32)) | concept_B.view(np.uint32)
