@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import resources
 
+from atlas.manifest import Manifest
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -15,6 +17,11 @@ class Layout:
     d_model: int
     n_layers: int
     width: int  # stride of a layer in nid: d_mlp
+
+
+def layout_of(manifest: Manifest) -> Layout:
+    """The layout of the atlas that says this of itself."""
+    return Layout(manifest.top, manifest.bins, manifest.d_model, manifest.n_layers, manifest.d_mlp)
 
 
 def schema_sql(layout: Layout) -> str:

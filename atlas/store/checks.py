@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
 from itertools import chain
 
@@ -41,9 +41,16 @@ def scanned_tables() -> list[str]:
     return [table for table in ("atlas", *KEYS) if table != TABLE]
 
 
-def ask_rules(connection: duckdb.DuckDBPyConnection, layout: Layout) -> Iterator[tuple[str, int]]:
-    """(rule, rows that break it) of every rule that SQL can ask, one query a source. Raises duckdb.Error."""
+def ask_rules(
+    connection: duckdb.DuckDBPyConnection, layout: Layout, without: Collection[str] = ()
+) -> Iterator[tuple[str, int]]:
+    """(rule, rows that break it) of every rule that SQL can ask, one query a source, none about tables `without`.
+
+    Raises duckdb.Error.
+    """
     for asked in RULES:
+        if isinstance(asked, Counted) and any(table in asked.sql for table in without):
+            continue
         if isinstance(asked, Counted):
             yield asked.name, connection.execute(filled(asked.sql, layout)).fetchall()[0][0]
             continue

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLE = "_digest"
-_TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT internal AND database_name = current_database() ORDER BY 1"
+WORDING = "DuckDB "
+"""What the part of a definition begins with; its version follows."""
 # The wording is DuckDB's own, which makes it anew from what it stores.
 _DEFINITIONS = """
 SELECT table_name, sql FROM duckdb_tables() WHERE NOT internal AND database_name = current_database()
@@ -106,7 +107,7 @@ def definition_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 def wording() -> str:
     """Whose wording of a definition this process would store."""
-    return f"DuckDB {duckdb.__version__}"
+    return WORDING + duckdb.__version__
 
 
 def write_digests(connection: duckdb.DuckDBPyConnection, tables: dict[str, tuple[int, dict[str, int]]]) -> None:
@@ -123,3 +124,11 @@ def write_digests(connection: duckdb.DuckDBPyConnection, tables: dict[str, tuple
         "unnest(?::UINTEGER[])",
         [names, parts, counts, digests],
     )
+
+
+def stored_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, tuple[int | None, int]]]:
+    """Object -> part -> rows and CRC-32, as published. Raises duckdb.Error."""
+    found: dict[str, dict[str, tuple[int | None, int]]] = {}
+    for name, part, rows, crc32 in connection.execute(f"SELECT object, part, rows, crc32 FROM {TABLE}").fetchall():
+        found.setdefault(name, {})[part] = (rows, crc32)
+    return found

@@ -14,7 +14,7 @@ import duckdb
 from atlas.errors import BuildError
 from atlas.manifest import Manifest
 from atlas.schema.keys import DERIVED, KEYS
-from atlas.schema.statements import Layout, macros_sql, schema_sql
+from atlas.schema.statements import Layout, layout_of, macros_sql, schema_sql
 from atlas.store import waiting
 from atlas.store.checks import check, scanned_tables
 from atlas.store.columns import misplaced_rows
@@ -44,7 +44,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
     staging.close()
     fresh = staging.folder / "publish.duckdb"
     _remove(fresh)
-    layout = Layout(manifest.top, manifest.bins, manifest.d_model, manifest.n_layers, manifest.d_mlp)
+    layout = layout_of(manifest)
     memory_bytes = duckdb.execute("SELECT parse_formatted_bytes(?)", [memory]).fetchall()[0][0]
     postings_bytes = int(_POSTINGS * memory_bytes)
     config = {
