@@ -13,9 +13,14 @@ from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
+
+from atlas.errors import AtlasFileError
+from atlas.manifest import Manifest
+from atlas.store.files import translate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 TABLE = "_digest"
 WORDING = "DuckDB "
 """What the part of a definition begins with; its version follows."""
+_PUBLISHED_ROWS = f"SELECT DISTINCT object, rows FROM {TABLE} WHERE rows IS NOT NULL"
+_ROWS = "SELECT table_name, estimated_size FROM duckdb_tables() WHERE database_name = current_database()"
 # The wording is DuckDB's own, which makes it anew from what it stores.
 _DEFINITIONS = """
 SELECT table_name, sql FROM duckdb_tables() WHERE NOT internal AND database_name = current_database()
@@ -132,3 +139,30 @@ def stored_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str,
     for name, part, rows, crc32 in connection.execute(f"SELECT object, part, rows, crc32 FROM {TABLE}").fetchall():
         found.setdefault(name, {})[part] = (rows, crc32)
     return found
+
+
+def require_sound(connection: duckdb.DuckDBPyConnection, manifest: Manifest, path: Path) -> None:
+    """What opening can see of a damaged file in under a millisecond: AtlasFileError for dims or numbers of rows.
+
+    `verify` sees the rest.
+    """
+    wrong = wrong_dims(manifest)
+    try:
+        rows = dict(connection.execute(_ROWS).fetchall())
+        published = connection.execute(_PUBLISHED_ROWS).fetchall() if TABLE in rows else []
+    except duckdb.Error as error:
+        raise translate(error, path) from error
+    for table, due in published:
+        if rows.get(table) != due:
+            wrong = wrong or f"{table} has {rows.get(table, 'no')} rows instead of {due}"
+    if wrong:
+        raise AtlasFileError(f"{path} is damaged: {wrong}", "Rebuild it with `neuron-atlas build`.")
+
+
+def wrong_dims(manifest: Manifest) -> str:
+    """What of the manifest no model has; '' for nothing."""
+    for name in ("n_layers", "d_model", "d_mlp", "d_vocab", "top", "bins"):
+        value = getattr(manifest, name)
+        if not isinstance(value, int) or not 0 < value < 2**31:
+            return f"{name} is {value!r}"
+    return ""

@@ -22,7 +22,7 @@ from atlas.manifest import Manifest
 from atlas.schema.keys import KEYS, OPTIONAL
 from atlas.schema.statements import layout_of, macros_sql, schema_sql
 from atlas.store.checks import ask_rules, list_rules, mirror_rule, scanned_tables
-from atlas.store.digests import TABLE, WORDING, definition_digests, stored_digests, wording
+from atlas.store.digests import TABLE, WORDING, definition_digests, stored_digests, wording, wrong_dims
 from atlas.store.evaluations import sidecar_of
 from atlas.store.files import require_database, translate
 from atlas.store.reader import SAFE_CONFIG, read_manifest
@@ -125,7 +125,7 @@ def checks_of(path: Path) -> Iterator[Check]:
 
 
 def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> Iterator[Check]:
-    wrong = _wrong_values(manifest)
+    wrong = wrong_dims(manifest)
     yield Check("the atlas row describes a model", BROKEN if wrong else OK, wrong)
     if wrong:
         return
@@ -165,13 +165,6 @@ def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> 
         yield Check(name, *_counted(broken))
     for name, broken in ask_rules(connection, layout, without=set(OPTIONAL) - set(tables)):
         yield Check(name, *_counted(broken))
-
-
-def _wrong_values(manifest: Manifest) -> str:
-    """What of the manifest no model has; '' for nothing."""
-    positive = ("n_layers", "d_model", "d_mlp", "d_vocab", "top", "bins")
-    wrong = [name for name in positive if not isinstance(value := getattr(manifest, name), int) or value < 1]
-    return f"{wrong[0]} is {getattr(manifest, wrong[0])!r}" if wrong else ""
 
 
 def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, tuple[str, bool]]]:
