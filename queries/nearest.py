@@ -13,6 +13,7 @@ from atlas.errors import QuestionError, UsageError
 from atlas.sites import format_neuron, parse_neuron, row_number
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
+from queries.answering import question
 from queries.neurons import require_neuron
 from queries.resident import HEAD, asked_often, resident
 from queries.result import Result
@@ -38,6 +39,7 @@ class Directions:
     scale_N: np.ndarray
 
 
+@question
 def nearest(atlas: Atlas, address: str, *, weight: str = DEFAULT_WEIGHT, limit: int = 20) -> Result:
     """The `limit` neurons whose vector in `weight` has the largest cosine to that of the neuron at `address`.
 

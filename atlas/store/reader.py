@@ -11,6 +11,7 @@ import duckdb
 
 from atlas.errors import AtlasFileError, QuestionError
 from atlas.manifest import SCHEMA_VERSION, Manifest
+from atlas.store.digests import require_sound
 from atlas.store.files import require_database, translate
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def open_atlas(path: str | Path) -> Atlas:
         raise translate(error, path) from error
     try:
         manifest = read_manifest(connection, path)
+        require_sound(connection, manifest, path)
     except BaseException:
         connection.close()
         raise
@@ -202,6 +204,8 @@ def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path) -> Manifest
         row = connection.execute(f"SELECT {', '.join(Manifest.columns())} FROM atlas").fetchall()[0]
     except duckdb.BinderException as error:
         raise _no_atlas(path) from error
+    except duckdb.Error as error:
+        raise translate(error, path) from error
     return Manifest(*row)
 
 

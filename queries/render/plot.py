@@ -9,6 +9,7 @@ from atlas.errors import QuestionError, UsageError
 from atlas.picture import new_figure, require_target, save
 from atlas.sites import parse_neuron
 from atlas.store.reader import Atlas
+from queries.answering import question
 from queries.fits import choose_fit, choose_tau
 from queries.neurons import neurons_for_concept
 from queries.render import plot_style as look
@@ -23,6 +24,7 @@ _MOST_FITS = 3
 _COLUMNS = 2
 
 
+@question
 def plot_neuron(
     atlas: Atlas,
     address: str,
@@ -50,6 +52,7 @@ def plot_neuron(
         save(draw_neuron(atlas, address, tau=tau, **names), target)
 
 
+@question
 def draw_neuron(atlas: Atlas, address: str, *, tau: float | None = None, **names: str | None) -> Figure:
     """The figure of `plot_neuron`."""
     layer, neuron = parse_neuron(address)
@@ -100,6 +103,7 @@ def _range_title(family: str, tau: float, best: Bump) -> str:
     )
 
 
+@question
 def plot_concept(
     atlas: Atlas,
     concept: str,
@@ -124,6 +128,7 @@ def plot_concept(
         save(draw_concept(atlas, concept, tau=tau, rule=rule, limit=limit, **names), target)
 
 
+@question
 def draw_concept(
     atlas: Atlas, concept: str, *, tau: float | None, rule: str, limit: int, **names: str | None
 ) -> Figure:

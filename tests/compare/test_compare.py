@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -17,7 +16,7 @@ from atlas.store.reader import open_atlas
 from queries.cli.compare import compare as command
 from queries.compare import compare
 from queries.result import Result
-from tests.atlas_factory import D_MLP, D_MODEL, N_LAYERS, random_logits, write_small_atlas
+from tests.atlas_factory import D_MLP, D_MODEL, N_LAYERS, changed_by_hand, random_logits, write_small_atlas
 
 BASE_SEED, TUNED_SEED = 0, 1
 
@@ -39,7 +38,7 @@ def ask(base: Path, tuned: Path, by: str = "weight") -> Result:
 def altered(source: Path, target: Path, *statements: str) -> Path:
     """A copy of an atlas after some statements."""
     target.write_bytes(source.read_bytes())
-    with duckdb.connect(str(target)) as connection:
+    with changed_by_hand(target) as connection:
         for statement in statements:
             connection.execute(statement)
     return target
@@ -84,7 +83,7 @@ def test_mean_cosine_of_the_vectors(files: tuple[Path, Path], tmp_path: Path) ->
             for layer in range(N_LAYERS)
             for neuron in rng.permutation(D_MLP).tolist()
         ]
-        with duckdb.connect(str(path)) as connection:
+        with changed_by_hand(path) as connection:
             connection.executemany("INSERT INTO neuron_vector VALUES (?, ?, ?, ?)", rows)
         paths.append(path)
     result = ask(*paths, by="layer")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import duckdb
 import numpy as np
 import pytest
 
@@ -10,7 +9,7 @@ from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.store.reader import open_atlas
 from queries import nearest as question
 from queries.nearest import nearest
-from tests.atlas_factory import D_MLP, D_MODEL, N_LAYERS, WORDS, random_logits, write_small_atlas
+from tests.atlas_factory import D_MLP, D_MODEL, N_LAYERS, WORDS, changed_by_hand, random_logits, write_small_atlas
 
 
 def vectors() -> np.ndarray:
@@ -27,7 +26,7 @@ def vectors() -> np.ndarray:
 def with_vectors(tmp_path_factory):
     path = write_small_atlas(tmp_path_factory.mktemp("vectors") / "a.duckdb")
     rows = [["down_proj", *divmod(n, D_MLP), vector.tolist()] for n, vector in enumerate(vectors())]
-    with duckdb.connect(str(path)) as connection:
+    with changed_by_hand(path) as connection:
         connection.executemany("INSERT INTO neuron_vector VALUES (?, ?, ?, ?)", rows)
     with open_atlas(path) as atlas:
         yield atlas

@@ -56,13 +56,15 @@ def test_a_reader_keeps_the_old_file_while_a_new_one_is_published(tmp_path: Path
 
 def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str) -> str:
     """Spoil the staging tables with `statement` just before publishing; the message of the refusal."""
-    original = publishing._fill
+    # Postings come last and are made from the rest, which is read meanwhile.
+    step = "insert_postings" if "_posting" in statement else "_fill"
+    original = getattr(publishing, step)
 
     def spoiled(connection, *arguments):
         original(connection, *arguments)
         connection.execute(statement)
 
-    monkeypatch.setattr(publishing, "_fill", spoiled)
+    monkeypatch.setattr(publishing, step, spoiled)
     path = tmp_path / "a.duckdb"
     with pytest.raises(BuildError) as caught:
         write_small_atlas(path)
