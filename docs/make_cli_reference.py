@@ -41,8 +41,8 @@ FORMATS_HEAD = """\
 A table is for reading: it shows the main columns in four digits and quotes tokens, so that a leading space is
 seen. All other formats carry every column at full precision. In JSON, NaN and infinity are null; in CSV they
 are empty and lists are JSON text. JSON shows controls of any kind as `\\uXXXX`; CSV has texts as they are, unless
-`--csv-safe` puts ' before those that a spreadsheet would take for a formula. {binary} need `-o FILE` or a pipe. Without `--format` the suffix of the
-file chooses.
+`--csv-safe` puts ' before those that a spreadsheet would take for a formula. {binary} need `-o FILE` or a pipe.
+Without `--format` the suffix of the file chooses.
 
 | `--format` | suffix |
 |---|---|

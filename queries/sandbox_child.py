@@ -99,8 +99,9 @@ def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConn
     """The atlas, read-only and fenced in. Raises AtlasFileError as `open_atlas` does."""
     import duckdb
 
+    from atlas.store.attached import SAFE_CONFIG
     from atlas.store.files import require_database, translate
-    from atlas.store.reader import SAFE_CONFIG, read_manifest
+    from atlas.store.reader import read_manifest
 
     require_database(Path(path))
     # These two close the door behind them, and connect() applies its settings in no fixed order.

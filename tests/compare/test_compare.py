@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from click.testing import CliRunner
 from scipy.spatial.distance import cosine
 
 from atlas.errors import QuestionError, UsageError
+from atlas.manifest import Manifest
+from atlas.schema.statements import Layout, macros_sql, schema_sql
 from atlas.sites import WEIGHTS
 from atlas.store.reader import open_atlas
 from queries.cli.compare import compare as command
@@ -124,9 +127,6 @@ def test_a_file_with_itself_and_with_its_twin(files: tuple[Path, Path], tmp_path
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("UPDATE atlas SET d_model = 9", "d_model: 8 and 9"),
-        ("UPDATE atlas SET n_layers = 2", "n_layers"),
-        ("UPDATE atlas SET d_mlp = 32", "d_mlp"),
         ("UPDATE atlas SET decoding_mode = 'folded'", "decoding_mode: raw and folded"),
         ("UPDATE vocab SET token = 'hound' WHERE token = 'dog'", "different vocabularies"),
         ("UPDATE vocab SET token_id = 1 - token_id WHERE token_id < 2", "different vocabularies"),
@@ -138,6 +138,26 @@ def test_a_file_with_itself_and_with_its_twin(files: tuple[Path, Path], tmp_path
 )
 def test_what_cannot_be_compared(files: tuple[Path, Path], tmp_path: Path, statement: str, reason: str) -> None:
     other = altered(files[1], tmp_path / "other.duckdb", statement)
+    with pytest.raises(QuestionError, match=reason) as caught:
+        ask(files[0], other)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [("d_model", 9, "d_model: 8 and 9"), ("n_layers", 2, "n_layers"), ("d_mlp", 32, "d_mlp")],
+)
+def test_models_of_other_sizes(files: tuple[Path, Path], tmp_path: Path, field: str, value: int, reason: str) -> None:
+    with open_atlas(files[1]) as atlas:
+        manifest = replace(atlas.manifest, **{field: value})
+    layout = Layout(manifest.top, manifest.bins, manifest.d_model, manifest.n_layers, manifest.d_mlp)
+    other = tmp_path / "other.duckdb"
+    with duckdb.connect(str(other)) as connection:
+        connection.execute(schema_sql(layout) + macros_sql(layout))
+        columns = Manifest.columns()
+        connection.execute(
+            f"INSERT INTO atlas ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", manifest.row()
+        )
     with pytest.raises(QuestionError, match=reason) as caught:
         ask(files[0], other)
     assert caught.value.hint

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
+from atlas.store.kept import Kept
 from atlas.store.reader import open_atlas
 from queries import nearest as question
 from queries.nearest import nearest
@@ -46,9 +47,9 @@ def expected(n: int) -> list[tuple[int, float]]:
 @pytest.mark.parametrize("limit", [1, 3, 1000])
 def test_the_order_and_the_cosines(with_vectors, monkeypatch, patience, n, limit):
     monkeypatch.setattr(question, "_PATIENCE", patience)
-    monkeypatch.setattr(with_vectors, "kept", {})
+    monkeypatch.setattr(with_vectors, "kept", Kept())
     result = nearest(with_vectors, "L{}N{}".format(*divmod(n, D_MLP)), limit=limit)
-    assert (("directions", "down_proj") in with_vectors.kept) == (patience == 0)
+    assert (with_vectors.kept.get(("directions", "down_proj")) is not None) == (patience == 0)
     due = expected(n)[:limit]
     assert list(zip(result.column("layer"), result.column("neuron"), strict=True)) == [divmod(i, D_MLP) for i, _ in due]
     assert result.column("cosine") == pytest.approx([cosine for _, cosine in due], abs=1e-12)
