@@ -9,12 +9,16 @@ from typing import Any
 from transformers import __version__ as TRANSFORMERS
 
 from atlas.errors import ModelError
+from atlas.live.shards import Find
+from atlas.live.strict_json import NotStrict, read_json
 
 # Buffers that old checkpoints carry although the code recomputes them.
 RECOMPUTED = re.compile(r"(^|\.)(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias|position_ids)$")
 _LM_HEADS = {"lm_head.weight", "embed_out.weight"}
 # What classifiers of tokens or texts have in the LM head's place.
-_OTHER_HEADS = re.compile(r"(score|classifier|classification_head|qa_outputs|regressor|v_head)\b.*\.(weight|bias)")
+_OTHER_HEADS = re.compile(
+    r"(score|classifier|classification_head|qa_outputs|regressor|v_head|multiple_choice_head)\b.*\.(weight|bias)"
+)
 
 
 def check_config(raw: Any, model_id: str) -> None:
@@ -50,8 +54,8 @@ def check_complete(report: Mapping[str, Iterable[str]], model_id: str, architect
         )
     if without_head and missing and not unplaced:
         raise ModelError(
-            f"{model_id} is a model without its LM head{is_called}: it has no {missing[0]}, and its config does not tie "
-            "that to the embedding",
+            f"{model_id} is a model without its LM head{is_called}: it has no {missing[0]}, and its config does not "
+            "tie that to the embedding",
             "Use the whole language model, saved as ...ForCausalLM or ...LMHeadModel.",
         )
     for problem, names in (
@@ -62,3 +66,26 @@ def check_complete(report: Mapping[str, Iterable[str]], model_id: str, architect
             first, rest = [name[:120] for name in names[:3]], len(names) - 3
             shown = ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
             raise ModelError(f"the checkpoint {model_id} {problem}: {shown}", "It may be damaged or incomplete.")
+
+
+def architecture_of(raw: Mapping[str, Any]) -> str:
+    """The class that a config says was saved, or "" where it says none."""
+    names = raw.get("architectures")
+    name = names[0] if isinstance(names, list) and names else ""
+    return name if isinstance(name, str) and name.isidentifier() and len(name) <= 80 else ""
+
+
+def end_tokens(find: Find) -> list[int]:
+    """The ids that end a text by generation_config.json; nothing else of that file is used. [] where it names none.
+
+    Raises NotStrict for a file that is damaged or names no tokens.
+    """
+    path = find("generation_config.json")
+    value = {} if path is None else read_json(path, 1 << 20)
+    if not isinstance(value, dict):
+        raise NotStrict(f"{path.name} is no JSON object")
+    given = value.get("eos_token_id")
+    ids = [] if given is None else given if isinstance(given, list) else [given]
+    if len(ids) > 1000 or any(type(number) is not int or not -1 <= number < 2**31 for number in ids):
+        raise NotStrict("eos_token_id of generation_config.json is no token id")
+    return [number for number in ids if number >= 0]

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
+from torch import Tensor
+
 from atlas.errors import ModelError
 from atlas.live.safetensors_header import TensorInfo, read_header
 from atlas.live.strict_json import NotStrict, read_json
@@ -61,6 +64,15 @@ def find_weights(find: Find) -> Weights | None:
     if lost := sorted(places.keys() - tensors.keys()):
         raise NotStrict(f"{places[lost[0]]} does not hold {lost[0][:100]!r}, which the index places there")
     return Weights(tensors, files)
+
+
+def read_tensors(weights: Weights) -> dict[str, Tensor]:
+    """Every tensor by name, mapped from its file: read when it is used."""
+    found = {}
+    for path in sorted(set(weights.files.values())):
+        with safe_open(path, framework="pt", device="cpu") as file:
+            found |= {name: file.get_tensor(name) for name, place in weights.files.items() if place == path}
+    return found
 
 
 def _places(index: Any) -> dict[str, str]:

@@ -70,6 +70,16 @@ def load_tokenizer(find: Find, config: Mapping[str, Any], model_id: str) -> Any:
         return older
 
 
+def load_gguf_tokenizer(folder: str, where: Mapping[str, Any], model_id: str) -> Any:
+    """The tokenizer inside a GGUF file; `where` holds transformers' keywords for finding it. Raises as above."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, **where)
+    with tempfile.TemporaryDirectory(prefix="neuron-atlas-") as name:
+        whole = Path(name) / "tokenizer.json"
+        tokenizer.backend_tokenizer.save(str(whole))
+        check_tokenizer(whole, model_id)
+    return tokenizer
+
+
 def prepends_bos(tokenizer: Any) -> bool:
     """Whether the tokenizer puts its beginning-of-sequence token first by default (measured)."""
     by_default = tokenizer("a")["input_ids"]
@@ -78,7 +88,7 @@ def prepends_bos(tokenizer: Any) -> bool:
 
 
 def _copy(find: Find, folder: Path) -> None:
-    for name, most in ((*((name, _DATA_BYTES) for name in _DATA), (_TEMPLATE, _TEMPLATE_BYTES))):
+    for name, most in (*((name, _DATA_BYTES) for name in _DATA), (_TEMPLATE, _TEMPLATE_BYTES)):
         found = find(name)
         if found is not None:
             if found.stat().st_size > most:

@@ -1,7 +1,7 @@
 """Try out a tokenizer.json in a process of its own, which may die of it. Run as a script; it needs `tokenizers` only.
 
 Arguments: the file, seconds of processor time, bytes of memory. It ends with 0 if the tokenizer read every probe
-text without making much more of it; else it prints a reason, or is killed.
+text without making much more of it; else it writes a reason, or is killed.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import sys
 
 MOST_GROWTH = 64  # tokens or characters for each byte of text; honest tokenizers stay below 20
 _LENGTH = 2000
-_PLAIN = 'aA0 \n\t.-_\'"é中ﷺ'
+_PLAIN = "aA0 \n\t.-_'\"é中ﷺ"
 
 
 def limit(seconds: int, n_bytes: int) -> None:
@@ -69,5 +69,5 @@ def main(path: str, seconds: str, n_bytes: str) -> str:
 
 if __name__ == "__main__":
     reason = main(*sys.argv[1:])
-    print(" ".join(reason.split())[:300])
+    sys.stdout.write(" ".join(reason.split())[:300])
     sys.exit(1 if reason else 0)

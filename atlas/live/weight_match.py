@@ -22,8 +22,12 @@ _SPARE_BUFFERS = 256 << 20  # bytes of tables and masks beside the weights
 
 def check_layers(config: Mapping[str, Any], attribute_map: Mapping[str, str], weights: Weights, model_id: str) -> None:
     """Refuse a config that asks for more blocks than there are weights of: to build them takes minutes."""
-    numbers = [int(found[1][:9]) for name in weights.tensors if (found := _LAYER.search(name))]
-    held = max(numbers, default=-1) + 1
+    numbers = {int(found[1][:9]) for name in weights.tensors if (found := _LAYER.search(name))}
+    check_layer_count(config, attribute_map, len(numbers), model_id)
+
+
+def check_layer_count(config: Mapping[str, Any], attribute_map: Mapping[str, str], held: int, model_id: str) -> None:
+    """The same with the number of blocks, or any bound of it. Raises ModelError."""
     general = "num_hidden_layers"
     for field in {general, attribute_map.get(general, general)} & config.keys():
         wanted = config[field]
@@ -31,10 +35,10 @@ def check_layers(config: Mapping[str, Any], attribute_map: Mapping[str, str], we
             raise ModelError(
                 f"cannot load the config of {model_id}: {field} is {str(wanted)[:40]}", "The file may be damaged."
             )
-        if wanted > min(held, len(weights.tensors)):
+        if wanted > held:
             raise ModelError(
-                f"the checkpoint {model_id} lacks tensors that its config asks for: weights of {held} layers are "
-                f"there, and {field} is {wanted}",
+                f"the checkpoint {model_id} lacks tensors that its config asks for: weights of at most {held} layers "
+                f"are there, and {field} is {wanted}",
                 "It may be damaged or incomplete.",
             )
 
