@@ -21,11 +21,12 @@ from atlas.errors import AtlasError, AtlasFileError
 from atlas.manifest import Manifest
 from atlas.schema.keys import KEYS, OPTIONAL
 from atlas.schema.statements import layout_of, macros_sql, schema_sql
+from atlas.store.attached import SAFE_CONFIG
 from atlas.store.checks import ask_rules, list_rules, mirror_rule, scanned_tables
 from atlas.store.digests import TABLE, WORDING, definition_digests, stored_digests, wording, wrong_dims
 from atlas.store.evaluations import sidecar_of
 from atlas.store.files import require_database, translate
-from atlas.store.reader import SAFE_CONFIG, read_manifest
+from atlas.store.reader import read_manifest
 from atlas.store.scan import Scan, begin
 from atlas.store.verify_evaluations import evaluation_checks
 
