@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ def macros_sql(layout: Layout) -> str:
 
 
 def _filled(name: str, layout: Layout) -> str:
-    text = resources.files("atlas.schema").joinpath(name).read_text(encoding="utf-8")
+    # Not by importlib.resources, whose import takes as long as a look-up: opening an atlas comes this way.
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
     for field, value in vars(layout).items():
         # int() is what keeps anything but a number out of the statement.
         text = text.replace("{" + field + "}", str(int(value)))
