@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 
 from atlas.manifest import Manifest
 
@@ -43,4 +43,5 @@ def filled(sql: str, layout: Layout) -> str:
 
 
 def _read(name: str) -> str:
-    return resources.files("atlas.schema").joinpath(name).read_text(encoding="utf-8")
+    # Not by importlib.resources, whose import takes as long as a look-up: opening an atlas comes this way.
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

@@ -10,7 +10,6 @@ after all: a schema that is newer than definitions.txt, or a DuckDB that prints 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 import duckdb
@@ -53,12 +52,12 @@ def require_known(found: Sequence[Object], content: str, path: Path, layout: Lay
 
 def evaluations_sql() -> str:
     """CREATE TABLE statements of the sidecar with evaluations."""
-    return resources.files("atlas.schema").joinpath("evaluations.sql").read_text(encoding="utf-8")
+    return STORED.with_name("evaluations.sql").read_text(encoding="utf-8")
 
 
 def stored_objects(content: str, layout: Layout = _OPEN) -> list[Object]:
     """The objects of a file of that content, ATLAS or EVALUATIONS, from definitions.txt."""
-    text = resources.files("atlas.schema").joinpath(STORED.name).read_text(encoding="utf-8")
+    text = STORED.read_text(encoding="utf-8")
     for field, value in vars(layout).items():
         text = text.replace("{" + field + "}", str(int(value)))
     rows = (line.split("\t") for line in text.splitlines())

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import duckdb
 
+# Nothing here may be a name that the file could define for itself: functions by their full name, no operators.
 _OBJECTS = """
-SELECT 'table' AS kind, schema_name, table_name, sql FROM duckdb_tables() WHERE database_name = $name
-UNION ALL SELECT 'view', schema_name, view_name, sql FROM duckdb_views() WHERE database_name = $name AND NOT internal
-UNION ALL SELECT 'type', schema_name, type_name, logical_type || ' ' || coalesce(labels::VARCHAR, '')
-    FROM duckdb_types() WHERE database_name = $name AND NOT internal
-UNION ALL SELECT 'schema', schema_name, schema_name, '' FROM duckdb_schemas() WHERE database_name = $name
-UNION ALL SELECT 'sequence', schema_name, sequence_name, '' FROM duckdb_sequences() WHERE database_name = $name
-UNION ALL SELECT 'index', schema_name, index_name, '' FROM duckdb_indexes() WHERE database_name = $name
-UNION ALL SELECT 'trigger', schema_name, trigger_name, '' FROM duckdb_triggers() WHERE database_name = $name"""
-_MACROS = """
-SELECT function_type, schema_name, function_name, parameters::VARCHAR || ' ' || coalesce(macro_definition, '')
-FROM duckdb_functions() WHERE database_name = $name AND NOT internal"""
+SELECT 'table', schema_name, table_name, sql, NULL FROM system.main.duckdb_tables() WHERE database_name = $name
+UNION ALL SELECT 'view', schema_name, view_name, sql, NULL
+    FROM system.main.duckdb_views() WHERE database_name = $name AND NOT internal
+UNION ALL SELECT 'type', schema_name, type_name, logical_type, labels
+    FROM system.main.duckdb_types() WHERE database_name = $name AND NOT internal
+UNION ALL SELECT 'schema', schema_name, schema_name, NULL, NULL
+    FROM system.main.duckdb_schemas() WHERE database_name = $name
+UNION ALL SELECT 'sequence', schema_name, sequence_name, sql, NULL
+    FROM system.main.duckdb_sequences() WHERE database_name = $name
+UNION ALL SELECT 'index', schema_name, index_name, sql, NULL
+    FROM system.main.duckdb_indexes() WHERE database_name = $name
+UNION ALL SELECT 'trigger', schema_name, trigger_name, sql, NULL
+    FROM system.main.duckdb_triggers() WHERE database_name = $name
+UNION ALL SELECT function_type, schema_name, function_name, macro_definition, parameters
+    FROM system.main.duckdb_functions() WHERE database_name = $name AND NOT internal"""
 
 
 class Object(NamedTuple):
@@ -34,13 +38,9 @@ class Object(NamedTuple):
 
 def read_objects(connection: duckdb.DuckDBPyConnection) -> list[Object]:
     """Everything in the connection's database; binds and runs nothing of it. Raises duckdb.Error."""
-    asked = {"name": connection.execute("SELECT current_database()").fetchall()[0][0]}
-    macros = _Beside(connection.cursor(), _MACROS, asked)
-    try:
-        rows = connection.execute(_OBJECTS, asked).fetchall()
-    finally:
-        macros.join()
-    return [Object(*row) for row in (*rows, *macros.rows())]
+    asked = {"name": connection.execute("SELECT system.main.current_database()").fetchall()[0][0]}
+    rows = connection.execute(_OBJECTS, asked).fetchall()
+    return [Object(*row, f"{names or ''}{text or ''}") for *row, text, names in rows]
 
 
 def strange_object(found: Iterable[Object], known: Iterable[Object]) -> Object | None:
@@ -72,27 +72,3 @@ def _is_earlier(found: str, known: str) -> bool:
         elif column.endswith(" NOT NULL"):
             return False
     return not rest
-
-
-class _Beside(threading.Thread):
-    """A statement of a second connection, meanwhile: to find the macros among all functions takes the longest."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, sql: str, parameters: dict[str, str]) -> None:
-        super().__init__(daemon=True)
-        self._asked = (connection, sql, parameters)
-        self._rows: list[tuple] = []
-        self._error: duckdb.Error | None = None
-        self.start()
-
-    def run(self) -> None:
-        connection, sql, parameters = self._asked
-        try:
-            with connection:
-                self._rows = connection.execute(sql, parameters).fetchall()
-        except duckdb.Error as error:
-            self._error = error
-
-    def rows(self) -> list[tuple]:
-        if self._error is not None:
-            raise self._error
-        return self._rows

@@ -11,7 +11,7 @@ import pytest
 
 from atlas.__main__ import COMMANDS
 from atlas.store.evaluations import append_evaluations, sidecar_of
-from tests.atlas_factory import write_small_atlas
+from tests.atlas_factory import changed_by_hand, write_small_atlas
 from tests.evaluation.test_sidecar import rows
 from tests.hostile.counts import FULL
 from tests.hostile.terminal import HOSTILE, assert_harmless, on_terminal
@@ -79,7 +79,7 @@ def hostile(tmp_path_factory) -> dict[str, str]:
     place = folder / "a\x1b[2J\u202e\x9b6n"
     place.mkdir()
     path = write_small_atlas(place / "small.duckdb")
-    with duckdb.connect(str(path)) as connection:
+    with changed_by_hand(path) as connection:
         texts = connection.execute(
             "SELECT table_name, column_name FROM duckdb_columns() JOIN duckdb_tables() USING (table_name) "
             "WHERE data_type = 'VARCHAR'"
@@ -89,7 +89,7 @@ def hostile(tmp_path_factory) -> dict[str, str]:
                 connection.execute(f"UPDATE {table} SET {column} = {column} || ?", [H])
     # No spec can name a model that cannot be printed, so there is one whose model can.
     named = shutil.copy(path, place / "named.duckdb")
-    with duckdb.connect(str(named)) as connection:
+    with changed_by_hand(Path(named)) as connection:
         connection.execute("UPDATE atlas SET model_id = 'a-model'")
     append_evaluations(sidecar_of(path), rows("one" + H, "h1" + H))
     with duckdb.connect(str(sidecar_of(path))) as connection:
