@@ -22,6 +22,7 @@ from atlas.store.digests import require_sound
 from atlas.store.files import require_database, translate
 from atlas.store.kept import Kept
 from atlas.store.objects import Object, read_objects
+from atlas.store.seen import mark_of, remember, was_seen
 from atlas.store.sessions import Session, Sessions
 
 if TYPE_CHECKING:
@@ -174,12 +175,18 @@ def open_atlas(path: str | Path, timeout_s: float | None = None) -> Atlas:
     timeout_s = _timeout(timeout_s)
     require_database(path)
     try:
+        mark = mark_of(path, f"{duckdb.__version__} {os.stat(definitions.STORED).st_mtime_ns}")
         connection = attach(path, timeout_s)
     except duckdb.Error as error:
         raise translate(error, path) from error
+    except OSError as error:
+        raise AtlasFileError(f"cannot read {path}: {error.strerror}", "Check the permissions.") from error
     try:
-        manifest = read_manifest(connection, path)
+        seen = was_seen(mark)
+        manifest = read_manifest(connection, path, looked_through=seen)
         require_sound(connection, manifest, path)
+        if not seen:
+            remember(mark)
     except BaseException:
         connection.close()
         raise
@@ -208,14 +215,14 @@ def _timeout(timeout_s: float | None) -> float | None:
     return seconds or None
 
 
-def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path) -> Manifest:
-    """The row of table `atlas`, once the file holds nothing but our own objects.
+def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path, *, looked_through: bool = False) -> Manifest:
+    """The row of table `atlas`, once the file holds nothing but our own objects, or was `looked_through` before.
 
     Raises AtlasFileError when it is absent or of another schema version, and for foreign objects.
     """
     try:
-        objects = read_objects(connection)
-        if not any(_is_plain(object) for object in objects):
+        objects = [] if looked_through else read_objects(connection)
+        if not looked_through and not any(_is_plain(object) for object in objects):
             raise _no_atlas(path)
         found = connection.execute("SELECT schema_version FROM atlas").fetchall()
     except (duckdb.CatalogException, duckdb.BinderException) as error:
@@ -247,7 +254,8 @@ def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path) -> Manifest
     sizes = (manifest.top, manifest.bins, manifest.d_model, manifest.n_layers, manifest.d_mlp)
     if not all(isinstance(size, int) and size > 0 for size in sizes):
         raise AtlasFileError(f"{path} states sizes that no model has", "Rebuild it with `neuron-atlas build`.")
-    definitions.require_known(objects, definitions.ATLAS, path, Layout(*sizes))
+    if not looked_through:
+        definitions.require_known(objects, definitions.ATLAS, path, Layout(*sizes))
     return manifest
 
 
