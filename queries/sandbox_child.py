@@ -77,7 +77,7 @@ def _answer(request: dict[str, Any], out: Any) -> None:
     except duckdb.InterruptException:
         out.write(wire.encode("time", None))
     except duckdb.Error as error:
-        raise _refusal(error) from None
+        raise _refusal(error, Path(request["path"])) from None
 
 
 def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConnection:
@@ -151,8 +151,12 @@ def _encode_row(row: tuple[Any, ...]) -> bytes:
         raise QuestionError(str(error), "Cast the column to VARCHAR.") from None
 
 
-def _refusal(error: duckdb.Error) -> QuestionError:
+def _refusal(error: duckdb.Error, path: Path) -> AtlasError:
     """DuckDB's message in one line; the place in the SQL, if it names one, as the hint."""
+    from atlas.store.files import is_damage, translate
+
+    if is_damage(error):
+        return translate(error, path)
     message, _, place = str(error).partition("\n\nLINE ")
     if "pytz" in message:
         return QuestionError("a TIMESTAMP WITH TIME ZONE cannot be returned", "Cast it: column::TIMESTAMP.")

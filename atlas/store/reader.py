@@ -12,7 +12,7 @@ import duckdb
 from atlas.errors import AtlasFileError, QuestionError
 from atlas.manifest import SCHEMA_VERSION, Manifest
 from atlas.store.digests import require_sound
-from atlas.store.files import require_database, translate
+from atlas.store.files import is_damage, require_database, translate
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -119,8 +119,7 @@ class Atlas:
         return self._thread
 
     def _refusal(self, error: duckdb.Error) -> Exception:
-        # A damaged block is found only when a query reads it.
-        if "orrupt" in str(error) or "checksum" in str(error):
+        if is_damage(error):
             return translate(error, self.path)
         return QuestionError(" ".join(str(error).split())[:400])
 
