@@ -20,14 +20,17 @@ def is_unexpected(error: Exception) -> bool:
     return str(error) != "Query interrupted"  # DuckDB's word for Ctrl-C
 
 
-def damage(paths: Iterable[Path], seconds: float = _SECONDS) -> AtlasFileError | None:
-    """What is wrong with the first file that is damaged; None when all are sound, as far as `seconds` reach."""
+def damage(paths: Iterable[Path], seconds: float | None = _SECONDS) -> AtlasFileError | None:
+    """What is wrong with the first file that is damaged; None when all are sound, as far as `seconds` reach.
+
+    `seconds` None: to the end of all checks.
+    """
     from atlas.store.verify import BROKEN, verify  # it brings numpy
 
     paths = list(dict.fromkeys(paths))
     for path in paths:
         try:
-            for check in verify(path, seconds / len(paths)):
+            for check in verify(path, seconds and seconds / len(paths)):
                 if check.result == BROKEN:
                     found = f"{check.name} ({check.detail})" if check.detail else check.name
                     return AtlasFileError(
