@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -25,17 +27,36 @@ def damage(paths: Iterable[Path], seconds: float | None = _SECONDS) -> AtlasFile
 
     `seconds` None: to the end of all checks.
     """
-    from atlas.store.verify import BROKEN, verify  # it brings numpy
-
     paths = list(dict.fromkeys(paths))
     for path in paths:
-        try:
-            for check in verify(path, seconds and seconds / len(paths)):
-                if check.result == BROKEN:
-                    found = f"{check.name} ({check.detail})" if check.detail else check.name
-                    return AtlasFileError(
-                        f"{path} is damaged: {found}", "See `neuron-atlas verify`, and rebuild it or fetch it again."
-                    )
-        except AtlasFileError as error:
-            return error
+        found = _damage_of(path, _identity(path), seconds and seconds / len(paths))
+        if found is not None:
+            return AtlasFileError(*found)
     return None
+
+
+@functools.lru_cache(32)
+def _damage_of(path: Path, identity: object, seconds: float | None) -> tuple[str, str] | None:
+    """Message and hint. Kept while the file is the same: a session may ask a damaged one again and again."""
+    from atlas.store.verify import BROKEN, verify  # it brings numpy
+
+    try:
+        for check in verify(path, seconds):
+            if check.result == BROKEN:
+                found = f"{check.name} ({check.detail})" if check.detail else check.name
+                return f"{path} is damaged: {found}", "See `neuron-atlas verify`, and rebuild it or fetch it again."
+    except AtlasFileError as error:
+        return error.message, error.hint
+    return None
+
+
+def _identity(path: Path) -> tuple[tuple[int, ...], ...]:
+    """What is another one when another file, or other evaluations, stand there."""
+    from atlas.store.evaluations import sidecar_of  # only where something went wrong
+
+    found = []
+    for file in (path, sidecar_of(path)):
+        with contextlib.suppress(OSError):
+            state = file.stat()
+            found.append((state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns))
+    return tuple(found)
