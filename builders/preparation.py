@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from atlas.errors import AtlasFileError, BuildError, UsageError
 from atlas.manifest import Manifest
 from atlas.schema.statements import Layout
+from atlas.store.blame import damage
 from atlas.store.reader import Atlas, is_atlas, open_atlas
 from atlas.store.staging import Staging, building_folder
 from atlas.whole_file import replaceable
@@ -50,7 +51,10 @@ def completed(config: BuildConfig) -> bool:
 
 
 def base_of(config: BuildConfig, existing: str) -> Manifest | None:
-    """The manifest of the atlas to add to, or None for a new one. Raises UsageError when unsure."""
+    """The manifest of the atlas to add to, or None for a new one. Raises UsageError when unsure.
+
+    Raises AtlasFileError when what is there to add to is damaged.
+    """
     if not config.target.parent.is_dir():
         raise UsageError(f"there is no folder {config.target.parent}", "Make it, or correct -o.")
     if config.target.is_dir():
@@ -59,6 +63,10 @@ def base_of(config: BuildConfig, existing: str) -> Manifest | None:
         raise UsageError(f"{config.target} is no regular file", "An atlas is a file; name one.")
     if existing == "add":
         with open_atlas(config.target) as atlas:
+            # Published again, damage would get digests that call it right.
+            damaged = damage([config.target], None)
+            if damaged is not None:
+                raise damaged
             _check_decodings(config, atlas)
             return atlas.manifest
     if config.target.exists() and existing == "refuse":

@@ -3,7 +3,8 @@
 The statement runs in a process of its own (`queries.sandbox_child`), because DuckDB's own limits do not
 bind inside one scalar call: a statement of 40 bytes can ask for 24 GB. This process starts the other one
 with an empty environment, reads its answer up to a cap, and kills it when its time is over. It neither
-imports DuckDB nor opens the atlas. Killed itself, it takes the other one along (Linux; elsewhere an alarm does).
+imports DuckDB nor opens the atlas, unless the other one crashed: then it asks whether the file is damaged. Killed
+itself, it takes the other one along (Linux; elsewhere an alarm does).
 
 What a statement can still learn beside the contents of the atlas: the atlas' path and DuckDB's settings.
 """
@@ -71,7 +72,7 @@ def run_sql(
     except TypeError as error:
         raise UsageError(f"a parameter does not fit: {error}", "Pass plain Python values.") from None
     answer, code = _run_child(line, timeout_s)
-    return _read_answer(answer, code, timeout_s, memory_mb)
+    return _read_answer(answer, code, timeout_s, memory_mb, Path(path))
 
 
 def _require_domain(sql: str, max_rows: int, timeout_s: float, memory_mb: int) -> None:
@@ -140,7 +141,7 @@ def _read_until(stream: Any, deadline: float) -> bytes | None:
     raise QuestionError("stopped: the answer is too large", "Select fewer rows or columns.")
 
 
-def _read_answer(answer: bytes, code: int | None, timeout_s: float, memory_mb: int) -> Result:
+def _read_answer(answer: bytes, code: int | None, timeout_s: float, memory_mb: int, path: Path) -> Result:
     columns: list[str] = []
     rows: list[tuple[Any, ...]] = []
     for kind, payload in _messages(answer):
@@ -158,8 +159,18 @@ def _read_answer(answer: bytes, code: int | None, timeout_s: float, memory_mb: i
             code = None
     if code is None or -code in (signal.SIGALRM, signal.SIGXCPU):
         raise QuestionError(f"stopped: the query ran longer than its {timeout_s:g} s", "Narrow it, or raise --timeout.")
+    _blame(path)
     # An allocation that fails deep inside a library ends the process without a word.
     raise _out_of_memory(memory_mb, f" (the process ended with code {code})")
+
+
+def _blame(path: Path) -> None:
+    """Raise AtlasFileError when the atlas is damaged: on blocks that mean nothing where they lie, DuckDB may crash."""
+    from atlas.store.blame import damage
+
+    found = damage([path])
+    if found is not None:
+        raise found
 
 
 def _messages(answer: bytes) -> Iterator[tuple[str, Any]]:

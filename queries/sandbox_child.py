@@ -92,7 +92,7 @@ def _answer(request: dict[str, Any], out: Any) -> None:
     except duckdb.InterruptException:
         out.write(wire.encode("time", None))
     except duckdb.Error as error:
-        raise _refusal(error) from None
+        raise _refusal(error, Path(request["path"])) from None
 
 
 def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConnection:
@@ -179,8 +179,12 @@ def _zoned(what: str) -> QuestionError:
     return QuestionError(f"{what} is or holds a {_ZONED}, which cannot be returned", "Cast it: now()::TIMESTAMP.")
 
 
-def _refusal(error: duckdb.Error) -> QuestionError:
+def _refusal(error: duckdb.Error, path: Path) -> AtlasError:
     """DuckDB's message in one line; the place in the SQL, if it names one, as the hint."""
+    from atlas.store.files import is_damage, translate
+
+    if is_damage(error):
+        return translate(error, path)
     message, _, place = str(error).partition("\n\nLINE ")
     if "Traceback" in message or "pytz" in message or "zoneinfo" in message:
         return _zoned("a value")

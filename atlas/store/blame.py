@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,19 +22,41 @@ def is_unexpected(error: Exception) -> bool:
     return str(error) != "Query interrupted"  # DuckDB's word for Ctrl-C
 
 
-def damage(paths: Iterable[Path], seconds: float = _SECONDS) -> AtlasFileError | None:
-    """What is wrong with the first file that is damaged; None when all are sound, as far as `seconds` reach."""
-    from atlas.store.verify import BROKEN, verify  # it brings numpy
+def damage(paths: Iterable[Path], seconds: float | None = _SECONDS) -> AtlasFileError | None:
+    """What is wrong with the first file that is damaged; None when all are sound, as far as `seconds` reach.
 
+    `seconds` None: to the end of all checks.
+    """
     paths = list(dict.fromkeys(paths))
     for path in paths:
-        try:
-            for check in verify(path, seconds / len(paths)):
-                if check.result == BROKEN:
-                    found = f"{check.name} ({check.detail})" if check.detail else check.name
-                    return AtlasFileError(
-                        f"{path} is damaged: {found}", "See `neuron-atlas verify`, and rebuild it or fetch it again."
-                    )
-        except AtlasFileError as error:
-            return error
+        found = _damage_of(path, _identity(path), seconds and seconds / len(paths))
+        if found is not None:
+            return AtlasFileError(*found)
     return None
+
+
+@functools.lru_cache(32)
+def _damage_of(path: Path, identity: object, seconds: float | None) -> tuple[str, str] | None:
+    """Message and hint. Kept while the file is the same: a session may ask a damaged one again and again."""
+    from atlas.store.verify import BROKEN, verify  # it brings numpy
+
+    try:
+        for check in verify(path, seconds):
+            if check.result == BROKEN:
+                found = f"{check.name} ({check.detail})" if check.detail else check.name
+                return f"{path} is damaged: {found}", "See `neuron-atlas verify`, and rebuild it or fetch it again."
+    except AtlasFileError as error:
+        return error.message, error.hint
+    return None
+
+
+def _identity(path: Path) -> tuple[tuple[int, ...], ...]:
+    """What is another one when another file, or other evaluations, stand there."""
+    from atlas.store.evaluations import sidecar_of  # only where something went wrong
+
+    found = []
+    for file in (path, sidecar_of(path)):
+        with contextlib.suppress(OSError):
+            state = file.stat()
+            found.append((state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns))
+    return tuple(found)

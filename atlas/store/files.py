@@ -15,6 +15,9 @@ from atlas.errors import AtlasFileError, BuildError
 ATLAS_VARIABLE = "NEURON_ATLAS"
 ATLAS_FOLDER = Path("data/atlases")
 _REBUILD = "Rebuild it with `neuron-atlas build`."
+# How DuckDB words it, and what it raises then; others repeat words of a statement, which may be any.
+_DAMAGED = ("checksum", "corrupt", "read enough bytes", "not a valid duckdb", "wal file", "serializ")
+_OF_FILES = (duckdb.Error, duckdb.IOException, duckdb.SerializationException)
 _REFUSED = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 
 
@@ -56,13 +59,17 @@ def require_database(path: Path) -> None:
         raise AtlasFileError(f"{path} is not a neuron atlas (not a DuckDB file)", _REBUILD)
 
 
+def is_damage(error: duckdb.Error) -> bool:
+    """Whether DuckDB says that a file is not as it was written; of a block it says so when a query reads it."""
+    return type(error) in _OF_FILES and any(word in str(error).lower() for word in _DAMAGED)
+
+
 def translate(error: duckdb.Error, path: Path) -> AtlasFileError:
     """DuckDB's error on opening or reading `path` as one line that says what to do."""
     text = " ".join(str(error).split())
     if "Could not set lock" in text or "Conflicting lock" in text:
         return AtlasFileError(f"{path} is locked by another process", "Wait until its writer has ended.")
-    damaged = ("checksum", "Corrupt", "read enough bytes", "not a valid DuckDB", "WAL", "serializ")
-    if any(word.lower() in text.lower() for word in damaged):
+    if is_damage(error):
         return AtlasFileError(f"{path} is damaged or truncated", _REBUILD)
     if "newer version" in text or "storage version" in text.lower():
         return AtlasFileError(f"{path} was written by a newer DuckDB", "Run: pip install -U duckdb.")

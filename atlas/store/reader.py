@@ -19,7 +19,7 @@ from atlas.schema.statements import Layout
 from atlas.store import definitions
 from atlas.store.attached import DEFAULT_TIMEOUT_S, attach
 from atlas.store.digests import require_sound
-from atlas.store.files import require_database, translate
+from atlas.store.files import is_damage, require_database, translate
 from atlas.store.kept import Kept
 from atlas.store.objects import Object, read_objects
 from atlas.store.seen import mark_of, remember, was_seen
@@ -134,7 +134,7 @@ class Atlas:
     def _refusal(self, error: duckdb.Error) -> Exception:
         text = " ".join(str(error).split())
         # A damaged block is found only when a query reads it.
-        if "orrupt" in text or "checksum" in text:
+        if is_damage(error):
             return translate(error, self.path)
         if "exceeded maximum execution time" in text:
             return QuestionError(

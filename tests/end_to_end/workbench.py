@@ -45,7 +45,13 @@ def built(model: Path, target: Path, corpus: Path | None, **changes: Any) -> Pat
 def all_rows(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table that must not depend on when and how often a build was run."""
     with open_atlas(path) as atlas:
-        rows = {table: atlas.query(f"SELECT * FROM {table} ORDER BY ALL")[1] for table in KEYS if table != "run"}
+        rows = {
+            table: atlas.query(f"SELECT * FROM {table} ORDER BY ALL")[1]
+            for table in KEYS
+            if table not in ("run", "_digest")
+        }
+        # Those of what may differ differ too.
+        rows["_digest"] = atlas.query("SELECT * FROM _digest WHERE object NOT IN ('atlas', 'run') ORDER BY ALL")[1]
         rows["run"] = atlas.query("SELECT run_id, builder, parameters FROM run ORDER BY 1")[1]
         rows["atlas"] = atlas.query("SELECT * EXCLUDE (atlas_id, created_at) FROM atlas")[1]
     return rows
