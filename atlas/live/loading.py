@@ -41,8 +41,8 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 T = TypeVar("T")
 
 
-def load(model: str, *, device: str = "auto", dtype: str = "auto") -> LiveModel:
-    """The model called `model`: packaged name, local folder, .gguf file or Hugging Face id.
+def load(model: str | Source, *, device: str = "auto", dtype: str = "auto") -> LiveModel:
+    """The model called `model`: packaged name, local folder, .gguf file or Hugging Face id; or found already.
 
     `device`: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1". `dtype`: "auto" (float32 on a CPU, the
     checkpoint's own on CUDA), "float32", "bfloat16", "float16". Weights come from safetensors or GGUF only
@@ -52,7 +52,7 @@ def load(model: str, *, device: str = "auto", dtype: str = "auto") -> LiveModel:
     MissingExtraError (GGUF needs the extra `gguf`).
     """
     target, wanted_dtype = _device(device), _dtype(dtype)
-    source = resolve(model)
+    source = model if isinstance(model, Source) else resolve(model)
     if source.gguf_file:
         for package in ("gguf", "accelerate"):
             require(package, extra="gguf", why="to read GGUF files")
@@ -138,7 +138,7 @@ def _attention(model_class: type) -> str:
 def _finished(source: Source, network: nn.Module, tokenizer: Any, adapter: Adapter, device: torch.device) -> LiveModel:
     network = _attempt(source, "weights", lambda: network.to(device).eval().requires_grad_(False))
     add_bos = _attempt(source, "tokenizer", lambda: prepends_bos(tokenizer))
-    return LiveModel(network, tokenizer, adapter, source.model_id, add_bos=add_bos)
+    return LiveModel(network, tokenizer, adapter, source.model_id, add_bos=add_bos, source=source)
 
 
 def _present(config: Path | None, source: Source) -> Path:

@@ -371,7 +371,7 @@ def test_names_that_lead_somewhere(tmp_path, monkeypatch):
     gguf = tmp_path / "models" / "smollm2-135m" / "SmolLM2-135M-Instruct.Q4_1.gguf"
     gguf.parent.mkdir(parents=True)
     gguf.write_bytes(b"GGUF")
-    assert sources.resolve("smollm2-135m") == sources.Source("smollm2-135m", str(gguf.parent), gguf.name)
+    assert sources.resolve("smollm2-135m") == sources.Source("smollm2-135m", str(gguf.parent), gguf.name, packaged=True)
     by_path = sources.resolve(str(gguf))
     assert (by_path.model_id, by_path.gguf_file) == ("SmolLM2-135M-Instruct.Q4_1", gguf.name)
     for name in ("gpt2", "meta-llama/Llama-3.1-8B", "Qwen/Qwen2.5-0.5B"):
