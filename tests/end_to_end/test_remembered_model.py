@@ -18,7 +18,7 @@ from atlas.live.intervene import check_model
 from atlas.live.loading import load
 from atlas.live.sources import resolve
 from atlas.model_place import places, remembered
-from atlas.spec_json import read_spec, write_spec
+from atlas.spec_json import write_spec
 from atlas.store.reader import open_atlas
 from builders.spec_model import find, load_for
 from queries.make_spec import make_spec
