@@ -33,6 +33,10 @@ class Manifest:
     decoding_mode: str | None  # raw, folded, or None where nothing is decoded
     top: int
     bins: int
+    # Where the model was, if the build read it from a file or folder: absolute, and seen from the atlas's folder.
+    # NULL for packaged names and Hugging Face ids, and absent from older atlases.
+    model_path: str | None = None
+    model_beside: str | None = None
 
     @classmethod
     def columns(cls) -> list[str]:

@@ -8,6 +8,7 @@ import click
 
 from atlas.errors import UsageError
 from atlas.printable import for_stdout, say
+from builders.cli_options import cache_option
 
 EXAMPLES = """\b
 Examples:
@@ -21,7 +22,8 @@ Examples:
 @click.argument("spec", required=False, type=click.Path(path_type=Path))
 @click.option("--to", "target", metavar="TARGET", help="The form to write; see --list.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file or folder to write.")
-@click.option("--model", help="The model, if it is elsewhere than the spec's model.id says.")
+@click.option("--model", help="The model, if it is not where the spec says.")
+@cache_option
 @click.option("--force", is_flag=True, help="Replace an earlier export.")
 @click.option("--list", "show_table", is_flag=True, help="Show what each target can express, and leave.")
 def export(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import click
@@ -10,8 +12,39 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+@contextlib.contextmanager
+def _without_cache() -> Iterator[None]:
+    name = "NEURON_ATLAS_CACHE_GB"  # atlas.live.gguf_copies reads it
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _take_no_cache(context: click.Context, parameter: click.Parameter, given: bool) -> None:
+    if given:
+        context.with_resource(_without_cache())
+
+
+def cache_option(command: F) -> F:
+    """--no-cache, for the time of the command."""
+    return click.option(
+        "--no-cache",
+        is_flag=True,
+        expose_value=False,
+        callback=_take_no_cache,
+        help="Parse a .gguf file anew and keep no copy of it, as with NEURON_ATLAS_CACHE_GB=0.",
+    )(command)
+
+
 def device_options(command: F) -> F:
-    """--device and --dtype."""
+    """--device, --dtype and --no-cache."""
+    command = cache_option(command)
     command = click.option(
         "--dtype",
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),

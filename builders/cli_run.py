@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from atlas.errors import ModelError, UsageError
+from atlas.errors import UsageError
 from atlas.printable import say
 from atlas.spec_json import read_spec, write_spec
 from builders.cli_options import device_options
@@ -76,8 +76,11 @@ def run(
     from atlas.live.intervene import check_model
     from builders import run_report
     from builders.run import Decoding, check_is_blind, compare, require_check
+    from builders.spec_model import load_for
 
-    live = _load(model, document.model.id, device, dtype)
+    if sys.stderr.isatty():
+        say("note", f"loading {model or document.model.id}")
+    live = load_for(document, model, device=device, dtype=dtype)
     check_model(live, document, override_model=override_model)
     remarks = []
     if write_check:
@@ -106,17 +109,3 @@ def run(
         click.echo(run_report.as_json(comparison, indent=1 if output_format == "json" else None), nl=False)
     for text in remarks:
         say("note", text)
-
-
-def _load(model: str | None, named: str, device: str, dtype: str):
-    """The model of --model, else the one that the spec names; ModelError with a hint where that is not found."""
-    from atlas.live.loading import load
-
-    if sys.stderr.isatty():
-        say("note", f"loading {model or named}")
-    try:
-        return load(model or named, device=device, dtype=dtype)
-    except ModelError as error:
-        if model is not None:
-            raise
-        raise ModelError(error.message, f"The spec calls its model {named}; --model says where it is.") from error

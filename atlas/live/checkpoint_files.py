@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file, try_to_load_from_cache
 
 from atlas.errors import ModelError
 from atlas.live.plain_files import plain_file
@@ -16,11 +16,21 @@ from atlas.live.sources import Source
 def finder(source: Source) -> Find:
     """What finds the files of `source` by name: each a plain file, or None where there is none.
 
-    Of the hub, one revision is read, that of its config.json. It raises ModelError for files that are no plain
+    Of the hub, one revision is read, that of its config.json; where the hub may not be asked, what its cache on this
+    machine has. It raises ModelError for files that are no plain
     ones, and what transformers raises when the hub cannot be reached.
     """
     if source.is_local:
         return functools.partial(plain_file, Path(source.location))
+    if not source.ask_hub:
+        # Not cached_file(local_files_only=True), which may ask the network for other things.
+        config = try_to_load_from_cache(source.location, "config.json")
+        if not isinstance(config, str):
+            raise ModelError(
+                f"there is no model {source.location} on this machine",
+                "A name like this may be that of a file, so the hub was not asked.",
+            )
+        return functools.partial(plain_file, Path(config).parent)
     config = cached_file(source.location, "config.json")
     snapshot = Path(config).parent
     return functools.partial(_from_hub, source.location, snapshot)

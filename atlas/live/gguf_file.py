@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import struct
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +53,23 @@ def alone(path: Path) -> Iterator[tuple[str, str]]:
         name = "model.gguf"
         (Path(folder) / name).symlink_to(path.resolve())
         yield folder, name
+
+
+_parsing = threading.Lock()
+
+
+@contextlib.contextmanager
+def parsed_once() -> Iterator[None]:
+    """transformers parses a GGUF file for its config, its tokenizer and its weights: here, one time for all three."""
+    import gguf
+
+    with _parsing:  # one file at a time, since the reader is replaced for everybody
+        original = gguf.GGUFReader
+        gguf.GGUFReader = functools.lru_cache(maxsize=1)(original)
+        try:
+            yield
+        finally:
+            gguf.GGUFReader = original
 
 
 def check_size(model_class: type, config: PretrainedConfig, counts: GgufCounts, model_id: str) -> None:

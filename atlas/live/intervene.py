@@ -70,7 +70,8 @@ def check_model(live: LiveModel, spec: InterventionSpec, *, override_model: bool
         raise SpecError(
             f"model.fingerprint: the spec is for {spec.model.id} with weights {_short(spec.model.fingerprint)}, "
             f"and those of {live.model_id} are {_short(live.fingerprint)}",
-            "Another checkpoint or dtype has other weights. override_model=True (--override-model) applies it anyway.",
+            "Another checkpoint or dtype has other weights; --model names another one. override_model=True "
+            "(--override-model) applies it anyway.",
         )
 
 

@@ -24,7 +24,8 @@ from atlas.live.checkpoint import architecture_of, check_complete, check_config,
 from atlas.live.checkpoint_files import finder
 from atlas.live.config_fields import clean_config
 from atlas.live.fingerprint import fingerprint
-from atlas.live.gguf_file import alone, check_size, read_gguf_counts
+from atlas.live.gguf_copies import copy_of
+from atlas.live.gguf_file import alone, check_size, parsed_once, read_gguf_counts
 from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
 from atlas.live.shards import INDEX, SINGLE, find_weights, read_tensors
@@ -41,26 +42,55 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 T = TypeVar("T")
 
 
-def load(model: str, *, device: str = "auto", dtype: str = "auto") -> LiveModel:
-    """The model called `model`: packaged name, local folder, .gguf file or Hugging Face id.
+def load(model: str | Source, *, device: str = "auto", dtype: str = "auto") -> LiveModel:
+    """The model called `model`: packaged name, local folder, .gguf file or Hugging Face id; or found already.
 
     `device`: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1". `dtype`: "auto" (float32 on a CPU, the
     checkpoint's own on CUDA), "float32", "bfloat16", "float16". Weights come from safetensors or GGUF only
-    and remote code is never run. The adapter is validated on the loaded weights before this returns.
+    and remote code is never run. What a GGUF file was turned into is kept in the user's cache
+    (gguf_copies.py). The adapter is validated on the loaded weights before this returns.
 
     Raises ModelError (not found, refused, damaged, adapter does not fit), UsageError (device, dtype) and
     MissingExtraError (GGUF needs the extra `gguf`).
     """
     target, wanted_dtype = _device(device), _dtype(dtype)
-    source = resolve(model)
+    source = model if isinstance(model, Source) else resolve(model)
     if source.gguf_file:
         for package in ("gguf", "accelerate"):
             require(package, extra="gguf", why="to read GGUF files")
     with quiet():
-        live = _read(source, target, wanted_dtype)
-        validate(live)
+        return _from_gguf(source, target, wanted_dtype) if source.gguf_file else _checked(source, target, wanted_dtype)
+
+
+def _from_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
+    """The model in a GGUF file, from the copy that an earlier call kept if that is the same, else from the file."""
+    copy = copy_of(source, str(dtype or _automatic(device)))
+    kept = copy.source(source) if copy else None
+    if copy and kept:
+        try:
+            live = _checked(kept, device, dtype)
+        except AtlasError:  # whatever happened to the copy, the file decides
+            live = None
+        if live is not None and copy.is_of(live.fingerprint):
+            live.source = source
+            return live
+        copy.remove()
+    live = _checked(source, device, dtype)
+    if copy:
+        copy.write(live)
+    return live
+
+
+def _checked(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
+    live = _read(source, device, dtype)
+    validate(live)
     live.fingerprint = fingerprint(live.model)
     return live
+
+
+def _automatic(device: torch.device) -> torch.dtype | str:
+    """What dtype None means: float32 on a CPU, elsewhere the checkpoint's own."""
+    return "auto" if device.type == "cuda" else torch.float32
 
 
 def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
@@ -90,7 +120,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
         # Tensors by name: transformers has no folder in which to prefer other files to the checked ones.
         "state_dict": _attempt(source, "weights", lambda: read_tensors(weights)),
         "config": config,
-        "dtype": dtype or ("auto" if device.type == "cuda" else torch.float32),
+        "dtype": dtype or _automatic(device),
         "attn_implementation": _attention(model_class),
         "use_safetensors": True,
         "local_files_only": True,
@@ -106,7 +136,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
 def _read_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
     name = source.model_id
     header = _attempt(source, "weights", lambda: read_gguf_counts(Path(source.location) / source.gguf_file))
-    with alone(Path(source.location) / source.gguf_file) as (folder, file):
+    with alone(Path(source.location) / source.gguf_file) as (folder, file), parsed_once():
         where = {"gguf_file": file, "local_files_only": True}
         raw, _ = _attempt(source, "config", lambda: PretrainedConfig.get_config_dict(folder, **where))
         check_config(raw, name)
@@ -120,7 +150,7 @@ def _read_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
         tokenizer = _attempt(source, "tokenizer", lambda: load_gguf_tokenizer(folder, where, name))
         options = {
             "config": config,
-            "dtype": dtype or ("auto" if device.type == "cuda" else torch.float32),
+            "dtype": dtype or _automatic(device),
             "attn_implementation": _attention(model_class),
             "output_loading_info": True,
             **where,
@@ -138,7 +168,7 @@ def _attention(model_class: type) -> str:
 def _finished(source: Source, network: nn.Module, tokenizer: Any, adapter: Adapter, device: torch.device) -> LiveModel:
     network = _attempt(source, "weights", lambda: network.to(device).eval().requires_grad_(False))
     add_bos = _attempt(source, "tokenizer", lambda: prepends_bos(tokenizer))
-    return LiveModel(network, tokenizer, adapter, source.model_id, add_bos=add_bos)
+    return LiveModel(network, tokenizer, adapter, source.model_id, add_bos=add_bos, source=source)
 
 
 def _present(config: Path | None, source: Source) -> Path:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from atlas import sites as table
 from atlas.errors import ModelError, UsageError
 from atlas.live.adapters.base import Adapter, WeightPlace
+from atlas.live.sources import Source
 from atlas.live.taps import ResolvedTap, part_of_axis
 
 
@@ -20,6 +21,7 @@ class LiveModel:
 
     `fingerprint` is filled in by `atlas.live.loading.load`; see atlas/live/fingerprint.py.
     `add_bos`: whether the tokenizer puts its beginning-of-sequence token before a text by default.
+    `source`: where it was loaded from.
     """
 
     model: nn.Module
@@ -28,6 +30,7 @@ class LiveModel:
     model_id: str
     add_bos: bool
     fingerprint: str = ""
+    source: Source | None = None
 
     n_layers: int = field(init=False)
     d_model: int = field(init=False)

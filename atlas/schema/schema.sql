@@ -9,7 +9,8 @@ CREATE TABLE atlas (
     software VARCHAR NOT NULL, model_id VARCHAR NOT NULL, fingerprint VARCHAR NOT NULL,
     family VARCHAR NOT NULL, architecture VARCHAR NOT NULL, hidden_act VARCHAR NOT NULL, gated BOOLEAN NOT NULL,
     n_layers INTEGER NOT NULL, d_model INTEGER NOT NULL, d_mlp INTEGER NOT NULL, d_vocab INTEGER NOT NULL,
-    add_bos BOOLEAN NOT NULL, decoding_mode VARCHAR, top INTEGER NOT NULL, bins INTEGER NOT NULL);
+    add_bos BOOLEAN NOT NULL, decoding_mode VARCHAR, top INTEGER NOT NULL, bins INTEGER NOT NULL,
+    model_path VARCHAR, model_beside VARCHAR);
 
 CREATE TABLE run (
     run_id INTEGER NOT NULL, builder VARCHAR NOT NULL, parameters VARCHAR NOT NULL, versions VARCHAR NOT NULL,

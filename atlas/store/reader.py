@@ -245,12 +245,15 @@ def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path, *, looked_t
             "Rebuild it with `neuron-atlas build`.",
         )
     try:
-        row = connection.execute(f"SELECT {', '.join(Manifest.columns())} FROM atlas").fetchall()[0]
-    except duckdb.BinderException as error:
-        raise _no_atlas(path) from error
+        cursor = connection.execute("SELECT * FROM atlas")
+        names = [column[0] for column in cursor.description or ()]
+        row = dict(zip(names, cursor.fetchall()[0], strict=True))
     except duckdb.Error as error:
         raise translate(error, path) from error
-    manifest = Manifest(*row)
+    try:  # columns that came later may be absent
+        manifest = Manifest(**{name: row[name] for name in Manifest.columns() if name in row})
+    except TypeError as error:
+        raise _no_atlas(path) from error
     sizes = (manifest.top, manifest.bins, manifest.d_model, manifest.n_layers, manifest.d_mlp)
     if not all(isinstance(size, int) and size > 0 for size in sizes):
         raise AtlasFileError(f"{path} states sizes that no model has", "Rebuild it with `neuron-atlas build`.")

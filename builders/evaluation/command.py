@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from atlas.errors import UsageError
-from atlas.live.loading import load
 from atlas.live.model import LiveModel
+from atlas.model_place import places
 from atlas.picture import require_target
 from atlas.spec import InterventionSpec
 from atlas.spec_json import read_spec
@@ -25,6 +25,7 @@ from builders.evaluation.report import EvaluationReport
 from builders.evaluation.sweep import SweepRequest, frontier, make_specs
 from builders.evaluation.task import Task, plan_task
 from builders.evaluation.texts import TaskRequest
+from builders.spec_model import load_for
 
 Answer = tuple[list[Row], list[str]]
 """Rows to print and notes for the user."""
@@ -40,7 +41,7 @@ def run_specs(options: dict[str, Any]) -> Answer:
     notes: list[str] = []
     with open_atlas(options["atlas_path"]) as atlas:
         tasks = [(group, plan_task(atlas, group, _request(options))) for group in groups.values()]
-        live = _load(specs, options)
+        live = _load(atlas, specs, options)
         for group, task in tasks:
             report = _measure(atlas, live, group, task, options, None)
             rows += evaluation_rows(report)
@@ -66,7 +67,7 @@ def run_sweep(options: dict[str, Any]) -> Answer:
     with open_atlas(options["atlas_path"]) as atlas:
         specs = make_specs(atlas, request)
         task = plan_task(atlas, specs, _request(options))
-        report = _measure(atlas, _load(specs, options), specs, task, options, sweep_id)
+        report = _measure(atlas, _load(atlas, specs, options), specs, task, options, sweep_id)
     points = frontier(report)
     notes = [*task.notes, *report.notes, f"{sum(point.best for point in points)} of {len(points)} points are best (*)"]
     if options["plot"] is not None:
@@ -80,13 +81,15 @@ def _request(options: dict[str, Any]) -> TaskRequest:
     return TaskRequest(**{field.name: options[field.name] for field in fields(TaskRequest)})
 
 
-def _load(specs: Sequence[InterventionSpec], options: dict[str, Any]) -> LiveModel:
+def _load(atlas: Atlas, specs: Sequence[InterventionSpec], options: dict[str, Any]) -> LiveModel:
     models = {spec.model.fingerprint: spec.model.id for spec in specs}
     if len(models) > 1:
         raise UsageError("the specs are for different models", "Evaluate them one by one.")
     if not options["no_store"]:
         check_sidecar(sidecar_of(options["atlas_path"]))  # before minutes of work
-    return load(options["model"] or specs[0].model.id, device=options["device"], dtype=options["dtype"])
+    known = atlas.manifest.fingerprint == specs[0].model.fingerprint
+    beside = places(atlas.manifest, atlas.path) if known else []
+    return load_for(specs[0], options["model"], beside, device=options["device"], dtype=options["dtype"])
 
 
 def _measure(

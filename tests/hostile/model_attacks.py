@@ -108,7 +108,7 @@ def index_places(folder: Path, draw: random.Random) -> None:
     (folder / WEIGHTS).rename(folder / "part.safetensors")
     (folder / "sub").mkdir()
     shutil.copy(folder / "part.safetensors", folder / "sub")
-    outside = Path(tempfile.gettempdir()) / f"outside-{os.getpid()}.safetensors"
+    outside = folder.parent / "outside.safetensors"
     shutil.copy(folder / "part.safetensors", outside)
     (folder / "link.safetensors").symlink_to(outside)
     (folder / "null.safetensors").symlink_to("/dev/zero")
@@ -199,7 +199,7 @@ def tokenizer(folder: Path, draw: random.Random) -> None:
         flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
         return {"id": i, "content": text, "special": True, **flags}
 
-    several = {"Sequence": {"id": "A", "type_id": 0}}
+    several = [{"Sequence": {"id": "A", "type_id": 0}}] * 50_000
     choices: list[dict[str, Any]] = [
         {"normalizer": bomb},
         {"normalizer": {"type": "Replace", "pattern": {"Regex": ""}, "content": "x" * 1999}},
@@ -215,8 +215,7 @@ def tokenizer(folder: Path, draw: random.Random) -> None:
         {"pre_tokenizer": split("(?:a{1,1000}){1,1000}")},
         {"pre_tokenizer": split("(" * 500)},
         {"decoder": {"type": "Sequence", "decoders": [replace] * 40}},
-        {"post_processor": {"type": "TemplateProcessing", "single": [several] * 50_000, "pair": [],
-                            "special_tokens": {}}},
+        {"post_processor": {"type": "TemplateProcessing", "single": several, "pair": [], "special_tokens": {}}},
         {"padding": {"strategy": {"Fixed": 10**10}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0,
                      "pad_type_id": 0, "pad_token": "x"}},
         {"truncation": {"direction": "Right", "max_length": 0, "strategy": "LongestFirst", "stride": 9}},

@@ -70,6 +70,7 @@ def test_refused_kinds_of_models(folder, fields, reason):
     with pytest.raises(ModelError, match=reason) as error:
         load(edit_config(folder, **fields))
     assert "llama" in error.value.hint or "unquantised" in error.value.hint
+    assert ("docs/adding-a-family.md" in error.value.hint) == ("no adapter" in reason or "own code" in reason)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,182 @@ def test_damaged_files_are_one_line(folder):
         load(str(folder))
 
 
+def test_the_first_mismatching_tensor_is_named(folder):
+    with pytest.raises(ModelError) as error:
+        load(edit_config(folder, intermediate_size=40))
+    assert "model.layers.0.mlp.gate_proj.weight has shape [32, 16], and the config asks for [40, 16]" in str(
+        error.value
+    )
+    assert "report" not in str(error.value)
+
+
+def shard(folder: Path) -> Path:
+    """The folder's weights in two files and an index."""
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(state)
+    places = {name: f"part-{1 + (number % 2)}.safetensors" for number, name in enumerate(names)}
+    for file in set(places.values()):
+        save_file({name: state[name] for name in names if places[name] == file}, folder / file, {"format": "pt"})
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    return folder
+
+
+def test_shards_are_the_same_model(folder):
+    whole = load(str(folder)).fingerprint
+    assert load(str(shard(folder))).fingerprint == whole
+
+
+@pytest.mark.parametrize(
+    "shard_name", ["weights.bin", "../part-1.safetensors", "sub/part-1.safetensors", "/x.safetensors"]
+)
+def test_an_index_leads_to_nothing_but_shards_of_its_folder(folder, shard_name, monkeypatch):
+    index = shard(folder) / "model.safetensors.index.json"
+    places = json.loads(index.read_text())["weight_map"]
+    index.write_text(json.dumps({"weight_map": dict.fromkeys(places, shard_name)}))
+    torch.save(load_file(folder / "part-1.safetensors"), folder / "weights.bin")
+    monkeypatch.setattr(torch, "load", lambda *args, **kwargs: pytest.fail("unpickled"))
+    with pytest.raises(ModelError, match="shards are plain"):
+        load(str(folder))
+
+
+def test_pickles_beside_safetensors_are_left_alone(folder, monkeypatch):
+    torch.save({}, folder / "pytorch_model.bin")
+    torch.save({}, folder / "weights.bin")
+    monkeypatch.setattr(torch, "load", lambda *args, **kwargs: pytest.fail("unpickled"))
+    before = load(str(folder)).fingerprint
+    assert load(edit_config(folder, transformers_weights="weights.bin")).fingerprint == before
+
+
+def test_links_stay_in_the_folder(folder, tmp_path):
+    outside = tmp_path / "elsewhere.safetensors"
+    (folder / "model.safetensors").rename(outside)
+    (folder / "model.safetensors").symlink_to(outside)
+    with pytest.raises(ModelError, match="link out of its folder"):
+        load(str(folder))
+
+
+def hub_cache(folder: Path, home: Path) -> Path:
+    """The folder as the Hugging Face cache keeps someone/tiny: links to blobs. Returns its snapshot."""
+    repository = home / "hub" / "models--someone--tiny"
+    revision = "a" * 40
+    snapshot = repository / "snapshots" / revision
+    snapshot.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(revision)
+    for number, file in enumerate(sorted(folder.iterdir())):
+        blob = repository / "blobs" / f"{number:040d}"
+        blob.write_bytes(file.read_bytes())
+        (snapshot / file.name).symlink_to(Path("../../blobs") / blob.name)
+    return snapshot
+
+
+@pytest.mark.parametrize("by", ["id", "path"])
+def test_a_hub_cache_is_read_and_held_to_the_same_rules(folder, tmp_path, by):
+    expected = load(str(folder)).fingerprint
+    snapshot = hub_cache(shard(folder), tmp_path / "home")
+    model = "someone/tiny" if by == "id" else str(snapshot)
+    code = (
+        "from atlas.live.loading import load\nfrom atlas.errors import ModelError\n"
+        f"try: print(load({model!r}, device='cpu').fingerprint)\nexcept ModelError as error: print(error)"
+    )
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
+    assert in_a_new_process(code, **environment).stdout == expected + "\n"
+    index = snapshot / "model.safetensors.index.json"
+    places = json.loads(index.read_text())["weight_map"]
+    index.unlink()
+    index.write_text(json.dumps({"weight_map": dict.fromkeys(places, "weights.bin")}))
+    (snapshot / "weights.bin").write_bytes(b"not read")
+    assert "shards are plain" in in_a_new_process(code, **environment).stdout
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"attn_implementation": "evil/kernel"},
+        {"_attn_implementation": "evil/kernel"},
+        {"_attn_implementation_internal": "evil/kernel"},
+        {"experts_implementation": "evil/kernel"},
+        {"num_labels": 10**9},
+    ],
+)
+def test_a_config_chooses_no_kernel_and_no_labels(folder, fields, monkeypatch):
+    import socket
+
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: pytest.fail("asked the network"))
+    live = load(edit_config(folder, **fields))
+    assert live.model.config._attn_implementation == "sdpa"
+    assert live.model.config.num_labels == 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"num_hidden_layers": 10**9}, "weights of at most 3 layers are there"),
+        ({"hidden_size": 4 * 10**6}, "config asks for"),
+        ({"vocab_size": 10**9}, "config asks for"),
+        ({"intermediate_size": -32}, "nothing in a config is negative"),
+        ({"rms_norm_eps": 1e300}, "beyond every number"),
+        ({"per_layer_config": {"0": {"intermediate_size": 64}}}, "per_layer_config"),
+    ],
+)
+def test_a_config_asks_for_no_more_than_the_weights_hold(folder, fields, reason):
+    with pytest.raises(ModelError, match=reason):
+        load(edit_config(folder, **fields))
+
+
+def test_a_gpt2_of_many_positions_takes_no_table_of_their_square(tmp_path):
+    folder = make_model("gpt2", tmp_path / "long")
+    with pytest.raises(ModelError, match="config asks for"):
+        load(edit_config(folder, n_positions=10**6))
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.bool, torch.int32])
+def test_weights_that_are_no_floating_point_numbers(folder, dtype):
+    state = load_file(folder / "model.safetensors")
+    save_file({name: tensor.to(dtype) for name, tensor in state.items()}, folder / "model.safetensors")
+    with pytest.raises(ModelError, match="is of dtype"):
+        load(str(folder))
+
+
+def test_a_tokenizer_that_multiplies_text(folder):
+    path = folder / "tokenizer.json"
+    value = json.loads(path.read_text())
+    twice = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    value["normalizer"] = {"type": "Sequence", "normalizers": [twice] * 40}
+    path.write_text(json.dumps(value))
+    with pytest.raises(ModelError, match="many times longer"):
+        load(str(folder))
+
+
+def test_the_end_tokens_are_those_of_the_generation_config(folder):
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [3, 7], "custom_generate": "evil/repo"}))
+    assert load(str(folder)).model.generation_config.eos_token_id == [3, 7]
+
+
+def test_a_model_without_its_head_is_called_so(tmp_path):
+    from transformers import CONFIG_MAPPING, AutoModel
+
+    folder = make_model("llama", tmp_path / "bare", tie_word_embeddings=False)
+    config = CONFIG_MAPPING["llama"].from_pretrained(folder)
+    AutoModel.from_config(config).save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"is a model without its LM head \(LlamaModel\)") as error:
+        load(str(folder))
+    assert "damaged" not in str(error.value) and "ForCausalLM" in error.value.hint
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2"])
+def test_a_classifier_is_called_so(tmp_path, family):
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    folder = make_model(family, tmp_path / "judge")
+    AutoModelForSequenceClassification.from_config(AutoConfig.from_pretrained(folder)).save_pretrained(folder)
+    with pytest.raises(ModelError, match=r"is a classifier \(\w+ForSequenceClassification\)") as error:
+        load(str(folder))
+    assert "damaged" not in str(error.value) and "language model" in error.value.hint
+
+
 def test_the_tokenizer_file_is_taken_as_it_stands(tmp_path):
     """transformers registers a class of its own splitting rules for Qwen2; not so here."""
     live = load(str(make_model("qwen2", tmp_path)))
@@ -194,7 +371,7 @@ def test_names_that_lead_somewhere(tmp_path, monkeypatch):
     gguf = tmp_path / "models" / "smollm2-135m" / "SmolLM2-135M-Instruct.Q4_1.gguf"
     gguf.parent.mkdir(parents=True)
     gguf.write_bytes(b"GGUF")
-    assert sources.resolve("smollm2-135m") == sources.Source("smollm2-135m", str(gguf.parent), gguf.name)
+    assert sources.resolve("smollm2-135m") == sources.Source("smollm2-135m", str(gguf.parent), gguf.name, packaged=True)
     by_path = sources.resolve(str(gguf))
     assert (by_path.model_id, by_path.gguf_file) == ("SmolLM2-135M-Instruct.Q4_1", gguf.name)
     for name in ("gpt2", "meta-llama/Llama-3.1-8B", "Qwen/Qwen2.5-0.5B"):
