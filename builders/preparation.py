@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from atlas.errors import AtlasFileError, BuildError, UsageError
 from atlas.manifest import Manifest
 from atlas.schema.statements import Layout
+from atlas.store.files import nameable
 from atlas.store.reader import Atlas, is_atlas, open_atlas
 from atlas.store.staging import Staging, building_folder
 from atlas.whole_file import replaceable
@@ -51,6 +52,8 @@ def completed(config: BuildConfig) -> bool:
 
 def base_of(config: BuildConfig, existing: str) -> Manifest | None:
     """The manifest of the atlas to add to, or None for a new one. Raises UsageError when unsure."""
+    if not nameable(config.target):
+        raise UsageError(f"{config.target} is not UTF-8, and DuckDB opens no such name", "Name another file.")
     if not config.target.parent.is_dir():
         raise UsageError(f"there is no folder {config.target.parent}", "Make it, or correct -o.")
     if config.target.is_dir():

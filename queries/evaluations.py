@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from atlas.errors import AtlasFileError
 from atlas.store.evaluations import read_rows, sidecar_of
 from queries.answering import question
 from queries.result import Result
@@ -26,10 +27,12 @@ def evaluations(
     bounds, tau, sites and layers say which range was edited where; layers as `spec --layers` takes them ("12-29,3").
 
     No row, with a note, where nothing has been evaluated yet. Raises AtlasFileError when the sidecar cannot
-    be read.
+    be read, or there is neither it nor the atlas.
     """
     path = sidecar_of(atlas_path)
     if not path.exists():
+        if not atlas_path.exists():
+            raise AtlasFileError(f"there is no atlas at {atlas_path}", "Build one: neuron-atlas build MODEL -o FILE.")
         return Result(SHOWN, [], notes=[f"nothing has been evaluated: there is no {path}"])
     wanted = {"target": target, "metric": metric, "sweep_id": sweep_id, "limit": limit + 1}
     columns, rows = read_rows(path, load_sql("evaluations"), wanted)

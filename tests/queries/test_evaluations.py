@@ -53,3 +53,9 @@ def test_long_runs_and_an_order_of_its_own(path: Path) -> None:
 def test_a_stored_document_that_is_no_spec_names_no_layers(path: Path, document: str) -> None:
     store(path, "a", document)
     assert layers_of(path) == {"a": None}
+
+
+def test_an_atlas_that_is_not_there_is_not_one_without_evaluations(path: Path, tmp_path: Path, capfd) -> None:
+    assert main(["evaluations", "-a", str(path)]) == 0
+    assert main(["evaluations", "-a", str(tmp_path / "typo.duckdb")]) == 3
+    assert "there is no atlas at" in capfd.readouterr().err
