@@ -5,6 +5,7 @@ This is also the one place that turns an error into text on stderr and an exit c
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -67,6 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, RuntimeError) and str(error) == "Query interrupted":
             return EXIT_INTERRUPT  # Ctrl-C while DuckDB was at work
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            name = str(error.filename)
+            _say("error", f"no file can have the name {name[:60] + '…' if len(name) > 60 else name!r}: it is too long")
+            _say("hint", "A name in a path takes at most 255 bytes, a path 4096.")
+            return EXIT_USAGE
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         _say("error", f"unexpected {type(error).__name__}: {error}")

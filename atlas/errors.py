@@ -36,8 +36,11 @@ class QuestionError(AtlasError):
 class UnknownNameError(QuestionError):
     """A name that the atlas or a registry does not have; suggests the nearest ones."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], otherwise: str = "") -> None:
-        """`otherwise` is the hint where no name is near; without it some of the known ones are listed."""
+    def __init__(self, kind: str, name: str, known: Iterable[str], otherwise: str = "", problem: str = "") -> None:
+        """`otherwise` is the hint where no name is near; without it some of the known ones are listed.
+
+        `problem` is the message for a name that is known, only not here.
+        """
         choices = sorted(map(str, known))
         folded = {choice.casefold(): choice for choice in choices}
         near = [folded[key] for key in difflib.get_close_matches(name.casefold()[:200], folded, n=3, cutoff=0.5)]
@@ -51,7 +54,7 @@ class UnknownNameError(QuestionError):
             shown = ", ".join(choices[:12]) + (f" and {len(choices) - 12} more" if len(choices) > 12 else "")
             hint = f"Known: {shown}."
         self.kind, self.name, self.known = kind, name, choices
-        super().__init__(f"unknown {kind} {name if len(name) <= 60 else name[:60] + '…'!r}", hint)
+        super().__init__(problem or f"unknown {kind} {name if len(name) <= 60 else name[:60] + '…'!r}", hint)
 
 
 class UsageError(AtlasError):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+
+_SMALLEST = math.ulp(0.0)
 
 
 class JsonError(ValueError):
@@ -17,7 +20,7 @@ def read_json(content: str | bytes, *, repeated: Callable[[str], Any] | None = N
 
     An object with a field twice is refused, as others read its first or its last; with `repeated`, what that makes
     of the field's name stands in its place. Without it NaN and the infinities, which are no JSON, are refused too.
-    Integers of 40 digits and more become floats.
+    Integers of 40 digits and more become floats; a number that is not 0 becomes none, however small.
     """
 
     def member(pairs: list[tuple[str, Any]]) -> Any:
@@ -32,7 +35,9 @@ def read_json(content: str | bytes, *, repeated: Callable[[str], Any] | None = N
     try:
         constant = _refuse_constant if repeated is None else None
         text = content if isinstance(content, str) else content.decode("utf-8")
-        return json.loads(text, object_pairs_hook=member, parse_int=_integer, parse_constant=constant)
+        return json.loads(
+            text, object_pairs_hook=member, parse_int=_integer, parse_float=_real, parse_constant=constant
+        )
     except json.JSONDecodeError as error:
         raise JsonError(f"not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
     except UnicodeDecodeError as error:
@@ -48,3 +53,11 @@ def _refuse_constant(name: str) -> Any:
 def _integer(digits: str) -> int | float:
     """An integer of more digits than any field has becomes a float: int() refuses, or takes long, on many."""
     return int(digits) if len(digits) < 40 else float(digits)
+
+
+def _real(digits: str) -> float:
+    """float() takes 1e-400 for 0; the smallest float in its place, so that whoever checks sees that it is none."""
+    number = float(digits)
+    if number == 0 and digits.lower().partition("e")[0].strip("-0."):
+        return -_SMALLEST if digits.startswith("-") else _SMALLEST
+    return number

@@ -10,7 +10,7 @@ from typing import Any
 
 from atlas.errors import SpecError
 from atlas.json_records import RepeatedFields
-from atlas.json_shapes import ShapeError, shown
+from atlas.json_shapes import ShapeError, expected, shown
 from atlas.json_text import JsonError, read_json
 from atlas.printable import json_text
 from atlas.spec import InterventionSpec
@@ -153,4 +153,6 @@ def _body(document: Any) -> dict[str, Any]:
             f"{shown(version)} is not {VERSION}", "Another version of neuron-atlas wrote this; use that one."
         ).under("version")
     body = {name: value for name, value in document.items() if name not in ("format", "version")}
+    if "check" in body and body["check"] is None:  # which is how Python, not JSON, says that there is none
+        raise expected("an object", None).under("check")
     return dict(SPEC.members(body))

@@ -57,13 +57,25 @@ def choose_fit(
     wanted = {"family": family, "site": site, "position": position, "template": template}
     for name, value in wanted.items():
         if value is not None:
-            known_values = {getattr(fit, name) for fit in fits}
-            if value not in known_values:
-                raise UnknownNameError(f"{name} of concept {concept!r}", value, known_values)
-            fits = [fit for fit in fits if getattr(fit, name) == value]
+            chosen = [fit for fit in fits if getattr(fit, name) == value]
+            if not chosen:
+                raise _no_fit(atlas, concept, fits, name, value)
+            fits = chosen
     if len(fits) > 1:
         raise UsageError(f"the concept {concept!r} has {len(fits)} fits here", _choices(fits))
     return fits[0]
+
+
+def _no_fit(atlas: Atlas, concept: str, fits: list[Fit], name: str, value: str) -> UnknownNameError:
+    """The error for a `value` of `name` that none of the concept's `fits` has: is it no name at all, or not here?"""
+    here = {getattr(fit, name) for fit in fits}
+    if name != "family":
+        return UnknownNameError(name, value, here, problem=f"the concept {concept!r} has no fit with {name} {value!r}")
+    families = {family for (family,) in atlas.query("SELECT DISTINCT family FROM concept")[1]}
+    if value not in families:
+        return UnknownNameError(name, value, families)
+    where = f"It is in {', '.join(sorted(here))}."
+    return UnknownNameError(name, value, here, where, problem=f"the family {value!r} has no concept {concept!r}")
 
 
 def _read_fits(atlas: Atlas, concept: str) -> Fits:

@@ -36,6 +36,15 @@ def newest_atlas(folder: Path = ATLAS_FOLDER) -> tuple[Path, int]:
     return max(found, key=lambda path: (path.stat().st_mtime, path.name)), len(found)
 
 
+def nameable(path: Path) -> bool:
+    """Whether DuckDB can open a file of this name: the operating system allows any bytes, DuckDB UTF-8 only."""
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def require_database(path: Path) -> None:
     """Raise AtlasFileError unless `path` is a readable regular file with DuckDB's magic bytes and no log beside it.
 
@@ -43,6 +52,8 @@ def require_database(path: Path) -> None:
     a missing file as an input-output error; both deserve a plain sentence. A log it would apply without a word:
     published files have none, so whatever it says was not published.
     """
+    if not nameable(path):
+        raise AtlasFileError(f"{path} is not UTF-8, and DuckDB opens no such name", "Give the file another name.")
     try:
         if not path.exists():
             raise AtlasFileError(f"there is no atlas at {path}", "Build one: neuron-atlas build MODEL -o FILE.")

@@ -18,7 +18,7 @@ def draw_frontier(points: Sequence[Point], title: str, metric: str, path: Path) 
     """Draw the points with their intervals, one colour a rule; the frontier is a line. Replaces `path`."""
     look = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
     with drawing(look):
-        figure = new_figure(6.4, 4.4)
+        figure = new_figure(6.4, 4.8)
         axes = figure.subplots()
         axes.axline((0, 0), slope=1, color=_GREY, linewidth=0.8, linestyle=":", zorder=0)
         best = sorted((p.complement.value, p.target.value) for p in points if p.best)
@@ -30,7 +30,8 @@ def draw_frontier(points: Sequence[Point], title: str, metric: str, path: Path) 
                     name = f"{rule}, {'range' if ranged else 'whole neuron'}"
                     _scatter(axes, own, _COLORS[number % len(_COLORS)], marker, name)
         axes.set(xlabel=f"{metric} drop on all other classes", ylabel=f"{metric} drop on the target class", title=title)
-        axes.legend(frameon=False, loc="lower right")
+        # Below the axes: points may be anywhere inside.
+        figure.legend(frameon=False, loc="outside lower center", ncols=2)
         save(figure, path)
 
 

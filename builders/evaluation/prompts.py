@@ -44,7 +44,8 @@ def make_prompts(
     """
     for _, concept in [*examples, *shots]:
         if concept not in labels:
-            raise UnknownNameError("concept among the labels", concept, labels)
+            problem = f"no label word is given for the concept {concept!r}"
+            raise UnknownNameError("concept", concept, labels, problem=problem)
     overlap = {text_hash(text) for text, _ in shots} & {text_hash(text) for text, _ in examples}
     if overlap:
         raise UsageError("a few-shot example is also evaluated", "Take the shots from texts that are not evaluated.")

@@ -99,14 +99,19 @@ def _targets(specs: Sequence[InterventionSpec], target: str | None, corpus: Corp
         if name is None:
             raise UsageError("the spec's source names no concept", "Say which class it aims at: --target CONCEPT.")
         if name not in corpus.concepts:
-            raise UnknownNameError(f"concept in {corpus.family}", str(name), corpus.concepts)
+            raise _no_concept(corpus, str(name))
     return targets
+
+
+def _no_concept(corpus: Corpus, name: str) -> UnknownNameError:
+    problem = f"the family {corpus.family!r} has no concept {name!r}"
+    return UnknownNameError("concept", name, corpus.concepts, problem=problem)
 
 
 def _labels(corpus: Corpus, given: Mapping[str, str]) -> dict[str, str]:
     for concept in given:
         if concept not in corpus.concepts:
-            raise UnknownNameError(f"concept in {corpus.family}", concept, corpus.concepts)
+            raise _no_concept(corpus, concept)
     return {concept: given.get(concept, f" {concept}") for concept in corpus.concepts}
 
 

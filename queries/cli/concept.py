@@ -60,6 +60,10 @@ def concept(
     The range is mean +- tau standard deviations of the activation on the concept. coverage is the share of
     the concept's activations inside it, leakage the share of all others, worst_concept the one that gets in
     most. auc tells the concept from the rest: 0.5 nothing, 1 always higher, 0 always lower.
+
+    reads are the tokens that open the neuron: those that gate_proj raises (up_proj where there is no gate).
+    writes are the tokens that it makes likelier when its activation goes from the rest's mean to the concept's:
+    those that down_proj raises, or where the concept's mean is the lower one those that it lowers.
     """
     fit = {"family": family, "site": site, "position": position, "template": template}
     with open_atlas(atlas_path) as atlas:

@@ -35,6 +35,9 @@ def layer(
 ) -> None:
     """The tokens that stand in most token lists of a LAYER, counted from 0, most first.
 
+    A neuron reads the tokens that it responds to (up_proj, gate_proj) and writes those that it makes likelier
+    (down_proj): --weight tells the two apart.
+
     places is the number of lists that hold the token (each neuron has one list a weight), share the part of all
     lists counted.
     """

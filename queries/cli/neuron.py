@@ -45,9 +45,10 @@ def neuron(
 ) -> None:
     """The card of the neuron at ADDRESS, written L29N808: layer 29, neuron 808, both counted from 0.
 
-    Its tokens by weight and sign (1: raised, -1: lowered), its Gaussian and range under every concept
-    (best separated first), and its background over all examples. The options that name a fit narrow what
-    is listed.
+    Its tokens by weight and sign (1: raised, -1: lowered): what it reads, the tokens that it responds to, stands
+    under up_proj and gate_proj, what it writes, the tokens that it makes likelier, under down_proj. Its Gaussian
+    and range under every concept (best separated first), and its background over all examples. The options that
+    name a fit narrow what is listed.
     """
     fit = {"family": family, "site": site, "position": position, "template": template}
     with open_atlas(atlas_path) as atlas:

@@ -45,12 +45,13 @@ def token(
 ) -> None:
     """Neurons that read or write a WORD, best first.
 
-    A word stands for its forms in the vocabulary: upper and lower case, with and without a leading space,
-    singular and plural; stderr says which. Several words are asked together.
+    A word stands for its forms in the vocabulary: upper and lower case, with and without a leading space, singular
+    and plural; stderr says which. Several words are asked together.
 
-    up_proj and gate_proj show what a neuron reads, down_proj what it writes; sign 1 means that it raises the
-    token, -1 that it lowers it. A row shows the best place of one neuron. Neurons are ranked by score:
-    the sum of squared cosines to the word's forms, over every place that a form has among their top tokens.
+    A neuron reads the tokens that it responds to (up_proj, gate_proj) and writes those that it makes likelier or
+    unlikelier (down_proj); sign 1 means that the weight raises the token, -1 that it lowers it. A row shows the
+    best place of one neuron. Neurons are ranked by score: the sum of squared cosines to the word's forms, over
+    every place that a form has among their top tokens.
     """
     with open_atlas(atlas_path) as atlas:
         forms = token_forms(atlas, words, exact=exact)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 
-from atlas.__main__ import COMMANDS, PROGRAM
+import pytest
+
+from atlas.__main__ import COMMANDS, PROGRAM, main
 from tests.architecture.imports import ROOT
 
 
@@ -24,3 +27,10 @@ def test_the_page_has_every_command():
     page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
     for name in COMMANDS:
         assert f"\n## {PROGRAM} {name}\n" in page
+
+
+@pytest.mark.parametrize("name", ["concept", "token", "neuron", "layer"])
+def test_help_says_what_reads_and_writes_mean(name: str, capfd) -> None:
+    assert main([name, "--help"]) == 0
+    text = " ".join(capfd.readouterr().out.split())
+    assert re.search(r"reads?\b.*(responds to|open)", text) and re.search(r"writes?\b.*makes likelier", text)

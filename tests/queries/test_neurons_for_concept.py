@@ -136,8 +136,16 @@ def test_refusals(small):
     with pytest.raises(UnknownNameError) as caught:
         neurons_for_concept(small, "sport")
     assert caught.value.hint == "Did you mean sports?"
-    with pytest.raises(UnknownNameError, match="unknown family of concept 'sports' 'moods'"):
-        neurons_for_concept(small, "sports", family="moods")
+    for names, message, hint in (
+        ({"family": "moods"}, "the family 'moods' has no concept 'sports'", "It is in topics."),
+        ({"family": "nope"}, "unknown family 'nope'", "Known: moods, topics."),
+        ({"family": "topic"}, "unknown family 'topic'", "Did you mean topics?"),
+        ({"position": "mean"}, "the concept 'sports' has no fit with position 'mean'", "Known: last."),
+        ({"template": "{text}?"}, "the concept 'sports' has no fit with template '{text}?'", "Did you mean {text}?"),
+    ):
+        with pytest.raises(UnknownNameError) as caught:
+            neurons_for_concept(small, "sports", **names)
+        assert (caught.value.message, caught.value.hint) == (message, hint)
     with pytest.raises(UnknownNameError):
         neurons_for_concept(small, "sports", rule="acu")
     with pytest.raises(UnknownNameError):

@@ -142,6 +142,8 @@ SPOILED: dict[str, Spoiled] = {
     "when is a list": Spoiled(put("edits.2.when", [0, 1]), "edits[2].when: expected an object, got a list"),
     "op is a number": Spoiled(put("edits.0.op", 0), "edits[0].op: expected one of set, scale, add, damp, got 0"),
     "source is a text": Spoiled(put("source", "me"), "source: expected an object, got 'me'"),
+    "check is null": Spoiled(put("check", None), "check: expected an object, got null"),
+    "source is null": Spoiled(put("source", None), "source: expected an object, got null"),
     "check is a list": Spoiled(put("check", []), "check: expected an object, got a list"),
     # names
     "unknown site": Spoiled(put("edits.0.site", "mlp_pots"), "edits[0].site: unknown site 'mlp_pots'"),
