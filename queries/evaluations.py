@@ -20,15 +20,16 @@ def evaluations(
     metric: str | None = None,
     sweep_id: str | None = None,
     limit: int = 1_000_000,
+    timeout_s: float | None = None,
 ) -> Result:
     """One row an arm, metric and group of texts, newest evaluation first. None does not restrict.
 
     No row, with a note, where nothing has been evaluated yet. Raises AtlasFileError when the sidecar cannot
-    be read.
+    be read. `timeout_s` is that of `open_atlas`.
     """
     path = sidecar_of(atlas_path)
     if not path.exists():
         return Result(SHOWN, [], notes=[f"nothing has been evaluated: there is no {path}"])
     wanted = {"target": target, "metric": metric, "sweep_id": sweep_id, "limit": limit + 1}
-    columns, rows = read_rows(path, load_sql("evaluations"), wanted)
+    columns, rows = read_rows(path, load_sql("evaluations"), wanted, timeout_s)
     return Result(columns, rows, shown=SHOWN).cut(limit)
