@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from atlas.errors import AtlasFileError, QuestionError
+from atlas.interrupt import reacting
 from atlas.manifest import SCHEMA_VERSION, Manifest
 from atlas.schema.statements import Layout
 from atlas.store import definitions
@@ -106,10 +107,14 @@ class Atlas:
     def _ask(self) -> Iterator[Session]:
         """A connection for one question; what goes wrong in it as an error of ours."""
         try:
-            with self._sessions.lend() as session:
+            with self._sessions.lend() as session, reacting(session.connection.interrupt):
                 yield session
         except duckdb.Error as error:
             raise self._refusal(error) from error
+        except RuntimeError as error:
+            if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C when it sees it first
+                raise KeyboardInterrupt from error
+            raise
 
     def _in_turn(self, session: Session, statements: Sequence[str], values: str) -> list[list[tuple[Any, ...]]]:
         def every_second(asked: Session, first: int) -> list[list[tuple]]:
