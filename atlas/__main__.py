@@ -5,15 +5,14 @@ This is also the one place that turns an error into text on stderr and an exit c
 
 from __future__ import annotations
 
-import errno
-import importlib
+# Nothing that takes time is imported before `process` has seen to Ctrl-C.
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
 
-from atlas.errors import EXIT_INTERRUPT, EXIT_OK, EXIT_QUESTION, EXIT_USAGE, AtlasError
-from atlas.printable import say
+TYPE_CHECKING = False  # of typing, which takes time
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
 
 PROGRAM = "neuron-atlas"
 TRACEBACK_VARIABLE = "NEURON_ATLAS_TRACEBACK"
@@ -42,7 +41,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; nothing but the code and the streams gets out."""
+    import importlib
+    from errno import ENAMETOOLONG
+
     import click
+
+    from atlas.errors import EXIT_INTERRUPT, EXIT_OK, EXIT_QUESTION, EXIT_USAGE, AtlasError
+    from atlas.interrupt import interrupted
 
     _open_closed_streams()
     door = importlib.import_module("queries.cli.group").LazyGroup(PROGRAM, COMMANDS)
@@ -50,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = door.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK
     except AtlasError as error:
+        if interrupted():
+            return EXIT_INTERRUPT
         _say("error", error.message)
         if error.hint:
             _say("hint", error.hint)
@@ -66,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPT
     except Exception as error:
-        if isinstance(error, RuntimeError) and str(error) == "Query interrupted":
-            return EXIT_INTERRUPT  # Ctrl-C while DuckDB was at work
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        if interrupted() or (isinstance(error, RuntimeError) and str(error) == "Query interrupted"):
+            return EXIT_INTERRUPT  # Ctrl-C within an import, or while DuckDB was at work
+        if isinstance(error, OSError) and error.errno == ENAMETOOLONG:
             name = str(error.filename)
             _say("error", f"no file can have the name {name[:60] + '…' if len(name) > 60 else name!r}: it is too long")
             _say("hint", "A name in a path takes at most 255 bytes, a path 4096.")
@@ -86,6 +93,12 @@ def process() -> NoReturn:
     A question leaves nothing behind that needs the interpreter's own end, which takes a tenth of a cold look-up:
     the file is closed and the streams are flushed. Builders, with their threads and libraries, end the ordinary way.
     """
+    try:
+        from atlas.interrupt import leave_on_interrupt
+
+        leave_on_interrupt()
+    except KeyboardInterrupt:
+        os._exit(130)
     code = main()
     if "builders" not in sys.modules:
         try:
@@ -105,6 +118,8 @@ def _open_closed_streams() -> None:
 
 
 def _say(kind: str, text: str) -> None:
+    from atlas.printable import say
+
     say(kind, " ".join(text.split()))
 
 

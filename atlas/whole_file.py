@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from atlas.errors import UsageError
+from atlas.interrupt import undone
 
 _DATABASE = b"DUCK"  # at byte 8 of every DuckDB file
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -45,11 +46,12 @@ def whole_file(path: Path, *, inputs: Iterable[str | Path] = ()) -> Iterator[Bin
         place = real_place(path)
         temporary = beside(place)
         try:
-            with open(temporary, "xb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            _move(temporary, place)
+            with undone(lambda: temporary.unlink(missing_ok=True)):
+                with open(temporary, "xb") as stream:
+                    yield stream
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                _move(temporary, place)
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -21,13 +21,14 @@ def evaluations(
     metric: str | None = None,
     sweep_id: str | None = None,
     limit: int = 1_000_000,
+    timeout_s: float | None = None,
 ) -> Result:
     """One row an arm, metric and group of texts, newest evaluation first. None does not restrict.
 
     bounds, tau, sites and layers say which range was edited where; layers as `spec --layers` takes them ("12-29,3").
 
     No row, with a note, where nothing has been evaluated yet. Raises AtlasFileError when the sidecar cannot
-    be read, or there is neither it nor the atlas.
+    be read, or there is neither it nor the atlas. `timeout_s` is that of `open_atlas`.
     """
     path = sidecar_of(atlas_path)
     if not path.exists():
@@ -35,7 +36,7 @@ def evaluations(
             raise AtlasFileError(f"there is no atlas at {atlas_path}", "Build one: neuron-atlas build MODEL -o FILE.")
         return Result(SHOWN, [], notes=[f"nothing has been evaluated: there is no {path}"])
     wanted = {"target": target, "metric": metric, "sweep_id": sweep_id, "limit": limit + 1}
-    columns, rows = read_rows(path, load_sql("evaluations"), wanted)
+    columns, rows = read_rows(path, load_sql("evaluations"), wanted, timeout_s)
     at = columns.index("layers")
     rows = [(*row[:at], spans(row[at]), *row[at + 1 :]) for row in rows]
     return Result(columns, rows, shown=SHOWN).cut(limit)

@@ -24,6 +24,7 @@ from typing import Any
 
 from atlas import errors
 from atlas.errors import AtlasError, QuestionError, UsageError
+from atlas.interrupt import undone
 from queries import wire
 from queries.result import Result
 
@@ -101,7 +102,7 @@ def _run_child(request: bytes, timeout_s: float) -> tuple[bytes, int | None]:
         start_new_session=True,
     )
     try:
-        with child.stdin, child.stdout:
+        with undone(child.kill), child.stdin, child.stdout:
             try:
                 child.stdin.write(request)
                 child.stdin.close()

@@ -23,8 +23,6 @@ SAFE_CONFIG: dict[str, Any] = {
     "python_enable_replacements": False,
     "threads": 2,
 }
-DEFAULT_TIMEOUT_S = 60.0
-"""What a statement may take where nobody says otherwise."""
 NAME = "atlas_file"
 """What the attached file is called in SQL."""
 

@@ -19,9 +19,10 @@ import duckdb
 from atlas.errors import AtlasFileError
 from atlas.manifest import utc_now
 from atlas.store import definitions
-from atlas.store.attached import DEFAULT_TIMEOUT_S, SAFE_CONFIG, attach
+from atlas.store.attached import SAFE_CONFIG, attach
 from atlas.store.files import fsync_path, require_database, translate
 from atlas.store.objects import read_objects
+from atlas.store.time_limit import time_limit
 from atlas.whole_file import beside, real_place
 
 if TYPE_CHECKING:
@@ -67,11 +68,14 @@ def append_evaluations(path: Path, tables: dict[str, pyarrow.Table]) -> None:
 
 
 @contextmanager
-def open_evaluations(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection. Raises AtlasFileError as append_evaluations, also for a missing file."""
+def open_evaluations(path: Path, timeout_s: float | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection; a statement may take `timeout_s` seconds, as in `open_atlas`.
+
+    Raises AtlasFileError as append_evaluations, also for a missing file.
+    """
     _require(path)
     try:
-        connection = attach(path, DEFAULT_TIMEOUT_S)
+        connection = attach(path, time_limit(timeout_s))
     except duckdb.Error as error:
         raise translate(error, path) from error
     try:
@@ -81,9 +85,11 @@ def open_evaluations(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
-def read_rows(path: Path, sql: str, parameters: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
+def read_rows(
+    path: Path, sql: str, parameters: dict[str, Any], timeout_s: float | None = None
+) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Column names and rows of one statement over the sidecar. Raises as open_evaluations."""
-    with open_evaluations(path) as connection:
+    with open_evaluations(path, timeout_s) as connection:
         try:
             cursor = connection.execute(sql, parameters)
             return [column[0] for column in cursor.description or []], cursor.fetchall()

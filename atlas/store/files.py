@@ -10,7 +10,8 @@ from pathlib import Path
 
 import duckdb
 
-from atlas.errors import AtlasFileError, BuildError
+from atlas.errors import AtlasError, AtlasFileError, BuildError
+from atlas.store.time_limit import stopped_by_it
 
 ATLAS_VARIABLE = "NEURON_ATLAS"
 ATLAS_FOLDER = Path("data/atlases")
@@ -75,9 +76,12 @@ def is_damage(error: duckdb.Error) -> bool:
     return type(error) in _OF_FILES and any(word in str(error).lower() for word in _DAMAGED)
 
 
-def translate(error: duckdb.Error, path: Path) -> AtlasFileError:
+def translate(error: duckdb.Error, path: Path) -> AtlasError:
     """DuckDB's error on opening or reading `path` as one line that says what to do."""
     text = " ".join(str(error).split())
+    stopped = stopped_by_it(text)
+    if stopped is not None:
+        return stopped
     if "Could not set lock" in text or "Conflicting lock" in text:
         return AtlasFileError(f"{path} is locked by another process", "Wait until its writer has ended.")
     if is_damage(error):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,25 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from atlas.errors import AtlasFileError, QuestionError, UsageError
+from atlas.errors import AtlasFileError, QuestionError
+from atlas.interrupt import reacting
 from atlas.manifest import SCHEMA_VERSION, Manifest
 from atlas.schema.statements import Layout
 from atlas.store import definitions
-from atlas.store.attached import DEFAULT_TIMEOUT_S, attach
+from atlas.store.attached import attach
 from atlas.store.digests import require_sound
 from atlas.store.files import is_damage, require_database, translate
 from atlas.store.kept import Kept
 from atlas.store.objects import Object, read_objects
 from atlas.store.seen import mark_of, remember, was_seen
 from atlas.store.sessions import Session, Sessions
+from atlas.store.time_limit import DEFAULT_TIMEOUT_S, stopped_by_it, time_limit
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
     import numpy
     import pyarrow
-
-TIMEOUT_VARIABLE = "NEURON_ATLAS_TIMEOUT"
 
 Parameters = dict[str, Any] | list[Any] | None
 _READS = ("SELECT", "EXPLAIN")
@@ -108,10 +107,14 @@ class Atlas:
     def _ask(self) -> Iterator[Session]:
         """A connection for one question; what goes wrong in it as an error of ours."""
         try:
-            with self._sessions.lend() as session:
+            with self._sessions.lend() as session, reacting(session.connection.interrupt):
                 yield session
         except duckdb.Error as error:
             raise self._refusal(error) from error
+        except RuntimeError as error:
+            if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C when it sees it first
+                raise KeyboardInterrupt from error
+            raise
 
     def _in_turn(self, session: Session, statements: Sequence[str], values: str) -> list[list[tuple[Any, ...]]]:
         def every_second(asked: Session, first: int) -> list[list[tuple]]:
@@ -136,11 +139,7 @@ class Atlas:
         # A damaged block is found only when a query reads it.
         if is_damage(error):
             return translate(error, self.path)
-        if "exceeded maximum execution time" in text:
-            return QuestionError(
-                "stopped: the question took longer than it may", f"Raise --timeout, or set {TIMEOUT_VARIABLE}."
-            )
-        return QuestionError(text[:400])
+        return stopped_by_it(text) or QuestionError(text[:400])
 
 
 def _only_reads(session: Session, sql: str) -> duckdb.Statement:
@@ -172,7 +171,7 @@ def open_atlas(path: str | Path, timeout_s: float | None = None) -> Atlas:
     that is no number of seconds.
     """
     path = Path(path)
-    timeout_s = _timeout(timeout_s)
+    timeout_s = time_limit(timeout_s)
     require_database(path)
     try:
         mark = mark_of(path, f"{duckdb.__version__} {os.stat(definitions.STORED).st_mtime_ns}")
@@ -201,18 +200,6 @@ def is_atlas(path: Path) -> bool:
             return len(connection.execute("SELECT schema_version FROM atlas").fetchall()) == 1
     except (AtlasFileError, duckdb.Error):
         return False
-
-
-def _timeout(timeout_s: float | None) -> float | None:
-    """Seconds, or None for any time."""
-    given: object = os.environ.get(TIMEOUT_VARIABLE, DEFAULT_TIMEOUT_S) if timeout_s is None else timeout_s
-    try:
-        seconds = float(given)  # type: ignore[arg-type]
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds <= 86_400:
-        raise UsageError(f"the timeout {given} is no number of seconds", "Give up to a day, or 0 for any time.")
-    return seconds or None
 
 
 def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path, *, looked_through: bool = False) -> Manifest:

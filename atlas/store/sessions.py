@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import duckdb
 
@@ -41,7 +42,8 @@ class Sessions:
     def __init__(self, first: duckdb.DuckDBPyConnection) -> None:
         self._first = first  # never lent: the others are made from it
         self._idle: list[Session] = []
-        self._lent: set[Session] = set()
+        # Weak: a KeyboardInterrupt can come between any two steps, also before a session is given back.
+        self._lent: WeakSet[Session] = WeakSet()
         self._closed = False
         self._changed = threading.Condition()
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import duckdb
 
 from atlas.errors import AtlasError, AtlasFileError
+from atlas.interrupt import undone
 from atlas.manifest import Manifest
 from atlas.schema.keys import KEYS, OPTIONAL
 from atlas.schema.statements import layout_of, macros_sql, schema_sql
@@ -57,7 +58,7 @@ def verify(path: Path, timeout_s: float | None = None) -> Iterator[Check]:
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
-        with ThreadPoolExecutor(1) as clock:
+        with ThreadPoolExecutor(1) as clock, undone(process.kill):
             clock.submit(_kill_after, process, timeout_s)
             try:
                 yield from _answers(process)

@@ -9,7 +9,7 @@ import click
 from atlas.store.reader import open_atlas
 from queries import compare as question
 from queries.cli.emit import emit
-from queries.cli.options import output_options
+from queries.cli.options import output_options, timeout_option
 
 _FILE = click.Path(path_type=Path)
 
@@ -24,13 +24,14 @@ _FILE = click.Path(path_type=Path)
     show_default=True,
     help="One row per weight, or per weight and layer.",
 )
+@timeout_option
 @output_options
-def compare(base: Path, tuned: Path, by: str, output_format: str, output: Path | None) -> None:
+def compare(base: Path, tuned: Path, by: str, timeout: float | None, output_format: str, output: Path | None) -> None:
     """How far two atlases agree: a model and a tuned version of it.
 
     same_token is the share of neurons whose most raised token is the same; shuffled is what that share
     would be by chance, with the neurons of each layer shuffled; mean_cosine says how far the weight
     vectors have turned (1: not at all), where both atlases store them.
     """
-    with open_atlas(base) as base_atlas, open_atlas(tuned) as tuned_atlas:
+    with open_atlas(base, timeout) as base_atlas, open_atlas(tuned, timeout) as tuned_atlas:
         emit(question.compare(base_atlas, tuned_atlas, by=by), output_format, output)

@@ -8,7 +8,7 @@ import click
 
 from atlas.store.reader import open_atlas
 from queries.cli.emit import emit, note
-from queries.cli.options import atlas_option, fit_options, limit_option, output_options, range_options
+from queries.cli.options import atlas_option, fit_options, limit_option, output_options, range_options, timeout_option
 from queries.neurons import neurons_for_concept
 from queries.render.cells import quoted
 from queries.tokens import token_forms
@@ -36,6 +36,7 @@ from queries.tokens import token_forms
     help="Also draw the best ones.",
 )
 @atlas_option
+@timeout_option
 @output_options
 def concept(
     name: str,
@@ -52,6 +53,7 @@ def concept(
     limit: int,
     plot: Path | None,
     atlas_path: Path,
+    timeout: float | None,
     output_format: str,
     output: Path | None,
 ) -> None:
@@ -66,7 +68,7 @@ def concept(
     those that down_proj raises, or where the concept's mean is the lower one those that it lowers.
     """
     fit = {"family": family, "site": site, "position": position, "template": template}
-    with open_atlas(atlas_path) as atlas:
+    with open_atlas(atlas_path, timeout) as atlas:
         if words:
             forms = token_forms(atlas, words)
             note("tokens used: " + " ".join(map(quoted, forms.column("token"))))

@@ -8,7 +8,7 @@ import click
 
 from queries import evaluations as question
 from queries.cli.emit import emit
-from queries.cli.options import atlas_option, limit_option, output_options
+from queries.cli.options import atlas_option, limit_option, output_options, timeout_option
 
 
 @click.command(epilog="Example: neuron-atlas evaluations --target sports --metric accuracy")
@@ -17,6 +17,7 @@ from queries.cli.options import atlas_option, limit_option, output_options
 @click.option("--sweep", "sweep_id", metavar="ID", help="Only this sweep.")
 @limit_option(200)
 @atlas_option
+@timeout_option
 @output_options
 def evaluations(
     target: str | None,
@@ -24,6 +25,7 @@ def evaluations(
     sweep_id: str | None,
     limit: int,
     atlas_path: Path,
+    timeout: float | None,
     output_format: str,
     output: Path | None,
 ) -> None:
@@ -34,7 +36,9 @@ def evaluations(
     concept, of all other concepts (complement), or other text.
     """
     emit(
-        question.evaluations(atlas_path, target=target, metric=metric, sweep_id=sweep_id, limit=limit),
+        question.evaluations(
+            atlas_path, target=target, metric=metric, sweep_id=sweep_id, limit=limit, timeout_s=timeout
+        ),
         output_format,
         output,
     )

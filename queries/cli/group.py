@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from atlas.errors import EXIT_OK, UnknownNameError, UsageError
+from atlas.errors import EXIT_INTERRUPT, EXIT_OK, UnknownNameError, UsageError
+from atlas.interrupt import raise_on_interrupt
 
 
 class LazyGroup(click.Group):
@@ -44,7 +45,10 @@ class LazyGroup(click.Group):
         if name not in self.table:
             return None
         module, _, attribute = self.table[name][0].partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        command = getattr(importlib.import_module(module), attribute)
+        if module.startswith("builders."):
+            raise_on_interrupt()  # what a builder has begun can be resumed
+        return command
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """As click does, but no name, path or text holds a NUL, which the operating system takes for its end."""
@@ -69,6 +73,8 @@ class LazyGroup(click.Group):
             # What is still buffered would fail again at exit: let it go nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_OK
+        except KeyboardInterrupt:  # of which click would make an empty line
+            return EXIT_INTERRUPT
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands from the table alone."""

@@ -10,7 +10,7 @@ from atlas.store.reader import open_atlas
 from queries import concepts as concepts_question
 from queries import info as info_question
 from queries.cli.emit import emit, emit_document
-from queries.cli.options import atlas_option, output_options
+from queries.cli.options import atlas_option, output_options, timeout_option
 
 SECTIONS = ("fits", "runs", "rows")
 
@@ -18,10 +18,11 @@ SECTIONS = ("fits", "runs", "rows")
 @click.command(epilog="Example: neuron-atlas info --format json")
 @click.option("--section", type=click.Choice(SECTIONS), help="Only this part; needed for jsonl, csv, parquet, arrow.")
 @atlas_option
+@timeout_option
 @output_options
-def info(section: str | None, atlas_path: Path, output_format: str, output: Path | None) -> None:
+def info(section: str | None, atlas_path: Path, timeout: float | None, output_format: str, output: Path | None) -> None:
     """What is in the atlas: its model, the fits of concepts, the runs that built it, and row counts."""
-    with open_atlas(atlas_path) as atlas:
+    with open_atlas(atlas_path, timeout) as atlas:
         document = info_question.info(atlas)
     emit_document(document, section, output_format, output)
 
@@ -29,12 +30,15 @@ def info(section: str | None, atlas_path: Path, output_format: str, output: Path
 @click.command(epilog="Example: neuron-atlas concepts --family topics")
 @click.option("--family", metavar="NAME", help="Only this family.")
 @atlas_option
+@timeout_option
 @output_options
-def concepts(family: str | None, atlas_path: Path, output_format: str, output: Path | None) -> None:
+def concepts(
+    family: str | None, atlas_path: Path, timeout: float | None, output_format: str, output: Path | None
+) -> None:
     """The concepts, each with the neuron that separates it best from the rest of its family.
 
     A concept is listed once for every site and position at which it was fitted.
     """
-    with open_atlas(atlas_path) as atlas:
+    with open_atlas(atlas_path, timeout) as atlas:
         result = concepts_question.concepts(atlas, family=family)
     emit(result, output_format, output)

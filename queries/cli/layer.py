@@ -9,7 +9,7 @@ import click
 from atlas.sites import WEIGHTS
 from atlas.store.reader import open_atlas
 from queries.cli.emit import emit
-from queries.cli.options import atlas_option, limit_option, output_options
+from queries.cli.options import atlas_option, limit_option, output_options, timeout_option
 from queries.layers import layer_tokens
 
 SIGNS = {"raised": 1, "lowered": -1}
@@ -23,6 +23,7 @@ SIGNS = {"raised": 1, "lowered": -1}
 )
 @limit_option(20)
 @atlas_option
+@timeout_option
 @output_options
 def layer(
     number: int,
@@ -30,6 +31,7 @@ def layer(
     sign: str,
     limit: int,
     atlas_path: Path,
+    timeout: float | None,
     output_format: str,
     output: Path | None,
 ) -> None:
@@ -41,6 +43,6 @@ def layer(
     places is the number of lists that hold the token (each neuron has one list a weight), share the part of all
     lists counted.
     """
-    with open_atlas(atlas_path) as atlas:
+    with open_atlas(atlas_path, timeout) as atlas:
         result = layer_tokens(atlas, number, weight=weight, sign=SIGNS[sign], limit=limit)
     emit(result, output_format, output)

@@ -10,7 +10,7 @@ from atlas.sites import WEIGHTS
 from atlas.store.reader import open_atlas
 from queries import nearest as question
 from queries.cli.emit import emit
-from queries.cli.options import atlas_option, limit_option, output_options
+from queries.cli.options import atlas_option, limit_option, output_options, timeout_option
 
 
 @click.command(epilog="Example: neuron-atlas nearest L29N808 --weight gate_proj")
@@ -24,12 +24,21 @@ from queries.cli.options import atlas_option, limit_option, output_options
 )
 @limit_option(20)
 @atlas_option
+@timeout_option
 @output_options
-def nearest(address: str, weight: str, limit: int, atlas_path: Path, output_format: str, output: Path | None) -> None:
+def nearest(
+    address: str,
+    weight: str,
+    limit: int,
+    atlas_path: Path,
+    timeout: float | None,
+    output_format: str,
+    output: Path | None,
+) -> None:
     """The neurons whose weight vector has the largest cosine to that of the neuron at ADDRESS.
 
     tokens are those that the neighbour's vector raises most. The atlas must hold the vectors: build --vectors.
     """
-    with open_atlas(atlas_path) as atlas:
+    with open_atlas(atlas_path, timeout) as atlas:
         result = question.nearest(atlas, address, weight=weight, limit=limit)
     emit(result, output_format, output)

@@ -9,7 +9,7 @@ import click
 from atlas.store.reader import open_atlas
 from queries.card import neuron_card
 from queries.cli.emit import emit_document, note
-from queries.cli.options import atlas_option, fit_options, output_options
+from queries.cli.options import atlas_option, fit_options, output_options, timeout_option
 from queries.render.card import compact_tokens
 
 SECTIONS = ("tokens", "concepts", "background")
@@ -28,6 +28,7 @@ SECTIONS = ("tokens", "concepts", "background")
 )
 @fit_options
 @atlas_option
+@timeout_option
 @output_options
 def neuron(
     address: str,
@@ -40,6 +41,7 @@ def neuron(
     position: str | None,
     template: str | None,
     atlas_path: Path,
+    timeout: float | None,
     output_format: str,
     output: Path | None,
 ) -> None:
@@ -51,7 +53,7 @@ def neuron(
     name a fit narrow what is listed.
     """
     fit = {"family": family, "site": site, "position": position, "template": template}
-    with open_atlas(atlas_path) as atlas:
+    with open_atlas(atlas_path, timeout) as atlas:
         card = neuron_card(atlas, address, tau=tau, top=top, **fit)
         if plot is not None:
             from queries.render.plot import plot_neuron

@@ -12,6 +12,7 @@ import click
 from atlas.errors import UsageError
 from atlas.sites import POSITIONS, SITES
 from atlas.store.files import ATLAS_FOLDER, ATLAS_VARIABLE, newest_atlas
+from atlas.store.time_limit import DEFAULT_TIMEOUT_S, TIMEOUT_VARIABLE
 from atlas.whole_file import require_output
 from queries.cli.emit import note
 from queries.render.formats import BINARY, FORMATS, SUFFIXES
@@ -32,6 +33,17 @@ def atlas_option(command: Command) -> Command:
         callback=_resolve_atlas,
         metavar="FILE",
         help=f"The atlas to read. Default: ${ATLAS_VARIABLE}, else the newest in {ATLAS_FOLDER}.",
+    )(command)
+
+
+def timeout_option(command: Command) -> Command:
+    """Adds `--timeout`, passed as `timeout` in seconds; None leaves it to the environment, 0 lifts it."""
+    return click.option(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="Stop a statement to the atlas after this time; 0: never. "
+        f"Default: ${TIMEOUT_VARIABLE}, else {DEFAULT_TIMEOUT_S:g}.",
     )(command)
 
 

@@ -14,7 +14,7 @@ from atlas.spec_fields import PHASES
 from atlas.spec_json import dumps, write_spec
 from atlas.store.reader import open_atlas
 from queries.cli.emit import deliver, note
-from queries.cli.options import atlas_option, writable
+from queries.cli.options import atlas_option, timeout_option, writable
 from queries.cli.token import SIGNS
 from queries.make_spec import make_spec
 from queries.render.cells import quoted
@@ -98,7 +98,10 @@ Examples:
     help="Write to FILE.",
 )
 @atlas_option
-def spec(atlas_path: Path, output: Path | None, token: tuple[str, ...], sign: str, **options: Any) -> None:
+@timeout_option
+def spec(
+    atlas_path: Path, timeout: float | None, output: Path | None, token: tuple[str, ...], sign: str, **options: Any
+) -> None:
     """Write an intervention spec: which neurons to change, how, and in which range of their values.
 
     Neurons are chosen by --concept, by --token or by name. The JSON goes to stdout or to FILE (replacing it),
@@ -106,7 +109,7 @@ def spec(atlas_path: Path, output: Path | None, token: tuple[str, ...], sign: st
 
     The number of set and add counts towards the word with --token: a neuron that lowers it gets the negative.
     """
-    with open_atlas(atlas_path) as atlas:
+    with open_atlas(atlas_path, timeout) as atlas:
         made = make_spec(atlas, token=list(token) or None, sign=SIGNS[sign], **options)
     if output is None:
         deliver(dumps(made).encode(), None)

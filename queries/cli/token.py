@@ -9,7 +9,7 @@ import click
 from atlas.sites import WEIGHTS
 from atlas.store.reader import open_atlas
 from queries.cli.emit import emit, note
-from queries.cli.options import atlas_option, limit_option, output_options
+from queries.cli.options import atlas_option, limit_option, output_options, timeout_option
 from queries.neurons import neurons_for_token
 from queries.render.cells import quoted
 from queries.tokens import token_forms
@@ -31,6 +31,7 @@ SIGNS = {"both": 0, "raised": 1, "lowered": -1}
 @click.option("--layer", type=int, help="Only this layer, counted from 0.")
 @limit_option(20)
 @atlas_option
+@timeout_option
 @output_options
 def token(
     words: tuple[str, ...],
@@ -40,6 +41,7 @@ def token(
     layer: int | None,
     limit: int,
     atlas_path: Path,
+    timeout: float | None,
     output_format: str,
     output: Path | None,
 ) -> None:
@@ -53,7 +55,7 @@ def token(
     best place of one neuron. Neurons are ranked by score: the sum of squared cosines to the word's forms, over
     every place that a form has among their top tokens.
     """
-    with open_atlas(atlas_path) as atlas:
+    with open_atlas(atlas_path, timeout) as atlas:
         forms = token_forms(atlas, words, exact=exact)
         result = neurons_for_token(atlas, words, exact=exact, weight=weight, sign=SIGNS[sign], layer=layer, limit=limit)
     note("tokens used: " + " ".join(map(quoted, forms.column("token"))))
