@@ -141,7 +141,7 @@ def _fit(
 ) -> None:
     from builders.fits import fit_corpus
 
-    for source, corpus, encoded in zip(config.concepts, corpora, inputs.encoded, strict=True):
+    for source, corpus, examples in zip(config.concepts, corpora, inputs.examples, strict=True):
         forget(staging, corpus, config)
         name = f"gaussians/{corpus.family}"
         parameters = {
@@ -150,6 +150,7 @@ def _fit(
             "family": corpus.family,
             "sites": list(config.sites),
             "position": config.position,
+            "pool": config.pooled(),
             "taus": list(config.taus),
             "max_tokens": config.max_tokens,
             "batch_tokens": config.batch_tokens,
@@ -158,7 +159,7 @@ def _fit(
             "corpus_sha256": corpus.sha256,
         }
         run_id = _begin_run(staging, name, live, parameters)
-        report.notes += fit_corpus(live, staging, corpus, encoded, source, config, run_id, progress)
+        report.notes += fit_corpus(live, staging, corpus, examples, source, config, run_id, progress)
         _end_run(staging, name)
 
 
