@@ -19,7 +19,7 @@ from tests.end_to_end.workbench import PETS, SPORT, STATE, built, config, write_
 from tests.synthetic import make_model
 
 TEMPLATE = "my {text}</s> is about"
-BEFORE, AFTER = (
+AFTER = ["</s>", "▁is", "▁about"]
     ["<unk>"],
     ["</s>", "▁is", "▁about"],
 )  # "my" at the start of a text is in no vocabulary without its space
@@ -40,15 +40,13 @@ def plain(folder: Path, pool: str) -> list[np.ndarray]:
     for text in PETS + SPORT + STATE:
         encoding = tokenizer(TEMPLATE.replace("{text}", text), return_tensors="pt")
         tokens = tokenizer.convert_ids_to_tokens(encoding["input_ids"][0].tolist())
-        n_after = 3  # </s> is about
-        first = 2  # after <s> and my
-        assert tokens[0] == "<s>" and tokens[-n_after:] == AFTER
+        assert tokens[:2] == ["<s>", "my"] and tokens[-3:] == AFTER
         found.clear()
         with torch.no_grad():
             model(**encoding)
         keep = [number for number, token in enumerate(tokens) if token not in ("<s>", "</s>")]
         if pool == "text":
-            keep = [number for number in keep if first <= number < len(tokens) - n_after]
+            keep = [number for number in keep if 2 <= number < len(tokens) - 3]
         examples.append(found[0][keep].double().numpy())
     return examples
 
@@ -108,6 +106,6 @@ def test_a_text_of_special_tokens_is_refused_before_anything_is_written(llama: P
     corpus = write_corpus(tmp_path / "words.jsonl")
     with corpus.open("a") as file:
         file.write(json.dumps({"text": "</s>", "concept": "pets"}) + "\n")
-    with pytest.raises(CorpusError, match="'</s>'.*has no token that counts"):
+    with pytest.raises(CorpusError, match=r"'</s>'.*has no token that counts"):
         build(config(llama, tmp_path / "a.duckdb", corpus, position="mean"))
     assert [path.name for path in tmp_path.iterdir()] == ["words.jsonl"]
