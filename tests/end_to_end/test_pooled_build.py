@@ -18,11 +18,8 @@ from builders.pipeline import build
 from tests.end_to_end.workbench import PETS, SPORT, STATE, built, config, write_corpus
 from tests.synthetic import make_model
 
-TEMPLATE = "my {text}</s> is about"
+TEMPLATE = "The {text}</s> is about"
 AFTER = ["</s>", "▁is", "▁about"]
-    ["<unk>"],
-    ["</s>", "▁is", "▁about"],
-)  # "my" at the start of a text is in no vocabulary without its space
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +37,7 @@ def plain(folder: Path, pool: str) -> list[np.ndarray]:
     for text in PETS + SPORT + STATE:
         encoding = tokenizer(TEMPLATE.replace("{text}", text), return_tensors="pt")
         tokens = tokenizer.convert_ids_to_tokens(encoding["input_ids"][0].tolist())
-        assert tokens[:2] == ["<s>", "my"] and tokens[-3:] == AFTER
+        assert tokens[:2] == ["<s>", "The"] and tokens[-3:] == AFTER
         found.clear()
         with torch.no_grad():
             model(**encoding)
