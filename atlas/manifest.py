@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import platform
 from dataclasses import dataclass, fields
 from importlib import metadata
 from typing import Any
@@ -49,6 +50,20 @@ def software_version() -> str:
         return "neuron-atlas " + metadata.version("neuron-atlas")
     except metadata.PackageNotFoundError:
         return "neuron-atlas unknown"
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions by name: `software`, `python` and each of `packages` as installed ('unknown' where it is not).
+
+    Nothing is imported for it, so a question may ask too.
+    """
+    found = {"software": software_version(), "python": platform.python_version()}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "unknown"
+    return found
 
 
 def utc_now() -> dt.datetime:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
+from atlas.live.cache import cache_argument
 from atlas.live.intervene import intervene
 from atlas.live.loading import load
 from atlas.spec import Edit, InterventionSpec, ModelReference, Range, Tokenization
@@ -94,6 +95,7 @@ def _specs(live, n_edits: int) -> dict[str, InterventionSpec]:
 def _round(live, ids, contexts) -> dict[str, list[float]]:
     """Seconds of each of N_NEW tokens by kind of edit; each kind goes on from its own cache."""
     caches, inputs, seconds, names = {}, {}, {}, list(contexts)
+    cache_name = cache_argument(live.model.forward)
     for step in range(1 + N_NEW):
         for place in range(len(names)):
             name = names[(step + place) % len(names)]
@@ -102,7 +104,7 @@ def _round(live, ids, contexts) -> dict[str, list[float]]:
             with torch.inference_mode(), contexts[name]():
                 start = time.perf_counter()
                 logits = live.model(
-                    input_ids=inputs.get(name, ids), attention_mask=mask, past_key_values=caches[name]
+                    input_ids=inputs.get(name, ids), attention_mask=mask, **{cache_name: caches[name]}
                 ).logits
                 inputs[name] = logits[:, -1:].argmax(-1)
                 if live.device.type == "cuda":

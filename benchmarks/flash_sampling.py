@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from atlas.live.cache import cache_argument
 from atlas.live.model import LiveModel
 
 TEMPERATURE = 0.8
@@ -49,7 +50,7 @@ def sample(
                 input_ids=ids_R[:, None],
                 attention_mask=mask_RT,
                 position_ids=mask_RT.sum(1, keepdim=True) - 1,
-                past_key_values=cache,
+                **{cache_argument(live.model.forward): cache},
                 use_cache=True,
             )
             logits_RV = output.logits[:, -1]
@@ -73,7 +74,7 @@ def losses(live: LiveModel, questions: Sequence[str], answers: Sequence[Answer])
             input_ids=ids_RT[:, :-1],
             attention_mask=whole_RT,
             position_ids=places_RT,
-            past_key_values=cache,
+            **{cache_argument(live.model.forward): cache},
             use_cache=True,
         )
         logits_RTV = torch.cat([first_RV[:, None], output.logits], dim=1)
@@ -97,7 +98,7 @@ def _read(live: LiveModel, questions: Sequence[str], repeats: int) -> tuple[Tens
         input_ids=ids_QT,
         attention_mask=mask_QT,
         position_ids=(mask_QT.cumsum(1) - 1).clamp(min=0),
-        past_key_values=cache,
+        **{cache_argument(live.model.forward): cache},
         use_cache=True,
         logits_to_keep=1,
     )

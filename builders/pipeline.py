@@ -7,18 +7,17 @@ corpus, publish. All of it lands in the staging area unit by unit, so a killed b
 from __future__ import annotations
 
 import json
-import platform
 import uuid
-from dataclasses import dataclass, field
-from importlib import metadata
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atlas.errors import BuildError
-from atlas.manifest import SCHEMA_VERSION, Manifest, software_version, utc_now
+from atlas.manifest import SCHEMA_VERSION, Manifest, software_version, utc_now, versions
 from atlas.store.files import refused_writes
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
+from atlas.whole_file import real_place, writing_to
 from builders.config import BuildConfig
 from builders.corpora.base import Corpus
 from builders.preparation import (
@@ -59,6 +58,10 @@ def build(
     Raises BuildError, ModelError, CorpusError, UsageError or AtlasFileError; the old file is then untouched.
     """
     progress = progress or Silent()
+    with writing_to(config.target):
+        place = real_place(config.target)  # also asks whether a file can have this name
+    if config.target.is_symlink():  # it stays one: what it points to is replaced
+        config = replace(config, target=place)
     if interrupted == "resume" and completed(config):
         return BuildReport(config.target)
     base = base_of(config, existing)
@@ -169,13 +172,11 @@ def _begin_run(staging: Staging, name: str, live: LiveModel, parameters: dict) -
     if state is not None:
         return int(state)
     run_id = staging.rows("SELECT coalesce(max(run_id) + 1, 1) FROM run")[0][0]
-    versions = {name: metadata.version(name) for name in ("torch", "transformers", "duckdb", "numpy")}
-    versions |= {"python": platform.python_version(), "software": software_version()}
     row = [
         run_id,
         name.partition("/")[0],
         json.dumps(parameters),
-        json.dumps(versions),
+        json.dumps(versions("torch", "transformers", "duckdb", "numpy")),
         str(live.device),
         str(live.dtype).removeprefix("torch."),
         utc_now(),

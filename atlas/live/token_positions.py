@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from atlas.errors import ModelError
+from atlas.live.cache import cached_length
+from atlas.live.versions import ran_with
 from atlas.spec import InterventionSpec
 
 
@@ -41,23 +43,37 @@ class PassTokens:
 
 
 def argument_reader(forward: Callable[..., Any]) -> Callable[[tuple, Mapping[str, Any]], Mapping[str, Any]]:
-    """A function from (args, kwargs) of a call of `forward` to its arguments by name, defaults left out."""
-    names = list(inspect.signature(forward).parameters)
-    return lambda args, kwargs: {**dict(zip(names, args, strict=False)), **kwargs}
+    """A function from (args, kwargs) of a call of `forward` to its arguments by name, defaults left out.
+
+    Arguments without a name of their own are named by their place, so that none is lost.
+    """
+    by_place = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    named = [name for name, given in inspect.signature(forward).parameters.items() if given.kind in by_place]
+
+    def arguments(args: tuple, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+        names = [*named, *(f"argument {place}" for place in range(len(named), len(args)))]
+        return {**dict(zip(names, args, strict=False)), **kwargs}
+
+    return arguments
 
 
 def read_pass(arguments: Mapping[str, Any]) -> PassTokens:
     """The tokens of a call of the base model, from its inputs, its attention mask and its cache.
 
-    Raises ModelError for a mask or a cache that leaves open which tokens are padding.
+    Raises ModelError for a mask or a cache that leaves open which tokens are padding, and where number of
+    tokens, cache, mask and positions contradict one another, as they do when a cache is overlooked.
     """
     given = arguments.get("input_ids")
     given = arguments.get("inputs_embeds") if given is None else given
     if given is None:
         raise ModelError("a forward pass has neither input_ids nor inputs_embeds")
-    shape, n_cached = (given.shape[0], given.shape[1]), _cached(arguments.get("past_key_values"))
+    shape, n_cached = (given.shape[0], given.shape[1]), cached_length(arguments)
     real_BS = _real_tokens(arguments.get("attention_mask"), shape, n_cached)
-    return PassTokens(shape, n_cached, None if real_BS is None else real_BS.to(given.device), given.device)
+    tokens = PassTokens(shape, n_cached, None if real_BS is None else real_BS.to(given.device), given.device)
+    for name in ("position_ids", "cache_position"):
+        if isinstance(arguments.get(name), Tensor):
+            _check_positions(name, arguments[name].to(given.device), tokens)
+    return tokens
 
 
 def admitted(spec: InterventionSpec, tokens: PassTokens, prompt_B: Tensor) -> Tensor | bool:
@@ -86,15 +102,25 @@ def admitted(spec: InterventionSpec, tokens: PassTokens, prompt_B: Tensor) -> Te
     return ok_BT[..., None]
 
 
-def _cached(cache: Any) -> int:
-    if cache is None:
-        return 0
-    if not hasattr(cache, "get_seq_length"):
-        raise ModelError(
-            f"a key-value cache of type {type(cache).__name__} does not tell its length",
-            "Pass a Cache of transformers, such as DynamicCache.",
-        )
-    return int(cache.get_seq_length())
+def _check_positions(name: str, positions: Tensor, tokens: PassTokens) -> None:
+    """ModelError unless the positions given with a pass are those of its tokens, counted from 0.
+
+    Real tokens may be counted alone, as `generate` does, or together with padding; what padding has is open.
+    Anything else, such as texts packed into one row or a cache that was not seen, is none of our counting.
+    """
+    n_cached, (n_rows, n_tokens) = tokens.n_cached, tokens.shape
+    columns_1T = torch.arange(n_cached, n_cached + n_tokens, device=positions.device)[None]
+    if positions.shape in ((n_tokens,), (1, n_tokens), (n_rows, n_tokens)):
+        found_BT = positions.reshape(-1, n_tokens)
+        padding_BT = torch.zeros_like(columns_1T, dtype=torch.bool)
+        if tokens.real_BS is not None:
+            padding_BT = ~tokens.real_BS[:, n_cached:]
+        alone_B = ((found_BT == tokens.index()) | padding_BT).all(1)
+        together_B = ((found_BT == columns_1T) | padding_BT).all(1)
+        if bool((alone_B | together_B).all()):
+            return
+    shown = positions.reshape(-1, positions.shape[-1])[0, :8].tolist()
+    raise _contradiction(f"its {name} begin with {shown}", tokens.shape, n_cached)
 
 
 def _real_tokens(mask: Any, shape: tuple[int, int], n_cached: int) -> Tensor | None:
@@ -108,11 +134,10 @@ def _real_tokens(mask: Any, shape: tuple[int, int], n_cached: int) -> Tensor | N
     n_columns = n_cached + shape[1]
     if isinstance(mask, Tensor) and mask.ndim == 2:
         if mask.shape[0] != shape[0] or mask.shape[1] < n_columns:
-            raise ModelError(
-                f"the attention mask is {tuple(mask.shape)}, but the pass has {shape[0]} rows of {shape[1]} tokens "
-                f"after {n_cached} cached ones",
-                "The mask covers the cached tokens too.",
-            )
+            raise _contradiction(f"the attention mask is {tuple(mask.shape)}", shape, n_cached)
+        if mask.shape[1] > n_columns and bool(mask[:, n_columns:].any()):
+            # Room for tokens to come is masked; a real token out here is one that no cache was found for.
+            raise _contradiction(f"the attention mask has tokens up to column {mask.shape[1] - 1}", shape, n_cached)
         return mask[:, :n_columns].bool()
     if isinstance(mask, Tensor) and mask.ndim == 4:
         return _from_causal(mask, shape, n_cached)
@@ -141,6 +166,15 @@ def _from_causal(mask: Tensor, shape: tuple[int, int], n_cached: int) -> Tensor:
     if not torch.equal(expected_BTS & own_BT[..., None], allowed_BTS & own_BT[..., None]):
         raise _unreadable("a 4-D mask that is not causal order and padding alone")
     return real_BS[:, :n_columns]
+
+
+def _contradiction(what: str, shape: tuple[int, int], n_cached: int) -> ModelError:
+    return ModelError(
+        f"cannot tell which token is which: {what}, but the pass has {shape[0]} rows of {shape[1]} tokens "
+        f"after {n_cached} cached ones",
+        "Mask and positions cover the cached tokens too and count from 0, and a cache is a Cache of transformers. "
+        f"Ran with {ran_with()}.",
+    )
 
 
 def _unreadable(what: str) -> ModelError:

@@ -6,10 +6,11 @@ Only data files are read; the `datasets` library runs no code from a dataset rep
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from atlas.errors import CorpusError
 from atlas.extras import require
+from atlas.printable import printable
+from atlas.silence import silence
 from builders.corpora.base import Columns, Row
 
 
@@ -20,11 +21,11 @@ def read(source: str, columns: Columns, split: str | None) -> Iterator[Row]:
     datasets = require("datasets", extra="datasets", why="to read hf: corpora")
     name, _, config = source.removeprefix("hf:").partition(":")
     try:
-        with _without_bars():
+        with silence("datasets", "huggingface_hub"):
             dataset = datasets.load_dataset(name, config or None, split=split)
     except Exception as error:
         # The library raises a dozen unrelated types here (network, hub, file and value errors).
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        reason = printable(str(error).strip().split("\n")[0][:200]) or type(error).__name__
         raise CorpusError(
             f"{source}: cannot be loaded ({reason})", "Check the name, the config and the split."
         ) from error
@@ -39,19 +40,3 @@ def read(source: str, columns: Columns, split: str | None) -> Iterator[Row]:
                 raise CorpusError(f"{where}: has no label ({concept})", "Test splits are often unlabelled.")
             concept = names[concept]
         yield Row(where, record[columns.text], concept)
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Standard error is for our own notes: no bars of `datasets` or of the hub's client."""
-    from datasets import utils as of_datasets
-    from huggingface_hub import utils as of_hub
-
-    loud = [library for library in (of_datasets, of_hub) if not library.are_progress_bars_disabled()]
-    for library in loud:
-        library.disable_progress_bars()
-    try:
-        yield
-    finally:
-        for library in loud:
-            library.enable_progress_bars()

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from atlas.live.cache import cache_argument, cache_of
 from atlas.live.capture import position_ids
 from atlas.live.model import LiveModel
 
@@ -63,21 +64,22 @@ def run_pass(
     at that block, with what an earlier pass over the same tokens kept there.
     """
     starts: dict[int, Start] = {}
-    width = input_ids_BT.shape[1]
+    base, width = live.model.base_model, input_ids_BT.shape[1]
+    before = {} if cache is None else {cache_argument(base.forward): grown(cache, len(input_ids_BT))}
     with ExitStack() as hooks, torch.inference_mode():
         for layer in stops:
             for handle in _keep_start(live, layer, starts):
                 hooks.callback(handle.remove)
         if start is not None:
             hooks.enter_context(_begin_at(live, start))
-        output = live.model.base_model(
+        output = base(
             input_ids=input_ids_BT,
             attention_mask=mask,
             position_ids=position_ids(mask)[:, -width:],
-            past_key_values=grown(cache, len(input_ids_BT)) if cache is not None else None,
             use_cache=keep_cache or cache is not None,
+            **before,
         )
-    return Pass(output.last_hidden_state, starts, output.past_key_values if keep_cache else None)
+    return Pass(output.last_hidden_state, starts, cache_of(output) if keep_cache else None)
 
 
 def grown(cache: Any, n_texts: int) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 from transformers import DynamicCache
@@ -25,13 +27,19 @@ def llama(live_of):
     return live_of("llama")
 
 
+def as_cache(live, cache):
+    """The cache under the name that this version of transformers has for it."""
+    names = inspect.signature(live.model.forward).parameters
+    return {next(name for name in ("cache", "past_key_values") if name in names): cache}
+
+
 def in_pieces(live, ids, sizes):
     """Logits [tokens, d_vocab] of one text read piece by piece into one cache."""
     cache, logits, start = DynamicCache(config=live.model.config), [], 0
     for size in sizes:
         piece = torch.tensor([ids[start : start + size]])
         with torch.no_grad():
-            logits.append(live.model(input_ids=piece, past_key_values=cache).logits[0])
+            logits.append(live.model(input_ids=piece, **as_cache(live, cache)).logits[0])
         start += size
     return torch.cat(logits)
 
@@ -88,9 +96,9 @@ def test_a_generation_from_a_filled_cache_takes_all_of_it_as_prompt(llama):
     ids, logits = plain_generation(llama, spec, LONG)
     cache = DynamicCache(config=llama.model.config)
     with torch.no_grad():
-        llama.model(input_ids=IDS[:, :3], past_key_values=cache)
+        llama.model(input_ids=IDS[:, :3], **as_cache(llama, cache))
     with intervene(llama, spec):
-        found = generated(llama, {"input_ids": IDS}, past_key_values=cache)
+        found = generated(llama, {"input_ids": IDS}, **as_cache(llama, cache))
     assert found[0][0].tolist() == ids.tolist()
     close(found[1][0], logits)
 
@@ -154,7 +162,7 @@ def test_a_mask_without_a_clear_meaning_is_refused(llama, mask, said):
 
 def test_a_cache_of_unknown_length_is_refused(llama):
     with pytest.raises(ModelError, match="does not tell its length"), intervene(llama, one(llama)):
-        llama.model(input_ids=IDS, past_key_values=((torch.zeros(1), torch.zeros(1)),))
+        llama.model(input_ids=IDS, **as_cache(llama, ((torch.zeros(1), torch.zeros(1)),)))
 
 
 def one(live):
