@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pyarrow.parquet
 
 from atlas.errors import CorpusError
+from atlas.printable import printable
 from builders.corpora.base import Columns, Row
 from builders.corpora.limits import MAX_TOTAL
 
@@ -27,7 +28,7 @@ def read(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
                     number += 1
                     yield _row(f"{path} row {number}", text, concept)
     except (pyarrow.ArrowException, OSError, ValueError, LookupError, MemoryError) as error:
-        said = str(error).split("\n")[0][:200] or type(error).__name__
+        said = printable(str(error).split("\n")[0][:200]) or type(error).__name__  # it may quote the file's bytes
         raise CorpusError(f"{path}: not a readable Parquet file ({said})") from error
 
 
@@ -50,4 +51,4 @@ def _row(where: str, text: pyarrow.Scalar, concept: pyarrow.Scalar) -> Row:
     except UnicodeDecodeError as error:
         raise CorpusError(f"{where}: not UTF-8") from error
     except (ValueError, OverflowError) as error:  # a date beyond those of Python, say
-        raise CorpusError(f"{where}: a value that cannot be read ({str(error)[:100]})") from error
+        raise CorpusError(f"{where}: a value that cannot be read ({printable(str(error)[:100])})") from error

@@ -86,7 +86,7 @@ def parquet(draw: random.Random, rows: list[tuple]) -> bytes:
     elif change == 3:
         columns["concept"] = pyarrow.array([{"a": i} for i in range(len(rows))])
     elif change == 4:
-        columns["concept"] = pyarrow.array([2**62] * len(rows), pyarrow.timestamp("s"))
+        columns["concept"] = pyarrow.array([2**62] * len(rows), pyarrow.timestamp("us"))  # year 148,109
     out = io.BytesIO()
     options = {"row_group_size": draw.choice([1, 5, 1000]), "compression": draw.choice(["none", "snappy", "zstd"])}
     pyarrow.parquet.write_table(pyarrow.table(columns), out, **options)
