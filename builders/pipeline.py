@@ -66,13 +66,16 @@ def build(
         return BuildReport(config.target)
     base = base_of(config, existing)
     config = fitted_to(config, base)
-    corpora = read_corpora(config)
+    with progress.task("reading the corpora", 1):
+        corpora = read_corpora(config)
     report = BuildReport(config.target, [note for corpus in corpora for note in corpus.notes])
     with Staging(config.target) as staging, refused_writes(config.target):
         resuming = may_resume(staging, interrupted)
         try:
-            live = _load(config, base)
-            inputs = prepare(config, live, corpora)
+            with progress.task("loading the model", 1):
+                live = _load(config, base)
+            with progress.task("reading the texts as tokens", 1):
+                inputs = prepare(config, live, corpora)
             parameters = identity(config, live, corpora, inputs, base)
             if resuming:
                 staging.resume(parameters)
