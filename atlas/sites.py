@@ -55,6 +55,8 @@ WEIGHTS: dict[str, Weight] = {
 }
 
 POSITIONS = ("last", "mean", "max", "all")
+POOLS = ("prompt", "text")
+"""What `mean`, `max` and `all` are over: the whole prompt or its text alone; special tokens are in neither."""
 DECODING_MODES = ("raw", "folded")
 
 _ADDRESS = re.compile(r"L(0|[1-9][0-9]{0,5})N(0|[1-9][0-9]{0,8})")

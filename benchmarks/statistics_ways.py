@@ -24,6 +24,7 @@ from atlas.store.staging import Staging
 from builders.config import BuildConfig, ConceptSource
 from builders.corpora.base import Corpus
 from builders.fits import fit_corpus
+from builders.preparation import Examples
 from builders.progress import Silent
 
 SITE, BINS, BATCH_TOKENS = "mlp_post", 20, 2048
@@ -68,7 +69,7 @@ def ours(work: Work, look: Callable[[Staging], None] = lambda _: None) -> None:
     """The Gaussian builder, to its rows in the staging area, which `look` gets to see."""
     with staging(work.live) as area:
         config, source = options(area.target)
-        fit_corpus(work.live, area, work.corpus, Encoded(work.encoded, 0), source, config, 1, Silent())
+        fit_corpus(work.live, area, work.corpus, Examples(Encoded(work.encoded, 0)), source, config, 1, Silent())
         look(area)
 
 

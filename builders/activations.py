@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from atlas.errors import BuildError
-from atlas.live.batching import Batch, batches
+from atlas.live.batching import Batch, Counted, batches, counted_mask
 from atlas.live.capture import capture
 from atlas.live.pooling import pool
 from atlas.store.staging import Staging
@@ -36,12 +36,19 @@ class Rows:
     per_batch: list[int]
 
 
-def plan_rows(encoded: Sequence[Sequence[int]], plan: Sequence[Batch], labels: Sequence[int], position: str) -> Rows:
-    """Rows in batch order: one per example, or one per token at position `all`."""
+def plan_rows(
+    encoded: Sequence[Sequence[int]],
+    plan: Sequence[Batch],
+    labels: Sequence[int],
+    position: str,
+    counted: Counted | None = None,
+) -> Rows:
+    """Rows in batch order: one per example, or one per token that counts at position `all`."""
+    lengths = list(map(len, encoded) if counted is None else map(sum, counted))
     labels_E = np.asarray(labels, dtype=np.int64)
     parts, per_batch = [], []
     for batch in plan:
-        repeats = [len(encoded[index]) if position == "all" else 1 for index in batch.indices]
+        repeats = [lengths[index] if position == "all" else 1 for index in batch.indices]
         parts.append(np.repeat(labels_E[list(batch.indices)], repeats))
         per_batch.append(int(sum(repeats)))
     return Rows(np.concatenate(parts), per_batch)
@@ -59,15 +66,17 @@ def record(
     layers: Sequence[int],
     position: str,
     batch_tokens: int,
+    counted: Counted | None = None,
     advance: Callable[[int], None] = lambda n: None,
 ) -> Rows:
     """Fill `scratch` from the model and return the order of its rows; continues where a killed run stopped.
 
     `key` names this corpus in the staging area. Batches are a function of the corpus and `batch_tokens` alone,
-    so a resumed run repeats the very same forward passes. `advance(examples)` reports progress.
+    so a resumed run repeats the very same forward passes. `counted`: which tokens are pooled; None: all.
+    `advance(examples)` reports progress.
     """
     plan = list(batches(encoded, batch_tokens))
-    rows = plan_rows(encoded, plan, labels, position)
+    rows = plan_rows(encoded, plan, labels, position, counted)
     sizes = {(site, layer): live.width(site) for site in sites for layer in layers}
     scratch.prepare(sizes, len(rows.labels_R))
     state = json.loads(staging.read_state(key) or '{"batches": 0}')
@@ -78,9 +87,10 @@ def record(
     for index in range(finished, len(plan)):
         batch = plan[index]
         mask = batch.attention_mask.to(live.device)
+        pooled = mask if counted is None else counted_mask(batch, counted).to(live.device)
 
-        def keep(site: str, layer: int, acts_BTN, mask=mask) -> None:
-            scratch.append(site, layer, pool(acts_BTN, mask, position))
+        def keep(site: str, layer: int, acts_BTN, pooled=pooled) -> None:
+            scratch.append(site, layer, pool(acts_BTN, pooled, position))
 
         try:
             capture(live, batch.input_ids.to(live.device), mask, list(sites), list(layers), keep)

@@ -86,7 +86,15 @@ def fetch(name: str) -> None:
     type=_CHOICE(sites.POSITIONS),
     default="last",
     show_default=True,
-    help="Which tokens of an example count.",
+    help="Which tokens of an example count: the last of the prompt, or those of --pool.",
+)
+@click.option(
+    "--pool",
+    type=_CHOICE(sites.POOLS),
+    default="prompt",
+    show_default=True,
+    help="What the positions mean, max and all are over: the whole prompt, or the text in it without the template. "
+    "Special tokens count in neither.",
 )
 @click.option(
     "--tau",
@@ -156,6 +164,7 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         sites=tuple(dict.fromkeys(options["site_names"])),
         layers=parse_layers(options["layers"]) if options["layers"] else None,
         position=options["position"],
+        pool=options["pool"],
         taus=tuple(sorted(set(options["taus"]))),
         bins=options["bins"],
         max_tokens=options["max_tokens"],

@@ -44,6 +44,8 @@ class BuildConfig:
     layers: tuple[int, ...] | None = None
     """Layers of the Gaussians; None: all."""
     position: str = "last"
+    pool: str = "prompt"
+    """What the positions mean, max and all are over: the prompt or its text; special tokens are in neither."""
     taus: tuple[float, ...] = (2.5,)
     bins: int | None = None
     """Histogram bins; None: DEFAULT_BINS, or those of the atlas to add to."""
@@ -67,10 +69,13 @@ class BuildConfig:
             sites.site(name)
         for kind, name, known in (
             ("position", self.position, sites.POSITIONS),
+            ("pool", self.pool, sites.POOLS),
             ("decoding mode", self.mode, sites.DECODING_MODES),
         ):
             if name not in known:
                 raise UnknownNameError(kind, name, known)
+        if self.position == "last" and self.pool != "prompt":
+            raise UsageError("--pool goes with --position mean, max or all", "`last` is the last token of the prompt.")
         if not (self.decode or self.concepts):
             raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
         for option, value, low, high in (
@@ -98,6 +103,10 @@ class BuildConfig:
             if corpus.template.count("{text}") != 1:
                 raise UsageError(f"the template {corpus.template!r} must contain {{text}} exactly once")
 
+    def pooled(self) -> str | None:
+        """`pool` where it decides anything. An atlas from before there was a choice says none: it pooled all tokens."""
+        return None if self.position == "last" else self.pool
+
     def parameters(self) -> dict[str, Any]:
         """What decides the rows: the identity of a build for `--resume` and for provenance (JSON values)."""
         return {
@@ -111,6 +120,7 @@ class BuildConfig:
             "sites": list(self.sites),
             "layers": None if self.layers is None else list(self.layers),
             "position": self.position,
+            "pool": self.pooled(),
             "taus": list(self.taus),
             "bins": self.bins,
             "max_tokens": self.max_tokens,

@@ -19,16 +19,16 @@ from builders.text_hash import text_hash
 from builders.tiles import in_order, threads_of
 
 if TYPE_CHECKING:
-    from atlas.live.batching import Encoded
     from atlas.live.model import LiveModel
     from builders.corpora.base import Corpus
+    from builders.preparation import Examples
 
 
 def fit_corpus(
     live: LiveModel,
     staging: Staging,
     corpus: Corpus,
-    examples: Encoded,
+    examples: Examples,
     source: ConceptSource,
     config: BuildConfig,
     run_id: int,
@@ -41,7 +41,7 @@ def fit_corpus(
     Raises BuildError when an activation is not finite or the disk is too small.
     """
     layers = layers_of(config, live.n_layers)
-    encoded, n_cut = examples
+    (encoded, n_cut), counted = examples
     longest = min(config.max_tokens, live.max_positions or config.max_tokens)
     notes = [f"{n_cut} texts of {corpus.family} were cut to {longest} tokens"] if n_cut else []
     units = [f"{corpus.family}/{site}/{layer}" for site in config.sites for layer in layers]
@@ -49,7 +49,8 @@ def fit_corpus(
     todo = [unit for unit in units if unit not in done]
     if not todo:
         return notes
-    n_rows = sum(map(len, encoded)) if config.position == "all" else len(encoded)
+    n_tokens = sum(map(len, encoded) if counted is None else map(sum, counted))
+    n_rows = n_tokens if config.position == "all" else len(encoded)
     n_values = n_rows * len(layers) * sum(live.width(site) for site in config.sites)
     scratch = scratch_for(staging.scratch / corpus.family, live.device, n_values)
     with progress.task(f"activations of {corpus.family}", len(encoded)) as advance:
@@ -64,6 +65,7 @@ def fit_corpus(
             layers=layers,
             position=config.position,
             batch_tokens=config.batch_tokens,
+            counted=counted,
             advance=advance,
         )
     fit_ids = _register(live, staging, corpus, source, config, run_id, rows)

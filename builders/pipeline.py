@@ -67,13 +67,16 @@ def build(
         return BuildReport(config.target)
     base = base_of(config, existing)
     config = fitted_to(config, base)
-    corpora = read_corpora(config)
+    with progress.task("reading the corpora", 1):
+        corpora = read_corpora(config)
     report = BuildReport(config.target, [note for corpus in corpora for note in corpus.notes])
     with Staging(config.target) as staging, refused_writes(config.target):
         resuming = may_resume(staging, interrupted)
         try:
-            live = _load(config, base)
-            inputs = prepare(config, live, corpora)
+            with progress.task("loading the model", 1):
+                live = _load(config, base)
+            with progress.task("reading the texts as tokens", 1):
+                inputs = prepare(config, live, corpora)
             parameters = identity(config, live, corpora, inputs, base)
             if resuming:
                 staging.resume(parameters)
@@ -145,7 +148,7 @@ def _fit(
 ) -> None:
     from builders.fits import fit_corpus
 
-    for source, corpus, encoded in zip(config.concepts, corpora, inputs.encoded, strict=True):
+    for source, corpus, examples in zip(config.concepts, corpora, inputs.examples, strict=True):
         forget(staging, corpus, config)
         name = f"gaussians/{corpus.family}"
         parameters = {
@@ -154,6 +157,7 @@ def _fit(
             "family": corpus.family,
             "sites": list(config.sites),
             "position": config.position,
+            "pool": config.pooled(),
             "taus": list(config.taus),
             "max_tokens": config.max_tokens,
             "batch_tokens": config.batch_tokens,
@@ -162,7 +166,7 @@ def _fit(
             "corpus_sha256": corpus.sha256,
         }
         run_id = _begin_run(staging, name, live, parameters)
-        report.notes += fit_corpus(live, staging, corpus, encoded, source, config, run_id, progress)
+        report.notes += fit_corpus(live, staging, corpus, examples, source, config, run_id, progress)
         _end_run(staging, name)
 
 

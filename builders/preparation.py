@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from atlas.errors import AtlasFileError, BuildError, UsageError
 from atlas.manifest import Manifest
@@ -20,7 +20,7 @@ from builders.corpora.base import Corpus
 from builders.corpora.registry import load_corpus
 
 if TYPE_CHECKING:
-    from atlas.live.batching import Encoded
+    from atlas.live.batching import Counted, Encoded
     from atlas.live.model import LiveModel
 
 
@@ -138,19 +138,28 @@ def may_resume(staging: Staging, interrupted: str) -> bool:
     return found and interrupted == "resume"
 
 
+class Examples(NamedTuple):
+    """The tokens of a corpus's examples, and which of them its activations are pooled over; None: not pooled."""
+
+    encoded: Encoded
+    counted: Counted | None = None
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What a build reads, with the model's own eyes: the vocabulary, and the tokens of each corpus's examples."""
 
     tokens: list[tuple[int, str]]
     weights: list[str]
-    encoded: list[Encoded]
+    examples: list[Examples]
 
     def sha256(self) -> str:
         """Of the token texts and of the examples as tokens: another tokenizer beside the same weights shows."""
         digest = hashlib.sha256(repr(self.tokens).encode())
-        for examples in self.encoded:
-            digest.update(repr(examples.input_ids).encode())
+        for encoded, counted in self.examples:
+            digest.update(repr(encoded.input_ids).encode())
+            if counted is not None:
+                digest.update(repr(counted).encode())
         return digest.hexdigest()
 
 
@@ -159,7 +168,7 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: list[Corpus]) -> Inpu
 
     Raises UsageError, ModelError, CorpusError or BuildError, as the step that would have met it.
     """
-    from atlas.live.batching import batches, encode
+    from atlas.live.batching import batches, encode, encode_counted
     from atlas.live.vocabulary import vocabulary
 
     tokens = vocabulary(live.tokenizer, live.d_vocab)
@@ -171,11 +180,15 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: list[Corpus]) -> Inpu
     layers = layers_of(config, live.n_layers)
     for site in config.sites if corpora else ():
         live.tap(site, layers[0])
-    encoded = []
+    examples = []
     for source, corpus in zip(config.concepts, corpora, strict=True):
-        encoded.append(encode(live, corpus.texts, source.template, config.max_tokens))
-        next(batches(encoded[-1].input_ids, config.batch_tokens))  # the longest texts come first
-    return Inputs(tokens, weights, encoded)
+        if config.position == "last":
+            examples.append(Examples(encode(live, corpus.texts, source.template, config.max_tokens)))
+        else:
+            pooled = encode_counted(live, corpus.texts, source.template, config.max_tokens, config.pool)
+            examples.append(Examples(*pooled))
+        next(batches(examples[-1].encoded.input_ids, config.batch_tokens))  # the longest texts come first
+    return Inputs(tokens, weights, examples)
 
 
 def identity(

@@ -1,12 +1,19 @@
-"""Progress of long steps, on stderr and only when it is a terminal."""
+"""Progress of long steps, on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from atlas.printable import printable
+
+INTERVAL = 30.0
+"""Seconds between two lines of a step where there is no terminal: a log shows that the work goes on."""
 
 
 class Silent:
@@ -34,6 +41,57 @@ class Bars(Silent):
             yield lambda units: progress.advance(bar, units)
 
 
+class Lines(Silent):
+    """A line when a step begins and every INTERVAL until it ends, from a thread: one unit may take much longer.
+
+    `clock` gives seconds; `pause(done, seconds)` waits for the next line, and is true when the step has ended.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[threading.Event, float], bool] = threading.Event.wait,
+    ) -> None:
+        # Kept, as sys.stderr is another one while a library is silenced.
+        self._stream, self._clock, self._pause = stream, clock, pause
+
+    @contextmanager
+    def task(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Yields `advance(units)`."""
+        finished, done, start = 0, threading.Event(), self._clock()
+
+        def advance(units: int) -> None:
+            nonlocal finished
+            finished += units
+
+        def report() -> None:
+            while not self._pause(done, INTERVAL):
+                # A step of a single unit, such as publishing, has no share that would tell anything.
+                share = f"{100 * finished // total}%, " if total > 1 else ""
+                self._write(f"{label}: {share}{_duration(self._clock() - start)}")
+
+        self._write(label)
+        thread = threading.Thread(target=report, name="progress", daemon=True)
+        thread.start()
+        try:
+            yield advance
+        finally:
+            done.set()
+            thread.join()
+
+    def _write(self, text: str) -> None:
+        # A log that is gone or full is no reason to end a build, and a thread's error would be a traceback.
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(f"progress: {printable(text)}\n")
+            self._stream.flush()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
 def for_terminal() -> Silent:
-    """Bars on a terminal, silence elsewhere."""
-    return Bars() if sys.stderr.isatty() else Silent()
+    """Bars on a terminal, a line now and then elsewhere."""
+    return Bars() if sys.stderr.isatty() else Lines(sys.stderr)

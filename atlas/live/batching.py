@@ -10,8 +10,20 @@ from torch import Tensor
 
 from atlas.errors import CorpusError, UsageError
 from atlas.live.model import LiveModel
+from atlas.live.token_bound import TokenBound, token_bound
+from atlas.live.token_roles import counting
 
 PLACEHOLDER = "{text}"
+SHORT = 1 << 14
+"""Characters of a text that is tokenised whole without asking whether that much is needed."""
+AT_ONCE = 1 << 20
+"""Characters tokenised at once, which take some 200 MB."""
+LONGEST = 1 << 22
+"""Characters of which the tokens are made at all: about 1 GB."""
+
+
+Counted = list[list[bool]]
+"""For each token of each text whether it counts where activations are pooled."""
 
 
 class Encoded(NamedTuple):
@@ -36,28 +48,36 @@ def encode(live: LiveModel, texts: Sequence[str], template: str, max_tokens: int
     long an example loses the end of its text and keeps the template's: the last token, which the activations
     are often read at, stays the template's. The model's own maximum length lowers `max_tokens`.
 
+    A text may be of any length: what of it cannot reach the model is not tokenised, with the same outcome.
+
     Raises UsageError for a template without exactly one `{text}` or longer than `max_tokens` by itself, and
-    CorpusError for a text of no tokens.
+    CorpusError for a text of no tokens, or of too many characters to tokenise where that cannot be avoided.
     """
-    if template.count(PLACEHOLDER) != 1:
-        raise UsageError(f"the template {template!r} must contain {PLACEHOLDER} exactly once")
-    limit = min(max_tokens, live.max_positions or max_tokens)
-    if len(_ids(live, [template.replace(PLACEHOLDER, "")])[0]) > limit:
-        raise UsageError(f"the template alone is longer than {limit} tokens", "Raise the token limit.")
-    encoded = _ids(live, [template.replace(PLACEHOLDER, text) for text in texts]) if texts else []
-    n_cut = 0
-    for index, ids in enumerate(encoded):
-        if len(ids) > limit:
-            encoded[index] = _cut(live, texts[index], template, limit)
-            n_cut += 1
-        if not encoded[index]:
-            raise CorpusError(f"text {index} has no tokens", "Remove empty texts, or raise the token limit.")
-        if max(encoded[index]) >= live.d_vocab:
+    encoded, kept = _encoded(live, texts, template, max_tokens)
+    return Encoded(encoded, sum(k < len(text) for k, text in zip(kept, texts, strict=True)))
+
+
+def encode_counted(
+    live: LiveModel, texts: Sequence[str], template: str, max_tokens: int, pool: str
+) -> tuple[Encoded, Counted]:
+    """As `encode`, and which tokens of each text count under `pool` (atlas/sites.py, POOLS): at least one.
+
+    Raises CorpusError for a text of which none does, and what `counting` raises.
+    """
+    encoded, kept = _encoded(live, texts, template, max_tokens)
+    before, after = template.split(PLACEHOLDER)
+    counted: Counted = []
+    for part in _parts([len(before) + k + len(after) for k in kept]):
+        prompts = [(before, texts[index][: kept[index]], after) for index in part]
+        counted += counting(live, prompts, [encoded[index] for index in part], pool)
+    for index, row in enumerate(counted):
+        if not any(row):
+            what = "the text" if pool == "text" else "the prompt"
             raise CorpusError(
-                f"text {index} has token {max(encoded[index])}, which {live.model_id} has no embedding for",
-                "Remove that special token from the corpus.",
+                f"{_named(texts, index)} has no token that counts: {what} has none but special ones",
+                "Remove that text, raise the token limit, or use --position last.",
             )
-    return Encoded(encoded, n_cut)
+    return Encoded(encoded, sum(k < len(text) for k, text in zip(kept, texts, strict=True))), counted
 
 
 def batches(encoded: Sequence[Sequence[int]], max_batch_tokens: int) -> Iterator[Batch]:
@@ -80,6 +100,80 @@ def batches(encoded: Sequence[Sequence[int]], max_batch_tokens: int) -> Iterator
         start += len(indices)
 
 
+def counted_mask(batch: Batch, counted: Sequence[Sequence[bool]]) -> Tensor:
+    """Bool [batch, tokens]: the tokens of the batch that count; False on padding."""
+    mask_BT = torch.zeros(batch.input_ids.shape, dtype=torch.bool)
+    for row, index in enumerate(batch.indices):
+        mask_BT[row, : len(counted[index])] = torch.tensor(counted[index])
+    return mask_BT
+
+
+def _encoded(
+    live: LiveModel, texts: Sequence[str], template: str, max_tokens: int
+) -> tuple[list[list[int]], list[int]]:
+    """(token ids, how many characters are left) of each text."""
+    if template.count(PLACEHOLDER) != 1:
+        raise UsageError(f"the template {template!r} must contain {PLACEHOLDER} exactly once")
+    limit = min(max_tokens, live.max_positions or max_tokens)
+    if len(_ids(live, [template.replace(PLACEHOLDER, "")])[0]) > limit:
+        raise UsageError(f"the template alone is longer than {limit} tokens", "Raise the token limit.")
+    encoded: list[list[int]] = [[] for _ in texts]
+    kept = list(map(len, texts))
+    enough = _enough(live, texts, limit)
+    for index, reach in enumerate(enough):
+        if reach is None and kept[index] > LONGEST:
+            raise CorpusError(
+                f"{_named(texts, index)} has {kept[index]} characters, and this tokenizer may need them all for "
+                f"{limit} tokens; {LONGEST} are taken",
+                "Cut that text, or lower the token limit.",
+            )
+    whole = [index for index, reach in enumerate(enough) if reach is None]
+    for part in _parts([kept[index] for index in whole]):
+        chosen = [whole[place] for place in part]
+        for index, ids in zip(
+            chosen, _ids(live, [template.replace(PLACEHOLDER, texts[i]) for i in chosen]), strict=True
+        ):
+            encoded[index] = ids
+    for index, reach in enumerate(enough):
+        if reach is not None or len(encoded[index]) > limit:
+            encoded[index], kept[index] = _cut(live, texts[index], template, limit, reach)
+        if not encoded[index]:
+            raise CorpusError(f"text {index} has no tokens", "Remove empty texts, or raise the token limit.")
+        if max(encoded[index]) >= live.d_vocab:
+            raise CorpusError(
+                f"text {index} has token {max(encoded[index])}, which {live.model_id} has no embedding for",
+                "Remove that special token from the corpus.",
+            )
+    return encoded, kept
+
+
+def _enough(live: LiveModel, texts: Sequence[str], limit: int) -> list[int | None]:
+    """For each text the length from which on any start of it is certainly too long; None where not known or short."""
+    bound: TokenBound | None = None
+    found: list[int | None] = []
+    for text in texts:
+        if len(text) <= SHORT:
+            found.append(None)
+            continue
+        bound = bound or token_bound(live.tokenizer)
+        found.append(bound.enough(text, limit))
+    return found
+
+
+def _parts(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Places in order, in parts that have AT_ONCE characters or are one text."""
+    part: list[int] = []
+    total = 0
+    for place, length in enumerate(lengths):
+        if part and total + length > AT_ONCE:
+            yield part
+            part, total = [], 0
+        part.append(place)
+        total += length
+    if part:
+        yield part
+
+
 def _pad(rows: list[Sequence[int]], indices: list[int], length: int) -> Batch:
     input_ids = torch.zeros(len(rows), length, dtype=torch.int64)  # what padding holds is masked anyway
     attention_mask = torch.zeros_like(input_ids)
@@ -95,14 +189,26 @@ def _ids(live: LiveModel, prompts: list[str]) -> list[list[int]]:
     return [first + ids for ids in tokenized]
 
 
-def _cut(live: LiveModel, text: str, template: str, limit: int) -> list[int]:
-    """The longest start of `text` that fits with the template around it, by bisection over characters."""
+def _cut(live: LiveModel, text: str, template: str, limit: int, enough: int | None) -> tuple[list[int], int]:
+    """The longest start of `text` that fits with the template around it, by bisection over characters; its length.
+
+    A start of `enough` characters or more is known not to fit, so the steps there are taken without tokenising.
+    """
     fits, best, too_long = 0, _ids(live, [template.replace(PLACEHOLDER, "")])[0], len(text)
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
+        if enough is not None and middle >= enough:
+            too_long = middle
+            continue
         ids = _ids(live, [template.replace(PLACEHOLDER, text[:middle])])[0]
         if len(ids) <= limit:
             fits, best = middle, ids
         else:
             too_long = middle
-    return best
+    return best, fits
+
+
+def _named(texts: Sequence[str], index: int) -> str:
+    """A text by its number and beginning."""
+    start = texts[index][:40]
+    return f"text {index} ({start!r}{'...' if len(texts[index]) > len(start) else ''})"

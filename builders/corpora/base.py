@@ -10,12 +10,13 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from atlas.errors import CorpusError
+from builders.corpora.limits import MAX_CONCEPTS, MAX_EXAMPLES, MAX_TEXT, MAX_TOTAL
+from builders.corpora.names import listed, quoted, unfit
 from builders.text_hash import is_held_out
 
 
@@ -25,8 +26,8 @@ class Columns(NamedTuple):
     text: str
     concept: str
 
-    def check(self, where: str, present: Iterable[str]) -> None:
-        """CorpusError if `present` lacks one of the two or has it twice."""
+    def check(self, where: str, present: Iterable[str], hint: str = "") -> None:
+        """CorpusError if `present` lacks one of the two, with `hint` as a further one, or has it twice."""
         present = list(present)
         for option, name in (("text", self.text), ("concept", self.concept)):
             if present.count(name) > 1:
@@ -34,7 +35,7 @@ class Columns(NamedTuple):
             if name not in present:
                 raise CorpusError(
                     f"{where}: there is no column {name!r} for the {option}",
-                    f"The columns are: {', '.join(map(str, present)) or '(none)'}.",
+                    f"The columns are: {listed(present)}. {hint}",
                 )
 
 
@@ -63,19 +64,6 @@ class Corpus:
     """What the user should know but what is no error: duplicates, a limit that was applied."""
 
 
-def read_utf8(path: Path) -> str:
-    """The text of a file, without a byte order mark; CorpusError naming the line that is not UTF-8."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise CorpusError(f"{path} line {line}: not UTF-8", "Save the file as UTF-8.") from error
-
-
 def assemble(
     source: str,
     family: str,
@@ -90,7 +78,7 @@ def assemble(
     limit_per_concept keeps that many examples of each concept, drawn with `seed`, in their original order.
     Raises CorpusError for a bad row (naming it), no rows, a single concept, or one with a single example.
     """
-    examples = [_checked(row) for row in rows]
+    examples = list(_bounded(rows))
     if not examples:
         raise CorpusError(f"{source}: there are no examples in it")
     notes = []
@@ -114,7 +102,12 @@ def assemble(
         )
     lone = [concept for concept, size in sizes.items() if size < 2]
     if lone:
-        raise CorpusError(f"{source}: the concept {lone[0]!r} has a single example", "Each concept needs at least 2.")
+        raise CorpusError(
+            f"{source}: the concept {lone[0]!r} has a single example",
+            "Each concept needs at least 2."
+            if len(lone) == 1
+            else f"So have {len(lone) - 1} more; each needs 2 at least.",
+        )
     concepts = list(sizes)
     index = {concept: i for i, concept in enumerate(concepts)}
     return Corpus(
@@ -127,20 +120,49 @@ def assemble(
     )
 
 
-def _checked(row: Row) -> tuple[str, str]:
-    """(text, concept) of a row; whole numbers are accepted as concept names, nothing is as a text."""
-    if not isinstance(row.text, str) or not row.text.strip():
-        what = "empty" if row.text is None or isinstance(row.text, str) else f"of type {type(row.text).__name__}"
+def _bounded(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
+    """(text, concept) of each row, every one checked, up to what a corpus may hold (limits.py)."""
+    total = 0
+    concepts: dict[str, str] = {}
+    for number, row in enumerate(rows, start=1):
+        text = _text(row)
+        total += len(text)
+        if number > MAX_EXAMPLES or total > MAX_TOTAL:
+            what = f"{MAX_EXAMPLES} examples" if number > MAX_EXAMPLES else f"{MAX_TOTAL} characters of text"
+            raise CorpusError(f"{row.where}: more than {what}", "Divide the corpus, or draw fewer examples from it.")
+        concept = _concept(row)
+        if concept not in concepts:
+            if len(concepts) == MAX_CONCEPTS:
+                raise CorpusError(f"{row.where}: more than {MAX_CONCEPTS} concepts", "Is this the column of labels?")
+            if (why := unfit(concept)) is not None:
+                raise CorpusError(f"{row.where}: the concept {quoted(concept)!r} {why}", "Give it a printable name.")
+        # One string object for all examples of a concept.
+        yield text, concepts.setdefault(concept, concept)
+
+
+def _text(row: Row) -> str:
+    text = row.text
+    if not isinstance(text, str) or not text.strip():
+        what = "empty" if text is None or isinstance(text, str) else f"of type {type(text).__name__}"
         raise CorpusError(f"{row.where}: the text is {what}")
+    if len(text) > MAX_TEXT:
+        raise CorpusError(f"{row.where}: a text of {len(text)} characters; {MAX_TEXT} are taken", "Cut that text.")
+    if "\0" in text:
+        raise CorpusError(f"{row.where}: a NUL character in the text", "Is the file binary, or UTF-16?")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise CorpusError(f"{row.where}: a lone surrogate is not text") from error
+    return text
+
+
+def _concept(row: Row) -> str:
+    """Whole numbers are accepted as names of concepts."""
     concept = str(row.concept) if type(row.concept) is int else row.concept
     if not isinstance(concept, str) or not concept.strip():
         what = "empty" if concept is None or isinstance(concept, str) else f"of type {type(concept).__name__}"
         raise CorpusError(f"{row.where}: the concept is {what}")
-    try:
-        (row.text + concept).encode()
-    except UnicodeEncodeError as error:
-        raise CorpusError(f"{row.where}: a lone surrogate is not text") from error
-    return row.text, concept.strip()
+    return concept.strip()
 
 
 def _draw(examples: list[tuple[str, str]], limit: int, seed: int) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from atlas.errors import CorpusError
 from atlas.extras import require
+from atlas.printable import printable
 from atlas.silence import silence
 from builders.corpora.base import Columns, Row
 
@@ -24,7 +25,7 @@ def read(source: str, columns: Columns, split: str | None) -> Iterator[Row]:
             dataset = datasets.load_dataset(name, config or None, split=split)
     except Exception as error:
         # The library raises a dozen unrelated types here (network, hub, file and value errors).
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        reason = printable(str(error).strip().split("\n")[0][:200]) or type(error).__name__
         raise CorpusError(
             f"{source}: cannot be loaded ({reason})", "Check the name, the config and the split."
         ) from error

@@ -5,20 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from atlas.errors import CorpusError
-from builders.corpora.base import Columns, Row, read_utf8
+from builders.corpora.base import Columns, Row
+from builders.corpora.lines import lines
+from builders.corpora.names import quoted
+
+
+class _Twice(ValueError):
+    """A key that an object has twice: readers differ in which of its values they take."""
 
 
 def read(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
-    """The rows of a .jsonl file; every line must have both columns."""
+    """The rows of a .jsonl file; every line must have both columns, and no key twice."""
     # Only \n ends a line: str.splitlines would also cut at characters that JSON strings may contain.
-    for number, line in enumerate(read_utf8(Path(path)).split("\n"), start=1):
+    for number, line in enumerate(lines(Path(path), "\n"), start=1):
         if not line.strip():
             continue
         where = f"{path} line {number}"
         try:
-            record = json.loads(line)
+            record = json.loads(line, object_pairs_hook=_once)
+        except _Twice as error:
+            raise CorpusError(f"{where}: the key {quoted(str(error))!r} stands twice", "Keep one of them.") from error
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else "too large or too deep"
             raise CorpusError(f"{where}: not JSON ({reason})", "One JSON object per line is expected.") from error
@@ -26,3 +35,11 @@ def read(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
             raise CorpusError(f"{where}: a JSON {type(record).__name__}, not an object")
         columns.check(where, record)
         yield Row(where, record[columns.text], record[columns.concept])
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _Twice(next(key for key in keys if keys.count(key) > 1))
+    return found

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 
 from atlas.errors import CorpusError, UsageError
 from builders.corpora.base import Columns, Corpus, assemble
+from builders.corpora.names import quoted, unfit
+
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 FORMATS = {
     ".jsonl": "builders.corpora.jsonl",
@@ -44,6 +48,8 @@ def load_corpus(
     family = default_family if family is None else family.strip()
     if not family:
         raise UsageError("the family of the concepts needs a name")
+    if (why := unfit(family)) is not None:
+        raise UsageError(f"the name {quoted(family)!r} of the family {why}", "Give another: --concepts NAME=FILE.")
     rows = importlib.import_module(module).read(source, Columns(text_column, concept_column), split)
     return assemble(source, family, rows, limit_per_concept, seed, holdout)
 
@@ -53,7 +59,9 @@ def _find(source: str, split: str | None) -> tuple[str, str]:
     if source.startswith("hf:"):
         return FORMATS["hf:"], Path(source.removeprefix("hf:").partition(":")[0]).name
     path = Path(source)
-    if not path.exists():
+    if path.suffix.lower() in _PACKED:
+        raise CorpusError(f"{source}: a packed file", "Unpack it first.")
+    if not os.path.exists(path):  # unlike Path.exists, also of a name that no file can have
         raise CorpusError(f"{source}: there is no such file", "A Hugging Face dataset is written hf:OWNER/NAME.")
     if not path.is_file():
         raise CorpusError(f"{source}: not a file")

@@ -12,7 +12,9 @@ from atlas.errors import CorpusError, QuestionError, UsageError
 from atlas.json_text import JsonError, read_json
 from atlas.store.reader import Atlas
 from builders.concept_sets import own_sets
-from builders.corpora.base import Corpus, read_utf8
+from builders.corpora.base import Corpus
+from builders.corpora.limits import MAX_TEXT, MAX_TOTAL
+from builders.corpora.lines import lines
 from builders.corpora.registry import FORMATS, load_corpus
 from builders.text_hash import text_hash
 
@@ -125,8 +127,15 @@ def _plain_texts(path: str) -> list[str]:
     """The texts of a labelled corpus, or of a text file, one a line."""
     if path.startswith("hf:") or Path(path).suffix.lower() in FORMATS:
         return load_corpus(path).texts
-    texts = [line.strip() for line in read_utf8(Path(path)).split("\n")]
-    texts = [text for text in texts if text]
+    texts: list[str] = []
+    total = 0
+    for number, line in enumerate(lines(Path(path), "\n"), start=1):
+        text = line.strip()
+        total += len(text)
+        if len(text) > MAX_TEXT or total > MAX_TOTAL:
+            raise CorpusError(f"{path} line {number}: more than {MAX_TEXT} characters, or {MAX_TOTAL} in all")
+        if text:
+            texts.append(text)
     if not texts:
         raise CorpusError(f"{path}: there is no text in it")
     return texts

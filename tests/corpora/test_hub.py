@@ -62,3 +62,10 @@ def test_refusals(folder):
         with pytest.raises(CorpusError, match="cannot be loaded") as caught:
             load_corpus(source, split=split)
         assert "\n" not in str(caught.value)
+
+
+def test_no_bars_on_standard_error(folder, capfd):
+    datasets.enable_progress_bars()
+    load_corpus(f"hf:{folder}", concept_column="label", split="train")
+    assert capfd.readouterr().err == ""
+    assert not datasets.are_progress_bars_disabled()
