@@ -18,6 +18,7 @@ from atlas.errors import QuestionError
 from atlas.store.attached import another
 
 MOST = 16
+_TRIES, _AGAIN_S = 40, 0.05
 
 
 class Session:
@@ -73,9 +74,15 @@ class Sessions:
             self._closed = True
             idle, self._idle = self._idle, []
             self._changed.notify_all()
-        self.interrupt()
-        for connection in (*(session.connection for session in idle), self._first):
-            connection.close()
+            for session in idle:
+                session.connection.close()
+            for _ in range(_TRIES):  # an interruption that comes just before a statement begins is lost on it
+                for session in self._lent:
+                    session.connection.interrupt()
+                if not self._lent:
+                    break
+                self._changed.wait(_AGAIN_S)
+            self._close_first()
 
     def _take(self) -> Session:
         with self._changed:
@@ -96,3 +103,11 @@ class Sessions:
             self._changed.notify()
         if not keep:
             session.connection.close()
+            with self._changed:
+                if self._closed:
+                    self._close_first()
+
+    def _close_first(self) -> None:
+        """Close the first connection once none is lent: it would take the others along, which DuckDB refuses."""
+        if not self._lent:
+            self._first.close()
