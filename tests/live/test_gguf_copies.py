@@ -18,7 +18,7 @@ pytest.importorskip("accelerate")
 import gguf
 
 from atlas.__main__ import main
-from atlas.errors import UsageError
+from atlas.errors import ModelError, UsageError
 from atlas.live import gguf_copies
 from atlas.live.loading import load
 from atlas.spec import Edit
@@ -90,6 +90,13 @@ def test_the_second_time_it_is_the_same_model_without_parsing(original, kept, pa
     assert len(parsings) == 1 and same(first, second)
     monkeypatch.setenv(gguf_copies.LIMIT_VARIABLE, "0")
     assert same(read(original, dtype=dtype), second) and len(parsings) == 2
+
+
+def test_a_header_of_other_shapes_names_the_first_tensor(kept, tmp_path):
+    with pytest.raises(ModelError) as error:
+        read(write_gguf(tmp_path / "wrong.gguf", stated_mlp=40))
+    assert "layers.0.mlp.down_proj.weight has shape [16, 32], and the config asks for [16, 40]" in str(error.value)
+    assert "report" not in str(error.value) and copies(kept) == set()
 
 
 def test_dtypes_have_copies_of_their_own(original, kept):
