@@ -10,8 +10,8 @@ LAYERS, WIDTH, MLP, HEADS, KV_HEADS = 2, 16, 32, 4, 2
 MERGES = ["t h", "th e", "Ġ d", "o g", "Ġd og", "Ġ the"]
 
 
-def write_gguf(path: Path, seed: int = 0) -> Path:
-    """Random float32 weights, and a byte-level tokenizer with a few merges."""
+def write_gguf(path: Path, seed: int = 0, stated_mlp: int = MLP) -> Path:
+    """Random float32 weights, and a byte-level tokenizer with a few merges. `stated_mlp`: what the header says."""
     import gguf
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
@@ -22,7 +22,7 @@ def write_gguf(path: Path, seed: int = 0) -> Path:
     writer.add_block_count(LAYERS)
     writer.add_context_length(64)
     writer.add_embedding_length(WIDTH)
-    writer.add_feed_forward_length(MLP)
+    writer.add_feed_forward_length(stated_mlp)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(KV_HEADS)
     writer.add_layer_norm_rms_eps(1e-6)

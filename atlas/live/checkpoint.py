@@ -68,6 +68,21 @@ def check_complete(report: Mapping[str, Iterable[str]], model_id: str, architect
             raise ModelError(f"the checkpoint {model_id} {problem}: {shown}", "It may be damaged or incomplete.")
 
 
+def check_shapes(report: Mapping[str, Iterable[tuple[str, Iterable[int], Iterable[int]]]], model_id: str) -> None:
+    """Refuse weights that have not the config's shapes; `report` has mismatched_keys as transformers gives them."""
+    for name, found, wanted in sorted(report["mismatched_keys"]):
+        raise misshapen(model_id, name, found, wanted)
+
+
+def misshapen(model_id: str, name: str, found: Iterable[int], wanted: Iterable[int]) -> ModelError:
+    """The error for a tensor of another shape than the config asks for."""
+    return ModelError(
+        f"cannot load the weights of {model_id}: {name} has shape {list(found)}, "
+        f"and the config asks for {list(wanted)}",
+        "Config and weights are of different models, or one of them was changed.",
+    )
+
+
 def architecture_of(raw: Mapping[str, Any]) -> str:
     """The class that a config says was saved, or "" where it says none."""
     names = raw.get("architectures")

@@ -20,7 +20,7 @@ from atlas.errors import AtlasError, ModelError, UsageError
 from atlas.extras import require
 from atlas.live.adapters.base import Adapter
 from atlas.live.adapters.registry import find_adapter
-from atlas.live.checkpoint import architecture_of, check_complete, check_config, end_tokens
+from atlas.live.checkpoint import architecture_of, check_complete, check_config, check_shapes, end_tokens
 from atlas.live.checkpoint_files import finder
 from atlas.live.config_fields import clean_config
 from atlas.live.fingerprint import fingerprint
@@ -153,9 +153,11 @@ def _read_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
             "dtype": dtype or _automatic(device),
             "attn_implementation": _attention(model_class),
             "output_loading_info": True,
+            "ignore_mismatched_sizes": True,  # check_shapes names them, where transformers points at a report
             **where,
         }
         network, report = _attempt(source, "weights", lambda: model_class.from_pretrained(folder, **options))
+    check_shapes(report, name)
     check_complete(report, name)
     return _finished(source, network, tokenizer, adapter, device)
 

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PretrainedConfig
 
 from atlas.errors import ModelError
-from atlas.live.checkpoint import RECOMPUTED, check_complete
+from atlas.live.checkpoint import RECOMPUTED, check_complete, misshapen
 from atlas.live.shards import Weights
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
@@ -78,11 +78,7 @@ def check_fit(
     check_complete(report, model_id, architecture)
     for name, place in places.items():
         if place is not None and weights.tensors[place].shape != tuple(wanted[name].shape):
-            raise ModelError(
-                f"cannot load the weights of {model_id}: {place} has shape {list(weights.tensors[place].shape)}, "
-                f"and the config asks for {list(wanted[name].shape)}",
-                "Config and weights are of different models, or one of them was changed.",
-            )
+            raise misshapen(model_id, place, weights.tensors[place].shape, wanted[name].shape)
     _check_memory(model, weights, model_id, dtype)
 
 
