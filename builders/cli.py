@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,8 @@ def fetch(name: str) -> None:
     "templates",
     multiple=True,
     metavar="[FAMILY=]TEXT",
-    help=r"Prompt with {text} once; \n is a new line. Default: the own set's template, else the bare text.",
+    help=r"Prompt with {text} once; \n is a new line. One that begins with a word and = needs its FAMILY= before it. "
+    "Default: the own set's template, else the bare text.",
 )
 @click.option("--text-column", default="text", show_default=True, help="Column with the text.")
 @click.option("--concept-column", default="concept", show_default=True, help="Column with the concept's name.")
@@ -148,6 +150,8 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
     """The dataclass behind the flags. Raises UsageError where they do not fit together."""
     if options["no_concepts"] and options["concepts"]:
         raise UsageError("--concepts and --no-concepts contradict each other")
+    if options["no_concepts"] and options["templates"]:
+        raise UsageError("--template and --no-concepts contradict each other", "A template is for texts of concepts.")
     corpus_options = {"text_column": options["text_column"], "concept_column": options["concept_column"]}
     if options["split"]:
         corpus_options["split"] = options["split"]
@@ -188,7 +192,11 @@ def _sources(concepts: tuple[str, ...], templates: tuple[str, ...]) -> tuple[Con
             continue
         families = [source.family or Path(source.source).stem for source in sources]
         if family not in families:
-            raise UnknownNameError("family in --template", family, families)
+            error = UnknownNameError("family", family, families)
+            # It may be no name at all but how the template begins; that is written with the family before it.
+            error.hint += f" A template that begins with '{family}=' goes after its family's name: "
+            error.hint += f"--template {shlex.quote(f'{families[0]}={text}')}"
+            raise error
         index = families.index(family)
         sources[index] = replace(sources[index], template=template)
     return tuple(sources)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Sequence
 
 from atlas.errors import UnknownNameError, UsageError
@@ -12,6 +14,7 @@ from queries.result import Result
 from queries.sqlfile import load_sql
 from queries.wordforms import word_forms
 
+_MOST_PARTS = 8
 _NO_TOKEN = "The vocabulary has no single token for it; rare and long words are made of several tokens."
 
 
@@ -21,7 +24,8 @@ def token_forms(atlas: Atlas, words: str | Sequence[str], *, exact: bool = False
 
     Forms are case variants, a leading space, and singular or plural (queries/wordforms.py). `exact` takes
     each word as the literal text of one token instead. A word without a token raises UnknownNameError
-    with words that are spelled alike; no word at all raises UsageError.
+    with its parts that have one ('hot dog': hot, dog), or else words that are spelled alike; no word at all raises
+    UsageError.
     """
     asked = list(dict.fromkeys([words] if isinstance(words, str) else words))
     if not asked or (not exact and not all(word.strip() for word in asked)):
@@ -30,6 +34,8 @@ def token_forms(atlas: Atlas, words: str | Sequence[str], *, exact: bool = False
     for word in asked:
         found = _tokens_of(atlas, word, exact)
         if not found:
+            if parts := _parts(atlas, word, exact):
+                raise UnknownNameError("token", word, (), parts)
             raise UnknownNameError("token", word, _near(atlas, word), _NO_TOKEN)
         for token_id, token in found:
             rows.setdefault(token_id, (word, token_id, token))
@@ -55,6 +61,22 @@ def _tokens_of(atlas: Atlas, word: str, exact: bool) -> list[tuple[int, str]]:
     _, rows = atlas.query(load_sql("token_forms"), {"forms": forms})
     # In the order of the forms: the word as it was written comes first.
     return [(token_id, token) for form in forms for found, token_id, token in rows if found == form]
+
+
+def _parts(atlas: Atlas, word: str, exact: bool) -> str:
+    """The hint for several words that were asked as one; empty where they are not, or no part has a token.
+
+    Told apart by what stands between words. How the model cuts a single word only its tokenizer could say.
+    """
+    found = re.findall(r"\s*\S+", word) if exact else re.split(r"[\s/_-]+", word.strip())
+    parts = list(dict.fromkeys(filter(None, found)))[:_MOST_PARTS]
+    if len(parts) < 2:
+        return ""
+    present = [shlex.quote(part) for part in parts if _tokens_of(atlas, part, exact)]
+    if not present:
+        return ""
+    which = "its parts together" if len(present) == len(parts) else "those of its parts that have tokens"
+    return f"No single token holds it all; ask for {which}: token {'--exact ' if exact else ''}{' '.join(present)}"
 
 
 def _near(atlas: Atlas, word: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,21 @@ def test_own_files_families_and_templates() -> None:
         config_of("--concepts", "news=a.csv", "--template", "mews={text}")
     with pytest.raises(UsageError):
         config_of("--concepts", "a.csv", "--no-concepts")
+    with pytest.raises(UsageError, match="--template and --no-concepts"):
+        config_of("--template", "{text}?", "--no-concepts")
+
+
+@pytest.mark.parametrize("template", ["x={text}", "x={text} it's", r"text_1={text}\nx="])
+def test_a_template_that_begins_like_a_family_is_told_how_to_be_written(template: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        config_of("--concepts", "data/news.csv", "--template", template)
+    error = caught.value
+    assert error.message == f"unknown family {template.partition('=')[0]!r}" and error.hint.startswith(
+        "Known: news. A "
+    )
+    offered = shlex.split(error.hint.partition("name: ")[2])
+    (source,) = config_of("--concepts", "data/news.csv", *offered).concepts
+    assert source.template == template.replace("\\n", "\n")
 
 
 def test_a_wrong_flag_is_a_usage_error() -> None:

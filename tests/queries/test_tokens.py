@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from atlas.errors import UnknownNameError, UsageError
@@ -65,3 +67,31 @@ def test_limits_out_of_range(small, limit):
         neurons_for_token(small, "dog", limit=limit)
     with pytest.raises(UsageError, match="out of range"):
         neurons_for_concept(small, "sports", limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("phrase", "exact", "command"),
+    [
+        ("Money dog", False, "its parts together: token Money dog"),
+        ("cat-dog", False, "its parts together: token cat dog"),
+        ("dog dog cat", False, "its parts together: token dog cat"),
+        ("dog zyzzyva", False, "those of its parts that have tokens: token dog"),
+        ("cat dog", True, "its parts together: token --exact cat ' dog'"),
+    ],
+)
+def test_several_words_as_one_are_offered_in_parts_that_work(small, phrase, exact, command):
+    with pytest.raises(UnknownNameError) as caught:
+        token_forms(small, phrase, exact=exact)
+    assert repr(phrase) in caught.value.message
+    assert caught.value.hint == f"No single token holds it all; ask for {command}"
+    offered = shlex.split(command.partition(": token ")[2])
+    assert token_forms(small, [part for part in offered if part != "--exact"], exact=exact).rows
+
+
+def test_parts_without_any_token_and_very_many_of_them(small):
+    with pytest.raises(UnknownNameError, match="unknown token 'zyzzyva qwxz'") as caught:
+        token_forms(small, "zyzzyva qwxz")
+    assert "parts" not in caught.value.hint
+    with pytest.raises(UnknownNameError) as caught:
+        token_forms(small, " ".join(["dog", *map(str, range(1000))]))
+    assert caught.value.hint.endswith("token dog")
