@@ -1,26 +1,47 @@
 # `make demo` and `make test` need Python 3.11+ and a package registry; everything else they make themselves.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
+EXTRAS := gguf,plot,pandas,datasets,transformer-lens,nnsight,pyvene,peft,dev
 BIN := $(VENV)/bin
 ATLAS := data/atlases/smollm2-135m.duckdb
 INSTALLED := $(VENV)/.installed
 RIVALS := $(VENV)/.rivals
+LOCKER := .venv-lock/bin/python
+UV_COMPILE := .venv-lock/bin/uv pip compile --quiet --all-extras --no-emit-index-url --no-emit-find-links \
+    --custom-compile-command "make lock"
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Every set-up command installs what the lock names, also in the environments in which pip builds a package.
-export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
-export PIP_BUILD_CONSTRAINT := $(CURDIR)/constraints.txt
+LOCK ?= $(CURDIR)/constraints.txt
+export PIP_CONSTRAINT := $(LOCK)
+export PIP_BUILD_CONSTRAINT := $(LOCK)
 
-.PHONY: demo test hostile bench lint lock docs clean
+.PHONY: demo test suite test-oldest test-newest hostile bench lint lock docs clean
 
 demo: $(ATLAS)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/tour.sh
 
 test: $(INSTALLED)
-	$(BIN)/neuron-atlas fetch smollm2-135m
 	$(BIN)/ruff check atlas builders queries tests benchmarks docs
 	$(BIN)/ruff format --check atlas builders queries tests benchmarks docs
+	$(MAKE) suite
+
+suite: $(INSTALLED)
+	$(BIN)/neuron-atlas fetch smollm2-135m
 	$(BIN)/python -m pytest
+
+# The same suite at the two ends of the ranges in pyproject.toml: CONTRIBUTING.md says when.
+test-oldest: .venv-oldest.txt
+	$(MAKE) suite VENV=.venv-oldest LOCK=$(CURDIR)/.venv-oldest.txt
+
+TORCH ?= $(shell grep ^torch constraints.in)
+test-newest:
+	rm -rf .venv-newest
+	echo '$(TORCH)' > .venv-newest.txt
+	$(MAKE) suite VENV=.venv-newest LOCK=$(CURDIR)/.venv-newest.txt
+
+.venv-oldest.txt: pyproject.toml constraints-oldest.in $(LOCKER)
+	$(UV_COMPILE) --python-version 3.11 --resolution lowest-direct -c constraints-oldest.in pyproject.toml -o $@
 
 # The attacks of tests/hostile at full counts; NEURON_ATLAS_HOSTILE_SEED=N throws others.
 hostile: $(INSTALLED)
@@ -42,12 +63,13 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format atlas builders queries tests benchmarks docs
 
 # constraints.txt anew: the newest versions that pyproject.toml and constraints.in allow, for every platform and extra.
-lock:
-	$(PYTHON) -m venv $(VENV)/lock
-	$(VENV)/lock/bin/python -m pip install --quiet uv
-	$(VENV)/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
-	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	    constraints.in pyproject.toml -o constraints.txt
+lock: $(LOCKER)
+	$(UV_COMPILE) --python-version 3.11 --universal --upgrade constraints.in pyproject.toml -o constraints.txt
+
+# In a folder of its own: what is locked must not decide what may be locked.
+$(LOCKER):
+	$(PYTHON) -m venv .venv-lock
+	$@ -m pip install --quiet uv
 
 # Files in docs/ that are made from the code.
 docs: $(INSTALLED)
@@ -59,10 +81,10 @@ $(ATLAS): | $(INSTALLED)
 	$(BIN)/neuron-atlas fetch smollm2-135m
 	$(BIN)/neuron-atlas build smollm2-135m -o $@ --holdout 0.25 --resume
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml $(LOCK)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet torch
-	$(BIN)/python -m pip install --quiet -e '.[gguf,plot,pandas,datasets,transformer-lens,nnsight,pyvene,peft,dev]'
+	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
 	@touch $@
 
 # What the benchmarks compare with.
@@ -71,4 +93,4 @@ $(RIVALS): $(INSTALLED)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) data/atlases data/models
+	rm -rf .venv .venv-* data/atlases data/models

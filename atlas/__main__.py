@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from atlas.errors import EXIT_INTERRUPT, EXIT_OK, EXIT_QUESTION, EXIT_USAGE, AtlasError
+from atlas.printable import say
 
 PROGRAM = "neuron-atlas"
 TRACEBACK_VARIABLE = "NEURON_ATLAS_TRACEBACK"
@@ -32,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("builders.cli_evaluate:evaluate", "Measure specs: target class, other classes, other text."),
     "evaluations": ("queries.cli.evaluations:evaluations", "What evaluations found."),
     "export": ("builders.cli_export:export", "Write a spec in a form that another tool loads."),
+    "verify": ("queries.cli.verify:verify", "Is the file whole? Digests and every promise of builders."),
     "compare": ("queries.cli.compare:compare", "How far two atlases agree."),
     "completion": ("queries.cli.completion:completion", "Print the shell completion script."),
 }
@@ -97,7 +99,7 @@ def _open_closed_streams() -> None:
 
 
 def _say(kind: str, text: str) -> None:
-    sys.stderr.write(f"{kind}: {' '.join(text.split())}\n")
+    say(kind, " ".join(text.split()))
 
 
 if __name__ == "__main__":

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
-from collections import Counter
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from atlas.errors import SpecError, UsageError
+from atlas.errors import SpecError
 from atlas.json_records import RepeatedFields
 from atlas.json_shapes import ShapeError, shown
+from atlas.json_text import JsonError, read_json
+from atlas.printable import json_text
 from atlas.spec import InterventionSpec
 from atlas.spec_fields import MAX_EDITS, SPEC
+from atlas.whole_file import write_whole
 
 FORMAT = "neuron-atlas/intervention"
 VERSION = 1
@@ -31,8 +31,8 @@ def read_spec(path: str | Path) -> InterventionSpec:
     try:
         with open(path, "rb") as stream:
             content = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise SpecError(f"cannot read {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise SpecError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     try:
         return loads(content)
     except SpecError as error:
@@ -53,29 +53,16 @@ def dumps(spec: InterventionSpec) -> str:
     lines = []
     for name, value in to_document(spec).items():
         if name == "edits":
-            edits = ",\n".join(f"  {_compact(edit)}" for edit in value)
+            edits = ",\n".join(f"  {json_text(edit)}" for edit in value)
             lines.append(f' "edits": [\n{edits}\n ]')
         else:
-            lines.append(f" {json.dumps(name)}: {_compact(value)}")
+            lines.append(f" {json_text(name)}: {json_text(value)}")
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def write_spec(spec: InterventionSpec, path: str | Path) -> None:
-    """Write `dumps(spec)` by temporary name and rename. UsageError when the place cannot be written."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        try:
-            with open(temporary, "x", encoding="utf-8", newline="\n") as stream:
-                stream.write(dumps(spec))
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        problem = f"cannot write {path}: {error.strerror}"
-        raise UsageError(problem, "Name a file in a folder you own.") from error
+    """Write `dumps(spec)` as a whole (atlas.whole_file). UsageError when the place cannot be written."""
+    write_whole(dumps(spec).encode(), Path(path))
 
 
 def spec_hash(spec: InterventionSpec) -> str:
@@ -120,10 +107,6 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
 def _decoded(content: str | bytes) -> str:
     if len(content) > MAX_BYTES:
         raise SpecError(
@@ -149,23 +132,9 @@ def _decoded(content: str | bytes) -> str:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_int=_integer)
-    except json.JSONDecodeError as error:
-        raise SpecError(f"not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
-    except RecursionError:
-        raise SpecError("nested too deeply") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        return RepeatedFields(Counter(name for name, _ in pairs).most_common(1)[0][0])
-    return value
-
-
-def _integer(digits: str) -> int | float:
-    """An integer of more digits than any field has becomes a float: int() refuses, or takes long, on many."""
-    return int(digits) if len(digits) < 40 else float(digits)
+        return read_json(text, repeated=RepeatedFields)
+    except JsonError as error:
+        raise SpecError(str(error)) from None
 
 
 def _body(document: Any) -> dict[str, Any]:

@@ -134,7 +134,9 @@ def _cold(path: Path, word: str, processes: int) -> dict[str, np.ndarray]:
 
 def _sizes(atlas: Atlas) -> dict[str, int]:
     """Bytes of each table's own blocks."""
-    block = atlas.query("SELECT block_size FROM pragma_database_size()")[1][0][0]
+    block = atlas.query("SELECT block_size FROM pragma_database_size() WHERE database_name = current_database()")[1][0][
+        0
+    ]
     sizes = {}
     for (table,) in atlas.query("SELECT table_name FROM duckdb_tables() ORDER BY table_name")[1]:
         sql = f"SELECT count(DISTINCT block_id) FROM pragma_storage_info('{table}') WHERE block_id >= 0"

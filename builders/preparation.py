@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from atlas.errors import AtlasFileError, BuildError, UsageError
 from atlas.manifest import Manifest
 from atlas.schema.statements import Layout
-from atlas.store.reader import Atlas, open_atlas
+from atlas.store.reader import Atlas, is_atlas, open_atlas
 from atlas.store.staging import Staging, building_folder
+from atlas.whole_file import replaceable
 from builders.config import DEFAULT_BINS, BuildConfig, layers_of
 from builders.corpora.base import Corpus
 from builders.corpora.registry import load_corpus
@@ -54,12 +55,16 @@ def base_of(config: BuildConfig, existing: str) -> Manifest | None:
         raise UsageError(f"there is no folder {config.target.parent}", "Make it, or correct -o.")
     if config.target.is_dir():
         raise UsageError(f"{config.target} is a folder", "Name the file to write.")
+    if not replaceable(config.target):
+        raise UsageError(f"{config.target} is no regular file", "An atlas is a file; name one.")
     if existing == "add":
         with open_atlas(config.target) as atlas:
             _check_decodings(config, atlas)
             return atlas.manifest
     if config.target.exists() and existing == "refuse":
         raise UsageError(f"{config.target} exists", "Use --replace to build it anew or --add to keep its other rows.")
+    if config.target.exists() and not is_atlas(config.target):
+        raise UsageError(f"{config.target} is no atlas, so it is not replaced", "Name another file, or move it away.")
     return None
 
 

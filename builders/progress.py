@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from atlas.printable import printable
+
 
 class Silent:
     """The progress of a library call: none."""
@@ -26,9 +28,9 @@ class Bars(Silent):
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
         from rich.progress import TimeRemainingColumn as TimeLeft
 
-        columns = (TextColumn("{task.description:<34}"), BarColumn(), TaskProgressColumn())
+        columns = (TextColumn("{task.description:<34}", markup=False), BarColumn(), TaskProgressColumn())
         with Progress(*columns, TimeLeft(), TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-            bar = progress.add_task(label, total=total)
+            bar = progress.add_task(printable(label), total=total)
             yield lambda units: progress.advance(bar, units)
 
 

@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import asdict
 
+from atlas.printable import json_text, printable
 from builders.run import Comparison
 
 PLAIN_WIDTH = 100  # without a terminal, as in the tables of the other commands
@@ -19,7 +20,7 @@ def as_json(comparison: Comparison, *, indent: int | None = None) -> str:
         "next_token": [asdict(token) for token in comparison.tokens],
         "generated": {"before": comparison.text_before, "after": comparison.text_after},
     }
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=indent) + "\n"
+    return json_text(document, indent=indent) + "\n"
 
 
 def as_table(comparison: Comparison, width: int | None = None) -> str:
@@ -32,13 +33,13 @@ def as_table(comparison: Comparison, width: int | None = None) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=width or PLAIN_WIDTH, highlight=False, color_system=None)
     layout = {"box": box.SIMPLE_HEAD, "pad_edge": False, "show_edge": False}
-    console.print(f"next token after {_safe(json.dumps(comparison.prompt, ensure_ascii=False))}", markup=False)
+    console.print(f"next token after {printable(json.dumps(comparison.prompt, ensure_ascii=False))}", markup=False)
     table = Table(**layout)
     table.add_column("token")
     for name in ("before", "after", "rank before", "rank after"):
         table.add_column(name, justify="right", no_wrap=True)
     for token in comparison.tokens:
-        shown = Text(_safe(json.dumps(token.token, ensure_ascii=False)))
+        shown = Text(printable(json.dumps(token.token, ensure_ascii=False)))
         table.add_row(
             shown,
             _share(token.probability_before),
@@ -52,15 +53,12 @@ def as_table(comparison: Comparison, width: int | None = None) -> str:
         texts = Table(**layout, expand=True)
         for name in ("before", "after"):
             texts.add_column(name, ratio=1, overflow="fold")
-        texts.add_row(*(Text(_safe(text.strip("\n"))) for text in (comparison.text_before, comparison.text_after)))
+        texts.add_row(
+            *(Text(printable(text.strip("\n"), keep="\n")) for text in (comparison.text_before, comparison.text_after))
+        )
         console.print(texts)
     return "".join(line.rstrip() + "\n" for line in stream.getvalue().splitlines())
 
 
 def _share(probability: float) -> str:
     return f"{probability:.4f}" if probability >= 0.0001 or probability == 0 else f"{probability:.1e}"
-
-
-def _safe(text: str) -> str:
-    """The text without characters that move the cursor or turn the line around; line breaks stay."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

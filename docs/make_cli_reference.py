@@ -26,6 +26,13 @@ Written by `docs/make_cli_reference.py` from the commands themselves; do not edi
 
 Data goes to stdout or to the file of `-o`; notes, progress and errors go to stderr. When an answer is cut,
 stderr says so and names the flag that lifts the cut.
+
+The file of `-o` appears whole or not at all and replaces an older one; a link stays a link. A device, a pipe or
+`/dev/stdout` is written through. No answer replaces a database, such as an atlas, or a file that the command reads;
+`build --replace` replaces only an atlas, `export --force` only what an export wrote.
+
+Names and texts in an atlas may come from strangers: notes, errors and tables show control characters as escapes, such
+as `\\x1b`, and so does CSV where it goes to a terminal.
 """
 
 FORMATS_HEAD = """\
@@ -33,8 +40,9 @@ FORMATS_HEAD = """\
 
 A table is for reading: it shows the main columns in four digits and quotes tokens, so that a leading space is
 seen. All other formats carry every column at full precision. In JSON, NaN and infinity are null; in CSV they
-are empty and lists are JSON text. {binary} need `-o FILE` or a pipe. Without `--format` the suffix of the
-file chooses.
+are empty and lists are JSON text. JSON shows controls of any kind as `\\uXXXX`; CSV has texts as they are, unless
+`--csv-safe` puts ' before those that a spreadsheet would take for a formula. {binary} need `-o FILE` or a pipe.
+Without `--format` the suffix of the file chooses.
 
 | `--format` | suffix |
 |---|---|

@@ -6,6 +6,7 @@ from atlas.errors import UnknownNameError, UsageError
 from atlas.sites import SITES, parse_neuron
 from atlas.sites import site as site_of
 from atlas.store.reader import Atlas
+from queries.answering import question
 from queries.card_rows import (
     BACKGROUND_COLUMNS,
     CONCEPT_COLUMNS,
@@ -23,6 +24,7 @@ from queries.result import Document, Result
 DEFAULT_TOP = 8
 
 
+@question
 def neuron_card(
     atlas: Atlas,
     address: str,
@@ -63,6 +65,7 @@ def neuron_card(
     return Document(fields, sections)
 
 
+@question
 def neuron_tokens(atlas: Atlas, address: str, *, top: int | None = None) -> Result:
     """The `top` tokens that each weight of a neuron raises (sign 1) and lowers (sign -1); one row a token.
 
@@ -73,6 +76,7 @@ def neuron_tokens(atlas: Atlas, address: str, *, top: int | None = None) -> Resu
     return _tokens(atlas, read(atlas, layer, neuron, "neuron_tokens")["neuron_tokens"], top)
 
 
+@question
 def neuron_concepts(atlas: Atlas, address: str, *, tau: float | None = None, **fit: str | None) -> Result:
     """A neuron's Gaussian and range under every concept of every fit, best separated (by AUC) first.
 
@@ -86,6 +90,7 @@ def neuron_concepts(atlas: Atlas, address: str, *, tau: float | None = None, **f
     return _concepts(found["neuron_concepts"], found["neuron_ranges"], fits, tau)
 
 
+@question
 def neuron_background(atlas: Atlas, address: str, **fit: str | None) -> Result:
     """A neuron's moments over all examples of each fit; `fit` as in neuron_concepts."""
     layer, neuron, fits = _place(atlas, address, **fit)

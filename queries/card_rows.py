@@ -45,14 +45,25 @@ class FitOfAtlas:
         return PAPER_TAU if PAPER_TAU in self.taus else self.taus[0]
 
 
+class Fits(dict[int, FitOfAtlas]):
+    """The fits by id."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, about."""
+        return sum(1000 + 300 * len(fit.concepts) for fit in self.values())
+
+
 def all_fits(atlas: Atlas) -> dict[int, FitOfAtlas]:
     """The fits by id; read once per open atlas."""
-    if "all fits" not in atlas.kept:
+
+    def read_fits() -> Fits:
         _, rows = atlas.query(load_sql("all_fits"))
-        atlas.kept["all fits"] = {
-            row[0]: FitOfAtlas(*row[:7], dict(zip(row[7], zip(*row[8:], strict=True), strict=True))) for row in rows
-        }
-    return atlas.kept["all fits"]
+        return Fits(
+            (row[0], FitOfAtlas(*row[:7], dict(zip(row[7], zip(*row[8:], strict=True), strict=True)))) for row in rows
+        )
+
+    return atlas.kept.read("all fits", read_fits)
 
 
 def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> dict[str, list[tuple]]:

@@ -13,12 +13,14 @@ from typing import Any
 
 from atlas.errors import QuestionError, UsageError
 from atlas.store.reader import Atlas
+from queries.answering import question
 from queries.result import Result
 from queries.sqlfile import load_sql
 
 GROUPINGS = ("weight", "layer")
 
 
+@question
 def compare(base: Atlas, tuned: Atlas, *, by: str = "weight") -> Result:
     """Agreement of two atlases, one row per weight (`by="weight"`) or per weight and layer (`by="layer"`).
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from atlas.errors import UnknownNameError
 from atlas.store.reader import Atlas
+from queries.answering import question
 from queries.result import Result
 from queries.sqlfile import load_sql
 
 
+@question
 def concepts(atlas: Atlas, *, family: str | None = None) -> Result:
     """One row a concept and fit, with the neuron that separates the concept best by AUC and its d'.
 

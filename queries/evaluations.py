@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from atlas.store.evaluations import read_rows, sidecar_of
+from queries.answering import question
 from queries.result import Result
 from queries.sqlfile import load_sql
 
 SHOWN = "target rule top op tau arm metric text_group value drop_value drop_low drop_high n".split()
 
 
+@question
 def evaluations(
     atlas_path: Path,
     *,

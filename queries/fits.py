@@ -27,6 +27,15 @@ class Fit:
     taus: list[float]
 
 
+class Fits(list[Fit]):
+    """The fits of one concept."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, about."""
+        return 1000 * (1 + len(self))
+
+
 def choose_fit(
     atlas: Atlas,
     concept: str,
@@ -41,9 +50,7 @@ def choose_fit(
     Raises UnknownNameError for a concept, or a name, that no fit has; UsageError that lists the choices
     when several fits remain.
     """
-    if ("fits", concept) not in atlas.kept:
-        atlas.kept["fits", concept] = atlas.query(load_sql("fits_of_concept"), {"concept": concept})[1]
-    fits = [Fit(*row) for row in atlas.kept["fits", concept]]
+    fits = list(atlas.kept.get(("fits", concept)) or _read_fits(atlas, concept))
     if not fits:
         _, known = atlas.query("SELECT DISTINCT concept FROM concept JOIN fit_concept USING (concept_id)")
         raise UnknownNameError("concept", concept, [name for (name,) in known])
@@ -57,6 +64,13 @@ def choose_fit(
     if len(fits) > 1:
         raise UsageError(f"the concept {concept!r} has {len(fits)} fits here", _choices(fits))
     return fits[0]
+
+
+def _read_fits(atlas: Atlas, concept: str) -> Fits:
+    fits = Fits(Fit(*row) for row in atlas.query(load_sql("fits_of_concept"), {"concept": concept})[1])
+    if fits:  # names that are none have no end
+        atlas.kept.put(("fits", concept), fits)
+    return fits
 
 
 def choose_tau(fit: Fit, tau: float | None) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 from atlas.store.reader import Atlas
+from queries.answering import question
 from queries.result import Document, Result
 from queries.sqlfile import load_sql
 
 
+@question
 def info(atlas: Atlas) -> Document:
     """The manifest as fields (with the file and its bytes), and sections `fits`, `runs` and `rows`."""
     fields = {
@@ -19,18 +21,21 @@ def info(atlas: Atlas) -> Document:
     return Document(fields, {"fits": fits(atlas), "runs": runs(atlas), "rows": row_counts(atlas)})
 
 
+@question
 def fits(atlas: Atlas) -> Result:
     """One row a fit: family, site, position, template, n examples, n concepts, width, measured taus."""
     shown = ["fit_id", "family", "site", "position", "template", "n", "concepts", "taus"]
     return Result(*atlas.query(load_sql("info_fits")), shown=shown)
 
 
+@question
 def runs(atlas: Atlas) -> Result:
     """One row an execution of a builder: device, dtype, times in UTC, seconds, parameters, versions."""
     shown = ["run_id", "builder", "device", "dtype", "started_at", "seconds"]
     return Result(*atlas.query(load_sql("info_runs")), shown=shown)
 
 
+@question
 def row_counts(atlas: Atlas) -> Result:
     """Rows of each public table or view."""
     return Result(*atlas.query(load_sql("info_rows")))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from atlas.errors import UsageError
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
+from queries.answering import question
 from queries.neurons import require_layer
 from queries.resident import present, token_texts
 from queries.result import Result
 from queries.sqlfile import load_sql
 
 
+@question
 def layer_tokens(atlas: Atlas, layer: int, *, weight: str | None = None, sign: int = 1, limit: int = 20) -> Result:
     """The tokens that stand in most token lists of a layer, most first, equal ones by id.
 

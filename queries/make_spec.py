@@ -15,6 +15,7 @@ from atlas.sites import site as site_of
 from atlas.spec import Edit, InterventionSpec, ModelReference, Range, Tokenization
 from atlas.spec_fields import POSITION_WORDS
 from atlas.store.reader import Atlas
+from queries.answering import question
 from queries.spec_neurons import Choice, by_address, by_rule, by_token, natural_site
 from queries.spec_numbers import (
     Numbers,
@@ -31,6 +32,7 @@ from queries.spec_text import OpRequest, parse_indices, parse_op
 MAX_POSITIONS = 1_000_000
 
 
+@question
 def make_spec(atlas: Atlas, **options: Any) -> InterventionSpec:
     """The spec that `options` ask for; they are the fields of SpecRequest.
 

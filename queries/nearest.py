@@ -13,8 +13,9 @@ from atlas.errors import QuestionError, UsageError
 from atlas.sites import format_neuron, parse_neuron, row_number
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
+from queries.answering import question
 from queries.neurons import require_neuron
-from queries.resident import HEAD, asked_often, resident
+from queries.resident import HEAD, resident
 from queries.result import Result
 from queries.sqlfile import load_sql
 
@@ -37,7 +38,13 @@ class Directions:
     vector_ND: np.ndarray
     scale_N: np.ndarray
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return sum(array.nbytes for array in (self.layer_N, self.neuron_N, self.vector_ND, self.scale_N))
 
+
+@question
 def nearest(atlas: Atlas, address: str, *, weight: str = DEFAULT_WEIGHT, limit: int = 20) -> Result:
     """The `limit` neurons whose vector in `weight` has the largest cosine to that of the neuron at `address`.
 
@@ -104,20 +111,19 @@ def _unpacked(atlas: Atlas, read: object) -> tuple[np.ndarray, ...]:
 
 def _kept(atlas: Atlas, weight: str) -> Directions | None:
     """The vectors in memory, once a session has asked often enough; None before, and for more than fits."""
-    import numpy as np
-
     manifest = atlas.manifest
     if 4 * manifest.n_layers * manifest.d_mlp * manifest.d_model > _KEPT_BYTES:
         return None
-    key = ("directions", weight)
-    if key not in atlas.kept:
-        if not asked_often(atlas, key, _PATIENCE):
-            return None
-        layer_N, neuron_N, vector_ND = _vectors(atlas, weight, None, None)
-        length_N = np.sqrt(np.einsum("nd,nd->n", vector_ND, vector_ND, dtype=np.float64))
-        scale_N = np.divide(1.0, length_N, out=np.zeros_like(length_N), where=length_N > 0).astype(np.float32)
-        atlas.kept[key] = Directions(layer_N, neuron_N, vector_ND, scale_N)
-    return atlas.kept[key]
+    return atlas.kept.read(("directions", weight), lambda: _read_directions(atlas, weight), _PATIENCE)
+
+
+def _read_directions(atlas: Atlas, weight: str) -> Directions:
+    import numpy as np
+
+    layer_N, neuron_N, vector_ND = _vectors(atlas, weight, None, None)
+    length_N = np.sqrt(np.einsum("nd,nd->n", vector_ND, vector_ND, dtype=np.float64))
+    scale_N = np.divide(1.0, length_N, out=np.zeros_like(length_N), where=length_N > 0).astype(np.float32)
+    return Directions(layer_N, neuron_N, vector_ND, scale_N)
 
 
 def _margin(d_model: int) -> float:

@@ -9,6 +9,7 @@ from atlas.errors import QuestionError, UsageError
 from atlas.sites import format_neuron
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
+from queries.answering import question
 from queries.fits import Fit, choose_fit, choose_tau
 from queries.rankings import COLUMNS, pick, ranking
 from queries.resident import HEAD, resident
@@ -22,6 +23,7 @@ from queries.tokens import token_ids
 _NO_HITS = "NULL AS token_hits, NULL AS token_rank"
 
 
+@question
 def neurons_for_token(
     atlas: Atlas,
     words: str | Sequence[str],
@@ -69,6 +71,7 @@ def neurons_for_token(
     return Result(columns, rows, shown=shown).cut(limit)
 
 
+@question
 def neurons_for_concept(
     atlas: Atlas,
     concept: str,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from atlas.sites import format_neuron, row_number
 from atlas.store.reader import Atlas
-from queries.resident import Resident, asked_often
+from queries.resident import Resident
 from queries.sqlfile import load_sql
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ COLUMNS = (
     "rest_mean mean_abs min max token_hits token_rank reads writes"
 ).split()
 LONGEST = 65536
-_MOST = 32
 _PATIENCE = 2
 
 
@@ -36,18 +35,16 @@ class Ranking:
     complete: bool
     """Whether no neuron is left out."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return sum(values.nbytes for values in self.columns.values()) + 200 * len(self.concepts)
+
 
 def ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_by: str) -> Ranking | None:
     """The neurons of one concept by one rule; None while they were asked for too rarely to be worth the sorting."""
-    rankings: dict[tuple, Ranking] = atlas.kept.setdefault("rankings", {})
-    key = (fit_id, concept_id, tau, order_by)
-    if key not in rankings:
-        if not asked_often(atlas, key, _PATIENCE):
-            return None
-        if len(rankings) >= _MOST:
-            del rankings[next(iter(rankings))]
-        rankings[key] = read_ranking(atlas, *key)
-    return rankings[key]
+    asked = (fit_id, concept_id, tau, order_by)
+    return atlas.kept.read(("ranking", *asked), lambda: read_ranking(atlas, *asked), _PATIENCE)
 
 
 def read_ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_by: str) -> Ranking:

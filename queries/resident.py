@@ -7,7 +7,7 @@ an 8B model), and a look-up reads only its postings. Nothing here changes an ans
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 HEAD = 4
 """Tokens of each list that are kept: what stands beside a neuron as context."""
 _PATIENCE = 2
+_TOKEN_BYTES = 500  # of Python's objects for a token, its text and its forms
 
 
 @dataclass(frozen=True)
@@ -40,24 +41,28 @@ class Resident:
     by_form: dict[str, list[int]]
     """Token ids, ascending, of a text, and of a text without its spaces and capitals."""
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, those of the texts about."""
+        arrays = (self.norm_R, self.lse_SR, self.head_SRK, self.decoded_R, self.token_norm_V)
+        texts = sum(len(text) for text in self.tokens.values())
+        return sum(array.nbytes for array in arrays) + _TOKEN_BYTES * len(self.tokens) + 12 * texts
+
     def head(self, nid: int, sign: int, length: int) -> list[str]:
         """Texts of the strongest tokens of one list."""
         return [self.tokens[token_id] for token_id in self.head_SRK[int(sign < 0), nid, :length].tolist()]
 
 
 def resident(atlas: Atlas) -> Resident | None:
-    """The arrays of this atlas, or None while it has been asked too few questions to be worth the reading."""
-    if "resident" not in atlas.kept:
-        if not asked_often(atlas, "resident", _PATIENCE):
-            return None
-        atlas.kept["resident"] = read_resident(atlas)
-    return atlas.kept["resident"]
+    """The arrays of this atlas, or None while it has been asked too few questions to be worth the reading.
 
-
-def asked_often(atlas: Atlas, what: Hashable, patience: int) -> bool:
-    """Count one more question that `what` would serve: True from the one after the first `patience` of them on."""
-    asked = atlas.kept["asked", what] = atlas.kept.get(("asked", what), 0) + 1
-    return asked > patience
+    None always where they would take more than half of what questions may keep.
+    """
+    manifest = atlas.manifest
+    rows = len(WEIGHTS) * manifest.n_layers * manifest.d_mlp
+    if rows * (13 + 8 * HEAD) + manifest.d_vocab * _TOKEN_BYTES > atlas.kept.limit // 2:
+        return None
+    return atlas.kept.read("resident", lambda: read_resident(atlas), _PATIENCE)
 
 
 def present(atlas: Atlas) -> Resident | None:

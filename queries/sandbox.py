@@ -3,7 +3,7 @@
 The statement runs in a process of its own (`queries.sandbox_child`), because DuckDB's own limits do not
 bind inside one scalar call: a statement of 40 bytes can ask for 24 GB. This process starts the other one
 with an empty environment, reads its answer up to a cap, and kills it when its time is over. It neither
-imports DuckDB nor opens the atlas.
+imports DuckDB nor opens the atlas. Killed itself, it takes the other one along (Linux; elsewhere an alarm does).
 
 What a statement can still learn beside the contents of the atlas: the atlas' path and DuckDB's settings.
 """
@@ -64,6 +64,7 @@ def run_sql(
         "max_rows": max_rows,
         "timeout_s": float(timeout_s),
         "memory_mb": memory_mb,
+        "parent": os.getpid(),
     }
     try:
         line = wire.encode("request", request)

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 * 2**20  # of an encoded answer
 _ROWS_AT_ONCE = 100
 _FILES_AT_ONCE = 64
+_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 _ALLOWED = ("SELECT", "EXPLAIN")
+_ZONED = "TIMESTAMP WITH TIME ZONE"
+_NAME_COLUMNS = "Name them, as it needs a table for them else: PIVOT concept ON family IN ('topics') USING count(*)."
 _READS_ONLY = "The sandbox answers one SELECT (or EXPLAIN) over the atlas and does nothing else."
 
 
@@ -33,6 +36,7 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a library prints must not mix with the answer
     try:
         _, request = wire.decode(sys.stdin.buffer.readline())
+        _end_with(request.get("parent"))
         _limit(request["timeout_s"], request["memory_mb"])
         _answer(request, out)
     except AtlasError as error:
@@ -44,6 +48,17 @@ def main() -> None:
     out.close()
 
 
+def _end_with(parent: int | None) -> None:
+    """On Linux, have this process killed when its parent dies, whatever it is doing then."""
+    if sys.platform != "linux" or parent is None:
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the call
+        os._exit(1)
+
+
 def _limit(timeout_s: float, memory_mb: int) -> None:
     """Bound memory and time by the operating system; no core dumps; no byte into any file."""
     _lower(resource.RLIMIT_AS, memory_mb * 2**20)
@@ -51,7 +66,7 @@ def _limit(timeout_s: float, memory_mb: int) -> None:
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, 0)
     _lower(resource.RLIMIT_NOFILE, _FILES_AT_ONCE)
-    # Should the parent die first, the alarm's default action ends this process, whatever it is doing.
+    # Should the parent die where the kernel does not tell, the alarm's default action ends this process all the same.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, timeout_s + 2)
 
@@ -84,8 +99,9 @@ def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConn
     """The atlas, read-only and fenced in. Raises AtlasFileError as `open_atlas` does."""
     import duckdb
 
+    from atlas.store.attached import SAFE_CONFIG
     from atlas.store.files import require_database, translate
-    from atlas.store.reader import SAFE_CONFIG, read_manifest
+    from atlas.store.reader import read_manifest
 
     require_database(Path(path))
     # These two close the door behind them, and connect() applies its settings in no fixed order.
@@ -119,13 +135,21 @@ def _only_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.S
     if len(statements) != 1:
         count = len(statements) or "no"
         raise QuestionError(f"refused: {count} statements in the SQL text", _READS_ONLY)
-    kind = statements[0].type.name
+    try:
+        kind = statements[0].type.name
+    except ValueError:  # one that DuckDB's Python side has no name for
+        kind = "unknown"
+    if kind == "MULTI":
+        raise QuestionError("refused: a PIVOT whose columns are not named", _NAME_COLUMNS)
     if kind not in _ALLOWED:
         raise QuestionError(f"refused: a statement of type {kind}", _READS_ONLY)
     return statements[0]
 
 
 def _send(cursor: duckdb.DuckDBPyConnection, max_rows: int, out: Any) -> None:
+    for name, kind, *_ in cursor.description:
+        if _ZONED in str(kind):  # its Python value would need a library of time zones, and may be another time
+            raise _zoned(f"the column {name[:60]}")
     out.write(wire.encode("columns", [column[0] for column in cursor.description]))
     sent_rows, sent_bytes = 0, 0
     while batch := cursor.fetchmany(min(_ROWS_AT_ONCE, max_rows - sent_rows + 1)):
@@ -151,11 +175,15 @@ def _encode_row(row: tuple[Any, ...]) -> bytes:
         raise QuestionError(str(error), "Cast the column to VARCHAR.") from None
 
 
+def _zoned(what: str) -> QuestionError:
+    return QuestionError(f"{what} is or holds a {_ZONED}, which cannot be returned", "Cast it: now()::TIMESTAMP.")
+
+
 def _refusal(error: duckdb.Error) -> QuestionError:
     """DuckDB's message in one line; the place in the SQL, if it names one, as the hint."""
     message, _, place = str(error).partition("\n\nLINE ")
-    if "pytz" in message:
-        return QuestionError("a TIMESTAMP WITH TIME ZONE cannot be returned", "Cast it: column::TIMESTAMP.")
+    if "Traceback" in message or "pytz" in message or "zoneinfo" in message:
+        return _zoned("a value")
     fenced = "disabled by configuration" in message or "has been locked" in message or "read-only" in message
     if fenced:
         return QuestionError(f"refused: {message[:400]}", _READS_ONLY)

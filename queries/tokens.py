@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from atlas.errors import UnknownNameError, UsageError
 from atlas.store.reader import Atlas
+from queries.answering import question
 from queries.resident import present
 from queries.result import Result
 from queries.sqlfile import load_sql
@@ -14,6 +15,7 @@ from queries.wordforms import word_forms
 _NO_TOKEN = "The vocabulary has no single token for it; rare and long words are made of several tokens."
 
 
+@question
 def token_forms(atlas: Atlas, words: str | Sequence[str], *, exact: bool = False) -> Result:
     """The tokens that are forms of `words`: columns word, token_id, token; each token once.
 
@@ -34,6 +36,7 @@ def token_forms(atlas: Atlas, words: str | Sequence[str], *, exact: bool = False
     return Result(["word", "token_id", "token"], list(rows.values()))
 
 
+@question
 def token_ids(atlas: Atlas, words: str | Sequence[str], *, exact: bool = False) -> list[int]:
     """The ids of `token_forms`."""
     return token_forms(atlas, words, exact=exact).column("token_id")

@@ -7,8 +7,11 @@ of L2N3's gate_proj is " dog". All other numbers are random but valid.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
@@ -127,6 +130,14 @@ def write_small_atlas(path: Path | str, *, seed: int = 0, **overrides: object) -
         publish(staging, manifest)
         staging.discard()
     return target
+
+
+@contextmanager
+def changed_by_hand(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that may write to the atlas at `path`; its digests go, since nobody publishes what comes out."""
+    with duckdb.connect(str(path)) as connection:
+        yield connection
+        connection.execute("DELETE FROM _digest")
 
 
 def _general_rows(staging: Staging, now: object) -> None:

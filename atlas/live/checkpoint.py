@@ -1,4 +1,4 @@
-"""What a checkpoint's files must be, beyond what transformers insists on: it would warn, or not even that."""
+"""What a checkpoint must be, beyond what transformers insists on: it would warn, or not even that."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from typing import Any
 from transformers import __version__ as TRANSFORMERS
 
 from atlas.errors import ModelError
+from atlas.live.shards import Find
+from atlas.live.strict_json import NotStrict, read_json
 
 # Buffers that old checkpoints carry although the code recomputes them.
-_RECOMPUTED = re.compile(r"(\.rotary_emb\.inv_freq|\.(attn|attention)\.(masked_)?bias|\.position_ids)$")
+RECOMPUTED = re.compile(r"(^|\.)(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias|position_ids)$")
+_LM_HEADS = {"lm_head.weight", "embed_out.weight"}
+# What classifiers of tokens or texts have in the LM head's place.
+_OTHER_HEADS = re.compile(
+    r"(score|classifier|classification_head|qa_outputs|regressor|v_head|multiple_choice_head)\b.*\.(weight|bias)"
+)
 
 
 def check_config(raw: Any, model_id: str) -> None:
@@ -28,18 +35,57 @@ def check_config(raw: Any, model_id: str) -> None:
         )
 
 
-def check_complete(report: Mapping[str, Iterable[str]], model_id: str) -> None:
-    """Refuse a checkpoint that does not fill the model exactly; `report` is transformers' loading info.
+def check_complete(report: Mapping[str, Iterable[str]], model_id: str, architecture: str = "") -> None:
+    """Refuse a checkpoint that does not fill the model exactly; `report` has missing_keys and unexpected_keys.
 
     A missing tensor is left random. One without a place (a bias that the config denies, a layer beyond its
-    count) means that the model computes something else than the checkpoint's.
+    count) means that the model computes something else than the checkpoint's. A whole checkpoint of another
+    kind (`architecture`, as its config calls it) is no damage, and is called what it is.
     """
-    unplaced = [name for name in report["unexpected_keys"] if not _RECOMPUTED.search(name)]
+    missing = sorted(report["missing_keys"])
+    unplaced = sorted(name for name in report["unexpected_keys"] if not RECOMPUTED.search(name))
+    is_called = f" ({architecture})" if architecture else ""
+    without_head = set(missing) <= _LM_HEADS
+    if without_head and unplaced and all(_OTHER_HEADS.fullmatch(name) for name in unplaced):
+        raise ModelError(
+            f"{model_id} is a classifier{is_called}: its head {unplaced[0]} gives labels, and neurons are decoded into "
+            "tokens",
+            "Use the language model that it was made from.",
+        )
+    if without_head and missing and not unplaced:
+        raise ModelError(
+            f"{model_id} is a model without its LM head{is_called}: it has no {missing[0]}, and its config does not "
+            "tie that to the embedding",
+            "Use the whole language model, saved as ...ForCausalLM or ...LMHeadModel.",
+        )
     for problem, names in (
-        ("lacks tensors that its config asks for", report["missing_keys"]),
+        ("lacks tensors that its config asks for", missing),
         ("holds tensors that its config leaves no place for", unplaced),
     ):
         if names:
-            first, rest = sorted(names)[:3], len(list(names)) - 3
+            first, rest = [name[:120] for name in names[:3]], len(names) - 3
             shown = ", ".join(first) + (f" and {rest} more" if rest > 0 else "")
             raise ModelError(f"the checkpoint {model_id} {problem}: {shown}", "It may be damaged or incomplete.")
+
+
+def architecture_of(raw: Mapping[str, Any]) -> str:
+    """The class that a config says was saved, or "" where it says none."""
+    names = raw.get("architectures")
+    name = names[0] if isinstance(names, list) and names else ""
+    return name if isinstance(name, str) and name.isidentifier() and len(name) <= 80 else ""
+
+
+def end_tokens(find: Find) -> list[int]:
+    """The ids that end a text by generation_config.json; nothing else of that file is used. [] where it names none.
+
+    Raises NotStrict for a file that is damaged or names no tokens.
+    """
+    path = find("generation_config.json")
+    value = {} if path is None else read_json(path, 1 << 20)
+    if not isinstance(value, dict):
+        raise NotStrict(f"{path.name} is no JSON object")
+    given = value.get("eos_token_id")
+    ids = [] if given is None else given if isinstance(given, list) else [given]
+    if len(ids) > 1000 or any(type(number) is not int or not -1 <= number < 2**31 for number in ids):
+        raise NotStrict("eos_token_id of generation_config.json is no token id")
+    return [number for number in ids if number >= 0]

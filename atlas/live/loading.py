@@ -5,21 +5,36 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Callable
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PretrainedConfig
+from torch import nn
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    PretrainedConfig,
+)
 
 from atlas.errors import AtlasError, ModelError, UsageError
 from atlas.extras import require
+from atlas.live.adapters.base import Adapter
 from atlas.live.adapters.registry import find_adapter
-from atlas.live.checkpoint import check_complete, check_config
+from atlas.live.checkpoint import architecture_of, check_complete, check_config, end_tokens
+from atlas.live.checkpoint_files import finder
+from atlas.live.config_fields import clean_config
 from atlas.live.fingerprint import fingerprint
+from atlas.live.gguf_file import alone, check_size, read_gguf_counts
 from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
+from atlas.live.shards import INDEX, SINGLE, find_weights, read_tensors
 from atlas.live.sources import Source, resolve, suggestion
-from atlas.live.tokenizer import load_tokenizer, prepends_bos
+from atlas.live.strict_json import read_json
+from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos
 from atlas.live.validation import validate
+from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers
+
+_CONFIG_BYTES = 1 << 20
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -50,28 +65,86 @@ def load(model: str, *, device: str = "auto", dtype: str = "auto") -> LiveModel:
 
 def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
     """The model, its tokenizer and its adapter, not validated yet. `dtype` None means auto."""
-    where = {"gguf_file": source.gguf_file} if source.gguf_file else {}
-    where |= {"local_files_only": True} if source.is_local else {}
-    raw, _ = _attempt(source, "config", lambda: PretrainedConfig.get_config_dict(source.location, **where))
-    check_config(raw, source.model_id)
+    name = source.model_id
+    if source.gguf_file:
+        return _read_gguf(source, device, dtype)
+    find = _attempt(source, "config", lambda: finder(source))
+    raw = _attempt(source, "config", lambda: read_json(_present(find("config.json"), source), _CONFIG_BYTES))
+    check_config(raw, name)
     adapter = _attempt(source, "config", lambda: find_adapter(raw))
-    # The class registered for the type, whatever auto_map says; reading a GGUF header twice takes seconds.
-    config = _attempt(source, "config", lambda: CONFIG_MAPPING[raw["model_type"]].from_dict(raw))
-    tokenizer = _attempt(source, "tokenizer", lambda: load_tokenizer(source, **where))
+    fields = _attempt(source, "config", lambda: clean_config(raw, name))
+    # The class registered for the type, whatever auto_map says.
+    config_class = CONFIG_MAPPING[raw["model_type"]]
+    weights = _attempt(source, "weights", lambda: find_weights(find))
+    if weights is None:
+        raise ModelError(f"{name} has no {SINGLE} and no {INDEX}", "Weights come as safetensors, or as a .gguf file.")
+    check_dtypes(weights, name)
+    check_layers(fields, config_class.attribute_map, weights, name)
+    config = _attempt(source, "config", lambda: config_class.from_dict(fields))
+    model_class = MODEL_FOR_CAUSAL_LM_MAPPING[config_class]
+    computing = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
+    _attempt(source, "weights", lambda: check_fit(model_class, config, weights, name, architecture_of(raw), computing))
+    token_fields = {**fields, "model_type": raw["model_type"]}
+    tokenizer = _attempt(source, "tokenizer", lambda: load_tokenizer(find, token_fields, name))
     options = {
+        # Tensors by name: transformers has no folder in which to prefer other files to the checked ones.
+        "state_dict": _attempt(source, "weights", lambda: read_tensors(weights)),
         "config": config,
         "dtype": dtype or ("auto" if device.type == "cuda" else torch.float32),
+        "attn_implementation": _attention(model_class),
         "use_safetensors": True,
-        "trust_remote_code": False,
+        "local_files_only": True,
         "output_loading_info": True,
-        **where,
     }
-    network, report = _attempt(
-        source, "weights", lambda: AutoModelForCausalLM.from_pretrained(source.location, **options)
-    )
-    check_complete(report, source.model_id)
+    network, report = _attempt(source, "weights", lambda: model_class.from_pretrained(None, **options))
+    check_complete(report, name, architecture_of(raw))
+    if ends := _attempt(source, "generation config", lambda: end_tokens(find)):
+        network.generation_config.eos_token_id = ends
+    return _finished(source, network, tokenizer, adapter, device)
+
+
+def _read_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
+    name = source.model_id
+    header = _attempt(source, "weights", lambda: read_gguf_counts(Path(source.location) / source.gguf_file))
+    with alone(Path(source.location) / source.gguf_file) as (folder, file):
+        where = {"gguf_file": file, "local_files_only": True}
+        raw, _ = _attempt(source, "config", lambda: PretrainedConfig.get_config_dict(folder, **where))
+        check_config(raw, name)
+        adapter = _attempt(source, "config", lambda: find_adapter(raw))
+        fields = _attempt(source, "config", lambda: clean_config(raw, name))
+        config_class = CONFIG_MAPPING[raw["model_type"]]
+        check_layer_count(fields, config_class.attribute_map, header.n_tensors, name)
+        config = _attempt(source, "config", lambda: config_class.from_dict(fields))
+        model_class = MODEL_FOR_CAUSAL_LM_MAPPING[config_class]
+        _attempt(source, "weights", lambda: check_size(model_class, config, header, name))
+        tokenizer = _attempt(source, "tokenizer", lambda: load_gguf_tokenizer(folder, where, name))
+        options = {
+            "config": config,
+            "dtype": dtype or ("auto" if device.type == "cuda" else torch.float32),
+            "attn_implementation": _attention(model_class),
+            "output_loading_info": True,
+            **where,
+        }
+        network, report = _attempt(source, "weights", lambda: model_class.from_pretrained(folder, **options))
+    check_complete(report, name)
+    return _finished(source, network, tokenizer, adapter, device)
+
+
+def _attention(model_class: type) -> str:
+    """Named, so that nobody is asked for another kernel."""
+    return "sdpa" if model_class._supports_sdpa else "eager"
+
+
+def _finished(source: Source, network: nn.Module, tokenizer: Any, adapter: Adapter, device: torch.device) -> LiveModel:
     network = _attempt(source, "weights", lambda: network.to(device).eval().requires_grad_(False))
-    return LiveModel(network, tokenizer, adapter, source.model_id, add_bos=prepends_bos(tokenizer))
+    add_bos = _attempt(source, "tokenizer", lambda: prepends_bos(tokenizer))
+    return LiveModel(network, tokenizer, adapter, source.model_id, add_bos=add_bos)
+
+
+def _present(config: Path | None, source: Source) -> Path:
+    if config is None:
+        raise ModelError(f"{source.model_id} has no config.json", "A checkpoint's folder has one.")
+    return config
 
 
 def _device(device: str) -> torch.device:

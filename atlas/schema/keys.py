@@ -23,10 +23,14 @@ KEYS: dict[str, tuple[str, ...]] = {
     "_background": ("fit_id", "layer", "neuron"),
     "_range": ("fit_id", "layer", "tau", "concept_id", "neuron"),
     "_histogram": ("fit_id", "layer", "neuron", "concept_id"),
+    "_digest": ("object", "part"),
 }
 
 # Made from the other tables on publishing.
-DERIVED = ("_token_form", "_posting")
+DERIVED = ("_token_form", "_posting", "_digest")
+
+# Introduced without a new schema version: an older atlas lacks them, and what they would say is then unknown.
+OPTIONAL = ("_fit_example", "_digest")
 
 
 def key_columns(table: str) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
+
+from atlas.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -17,19 +19,29 @@ class Layout:
     width: int  # stride of a layer in nid: d_mlp
 
 
+def layout_of(manifest: Manifest) -> Layout:
+    """The layout of the atlas that says this of itself."""
+    return Layout(manifest.top, manifest.bins, manifest.d_model, manifest.n_layers, manifest.d_mlp)
+
+
 def schema_sql(layout: Layout) -> str:
     """CREATE TYPE and CREATE TABLE statements."""
-    return _filled("schema.sql", layout)
+    return filled(_read("schema.sql"), layout)
 
 
 def macros_sql(layout: Layout) -> str:
     """CREATE MACRO and CREATE VIEW statements."""
-    return _filled("macros.sql", layout)
+    return filled(_read("macros.sql"), layout)
 
 
-def _filled(name: str, layout: Layout) -> str:
-    text = resources.files("atlas.schema").joinpath(name).read_text(encoding="utf-8")
+def filled(sql: str, layout: Layout) -> str:
+    """A statement with the integers in place of their names."""
     for field, value in vars(layout).items():
         # int() is what keeps anything but a number out of the statement.
-        text = text.replace("{" + field + "}", str(int(value)))
-    return text
+        sql = sql.replace("{" + field + "}", str(int(value)))
+    return sql
+
+
+def _read(name: str) -> str:
+    # Not by importlib.resources, whose import takes as long as a look-up: opening an atlas comes this way.
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

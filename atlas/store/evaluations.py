@@ -11,7 +11,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,11 @@ import duckdb
 
 from atlas.errors import AtlasFileError
 from atlas.manifest import utc_now
+from atlas.store import definitions
+from atlas.store.attached import DEFAULT_TIMEOUT_S, SAFE_CONFIG, attach
 from atlas.store.files import fsync_path, require_database, translate
-from atlas.store.reader import SAFE_CONFIG
+from atlas.store.objects import read_objects
+from atlas.whole_file import beside, real_place
 
 if TYPE_CHECKING:
     import pyarrow
@@ -49,8 +51,9 @@ def append_evaluations(path: Path, tables: dict[str, pyarrow.Table]) -> None:
     AtlasFileError, with the file unchanged, when it is no such sidecar, of another version, or not writable.
     """
     try:
+        path = real_place(path)
         with _writing(path.parent):
-            fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+            fresh = beside(path)
             try:
                 _write(path, fresh, tables)
                 fsync_path(fresh)
@@ -68,7 +71,7 @@ def open_evaluations(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection. Raises AtlasFileError as append_evaluations, also for a missing file."""
     _require(path)
     try:
-        connection = duckdb.connect(str(path), read_only=True, config=SAFE_CONFIG)
+        connection = attach(path, DEFAULT_TIMEOUT_S)
     except duckdb.Error as error:
         raise translate(error, path) from error
     try:
@@ -93,11 +96,11 @@ def _write(path: Path, fresh: Path, tables: dict[str, pyarrow.Table]) -> None:
         _require(path)
         shutil.copyfile(path, fresh)
     try:
-        with duckdb.connect(str(fresh)) as connection:
+        with duckdb.connect(str(fresh), config=SAFE_CONFIG) as connection:
             if path.exists():
                 _check_version(connection, path)
             else:
-                connection.execute(resources.files("atlas.schema").joinpath("evaluations.sql").read_text("utf-8"))
+                connection.execute(definitions.evaluations_sql())
                 connection.execute("INSERT INTO evaluations_file VALUES (?, ?)", [SCHEMA_VERSION, utc_now()])
             for name in _TABLES:
                 connection.register("_rows", tables[name])
@@ -120,9 +123,11 @@ def _require(path: Path) -> None:
 
 def _check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     try:
+        objects = read_objects(connection)
+        if not any(object[:3] == ("table", "main", "evaluations_file") for object in objects):
+            raise AtlasFileError(f"{path} is a DuckDB file without evaluations", "Move it away.")
+        definitions.require_known(objects, definitions.EVALUATIONS, path)
         found = connection.execute("SELECT schema_version FROM evaluations_file").fetchall()
-    except duckdb.CatalogException as error:
-        raise AtlasFileError(f"{path} is a DuckDB file without evaluations", "Move it away.") from error
     except duckdb.Error as error:
         raise translate(error, path) from error
     if found != [(SCHEMA_VERSION,)]:

@@ -34,16 +34,20 @@ def newest_atlas(folder: Path = ATLAS_FOLDER) -> tuple[Path, int]:
 
 
 def require_database(path: Path) -> None:
-    """Raise AtlasFileError unless `path` is a readable regular file with DuckDB's magic bytes.
+    """Raise AtlasFileError unless `path` is a readable regular file with DuckDB's magic bytes and no log beside it.
 
     DuckDB would try to download an extension for a file with a foreign database header, and would report
-    a missing file as an input-output error; both deserve a plain sentence.
+    a missing file as an input-output error; both deserve a plain sentence. A log it would apply without a word:
+    published files have none, so whatever it says was not published.
     """
-    if not path.exists():
-        raise AtlasFileError(f"there is no atlas at {path}", "Build one: neuron-atlas build MODEL -o FILE.")
-    if not path.is_file():
-        raise AtlasFileError(f"{path} is not a file", "Name the .duckdb file of an atlas.")
     try:
+        if not path.exists():
+            raise AtlasFileError(f"there is no atlas at {path}", "Build one: neuron-atlas build MODEL -o FILE.")
+        if not path.is_file():
+            raise AtlasFileError(f"{path} is not a file", "Name the .duckdb file of an atlas.")
+        log = Path(f"{path.resolve()}.wal")
+        if os.path.lexists(log):
+            raise AtlasFileError(f"beside {path} lies {log.name}, which changes what it says", f"Move {log} away.")
         with open(path, "rb") as file:
             head = file.read(12)
     except OSError as error:

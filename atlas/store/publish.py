@@ -6,6 +6,7 @@ Readers see the old file or the new one. A crash at any point leaves the old one
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -13,12 +14,13 @@ import duckdb
 from atlas.errors import BuildError
 from atlas.manifest import Manifest
 from atlas.schema.keys import DERIVED, KEYS
-from atlas.schema.statements import Layout, macros_sql, schema_sql
+from atlas.schema.statements import Layout, layout_of, macros_sql, schema_sql
 from atlas.store import waiting
-from atlas.store.checks import check
+from atlas.store.checks import check, scanned_tables
 from atlas.store.columns import misplaced_rows
 from atlas.store.files import fsync_path
 from atlas.store.postings import insert_postings
+from atlas.store.scan import begin
 from atlas.store.staging import Staging
 
 # Small blocks make the cold look-up cheaper (a block is the unit of reading) at the same size.
@@ -42,7 +44,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
     staging.close()
     fresh = staging.folder / "publish.duckdb"
     _remove(fresh)
-    layout = Layout(manifest.top, manifest.bins, manifest.d_model, manifest.n_layers, manifest.d_mlp)
+    layout = layout_of(manifest)
     memory_bytes = duckdb.execute("SELECT parse_formatted_bytes(?)", [memory]).fetchall()[0][0]
     postings_bytes = int(_POSTINGS * memory_bytes)
     config = {
@@ -51,9 +53,13 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
         "temp_directory": str(staging.folder / "spill"),
     }
     try:
-        with duckdb.connect(str(fresh), config=config) as connection:
-            _fill(connection, staging.database, files, manifest, layout, postings_bytes)
-            check(connection, manifest.top)
+        with duckdb.connect(str(fresh), config=config) as connection, ThreadPoolExecutor(1) as beside:
+            _fill(connection, staging.database, files, manifest, layout)
+            # Sorting postings keeps one processor busy: the other one reads what is written already.
+            readings = begin(beside, connection, [table for table in scanned_tables() if table != "_posting"], layout)
+            insert_postings(connection, layout.top, postings_bytes)
+            readings |= begin(beside, connection, ["_posting"], layout)
+            check(connection, layout, readings)
             connection.execute("CHECKPOINT")
     except duckdb.OutOfMemoryException as error:
         raise BuildError(f"publishing needs more than {memory} of memory", "Raise --memory, then --resume.") from error
@@ -71,8 +77,8 @@ def _fill(
     files: dict[str, list[Path]],
     manifest: Manifest,
     layout: Layout,
-    postings_bytes: int,
 ) -> None:
+    """All tables but the postings."""
     connection.execute(schema_sql(layout))
     connection.execute(macros_sql(layout))
     quoted = str(source).replace("'", "''")
@@ -88,7 +94,6 @@ def _fill(
     connection.unregister("_waiting")
     connection.execute("DETACH staging")
     connection.execute(_TOKEN_FORM)
-    insert_postings(connection, layout.top, postings_bytes)
     marks = ", ".join("?" * len(Manifest.columns()))
     connection.execute(f"INSERT INTO atlas ({', '.join(Manifest.columns())}) VALUES ({marks})", manifest.row())
 

@@ -2,104 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from atlas.errors import AtlasFileError, QuestionError
+from atlas.errors import AtlasFileError, QuestionError, UsageError
 from atlas.manifest import SCHEMA_VERSION, Manifest
+from atlas.schema.statements import Layout
+from atlas.store import definitions
+from atlas.store.attached import DEFAULT_TIMEOUT_S, attach
+from atlas.store.digests import require_sound
 from atlas.store.files import require_database, translate
+from atlas.store.kept import Kept
+from atlas.store.objects import Object, read_objects
+from atlas.store.seen import mark_of, remember, was_seen
+from atlas.store.sessions import Session, Sessions
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
     import numpy
     import pyarrow
 
-# Everything that reaches outside the file is off: an atlas is data that came from somewhere.
-SAFE_CONFIG: dict[str, Any] = {
-    "enable_external_access": False,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "allow_community_extensions": False,
-    "allow_persistent_secrets": False,
-    "python_enable_replacements": False,
-    "threads": 2,
-}
+TIMEOUT_VARIABLE = "NEURON_ATLAS_TIMEOUT"
 
 Parameters = dict[str, Any] | list[Any] | None
+_READS = ("SELECT", "EXPLAIN")
 
 
 class Atlas:
-    """An open, read-only atlas. Use `open_atlas`; it is a context manager."""
+    """An open, read-only atlas. Use `open_atlas`; it is a context manager.
+
+    Any number of threads may ask one atlas at the same time: each question has a connection to itself while it runs
+    (at most sessions.MOST; further ones wait), and what questions keep in memory is guarded and bounded
+    (`kept`). Closing it ends the questions that are still being asked with a QuestionError.
+    """
 
     def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
-        self.kept: dict[Any, Any] = {}
+        self.kept = Kept()
         """What questions keep for the next ones, each under a key of its own: an open atlas does not change."""
-        self._connection = connection
-        self._prepared = (_Prepared(connection), _Prepared(connection.cursor()))
-        self._thread: ThreadPoolExecutor | None = None
+        self._sessions = Sessions(connection)
+        self._helper: ThreadPoolExecutor | None = None
+        self._helper_free = threading.Lock()
 
     def query(self, sql: str, parameters: Parameters = None) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Column names and all rows of one statement.
+        """Column names and all rows of one SELECT or EXPLAIN.
 
-        Raises QuestionError when DuckDB rejects the statement, AtlasFileError when the file is damaged.
+        Raises QuestionError when DuckDB rejects the statement, when it does something else than read, or takes longer
+        than the atlas was opened for; AtlasFileError when the file is damaged.
         """
-        try:
-            cursor = self._connection.execute(sql, parameters)
+        with self._ask() as session:
+            cursor = session.connection.execute(_only_reads(session, sql), parameters)
             return [column[0] for column in cursor.description or []], cursor.fetchall()
-        except duckdb.Error as error:
-            raise self._refusal(error) from error
 
     def rows(self, statements: Sequence[str], **numbers: int) -> list[list[tuple[Any, ...]]]:
         """All rows of each of some statements that are asked often: parsed once, parameters are integers.
 
-        Two connections take turns, each in a thread of its own: a look-up keeps no more than one processor busy.
-        Raises as `query`.
+        Two connections take turns, each in a thread of its own, unless another question has the second thread: a
+        look-up keeps no more than one processor busy. Raises as `query`.
         """
         values = ", ".join(f"{name} := {int(value)}" for name, value in numbers.items())
-
-        def every_second(first: int) -> list[list[tuple]]:
-            return [self._prepared[first].run(sql, values) for sql in statements[first::2]]
-
-        found: list[list[tuple]] = [[]] * len(statements)
-        try:
-            others = self._helper().submit(every_second, 1) if len(statements) > 1 else None
+        with self._ask() as session:
+            if len(statements) < 2 or not self._helper_free.acquire(blocking=False):
+                return [session.run(sql, values) for sql in statements]
             try:
-                found[::2] = every_second(0)
+                return self._in_turn(session, statements, values)
             finally:
-                if others is not None:
-                    found[1::2] = others.result()
-        except duckdb.Error as error:
-            raise self._refusal(error) from error
-        return found
+                self._helper_free.release()
 
     def arrow(self, sql: str, parameters: Parameters = None) -> pyarrow.Table:
         """The result of one statement as an Arrow table. Raises as `query`."""
-        try:
-            return self._connection.sql(sql, params=parameters).to_arrow_table()
-        except duckdb.Error as error:
-            raise self._refusal(error) from error
+        with self._ask() as session:
+            return session.connection.sql(_only_reads(session, sql), params=parameters).to_arrow_table()
 
     def arrays(self, sql: str, parameters: Parameters = None) -> dict[str, numpy.ndarray]:
         """The result of one statement as one numpy array a column; columns must not hold NULL. Raises as `query`."""
-        try:
-            return self._connection.execute(sql, parameters).fetchnumpy()
-        except duckdb.Error as error:
-            raise self._refusal(error) from error
+        with self._ask() as session:
+            return session.connection.execute(_only_reads(session, sql), parameters).fetchnumpy()
 
     def close(self) -> None:
         """Close the file; calling it twice is harmless."""
-        if self._thread is not None:
-            self._thread.shutdown()
-            self._thread = None
-        self._prepared[1].connection.close()
-        self._connection.close()
+        self._sessions.close()
+        helper, self._helper = self._helper, None
+        if helper is not None:
+            helper.shutdown()
 
     def __enter__(self) -> Atlas:
         return self
@@ -109,65 +104,126 @@ class Atlas:
     ) -> None:
         self.close()
 
-    def _helper(self) -> ThreadPoolExecutor:
-        """The second thread, which stays: to start one costs as much as a statement."""
-        if self._thread is None:
+    @contextmanager
+    def _ask(self) -> Iterator[Session]:
+        """A connection for one question; what goes wrong in it as an error of ours."""
+        try:
+            with self._sessions.lend() as session:
+                yield session
+        except duckdb.Error as error:
+            raise self._refusal(error) from error
+
+    def _in_turn(self, session: Session, statements: Sequence[str], values: str) -> list[list[tuple[Any, ...]]]:
+        def every_second(asked: Session, first: int) -> list[list[tuple]]:
+            return [asked.run(sql, values) for sql in statements[first::2]]
+
+        if self._helper is None:  # it stays: to start a thread costs as much as a statement
             from concurrent.futures import ThreadPoolExecutor
 
-            self._thread = ThreadPoolExecutor(1)
-        return self._thread
+            self._helper = ThreadPoolExecutor(1)
+        found: list[list[tuple]] = [[]] * len(statements)
+        with self._sessions.lend() as other:
+            others = self._helper.submit(every_second, other, 1)
+            try:
+                found[::2] = every_second(session, 0)
+                found[1::2] = others.result()
+            finally:
+                _end(others, other)
+        return found
 
     def _refusal(self, error: duckdb.Error) -> Exception:
+        text = " ".join(str(error).split())
         # A damaged block is found only when a query reads it.
-        if "orrupt" in str(error) or "checksum" in str(error):
+        if "orrupt" in text or "checksum" in text:
             return translate(error, self.path)
-        return QuestionError(" ".join(str(error).split())[:400])
+        if "exceeded maximum execution time" in text:
+            return QuestionError(
+                "stopped: the question took longer than it may", f"Raise --timeout, or set {TIMEOUT_VARIABLE}."
+            )
+        return QuestionError(text[:400])
 
 
-class _Prepared:
-    """A connection and the statements that it has parsed."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self.connection = connection
-        self._names: dict[str, str] = {}
-
-    def run(self, sql: str, values: str) -> list[tuple[Any, ...]]:
-        """All rows; `values`: the parameters as EXECUTE takes them."""
-        if sql not in self._names:
-            name = f"asked_often_{len(self._names)}"
-            self.connection.execute(f"PREPARE {name} AS {sql}")
-            self._names[sql] = name
-        return self.connection.execute(f"EXECUTE {self._names[sql]}({values})").fetchall()
+def _only_reads(session: Session, sql: str) -> duckdb.Statement:
+    """The statement, parsed. QuestionError for several, and for one that would leave something in the session."""
+    statements = session.connection.extract_statements(sql)
+    kinds = [statement.type.name for statement in statements]
+    if len(kinds) != 1 or kinds[0] not in _READS:
+        raise QuestionError(
+            f"refused: a statement of type {' and '.join(kinds) or 'nothing'}", "An atlas answers one SELECT at a time."
+        )
+    return statements[0]
 
 
-def open_atlas(path: str | Path) -> Atlas:
-    """Open an atlas for reading.
+def _end(others: Future, session: Session) -> None:
+    """Return when the helper has left the session, at once when this thread gave up before."""
+    while not others.done():
+        session.connection.interrupt()
+        threading.Event().wait(0.01)
 
-    Raises AtlasFileError (exit code 3) when the file is missing, no atlas, damaged, locked by a writer, or
-    of another schema version.
+
+def open_atlas(path: str | Path, timeout_s: float | None = None) -> Atlas:
+    """Open an atlas for reading. Each statement of a question may take `timeout_s` seconds, 0 for any time.
+
+    Without it $NEURON_ATLAS_TIMEOUT says how long, else a minute. What is opened is the file that stands at `path`
+    now: one that is published there later does not show in this atlas, but in the next opening.
+
+    Raises AtlasFileError (exit code 3) when the file is missing, no atlas, damaged, locked by a writer, of another
+    schema version, has a log beside it, or holds anything but the objects of our schema; UsageError for a time
+    that is no number of seconds.
     """
     path = Path(path)
+    timeout_s = _timeout(timeout_s)
     require_database(path)
     try:
-        connection = duckdb.connect(str(path), read_only=True, config=SAFE_CONFIG)
-        # Connections of one process to one file share their settings: a second one finds them locked.
-        if not connection.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0]:
-            # A setting of the session, which connect() refuses: the bar would be printed among the data.
-            connection.execute("SET enable_progress_bar = false")
-            connection.execute("SET lock_configuration = true")
+        mark = mark_of(path, f"{duckdb.__version__} {os.stat(definitions.STORED).st_mtime_ns}")
+        connection = attach(path, timeout_s)
     except duckdb.Error as error:
         raise translate(error, path) from error
+    except OSError as error:
+        raise AtlasFileError(f"cannot read {path}: {error.strerror}", "Check the permissions.") from error
     try:
-        manifest = read_manifest(connection, path)
+        seen = was_seen(mark)
+        manifest = read_manifest(connection, path, looked_through=seen)
+        require_sound(connection, manifest, path)
+        if not seen:
+            remember(mark)
     except BaseException:
         connection.close()
         raise
     return Atlas(path, connection, manifest)
 
 
-def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path) -> Manifest:
-    """The row of table `atlas`. Raises AtlasFileError when it is absent or of another schema version."""
+def is_atlas(path: Path) -> bool:
+    """Whether the file at `path` is an atlas of any schema version, as far as it can be read."""
     try:
+        require_database(path)
+        with attach(path, DEFAULT_TIMEOUT_S) as connection:
+            return len(connection.execute("SELECT schema_version FROM atlas").fetchall()) == 1
+    except (AtlasFileError, duckdb.Error):
+        return False
+
+
+def _timeout(timeout_s: float | None) -> float | None:
+    """Seconds, or None for any time."""
+    given: object = os.environ.get(TIMEOUT_VARIABLE, DEFAULT_TIMEOUT_S) if timeout_s is None else timeout_s
+    try:
+        seconds = float(given)  # type: ignore[arg-type]
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= 86_400:
+        raise UsageError(f"the timeout {given} is no number of seconds", "Give up to a day, or 0 for any time.")
+    return seconds or None
+
+
+def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path, *, looked_through: bool = False) -> Manifest:
+    """The row of table `atlas`, once the file holds nothing but our own objects, or was `looked_through` before.
+
+    Raises AtlasFileError when it is absent or of another schema version, and for foreign objects.
+    """
+    try:
+        objects = [] if looked_through else read_objects(connection)
+        if not looked_through and not any(_is_plain(object) for object in objects):
+            raise _no_atlas(path)
         found = connection.execute("SELECT schema_version FROM atlas").fetchall()
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise _no_atlas(path) from error
@@ -192,7 +248,20 @@ def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path) -> Manifest
         row = connection.execute(f"SELECT {', '.join(Manifest.columns())} FROM atlas").fetchall()[0]
     except duckdb.BinderException as error:
         raise _no_atlas(path) from error
-    return Manifest(*row)
+    except duckdb.Error as error:
+        raise translate(error, path) from error
+    manifest = Manifest(*row)
+    sizes = (manifest.top, manifest.bins, manifest.d_model, manifest.n_layers, manifest.d_mlp)
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise AtlasFileError(f"{path} states sizes that no model has", "Rebuild it with `neuron-atlas build`.")
+    if not looked_through:
+        definitions.require_known(objects, definitions.ATLAS, path, Layout(*sizes))
+    return manifest
+
+
+def _is_plain(object: Object) -> bool:
+    """Whether this is the table `atlas`, of any version, and reading it only reads."""
+    return object[:3] == ("table", "main", "atlas") and "GENERATED" not in object.text
 
 
 def _no_atlas(path: Path) -> AtlasFileError:

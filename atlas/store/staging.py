@@ -76,6 +76,7 @@ class Staging:
             # A build that was ending may have removed the folder between the two calls: then this locks nothing.
             if _is_at(lock, self.folder / "lock"):
                 self._lock = lock
+                self._remove_discarded()
             else:
                 lock.close()
 
@@ -211,11 +212,22 @@ class Staging:
         """Remove the folder: after publishing, or when nothing in it is worth resuming."""
         self.close()
         # Moved away in one step: deleting in place could reach what the next build of this target writes there.
-        gone = self.folder.with_name(f"{self.folder.name}.{os.getpid()}")
+        gone = self._discarded(os.getpid())
         with contextlib.suppress(OSError):
             self.folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
         self.release()
+
+    def _discarded(self, pid: int) -> Path:
+        """Where a process moves the folder that it then removes."""
+        return self.folder.with_name(f"{self.folder.name}.{pid}")
+
+    def _remove_discarded(self) -> None:
+        """Remove what processes that were killed while they removed it have left. Only under the lock."""
+        for path in self.folder.parent.iterdir():
+            pid = path.name.removeprefix(self.folder.name + ".")
+            if pid.isdecimal() and path == self._discarded(int(pid)) and not _is_another_process(int(pid)):
+                shutil.rmtree(path, ignore_errors=True)
 
     def __enter__(self) -> Staging:
         self.acquire()
@@ -240,6 +252,17 @@ class Staging:
             if table not in DERIVED and table not in skip and table in there:
                 connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM seed.{table}")
         connection.execute("DETACH seed")
+
+
+def _is_another_process(pid: int) -> bool:
+    """Whether there is a process of that number beside this one."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return pid not in (0, os.getpid())
 
 
 def _is_at(file: IO[str], path: Path) -> bool:

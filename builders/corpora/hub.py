@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from atlas.errors import CorpusError
 from atlas.extras import require
+from atlas.silence import silence
 from builders.corpora.base import Columns, Row
 
 
@@ -19,7 +20,8 @@ def read(source: str, columns: Columns, split: str | None) -> Iterator[Row]:
     datasets = require("datasets", extra="datasets", why="to read hf: corpora")
     name, _, config = source.removeprefix("hf:").partition(":")
     try:
-        dataset = datasets.load_dataset(name, config or None, split=split)
+        with silence("datasets", "huggingface_hub"):
+            dataset = datasets.load_dataset(name, config or None, split=split)
     except Exception as error:
         # The library raises a dozen unrelated types here (network, hub, file and value errors).
         reason = str(error).strip().split("\n")[0] or type(error).__name__

@@ -11,6 +11,7 @@ from typing import Any
 from atlas.errors import UsageError
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
+from atlas.picture import require_target
 from atlas.spec import InterventionSpec
 from atlas.spec_json import read_spec
 from atlas.store.evaluations import check_sidecar, sidecar_of
@@ -18,7 +19,7 @@ from atlas.store.reader import Atlas, open_atlas
 from builders.evaluate import evaluate
 from builders.evaluation.edited import Budget
 from builders.evaluation.output import Row, evaluation_rows, frontier_rows
-from builders.evaluation.picture import draw_frontier, require_target
+from builders.evaluation.picture import draw_frontier
 from builders.evaluation.records import store
 from builders.evaluation.report import EvaluationReport
 from builders.evaluation.sweep import SweepRequest, frontier, make_specs

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from atlas.printable import json_text, printable, without_formula
 from builders.evaluation.bootstrap import Interval
 from builders.evaluation.records import score_rows
 from builders.evaluation.report import EvaluationReport
@@ -71,7 +71,7 @@ def _cell(value: Any) -> str:
         return "*" if value else ""
     if isinstance(value, str) and value.startswith("sha256:"):
         return value[7:15]
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
 def _plain(rows: Sequence[Row]) -> list[Row]:
@@ -90,10 +90,15 @@ def _csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
+def _csv_safe(rows: Sequence[Row]) -> str:
+    return _csv([{k: without_formula(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows])
+
+
 FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {
     "table": _table,
-    "json": lambda rows: json.dumps(_plain(rows), indent=1, ensure_ascii=False) + "\n",
-    "jsonl": lambda rows: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _plain(rows)),
+    "json": lambda rows: json_text(_plain(rows), indent=1) + "\n",
+    "jsonl": lambda rows: "".join(json_text(row) + "\n" for row in _plain(rows)),
     "csv": _csv,
+    "csv_safe": _csv_safe,
 }
 """name -> text of rows (at least one) that all have the same columns."""

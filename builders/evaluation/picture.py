@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from atlas.errors import UsageError
-from atlas.extras import require
+from atlas.picture import drawing, new_figure, save
 from builders.evaluation.arms import RANGE
 from builders.evaluation.sweep import Point
 
-SUFFIXES = (".png", ".svg", ".pdf")
 # The palette of Okabe and Ito, which colour-blind readers can tell apart.
 _COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _GREY, _INK = "#B0B0B0", "#303030"
 
 
-def require_target(path: Path) -> None:
-    """Raise UsageError unless a picture can be written at `path`, MissingExtraError without matplotlib."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{path} is not a picture", f"End it in {', '.join(SUFFIXES)}.")
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}", "Create it first.")
-    require("matplotlib", extra="plot", why="to draw pictures")
-
-
 def draw_frontier(points: Sequence[Point], title: str, metric: str, path: Path) -> None:
     """Draw the points with their intervals, one colour a rule; the frontier is a line. Replaces `path`."""
-    matplotlib = require("matplotlib", extra="plot", why="to draw pictures")
-    figures = require("matplotlib.figure", extra="plot", why="to draw pictures")
     look = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
-    with matplotlib.rc_context(look):
-        figure = figures.Figure(figsize=(6.4, 4.4), layout="constrained")
+    with drawing(look):
+        figure = new_figure(6.4, 4.4)
         axes = figure.subplots()
         axes.axline((0, 0), slope=1, color=_GREY, linewidth=0.8, linestyle=":", zorder=0)
         best = sorted((p.complement.value, p.target.value) for p in points if p.best)
@@ -46,7 +31,7 @@ def draw_frontier(points: Sequence[Point], title: str, metric: str, path: Path) 
                     _scatter(axes, own, _COLORS[number % len(_COLORS)], marker, name)
         axes.set(xlabel=f"{metric} drop on all other classes", ylabel=f"{metric} drop on the target class", title=title)
         axes.legend(frameon=False, loc="lower right")
-        _save(figure, path)
+        save(figure, path)
 
 
 def _scatter(axes, points: Sequence[Point], color: str, marker: str, name: str) -> None:
@@ -56,18 +41,3 @@ def _scatter(axes, points: Sequence[Point], color: str, marker: str, name: str) 
             axes.hlines(y, point.complement.low, point.complement.high, color=color, alpha=0.25, linewidth=1)
             axes.vlines(x, point.target.low, point.target.high, color=color, alpha=0.25, linewidth=1)
     axes.scatter(xs, ys, color=color, marker=marker, s=28, label=name, zorder=2)
-
-
-def _save(figure, path: Path) -> None:
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        try:
-            figure.savefig(temporary, format=path.suffix.lower()[1:], dpi=150)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", "Name a file in a folder you own.") from error

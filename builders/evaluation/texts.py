@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from atlas.errors import CorpusError, QuestionError, UsageError
+from atlas.json_text import JsonError, read_json
 from atlas.store.reader import Atlas
 from builders.concept_sets import own_sets
 from builders.corpora.base import Corpus, read_utf8
@@ -108,7 +108,12 @@ def _built_from(atlas: Atlas, family: str) -> Corpus:
     _, rows = atlas.query(
         "SELECT parameters FROM run JOIN fit USING (run_id) WHERE family = $family LIMIT 1", {"family": family}
     )
-    parameters = json.loads(rows[0][0]) if rows else {}
+    try:
+        parameters = read_json(rows[0][0]) if rows else {}
+    except JsonError:
+        parameters = {}
+    if not isinstance(parameters, dict):
+        parameters = {}
     known = {name: parameters[name] for name in ("text_column", "concept_column", "split") if name in parameters}
     try:
         return load_corpus(parameters["source"], family=family, **known)

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
-import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
-import click
-
 from atlas.errors import QuestionError, UsageError
-from queries.render.formats import writer
+from atlas.printable import for_stdout, say
+from atlas.whole_file import write_whole
+from queries.render.formats import CSV, writer
 from queries.result import Document, Result
 
 
 def note(text: str) -> None:
     """A remark for a person, on stderr."""
-    click.echo(f"note: {text}", err=True)
+    say("note", text)
 
 
-def emit(result: Result, output_format: str, output: Path | None) -> None:
-    """Write a Result to stdout or to the file `output`; its notes and any truncation go to stderr."""
+def emit(result: Result, output_format: str, output: Path | None, inputs: Iterable[Path] = ()) -> None:
+    """Write a Result to stdout or to the file `output`; its notes and any truncation go to stderr.
+
+    `inputs`: files beside atlases that the command has read and `output` must not be. Raises as `deliver`.
+    """
     content = io.BytesIO()
-    writer(output_format)(result, content)
-    deliver(content.getvalue(), output)
+    # CSV is the one form for programs in which texts stand as they are.
+    shown = _for_stdout(result) if output is None and output_format in CSV else result
+    writer(output_format)(shown, content)
+    deliver(content.getvalue(), output, inputs)
     _remarks(result)
 
 
@@ -41,7 +45,7 @@ def emit_document(document: Document, section: str | None, output_format: str, o
         return
     if output_format not in ("table", "json"):
         raise UsageError(
-            f"{output_format} holds one table, this answer has {len(document.sections)}",
+            f"{output_format.partition('_')[0]} holds one table, this answer has {len(document.sections)}",
             f"Add --section {'|'.join(document.sections)}, or use --format json.",
         )
     content = io.BytesIO()
@@ -49,6 +53,11 @@ def emit_document(document: Document, section: str | None, output_format: str, o
     deliver(content.getvalue(), output)
     for name, result in document.sections.items():
         _remarks(result, name)
+
+
+def _for_stdout(result: Result) -> Result:
+    rows = [tuple(for_stdout(value) if isinstance(value, str) else value for value in row) for row in result.rows]
+    return Result([for_stdout(name) for name in result.columns], rows)
 
 
 def _remarks(result: Result, name: str = "rows") -> None:
@@ -60,10 +69,13 @@ def _remarks(result: Result, name: str = "rows") -> None:
         note(f"cut after {len(result.rows)} rows; {result.truncated_by} lifts this")
 
 
-def deliver(content: bytes, output: Path | None) -> None:
-    """Write bytes to stdout, whatever its encoding, or to the file `output`. Raises QuestionError, UsageError."""
+def deliver(content: bytes, output: Path | None, inputs: Iterable[Path] = ()) -> None:
+    """Write bytes to stdout, whatever its encoding, or to the file `output`, as a whole (atlas.whole_file).
+
+    Raises QuestionError, and UsageError where `output` cannot or must not be written.
+    """
     if output is not None:
-        write_file(content, output)
+        write_whole(content, output, inputs=inputs)
         return
     try:
         sys.stdout.flush()
@@ -73,25 +85,3 @@ def deliver(content: bytes, output: Path | None) -> None:
         raise  # the reader left early, which is no error; the front door knows
     except OSError as error:
         raise QuestionError(f"cannot write to stdout: {error.strerror}", "Add -o FILE.") from error
-
-
-def write_file(content: bytes, output: Path) -> None:
-    """Write a file by temporary name and rename, so that nobody reads half of it. Raises UsageError."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, output)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}", "Name a file in a folder you own.") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -46,6 +46,12 @@ class LazyGroup(click.Group):
         module, _, attribute = self.table[name][0].partition(":")
         return getattr(importlib.import_module(module), attribute)
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """As click does, but no name, path or text holds a NUL, which the operating system takes for its end."""
+        if any("\0" in argument for argument in args):
+            raise UsageError("an argument holds NUL", "Leave it out.")
+        return super().parse_args(context, args)
+
     def resolve_command(self, context: click.Context, arguments: list[str]) -> Any:
         """As click does, but an unknown name suggests near ones."""
         name = arguments[0] if arguments else ""

@@ -12,11 +12,13 @@ import click
 from atlas.errors import UsageError
 from atlas.sites import POSITIONS, SITES
 from atlas.store.files import ATLAS_FOLDER, ATLAS_VARIABLE, newest_atlas
+from atlas.whole_file import require_output
 from queries.cli.emit import note
 from queries.render.formats import BINARY, FORMATS, SUFFIXES
 from queries.rules import RULES
 
 Command = Callable[..., Any]
+_CSV_SAFE = "queries.csv_safe"
 
 
 def atlas_option(command: Command) -> Command:
@@ -34,14 +36,23 @@ def atlas_option(command: Command) -> Command:
 
 
 def output_options(command: Command) -> Command:
-    """Adds `--format` and `-o/--output`, passed as `output_format` and `output`."""
+    """Adds `--format` with `--csv-safe`, and `-o/--output`, passed as `output_format` and `output`."""
     command = click.option(
         "-o",
         "--output",
         type=click.Path(path_type=Path, dir_okay=False),
         is_eager=True,
+        callback=writable,
         metavar="FILE",
         help="Write to FILE instead of stdout; its suffix chooses the format unless --format does.",
+    )(command)
+    command = click.option(
+        "--csv-safe",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_keep_csv_safe,
+        help="With csv: put ' before a text that a spreadsheet would take for a formula.",
     )(command)
     return click.option(
         "--format",
@@ -110,6 +121,17 @@ def _resolve_atlas(context: click.Context, parameter: click.Parameter, value: Pa
     return value if value is not None else find_atlas()
 
 
+def writable(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Callback of an output: UsageError, before any work, for one that cannot or must not be written."""
+    if value is not None and not context.resilient_parsing:
+        require_output(value)
+    return value
+
+
+def _keep_csv_safe(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[_CSV_SAFE] = value
+
+
 def _resolve_format(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
     output: Path | None = context.params.get("output")
     if value is None and output is not None:
@@ -117,4 +139,8 @@ def _resolve_format(context: click.Context, parameter: click.Parameter, value: s
     value = value or "table"
     if value in BINARY and output is None and not context.resilient_parsing and sys.stdout.isatty():
         raise UsageError(f"{value} is a binary format", "Add -o FILE, or pipe the output.")
+    if context.meta.get(_CSV_SAFE):
+        if value != "csv":
+            raise UsageError(f"--csv-safe is for csv, and this is {value}", "Add --format csv, or leave it out.")
+        return "csv_safe"
     return value

@@ -14,7 +14,7 @@ from atlas.spec_fields import PHASES
 from atlas.spec_json import dumps, write_spec
 from atlas.store.reader import open_atlas
 from queries.cli.emit import deliver, note
-from queries.cli.options import atlas_option
+from queries.cli.options import atlas_option, writable
 from queries.cli.token import SIGNS
 from queries.make_spec import make_spec
 from queries.render.cells import quoted
@@ -89,7 +89,14 @@ Examples:
 @click.option("--family", metavar="NAME", help="Family of the concept, or of the mean.")
 @click.option("--position", type=click.Choice(POSITIONS), help="Token position of the fit, if there are several.")
 @click.option("--template", metavar="TEXT", help="Prompt template of the fit, if there are several.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write to FILE.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=writable,
+    metavar="FILE",
+    help="Write to FILE.",
+)
 @atlas_option
 def spec(atlas_path: Path, output: Path | None, token: tuple[str, ...], sign: str, **options: Any) -> None:
     """Write an intervention spec: which neurons to change, how, and in which range of their values.

@@ -58,7 +58,7 @@ def sql(
     """
     text = _sql_text(sql, source)
     result = run_sql(atlas_path, text, max_rows=limit, timeout_s=timeout, memory_mb=memory)
-    emit(result, output_format, output)
+    emit(result, output_format, output, [source] if source is not None else [])
 
 
 def _sql_text(sql: str | None, source: Path | None) -> str:

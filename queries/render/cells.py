@@ -6,6 +6,8 @@ import datetime as dt
 import math
 from typing import Any
 
+from atlas.printable import printable
+
 # Columns whose text is tokens: always quoted, because a leading space is part of a token.
 TOKEN_COLUMNS = frozenset({"token", "tokens", "reads", "writes"})
 
@@ -43,8 +45,13 @@ def number(value: float) -> str:
 
 def quoted(text: str) -> str:
     """`text` in double quotes with control characters escaped: ' dog' -> '" dog"'."""
-    body = "".join(_escape(character) for character in text)
-    return f'"{body}"'
+    body = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{printable(body)}"'
+
+
+def heading(name: str) -> str:
+    """The name of a column, which SQL may choose freely: in quotes where it is unsafe, as a cell."""
+    return name if _safe(name) else quoted(name)
 
 
 def is_number(value: Any) -> bool:
@@ -54,11 +61,3 @@ def is_number(value: Any) -> bool:
 
 def _safe(text: str) -> bool:
     return text.isprintable() and text == text.strip()
-
-
-def _escape(character: str) -> str:
-    if character in '"\\':
-        return "\\" + character
-    if character.isprintable():
-        return character
-    return character.encode("unicode_escape").decode("ascii")

@@ -17,11 +17,13 @@ FORMATS: dict[str, str] = {
     "parquet": "queries.render.arrowfile:write_parquet",
     "arrow": "queries.render.arrowfile:write_arrow",
 }
-# The two formats that can hold a Document of several tables.
-_DOCUMENTS: dict[str, str] = {
+# The two formats that can hold a Document of several tables, and what an option makes of another.
+_VARIANTS: dict[str, str] = {
+    "csv_safe": "queries.render.csvtext:write_safe",
     "document_table": "queries.render.table:write_document",
     "document_json": "queries.render.jsontext:write_document",
 }
+CSV = frozenset({"csv", "csv_safe"})
 BINARY = frozenset({"parquet", "arrow"})
 # The format that a file name asks for.
 SUFFIXES = {
@@ -35,6 +37,6 @@ SUFFIXES = {
 
 
 def writer(name: str) -> Callable[[Any, BinaryIO], None]:
-    """The writer of a format: a key of FORMATS, or `document_table`, `document_json`."""
-    module, _, attribute = {**FORMATS, **_DOCUMENTS}[name].partition(":")
+    """The writer of a format: a key of FORMATS, or `csv_safe`, `document_table`, `document_json`."""
+    module, _, attribute = {**FORMATS, **_VARIANTS}[name].partition(":")
     return getattr(importlib.import_module(module), attribute)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 from typing import Any, BinaryIO
 
+from atlas.printable import json_text
 from queries.result import Document, Result
 
 
@@ -25,7 +25,7 @@ def write_lines(result: Result, stream: BinaryIO) -> None:
 def write_document(document: Document, stream: BinaryIO) -> None:
     """One object: the fields, then each section as an array of objects."""
     whole = {**document.fields, **{name: result.dicts() for name, result in document.sections.items()}}
-    stream.write((json.dumps(plain(whole), ensure_ascii=False, indent=1) + "\n").encode())
+    stream.write((json_text(plain(whole), indent=1) + "\n").encode())
 
 
 def plain(value: Any) -> Any:
@@ -48,4 +48,4 @@ def plain(value: Any) -> Any:
 
 
 def _text(row: dict[str, Any]) -> str:
-    return json.dumps(plain(row), ensure_ascii=False)
+    return json_text(plain(row))

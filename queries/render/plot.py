@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atlas.errors import QuestionError, UsageError
+from atlas.picture import new_figure, require_target, save
 from atlas.sites import parse_neuron
 from atlas.store.reader import Atlas
+from queries.answering import question
 from queries.fits import choose_fit, choose_tau
 from queries.neurons import neurons_for_concept
 from queries.render import plot_style as look
@@ -22,6 +24,7 @@ _MOST_FITS = 3
 _COLUMNS = 2
 
 
+@question
 def plot_neuron(
     atlas: Atlas,
     address: str,
@@ -43,12 +46,13 @@ def plot_neuron(
     UnknownNameError, QuestionError when there is nothing to draw; MissingExtraError without matplotlib.
     """
     target = Path(path)
-    look.require_target(target)
+    require_target(target)
     names = {"family": family, "site": site, "position": position, "template": template}
     with look.style():
-        look.save(draw_neuron(atlas, address, tau=tau, **names), target)
+        save(draw_neuron(atlas, address, tau=tau, **names), target)
 
 
+@question
 def draw_neuron(atlas: Atlas, address: str, *, tau: float | None = None, **names: str | None) -> Figure:
     """The figure of `plot_neuron`."""
     layer, neuron = parse_neuron(address)
@@ -58,7 +62,7 @@ def draw_neuron(atlas: Atlas, address: str, *, tau: float | None = None, **names
     taus = [choose_tau(fit, tau) for fit in fits]
     pictures = [bumps_of_neuron(atlas, fit.fit_id, layer, neuron, half) for fit, half in zip(fits, taus, strict=True)]
     rows = max(len(bumps) for _, bumps in pictures)
-    figure = look.new_figure(max(6.4, 5.0 * len(fits)), 1.6 + 0.62 * rows)
+    figure = new_figure(max(6.4, 5.0 * len(fits)), 1.6 + 0.62 * rows)
     figure.suptitle(f"{address} of {atlas.manifest.model_id}", fontweight="bold")
     parts = figure.subfigures(1, len(fits), squeeze=False)[0]
     for part, fit, half, (edges, bumps) in zip(parts, fits, taus, pictures, strict=True):
@@ -99,6 +103,7 @@ def _range_title(family: str, tau: float, best: Bump) -> str:
     )
 
 
+@question
 def plot_concept(
     atlas: Atlas,
     concept: str,
@@ -117,12 +122,13 @@ def plot_concept(
     Options as in `neurons_for_concept`, `path` and errors as in `plot_neuron`.
     """
     target = Path(path)
-    look.require_target(target)
+    require_target(target)
     names = {"family": family, "site": site, "position": position, "template": template}
     with look.style():
-        look.save(draw_concept(atlas, concept, tau=tau, rule=rule, limit=limit, **names), target)
+        save(draw_concept(atlas, concept, tau=tau, rule=rule, limit=limit, **names), target)
 
 
+@question
 def draw_concept(
     atlas: Atlas, concept: str, *, tau: float | None, rule: str, limit: int, **names: str | None
 ) -> Figure:
@@ -136,7 +142,7 @@ def draw_concept(
         raise QuestionError(f"no neuron was measured for {concept!r}", "`neuron-atlas info` lists what was.")
     across = min(_COLUMNS, len(best))
     down = -(-len(best) // across)
-    figure = look.new_figure(max(6.4, 4.4 * across), 1.1 + 2.0 * down)
+    figure = new_figure(max(6.4, 4.4 * across), 1.1 + 2.0 * down)
     head, body = figure.subfigures(2, 1, height_ratios=[0.6, 0.5 + 2.0 * down])
     panels = body.subplots(down, across, squeeze=False).flatten()
     for axes, row in zip(panels, best, strict=False):

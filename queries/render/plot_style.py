@@ -1,21 +1,17 @@
-"""How the pictures look: colours that colour-blind readers can tell apart, bumps, the file on disk."""
+"""How the pictures look: colours that colour-blind readers can tell apart, bumps."""
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
+from contextlib import AbstractContextManager
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from atlas.errors import UsageError
-from atlas.extras import require
+from atlas.picture import drawing
 from queries.render.plot_data import Bump
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-SUFFIXES = (".png", ".svg", ".pdf")
 # From the palette of Okabe and Ito.
 BLUE, ORANGE, GREY, INK = "#0072B2", "#E69F00", "#8A8A8A", "#303030"
 
@@ -35,15 +31,9 @@ _STYLE: dict[str, Any] = {
 _CURVE_POINTS = 400
 
 
-def style() -> Any:
-    """A context in which figures get this look; the caller's settings of matplotlib come back after it."""
-    return require("matplotlib", extra="plot", why="to draw pictures").rc_context(_STYLE)
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of `width` x `height` inches that belongs to no window."""
-    figure = require("matplotlib.figure", extra="plot", why="to draw pictures")
-    return figure.Figure(figsize=(width, height), layout="constrained")
+def style() -> AbstractContextManager[None]:
+    """A context in which figures get this look."""
+    return drawing(_STYLE)
 
 
 def draw_bump(axes: Axes, edges: list[float], bump: Bump, color: str) -> None:
@@ -72,22 +62,3 @@ def activation_label(site: str, position: str) -> str:
 def share(value: float | None) -> str:
     """A share or an AUC as text."""
     return "-" if value is None else f"{value:.2f}"
-
-
-def require_target(path: Path) -> None:
-    """Raise UsageError unless a picture can be written at `path`."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{path} is not a picture", f"End it in {', '.join(SUFFIXES)}.")
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}", "Create it first.")
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure by temporary name and rename; the suffix is the format. UsageError when it cannot."""
-    from queries.cli.emit import write_file
-
-    form = path.suffix.lower()[1:]
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    content = io.BytesIO()
-    figure.savefig(content, format=form, dpi=150, metadata=undated.get(form))
-    write_file(content.getvalue(), path)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from queries.render.cells import TOKEN_COLUMNS, cell, is_number
+from queries.render.cells import TOKEN_COLUMNS, cell, heading, is_number
 from queries.result import Document, Result
 
 # Without a terminal the width is fixed, so that a redirected table is the same everywhere.
@@ -65,7 +65,7 @@ def _table(result: Result) -> Table:
         values = [row[position] for row in result.rows]
         numeric = all(map(is_number, values))
         table.add_column(
-            Text(name),
+            Text(heading(name)),
             justify="right" if numeric and values else "left",
             overflow="fold",
             no_wrap=numeric or all(map(_is_short, values)),

@@ -126,3 +126,13 @@ def test_an_existing_file_is_replaced_and_nothing_is_left_beside_it(run, small_p
     run("concepts", "-a", small_path, "-o", file)
     assert json.loads(file.read_text())
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_csv_safe_is_for_csv(run, small_path, tmp_path):
+    plain = run("sql", "SELECT '=1+1' AS a", "--format", "csv", "-a", small_path)
+    safe = run("sql", "SELECT '=1+1' AS a", "--csv-safe", "--format", "csv", "-a", small_path)
+    assert (plain.stdout, safe.stdout) == (b"a\n=1+1\n", b"a\n'=1+1\n")
+    run("sql", "SELECT '=1+1' AS a", "--csv-safe", "-o", tmp_path / "x.csv", "-a", small_path)
+    assert (tmp_path / "x.csv").read_bytes() == safe.stdout
+    ran = run("sql", "SELECT 1", "--csv-safe", "--format", "json", "-a", small_path)
+    assert (ran.code, ran.stdout) == (2, b"") and "--csv-safe is for csv" in ran.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -12,12 +13,14 @@ from click.testing import CliRunner
 from scipy.spatial.distance import cosine
 
 from atlas.errors import QuestionError, UsageError
+from atlas.manifest import Manifest
+from atlas.schema.statements import Layout, macros_sql, schema_sql
 from atlas.sites import WEIGHTS
 from atlas.store.reader import open_atlas
 from queries.cli.compare import compare as command
 from queries.compare import compare
 from queries.result import Result
-from tests.atlas_factory import D_MLP, D_MODEL, N_LAYERS, random_logits, write_small_atlas
+from tests.atlas_factory import D_MLP, D_MODEL, N_LAYERS, changed_by_hand, random_logits, write_small_atlas
 
 BASE_SEED, TUNED_SEED = 0, 1
 
@@ -39,7 +42,7 @@ def ask(base: Path, tuned: Path, by: str = "weight") -> Result:
 def altered(source: Path, target: Path, *statements: str) -> Path:
     """A copy of an atlas after some statements."""
     target.write_bytes(source.read_bytes())
-    with duckdb.connect(str(target)) as connection:
+    with changed_by_hand(target) as connection:
         for statement in statements:
             connection.execute(statement)
     return target
@@ -84,7 +87,7 @@ def test_mean_cosine_of_the_vectors(files: tuple[Path, Path], tmp_path: Path) ->
             for layer in range(N_LAYERS)
             for neuron in rng.permutation(D_MLP).tolist()
         ]
-        with duckdb.connect(str(path)) as connection:
+        with changed_by_hand(path) as connection:
             connection.executemany("INSERT INTO neuron_vector VALUES (?, ?, ?, ?)", rows)
         paths.append(path)
     result = ask(*paths, by="layer")
@@ -125,9 +128,6 @@ def test_a_file_with_itself_and_with_its_twin(files: tuple[Path, Path], tmp_path
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("UPDATE atlas SET d_model = 9", "d_model: 8 and 9"),
-        ("UPDATE atlas SET n_layers = 2", "n_layers"),
-        ("UPDATE atlas SET d_mlp = 32", "d_mlp"),
         ("UPDATE atlas SET decoding_mode = 'folded'", "decoding_mode: raw and folded"),
         ("UPDATE vocab SET token = 'hound' WHERE token = 'dog'", "different vocabularies"),
         ("UPDATE vocab SET token_id = 1 - token_id WHERE token_id < 2", "different vocabularies"),
@@ -139,6 +139,26 @@ def test_a_file_with_itself_and_with_its_twin(files: tuple[Path, Path], tmp_path
 )
 def test_what_cannot_be_compared(files: tuple[Path, Path], tmp_path: Path, statement: str, reason: str) -> None:
     other = altered(files[1], tmp_path / "other.duckdb", statement)
+    with pytest.raises(QuestionError, match=reason) as caught:
+        ask(files[0], other)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [("d_model", 9, "d_model: 8 and 9"), ("n_layers", 2, "n_layers"), ("d_mlp", 32, "d_mlp")],
+)
+def test_models_of_other_sizes(files: tuple[Path, Path], tmp_path: Path, field: str, value: int, reason: str) -> None:
+    with open_atlas(files[1]) as atlas:
+        manifest = replace(atlas.manifest, **{field: value})
+    layout = Layout(manifest.top, manifest.bins, manifest.d_model, manifest.n_layers, manifest.d_mlp)
+    other = tmp_path / "other.duckdb"
+    with duckdb.connect(str(other)) as connection:
+        connection.execute(schema_sql(layout) + macros_sql(layout))
+        columns = Manifest.columns()
+        connection.execute(
+            f"INSERT INTO atlas ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", manifest.row()
+        )
     with pytest.raises(QuestionError, match=reason) as caught:
         ask(files[0], other)
     assert caught.value.hint

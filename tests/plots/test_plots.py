@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pytest
 from matplotlib import image
@@ -22,7 +21,7 @@ from queries.neurons import neurons_for_concept
 from queries.render import plot, plot_style
 from queries.render.plot import plot_concept, plot_neuron
 from queries.render.plot_data import Bump, rest_of
-from tests.atlas_factory import FAMILIES, PER_CONCEPT, TAU, planted_activations, write_small_atlas
+from tests.atlas_factory import FAMILIES, PER_CONCEPT, TAU, changed_by_hand, planted_activations, write_small_atlas
 
 TOPICS = FAMILIES["topics"]
 
@@ -203,7 +202,7 @@ def test_a_folder_in_the_way(atlas: Atlas, tmp_path: Path) -> None:
 
 def test_degenerate_neurons(atlas_file: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copy(atlas_file, tmp_path / "copy.duckdb"))
-    with duckdb.connect(str(copy)) as connection:
+    with changed_by_hand(copy) as connection:
         connection.execute("UPDATE _background SET max = min WHERE layer = 0 AND neuron = 1")
         connection.execute("DELETE FROM _histogram WHERE layer = 0 AND neuron = 2")
         # A concept without spread has a histogram but no Gaussian to draw.

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import duckdb
 import numpy as np
 import pytest
 
@@ -11,7 +10,7 @@ from queries.card import neuron_card, neuron_concepts, neuron_tokens
 from queries.concepts import concepts
 from queries.info import info
 from queries.neurons import neurons_for_concept
-from tests.atlas_factory import D_MLP, FAMILIES, N_LAYERS, TOP, WORDS, random_logits, write_small_atlas
+from tests.atlas_factory import D_MLP, FAMILIES, N_LAYERS, TOP, WORDS, changed_by_hand, random_logits, write_small_atlas
 
 
 def test_tokens_of_a_card(small):
@@ -90,7 +89,7 @@ def test_the_best_neuron_of_each_concept(small):
 
 def test_the_first_of_equally_good_neurons_is_the_best(tmp_path):
     path = write_small_atlas(tmp_path / "a.duckdb")
-    with duckdb.connect(str(path)) as connection:  # every neuron separates every concept equally well, from L1N3 on
+    with changed_by_hand(path) as connection:  # every neuron separates every concept equally well, from L1N3 on
         connection.execute("UPDATE _gaussian SET twice_u = CASE WHEN (layer, neuron) < (1, 3) THEN 1 ELSE 0 END")
         connection.execute("CHECKPOINT")
     with open_atlas(path) as atlas:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import duckdb
 import pytest
 
 from atlas.errors import UnknownNameError, UsageError
@@ -11,7 +10,7 @@ from queries.card import neuron_card
 from queries.concepts import concepts
 from queries.fits import choose_fit, choose_tau
 from queries.neurons import neurons_for_concept
-from tests.atlas_factory import D_MODEL, write_small_atlas
+from tests.atlas_factory import D_MODEL, changed_by_hand, write_small_atlas
 
 MORE = f"""
 INSERT INTO fit SELECT * REPLACE (2 AS fit_id, 'mean' AS position) FROM fit WHERE fit_id = 0;
@@ -34,7 +33,7 @@ INSERT INTO _range SELECT * REPLACE (3 AS fit_id, 1.0 AS tau) FROM _range
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory):
     path = write_small_atlas(tmp_path_factory.mktemp("fits") / "crowded.duckdb")
-    with duckdb.connect(str(path)) as connection:
+    with changed_by_hand(path) as connection:
         connection.execute(MORE)
     with open_atlas(path) as atlas:
         yield atlas

@@ -129,3 +129,38 @@ def test_a_table_that_does_not_fit_cuts_no_number():
     text = written(wide, "table").decode()
     assert all(name in text for name in wide.columns)
     assert "0.1235" in text and "19.12" in text
+
+
+CONTROLS = "\x1b[2J\x7f\x85\x9b\u202e\u2066\u2028\ufeff\U000e0001 \u00a0 é 日本 🐕"
+
+
+def test_json_shows_no_control_and_reads_back_equal():
+    result = Result(["a" + CONTROLS], [(CONTROLS,), ([CONTROLS, {"k" + CONTROLS: CONTROLS}],)])
+    for name in ("json", "jsonl"):
+        text = written(result, name).decode()
+        assert {c for c in text if c in "\x1b\x7f\x85\x9b\u202e\u2066\u2028\ufeff\U000e0001"} == set()
+        assert all(letter in text for letter in "é日本🐕")
+        rows = json.loads(text) if name == "json" else [json.loads(line) for line in text.split("\n")[:-1]]
+        assert [list(row.items()) for row in rows] == [
+            [("a" + CONTROLS, CONTROLS)],
+            [("a" + CONTROLS, [CONTROLS, {"k" + CONTROLS: CONTROLS}])],
+        ]
+
+
+def test_csv_is_exact_and_csv_safe_holds_no_formula():
+    texts = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "plain", "", "a=1", "'=1", CONTROLS]
+    result = Result(["=name"], [(text,) for text in texts] + [(-1,), (-1.5,), (["=1"],), (True,)])
+
+    def cells(name):
+        return [row[0] for row in csv.reader(io.StringIO(written(result, name).decode(), newline=""))]
+
+    assert cells("csv") == ["=name", *texts, "-1", "-1.5", '["=1"]', "true"]
+    safe = cells("csv_safe")
+    assert safe[0] == "'=name"
+    assert safe[1:7] == ["'" + text for text in texts[:6]]
+    assert safe[7:] == cells("csv")[7:]  # numbers stay numbers
+
+
+def test_a_heading_of_sql_moves_no_cursor():
+    text = written(Result(["a\x1b[2J", "b"], [(1, 2)]), "table").decode()
+    assert "\x1b" not in text and '"a\\x1b[2J"' in text

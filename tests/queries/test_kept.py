@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from atlas.errors import UnknownNameError
+from atlas.store.kept import Kept
 from atlas.store.reader import open_atlas
 from queries import rankings, resident
 from queries.card import neuron_card
@@ -34,26 +35,31 @@ CONCEPT_QUESTIONS = [
 def from_file(small, monkeypatch):
     """The atlas with nothing kept, however often it is asked."""
     monkeypatch.setattr(resident, "_PATIENCE", 10**9)
-    monkeypatch.setattr(small, "kept", {})
+    monkeypatch.setattr(small, "kept", Kept())
     return small
 
 
 @pytest.fixture
 def from_memory(small):
     with open_atlas(small.path) as atlas:
-        atlas.kept["resident"] = resident.read_resident(atlas)
+        atlas.kept.put("resident", resident.read_resident(atlas))
         for rule in RULES.values():
             for concept_id in range(3):
                 key = (0, concept_id, 2.5, rule.order_by)
-                atlas.kept.setdefault("rankings", {})[key] = rankings.read_ranking(atlas, *key)
+                atlas.kept.put(("ranking", *key), rankings.read_ranking(atlas, *key))
         yield atlas
+
+
+def kept_rankings(atlas):
+    """The rankings in memory."""
+    return [atlas.kept.get(key) for key in atlas.kept.keys() if key[0] == "ranking"]
 
 
 @pytest.mark.parametrize("options", TOKEN_QUESTIONS)
 @pytest.mark.parametrize("words", [["dog"], ["cat", "science", "the"]])
 def test_tokens(from_file, from_memory, words, options):
     expected, found = (neurons_for_token(atlas, words, **options) for atlas in (from_file, from_memory))
-    assert "resident" not in from_file.kept
+    assert from_file.kept.get("resident") is None
     assert found == expected
 
 
@@ -62,7 +68,7 @@ def test_tokens(from_file, from_memory, words, options):
 def test_concepts(from_file, from_memory, concept, options, monkeypatch):
     monkeypatch.setattr(rankings, "_PATIENCE", 10**9)
     expected, found = (neurons_for_concept(atlas, concept, **options) for atlas in (from_file, from_memory))
-    assert "rankings" not in from_file.kept or not from_file.kept["rankings"]
+    assert not kept_rankings(from_file)
     assert found == expected
 
 
@@ -79,7 +85,7 @@ def test_a_ranking_that_is_too_short_leaves_the_question_to_the_file(from_file, 
     monkeypatch.setattr(rankings, "_PATIENCE", 0)
     monkeypatch.setattr(resident, "_PATIENCE", 0)
     assert neurons_for_concept(from_file, "sports", words=["dog"], limit=1000) == expected
-    (ranking,) = from_file.kept["rankings"].values()
+    (ranking,) = kept_rankings(from_file)
     assert len(ranking.columns["layer"]) == 3 and not ranking.complete
 
 
@@ -99,8 +105,7 @@ def test_cards_and_forms(from_file, from_memory):
 def test_a_session_begins_to_keep_after_a_few_questions(small):
     with open_atlas(small.path) as atlas:
         answers = [neurons_for_token(atlas, "dog") for _ in range(4)]
-        assert "resident" in atlas.kept
-        assert set(atlas.kept["resident"].by_text) == set(WORDS)
+        assert set(atlas.kept.get("resident").by_text) == set(WORDS)
         answers += [neurons_for_concept(atlas, "sports") for _ in range(4)]
-        assert len(atlas.kept["rankings"]) == 1
+        assert len(kept_rankings(atlas)) == 1
     assert answers[0] == answers[3] and answers[4] == answers[7]

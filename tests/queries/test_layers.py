@@ -24,7 +24,7 @@ def test_counts_are_those_of_the_public_view(small, layer, weight, sign):
     assert [row["share"] for row in found] == [places / lists for *_, places in expected]
     assert found.truncated_by is None
     with open_atlas(small.path) as atlas:
-        atlas.kept["resident"] = read_resident(atlas)
+        atlas.kept.put("resident", read_resident(atlas))
         assert layer_tokens(atlas, layer, weight=weight, sign=sign, limit=1000) == found
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import duckdb
 import numpy as np
 import pytest
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
+from atlas.store.kept import Kept
 from atlas.store.reader import open_atlas
 from queries import nearest as question
 from queries.nearest import nearest
-from tests.atlas_factory import D_MLP, D_MODEL, N_LAYERS, WORDS, random_logits, write_small_atlas
+from tests.atlas_factory import D_MLP, D_MODEL, N_LAYERS, WORDS, changed_by_hand, random_logits, write_small_atlas
 
 
 def vectors() -> np.ndarray:
@@ -27,7 +27,7 @@ def vectors() -> np.ndarray:
 def with_vectors(tmp_path_factory):
     path = write_small_atlas(tmp_path_factory.mktemp("vectors") / "a.duckdb")
     rows = [["down_proj", *divmod(n, D_MLP), vector.tolist()] for n, vector in enumerate(vectors())]
-    with duckdb.connect(str(path)) as connection:
+    with changed_by_hand(path) as connection:
         connection.executemany("INSERT INTO neuron_vector VALUES (?, ?, ?, ?)", rows)
     with open_atlas(path) as atlas:
         yield atlas
@@ -47,9 +47,9 @@ def expected(n: int) -> list[tuple[int, float]]:
 @pytest.mark.parametrize("limit", [1, 3, 1000])
 def test_the_order_and_the_cosines(with_vectors, monkeypatch, patience, n, limit):
     monkeypatch.setattr(question, "_PATIENCE", patience)
-    monkeypatch.setattr(with_vectors, "kept", {})
+    monkeypatch.setattr(with_vectors, "kept", Kept())
     result = nearest(with_vectors, "L{}N{}".format(*divmod(n, D_MLP)), limit=limit)
-    assert (("directions", "down_proj") in with_vectors.kept) == (patience == 0)
+    assert (with_vectors.kept.get(("directions", "down_proj")) is not None) == (patience == 0)
     due = expected(n)[:limit]
     assert list(zip(result.column("layer"), result.column("neuron"), strict=True)) == [divmod(i, D_MLP) for i, _ in due]
     assert result.column("cosine") == pytest.approx([cosine for _, cosine in due], abs=1e-12)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,53 @@ def test_text_that_is_not_utf8_and_memory_beyond_all_counters(atlas_file: Path) 
         run_sql(atlas_file, "SELECT '\udcff'")
     with pytest.raises(UsageError, match="--memory"):
         run_sql(atlas_file, "SELECT 1", memory_mb=10**20)
+
+
+ASKS_AND_WAITS = """
+import sys
+from pathlib import Path
+from queries import sandbox
+sandbox._BOOT = f"import os; print(os.getpid(), file=open({sys.argv[2]!r}, 'w'), flush=True)\\n" + sandbox._BOOT
+sandbox.run_sql(Path(sys.argv[1]), "SELECT count(*) FROM range(100000000) a, range(100000000) b", timeout_s=60)
+"""
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere an alarm ends it")
+def test_a_child_does_not_outlive_a_killed_parent(atlas_file: Path, tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    with subprocess.Popen([sys.executable, "-c", ASKS_AND_WAITS, str(atlas_file), str(note)]) as parent:
+        deadline = time.monotonic() + 30
+        while not (note.exists() and note.read_text().strip()):
+            assert time.monotonic() < deadline and parent.poll() is None
+            time.sleep(0.05)
+        child = int(note.read_text())
+        while _processor_time(child) < 1.0:  # it is at work on the statement
+            assert time.monotonic() < deadline and _is_running(child)
+            time.sleep(0.05)
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while _is_running(child):
+        assert time.monotonic() < deadline, "the child lives on"
+        time.sleep(0.05)
+
+
+def _processor_time(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_a_child_whose_parent_died_before_it_asked_ends(atlas_file: Path) -> None:
+    request = {"path": str(atlas_file), "sql": "SELECT 1", "parameters": None, "max_rows": 1, "timeout_s": 5.0}
+    line = wire.encode("request", {**request, "memory_mb": 2048, "parent": 1 if os.getpid() != 1 else 2})
+    command = [sys.executable, "-I", "-S", "-B", "-c", sandbox._BOOT, *sandbox._import_path()]
+    done = subprocess.run(command, input=line, capture_output=True, timeout=30)
+    assert (done.returncode, done.stdout) == (1, b"")

@@ -22,6 +22,7 @@ from tests.atlas_factory import (
     FAMILIES,
     N_LAYERS,
     PER_CONCEPT,
+    changed_by_hand,
     planted_activations,
     random_logits,
     write_small_atlas,
@@ -203,11 +204,10 @@ def test_mean_leakage_is_measured(atlas: Atlas) -> None:
 @pytest.fixture
 def changed(tmp_path: Path) -> Callable[[str], Atlas]:
     """The small atlas after a statement; for what a builder would hardly ever write."""
-    import duckdb
 
     def change(sql: str) -> Atlas:
         path = write_small_atlas(tmp_path / "changed.duckdb")
-        with duckdb.connect(str(path)) as connection:
+        with changed_by_hand(path) as connection:
             connection.execute(sql)
         return open_atlas(path)
 

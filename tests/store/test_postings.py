@@ -11,7 +11,7 @@ import pytest
 
 from atlas.schema.statements import Layout, schema_sql
 from atlas.store import columns, postings
-from atlas.store.columns import misplaced_rows, unsorted_tokens
+from atlas.store.columns import misplaced_rows, read_lists, unsorted_tokens
 from atlas.store.postings import insert_postings
 from builders.rows import decoding_rows
 
@@ -55,6 +55,15 @@ def decodings(seed: int = 0, vocabulary: tuple[range, range] | None = None) -> d
             )
             connection.execute("INSERT INTO _decoding BY NAME SELECT * FROM rows")
     return connection
+
+
+def unsorted_neighbours(connection: duckdb.DuckDBPyConnection) -> int:
+    """Over both lists of every row."""
+    unsorted = 0
+    for sign, side in ((1, "raised"), (-1, "lowered")):
+        for token_B, logit_B in read_lists(connection, f"{side}_token, {side}_logit", TOP):
+            unsorted += unsorted_tokens(token_B.reshape(-1, TOP), sign * logit_B.reshape(-1, TOP))
+    return unsorted
 
 
 def same_as_definition(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -154,11 +163,11 @@ def test_tokens_of_a_neuron_go_from_strong_to_weak(column: str, values: list[flo
     connection = decodings()
     connection.execute(f"UPDATE _decoding SET {column} = $1, raised_token = [1, 2, 3, 4, 5] WHERE nid = 3", [values])
     connection.execute("UPDATE _decoding SET lowered_token = [1, 2, 3, 4, 5] WHERE nid = 3")
-    assert unsorted_tokens(connection, TOP) == unsorted
+    assert unsorted_neighbours(connection) == unsorted
 
 
 def test_equal_logits_go_by_token_id() -> None:
     connection = decodings()
     equal = "raised_token = [2, 1, 3, 4, 4], raised_logit = [5, 5, 3, 2, 2]"
     connection.execute(f"UPDATE _decoding SET {equal} WHERE nid = 3")
-    assert unsorted_tokens(connection, TOP) == 2
+    assert unsorted_neighbours(connection) == 2

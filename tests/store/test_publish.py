@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -56,13 +60,15 @@ def test_a_reader_keeps_the_old_file_while_a_new_one_is_published(tmp_path: Path
 
 def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str) -> str:
     """Spoil the staging tables with `statement` just before publishing; the message of the refusal."""
-    original = publishing._fill
+    # Postings come last and are made from the rest, which is read meanwhile.
+    step = "insert_postings" if "_posting" in statement else "_fill"
+    original = getattr(publishing, step)
 
     def spoiled(connection, *arguments):
         original(connection, *arguments)
         connection.execute(statement)
 
-    monkeypatch.setattr(publishing, "_fill", spoiled)
+    monkeypatch.setattr(publishing, step, spoiled)
     path = tmp_path / "a.duckdb"
     with pytest.raises(BuildError) as caught:
         write_small_atlas(path)
@@ -139,3 +145,37 @@ def test_resume_names_the_option_that_differs(tmp_path: Path) -> None:
             staging.resume({"top": 16, "mode": "raw"})
         staging.discard()
     assert not building_folder(tmp_path / "a.duckdb").exists()
+
+
+# Killed in the middle of removing its folder.
+DISCARD = """
+import os, shutil, signal, sys
+from pathlib import Path
+from atlas.store.staging import Staging
+shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+with Staging(Path(sys.argv[1])) as staging:
+    (staging.folder / "scratch").mkdir()
+    staging.discard()
+"""
+
+
+def test_what_a_killed_discard_leaves_the_next_build_removes(tmp_path: Path) -> None:
+    target = tmp_path / "a.duckdb"
+    assert subprocess.run([sys.executable, "-c", DISCARD, str(target)]).returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith("a.duckdb.building.") and (left / "scratch").is_dir()
+    # Of a process that lives, of another target, and not ours at all.
+    own = os.getpid()
+    names = [
+        f"a.duckdb.building.{os.getppid()}",
+        f"b.duckdb.building.{left.suffix[1:]}",
+        "a.duckdb.building.007",
+        "a.duckdb.building.old",
+    ]
+    for name in names:
+        (tmp_path / name).mkdir()
+    (tmp_path / f"a.duckdb.building.{own}").mkdir()  # of a process that had our number
+    with Staging(target) as staging:
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, staging.folder.name])
+        staging.discard()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)

@@ -49,7 +49,10 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
         )
     if model_type not in FAMILIES:
         own_code = " and brings its own code, which is never run" if config.get("auto_map") else ""
-        raise ModelError(f"model type {model_type!r} has no adapter{own_code}", supported)
+        raise ModelError(
+            f"model type {str(model_type)[:60]!r} has no adapter{own_code}",
+            f"{supported} docs/adding-a-family.md shows how to add another.",
+        )
     if quantised := config.get("quantization_config"):
         method = quantised.get("quant_method", "unknown")
         raise ModelError(

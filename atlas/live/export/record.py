@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-import json
 from importlib.resources import files
 from pathlib import Path
 
 import torch
 
+from atlas.json_text import JsonError, read_json
 from atlas.live.check import next_logprobs
 from atlas.live.model import LiveModel
+from atlas.printable import json_text
 from atlas.spec import InterventionSpec
-from atlas.spec_json import spec_hash, to_document
+from atlas.spec_json import MAX_BYTES, spec_hash, to_document
 
 RECORD = "neuron-atlas.json"
 SCRIPT = "verify_neuron_atlas.py"
+FORMAT = "neuron-atlas/export"
 
 
 def write_record(spec: InterventionSpec, target: str, folder: Path) -> None:
-    """Write both files into `folder`. `spec` must have a check."""
-    document = {"format": "neuron-atlas/export", "target": target, "spec_hash": spec_hash(spec)}
-    text = json.dumps({**document, "spec": to_document(spec)}, ensure_ascii=False, indent=1)
-    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+    """Write both files into `folder`, which is otherwise complete: the record lists all. `spec` must have a check."""
     script = files("atlas.export").joinpath("templates", f"verify_{target}.py.txt").read_text(encoding="utf-8")
     (folder / SCRIPT).write_text(script, encoding="utf-8")
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    document = {"format": FORMAT, "target": target, "spec_hash": spec_hash(spec), "files": sorted([RECORD, *names])}
+    text = json_text({**document, "spec": to_document(spec)}, indent=1)
+    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+
+
+def recorded_files(folder: Path) -> frozenset[str] | None:
+    """The files that the export in `folder` says are its own, relative to it; None where no export wrote it.
+
+    Empty for a record from before the files were listed. The list comes from a file that anybody may have written:
+    compare names with it, and never take a path from it.
+    """
+    try:
+        with open(folder / RECORD, "rb") as stream:
+            record = read_json(stream.read(MAX_BYTES))
+    except (OSError, JsonError):
+        return None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        return None
+    names = record.get("files", [])
+    return frozenset(name for name in names if isinstance(name, str)) if isinstance(names, list) else frozenset()
 
 
 def difference_after(live: LiveModel, spec: InterventionSpec) -> float:

@@ -1,0 +1,41 @@
+"""Where a checkpoint's files come from: a folder, or the hub one file at a time."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from transformers.utils import cached_file
+
+from atlas.errors import ModelError
+from atlas.live.plain_files import plain_file
+from atlas.live.shards import Find
+from atlas.live.sources import Source
+
+
+def finder(source: Source) -> Find:
+    """What finds the files of `source` by name: each a plain file, or None where there is none.
+
+    Of the hub, one revision is read, that of its config.json. It raises ModelError for files that are no plain
+    ones, and what transformers raises when the hub cannot be reached.
+    """
+    if source.is_local:
+        return functools.partial(plain_file, Path(source.location))
+    config = cached_file(source.location, "config.json")
+    snapshot = Path(config).parent
+    return functools.partial(_from_hub, source.location, snapshot)
+
+
+def _from_hub(repository: str, snapshot: Path, name: str) -> Path | None:
+    found = cached_file(
+        repository,
+        name,
+        revision=snapshot.name,
+        _raise_exceptions_for_missing_entries=False,
+    )
+    if found is None:
+        return None
+    path = Path(found)
+    if path.name != name or path.parent != snapshot:
+        raise ModelError(f"the hub's cache has no plain file {name[:100]!r} of {repository}", "Clear the cache.")
+    return plain_file(snapshot, name)

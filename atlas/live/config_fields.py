@@ -1,0 +1,90 @@
+"""A checkpoint's config reduced to the fields that its architecture reads, with values that can be meant.
+
+transformers acts on many more: it asks the hub for the attention kernel that a config names, loads the file that
+another field names, or runs code. Nothing of that is passed on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import CONFIG_MAPPING, PretrainedConfig
+
+from atlas.errors import ModelError
+
+# What older configs call things, as transformers' own classes translate them.
+_OLDER_NAMES = {
+    "head_dim", "original_max_position_embeddings", "partial_rotary_factor", "rope_local_base_freq", "rope_parameters",
+    "rope_scaling", "rope_theta", "rotary_emb_base", "rotary_pct", "sliding_window_pattern", "tie_word_embeddings",
+    "bos_token_id", "eos_token_id", "pad_token_id",
+}  # fmt: skip
+# Fields of every architecture, of which none says what this one computes. The hub is asked for kernels by name.
+_NEVER = {"attn_implementation", "experts_implementation", "num_labels"}
+# They would change what is computed, in ways that no adapter describes.
+_REFUSED = ("per_layer_config", "fusion_config", "adapters", "pruned_heads")
+_DTYPES = ("float32", "float16", "bfloat16", "float64")
+_MOST = 2**53
+_LONGEST_LIST, _DEEPEST = 10_000, 3
+
+
+def clean_config(raw: Mapping[str, Any], model_id: str) -> dict[str, Any]:
+    """The fields of `raw` (config.json) that the class of its model_type reads. `raw` stays as it is.
+
+    Raises ModelError for a value that no such field can have, and for fields that change the computation in ways
+    that are not supported.
+    """
+    for name in _REFUSED:
+        if raw.get(name):
+            raise ModelError(
+                f"the config of {model_id} has {name}, which changes the model in a way that is not supported",
+                "Use a plain checkpoint of the model.",
+            )
+    kept = {name: raw[name] for name in _known(raw["model_type"]) if name in raw}
+    dtype = raw.get("dtype", raw.get("torch_dtype"))
+    if dtype in _DTYPES:
+        kept["dtype"] = dtype
+    for name, value in kept.items():
+        _check(value, name, model_id, 0)
+    return kept
+
+
+def _known(model_type: str) -> set[str]:
+    made = CONFIG_MAPPING[model_type]
+    return ((_names(made) - _names(PretrainedConfig)) | set(made.attribute_map) | _OLDER_NAMES) - _NEVER
+
+
+def _names(config: type) -> set[str]:
+    if dataclasses.is_dataclass(config):  # transformers 5
+        return {field.name for field in dataclasses.fields(config)}
+    return set(inspect.signature(config.__init__).parameters)
+
+
+def _check(value: Any, name: str, model_id: str, depth: int) -> None:
+    """ModelError unless `value` is null, a truth value, a short text, a number of reasonable size, or holds such."""
+    if isinstance(value, bool | None):
+        return
+    if isinstance(value, list | dict):
+        if len(value) > _LONGEST_LIST or depth == _DEEPEST:
+            raise _wrong(name, model_id, "is too long or too deep")
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check(inner, name, model_id, depth + 1)
+        return
+    if isinstance(value, str):
+        if len(value) > 200:
+            raise _wrong(name, model_id, f"is a text of {len(value)} characters")
+        return
+    if not math.isfinite(value) or abs(value) >= _MOST:
+        raise _wrong(name, model_id, f"is {value:.3g}, beyond every number that it can be")
+    # Old checkpoints write -1 for a token that they do not have.
+    if value < 0 and not (name.endswith("_token_id") and value == -1):
+        raise _wrong(name, model_id, f"is {value}, and nothing in a config is negative")
+
+
+def _wrong(name: str, model_id: str, what: str) -> ModelError:
+    return ModelError(
+        f"cannot load the config of {model_id}: {name} {what}", "The file may be damaged; compare it with the original."
+    )

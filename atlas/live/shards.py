@@ -1,0 +1,89 @@
+"""Which safetensors files hold a checkpoint's weights, and what they say is in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from torch import Tensor
+
+from atlas.errors import ModelError
+from atlas.live.safetensors_header import TensorInfo, read_header
+from atlas.live.strict_json import NotStrict, read_json
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+_SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors")
+_INDEX_BYTES = 64 << 20
+
+Find = Callable[[str], Path | None]
+"""The plain file of a name, or None."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """`tensors`: what the headers describe, by name. `files`: where each tensor is."""
+
+    tensors: dict[str, TensorInfo]
+    files: dict[str, Path]
+
+    @property
+    def n_elements(self) -> int:
+        """Of all tensors together."""
+        return sum(tensor.n_elements for tensor in self.tensors.values())
+
+
+def find_weights(find: Find) -> Weights | None:
+    """The weights of a checkpoint whose files `find` finds: one file, else those of the index; None without either.
+
+    Raises NotStrict for an index or header that is wrong, ModelError for a shard that is no plain safetensors file.
+    """
+    whole = find(SINGLE)
+    if whole is not None:
+        tensors = read_header(whole)
+        return Weights(tensors, dict.fromkeys(tensors, whole))
+    index = find(INDEX)
+    if index is None:
+        return None
+    places = _places(read_json(index, _INDEX_BYTES))
+    tensors: dict[str, TensorInfo] = {}
+    files: dict[str, Path] = {}
+    for shard in sorted(set(places.values())):
+        path = find(shard)
+        if path is None:
+            raise NotStrict(f"the index names {shard}, which is not there")
+        for name, tensor in read_header(path).items():
+            if name in tensors:
+                raise NotStrict(f"two shards hold {name[:100]!r}")
+            if places.get(name) != shard:
+                raise NotStrict(f"{shard} holds {name[:100]!r}, which the index does not place there")
+            tensors[name], files[name] = tensor, path
+    if lost := sorted(places.keys() - tensors.keys()):
+        raise NotStrict(f"{places[lost[0]]} does not hold {lost[0][:100]!r}, which the index places there")
+    return Weights(tensors, files)
+
+
+def read_tensors(weights: Weights) -> dict[str, Tensor]:
+    """Every tensor by name, mapped from its file: read when it is used."""
+    found = {}
+    for path in sorted(set(weights.files.values())):
+        with safe_open(path, framework="pt", device="cpu") as file:
+            found |= {name: file.get_tensor(name) for name, place in weights.files.items() if place == path}
+    return found
+
+
+def _places(index: Any) -> dict[str, str]:
+    """Tensor name -> file name."""
+    places = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(places, dict) or not places:
+        raise NotStrict(f"{INDEX} has no weight_map")
+    for name, file in places.items():
+        if not isinstance(file, str) or not _SHARD.fullmatch(file):
+            raise ModelError(
+                f"{INDEX} places {name[:100]!r} in {str(file)[:100]!r}, and shards are plain .safetensors files",
+                "Pickled weights are never read, nor files elsewhere; save the checkpoint as safetensors.",
+            )
+    return places

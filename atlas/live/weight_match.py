@@ -1,0 +1,113 @@
+"""Do a config and a checkpoint's weights belong together? Found out from shapes alone, before any memory is taken."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PretrainedConfig
+
+from atlas.errors import ModelError
+from atlas.live.checkpoint import RECOMPUTED, check_complete
+from atlas.live.shards import Weights
+
+_FLOATS = ("F64", "F32", "F16", "BF16")
+_LAYER = re.compile(r"\.?(?:layers|h)\.(\d+)\.")
+_SPARE_BUFFERS = 256 << 20  # bytes of tables and masks beside the weights
+
+
+def check_layers(config: Mapping[str, Any], attribute_map: Mapping[str, str], weights: Weights, model_id: str) -> None:
+    """Refuse a config that asks for more blocks than there are weights of: to build them takes minutes."""
+    numbers = {int(found[1][:9]) for name in weights.tensors if (found := _LAYER.search(name))}
+    check_layer_count(config, attribute_map, len(numbers), model_id)
+
+
+def check_layer_count(config: Mapping[str, Any], attribute_map: Mapping[str, str], held: int, model_id: str) -> None:
+    """The same with the number of blocks, or any bound of it. Raises ModelError."""
+    general = "num_hidden_layers"
+    for field in {general, attribute_map.get(general, general)} & config.keys():
+        wanted = config[field]
+        if type(wanted) is not int or wanted < 1:
+            raise ModelError(
+                f"cannot load the config of {model_id}: {field} is {str(wanted)[:40]}", "The file may be damaged."
+            )
+        if wanted > held:
+            raise ModelError(
+                f"the checkpoint {model_id} lacks tensors that its config asks for: weights of at most {held} layers "
+                f"are there, and {field} is {wanted}",
+                "It may be damaged or incomplete.",
+            )
+
+
+def check_dtypes(weights: Weights, model_id: str) -> None:
+    """Refuse weights that are no floating-point numbers, such as packed or complex ones."""
+    for name, tensor in weights.tensors.items():
+        if tensor.dtype not in _FLOATS and not RECOMPUTED.search(name):
+            raise ModelError(
+                f"cannot load the weights of {model_id}: {name[:100]} is of dtype {tensor.dtype}, "
+                f"and weights are {', '.join(_FLOATS)}",
+                "Use the unquantised checkpoint, or a GGUF file, which is dequantised on loading.",
+            )
+
+
+def check_fit(
+    model_class: type, config: PretrainedConfig, weights: Weights, model_id: str, architecture: str, dtype: torch.dtype
+) -> None:
+    """Refuse weights that are not exactly the parameters of `model_class(config)`, or that no memory can hold.
+
+    `architecture`: the class that the config says was saved. Raises ModelError that names the first misfit.
+    """
+    with torch.device("meta"):
+        model = model_class(config)
+    prefix = model.base_model_prefix + "."
+    wanted = model.state_dict(keep_vars=True)
+    # A model saved without its LM head leaves the prefix out.
+    found = {name.removeprefix(prefix): name for name in weights.tensors}
+    if len(found) < len(weights.tensors):
+        raise ModelError(f"cannot load the weights of {model_id}: tensors are there twice", "The file may be damaged.")
+    places = {name: found.get(name.removeprefix(prefix)) for name in wanted}
+    # A tied embedding has two names and is stored once.
+    held = {id(tensor) for name, tensor in wanted.items() if places[name] is not None}
+    report = {
+        "missing_keys": [name for name, tensor in wanted.items() if id(tensor) not in held],
+        "unexpected_keys": weights.tensors.keys() - set(places.values()),
+    }
+    check_complete(report, model_id, architecture)
+    for name, place in places.items():
+        if place is not None and weights.tensors[place].shape != tuple(wanted[name].shape):
+            raise ModelError(
+                f"cannot load the weights of {model_id}: {place} has shape {list(weights.tensors[place].shape)}, "
+                f"and the config asks for {list(wanted[name].shape)}",
+                "Config and weights are of different models, or one of them was changed.",
+            )
+    _check_memory(model, weights, model_id, dtype)
+
+
+def _check_memory(model: nn.Module, weights: Weights, model_id: str, dtype: torch.dtype) -> None:
+    buffers = sum(buffer.numel() * buffer.element_size() for buffer in model.buffers())
+    if buffers > 4 * weights.n_elements + _SPARE_BUFFERS:
+        raise ModelError(
+            f"the config of {model_id} asks for tables of {_gigabytes(buffers)}, far more than its weights take",
+            "Its number of positions may be wrong.",
+        )
+    needed = weights.n_elements * dtype.itemsize + buffers
+    if needed > (there := _physical_memory()):
+        raise ModelError(
+            f"{model_id} needs {_gigabytes(needed)} of memory, and this machine has {_gigabytes(there)}",
+            "Use a smaller model, or --dtype bfloat16.",
+        )
+
+
+def _physical_memory() -> float:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not told on this system
+        return float("inf")
+
+
+def _gigabytes(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.1f} GB"

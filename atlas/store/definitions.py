@@ -1,0 +1,90 @@
+"""The objects of a file must be exactly those of our schema. Made anew by: python -m atlas.store.definitions
+
+A view in place of a table, or a macro in place of a function, would run what a stranger wrote whenever we ask.
+
+To make our own objects and let DuckDB print them takes longer than a look-up, so the texts are kept in
+definitions.txt, with the integers of a layout left open. Where a file differs from them ours are made and printed
+after all: a schema that is newer than definitions.txt, or a DuckDB that prints otherwise, costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from atlas.errors import AtlasFileError
+from atlas.schema.statements import Layout, macros_sql, schema_sql
+from atlas.store.objects import Object, read_objects, strange_object
+
+ATLAS, EVALUATIONS = "atlas", "evaluations"
+STORED = Path(__file__).parents[1] / "schema" / "definitions.txt"
+
+_HINT = "Rebuild it with `neuron-atlas build`, or fetch it anew; it may do more than hold an atlas."
+# What the first files had already.
+_ALWAYS = {
+    ATLAS: frozenset(
+        "atlas run vocab _token_form _decoding _posting neuron_vector concept fit fit_concept _gaussian _background "
+        "_range _histogram".split()
+    ),
+    EVALUATIONS: frozenset("evaluations_file spec evaluation score".split()),
+}
+# Numbers that stand nowhere else in a definition.
+_OPEN = Layout(top=90001, bins=90002, d_model=90003, n_layers=90004, width=90005)
+
+
+def require_known(found: Sequence[Object], content: str, path: Path, layout: Layout = _OPEN) -> None:
+    """Raise AtlasFileError unless every object is one of ours; tables and columns that came later may be absent."""
+    strange = strange_object(found, stored_objects(content, layout))
+    if strange is not None:
+        try:
+            strange = strange_object(found, made_objects(content, layout))
+        except duckdb.Error as error:
+            raise AtlasFileError(f"{path} states a layout that no file can have", _HINT) from error
+    if strange is not None:
+        kind = strange.kind.replace("_", " ")
+        raise AtlasFileError(f"{path} holds a {kind} {ascii(strange.name)[:80]} that is not ours", _HINT)
+    absent = _ALWAYS[content] - {object.name for object in found}
+    if absent:
+        raise AtlasFileError(f"{path} lacks the table {min(absent)}", _HINT)
+
+
+def evaluations_sql() -> str:
+    """CREATE TABLE statements of the sidecar with evaluations."""
+    return STORED.with_name("evaluations.sql").read_text(encoding="utf-8")
+
+
+def stored_objects(content: str, layout: Layout = _OPEN) -> list[Object]:
+    """The objects of a file of that content, ATLAS or EVALUATIONS, from definitions.txt."""
+    text = STORED.read_text(encoding="utf-8")
+    for field, value in vars(layout).items():
+        text = text.replace("{" + field + "}", str(int(value)))
+    rows = (line.split("\t") for line in text.splitlines())
+    return [Object(kind, "main", name, definition) for of, kind, name, definition in rows if of == content]
+
+
+def made_objects(content: str, layout: Layout = _OPEN) -> list[Object]:
+    """The same from statements that this DuckDB executes. Raises duckdb.Error for a layout that it cannot make."""
+    with duckdb.connect(":memory:") as connection:
+        if content == ATLAS:
+            connection.execute(schema_sql(layout))
+            connection.execute(macros_sql(layout))
+        else:
+            connection.execute(evaluations_sql())
+        return read_objects(connection)
+
+
+def stored_text() -> str:
+    """The content that definitions.txt must have."""
+    lines = []
+    for content in (ATLAS, EVALUATIONS):
+        for kind, _, name, text in sorted(made_objects(content)):
+            for field, value in vars(_OPEN).items():
+                text = text.replace(str(value), "{" + field + "}")
+            lines.append("\t".join((content, kind, name, text)))
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    STORED.write_text(stored_text(), encoding="utf-8")

@@ -1,0 +1,234 @@
+"""Whether a published file still is what was published, and keeps what builders promise: one check a line.
+
+DuckDB reads a swapped block as the right one, and may end the process on a block that means something else where it
+lies. So the checks run in a process of their own, whose end is an answer too.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+
+from atlas.errors import AtlasError, AtlasFileError
+from atlas.manifest import Manifest
+from atlas.schema.keys import KEYS, OPTIONAL
+from atlas.schema.statements import layout_of, macros_sql, schema_sql
+from atlas.store.attached import SAFE_CONFIG
+from atlas.store.checks import ask_rules, list_rules, mirror_rule, scanned_tables
+from atlas.store.digests import TABLE, WORDING, definition_digests, stored_digests, wording, wrong_dims
+from atlas.store.evaluations import sidecar_of
+from atlas.store.files import require_database, translate
+from atlas.store.reader import read_manifest
+from atlas.store.scan import Scan, begin
+from atlas.store.verify_evaluations import evaluation_checks
+
+OK, BROKEN, UNKNOWN = "ok", "broken", "unknown"
+_WORKERS = 2
+_CHILD = "import sys; sys.path[:] = sys.argv[2:]; from atlas.store.verify import child; child(sys.argv[1])"
+_COLUMNS = """SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns()
+              WHERE NOT internal AND database_name = current_database()
+              AND table_name IN (SELECT table_name FROM duckdb_tables() WHERE database_name = current_database())"""
+
+
+class Check(NamedTuple):
+    """What was checked; OK, BROKEN, or UNKNOWN where the file does not say; what was found."""
+
+    name: str
+    result: str
+    detail: str = ""
+
+
+def verify(path: Path, timeout_s: float | None = None) -> Iterator[Check]:
+    """Every check of the atlas at `path` and of the evaluations beside it, as they are done.
+
+    Ends early, with a check that is UNKNOWN, after `timeout_s` seconds. Raises AtlasFileError where there is no
+    atlas to check: no such file, no database, another schema version.
+    """
+    require_database(path)
+    command = [sys.executable, "-c", _CHILD, str(path), *sys.path]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        with ThreadPoolExecutor(1) as clock:
+            clock.submit(_kill_after, process, timeout_s)
+            try:
+                yield from _answers(process)
+            finally:
+                process.kill()
+
+
+def _kill_after(process: subprocess.Popen, timeout_s: float | None) -> None:
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _answers(process: subprocess.Popen) -> Iterator[Check]:
+    start = time.monotonic()
+    for line in process.stdout:
+        kind, *rest = json.loads(line)
+        if kind == "end":
+            return
+        if kind == "error":
+            raise AtlasFileError(*rest)
+        yield Check(*rest)
+    code = process.wait()
+    seconds = time.monotonic() - start
+    if code == -9:
+        yield Check("all checks", UNKNOWN, f"stopped after {seconds:.0f} s")
+    else:
+        yield Check("DuckDB can read the file", BROKEN, f"its process ended with code {code}")
+
+
+def child(path: str) -> None:
+    """The process of `verify`: its checks as lines of JSON."""
+    try:
+        for check in checks_of(Path(path)):
+            _say("check", *check)
+    except AtlasError as error:
+        _say("error", error.message, error.hint)
+    except Exception as error:  # rows that cannot be made sense of are the file's fault
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        _say("check", "the rows can be read", BROKEN, text[:300])
+    _say("end")
+
+
+def _say(*message: str) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
+
+
+def checks_of(path: Path) -> Iterator[Check]:
+    """The checks, in this process."""
+    try:
+        connection = duckdb.connect(str(path), read_only=True, config={**SAFE_CONFIG, "memory_limit": "1GB"})
+    except duckdb.Error as error:
+        raise translate(error, path) from error
+    with connection:
+        manifest = read_manifest(connection, path)
+        try:
+            yield from _atlas_checks(connection, manifest)
+        except duckdb.Error as error:
+            yield Check("DuckDB can read the file", BROKEN, _line(error))
+    sidecar = sidecar_of(path)
+    if sidecar.exists():
+        for name, broken in evaluation_checks(sidecar):
+            yield Check(f"evaluations: {name}", *_counted(broken))
+
+
+def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> Iterator[Check]:
+    wrong = wrong_dims(manifest)
+    yield Check("the atlas row describes a model", BROKEN if wrong else OK, wrong)
+    if wrong:
+        return
+    layout = layout_of(manifest)
+    with duckdb.connect(":memory:", config=SAFE_CONFIG) as fresh:
+        fresh.execute(schema_sql(layout))
+        fresh.execute(macros_sql(layout))
+        required = _columns(fresh)
+        own = definition_digests(fresh)
+    columns = _columns(connection)
+    wrong = _wrong_columns(columns, required)
+    yield Check("tables and columns are those of the schema", BROKEN if wrong else OK, wrong)
+    if wrong:
+        return  # what has these names may be anything
+    stored = stored_digests(connection) if TABLE in columns else {}
+    if not stored:
+        yield Check(
+            "digests", UNKNOWN if TABLE not in columns else BROKEN, "written without: only its rules are checked"
+        )
+    yield _definitions(connection, stored, own)
+    tables = [table for table in scanned_tables() if table in columns]
+    with ThreadPoolExecutor(_WORKERS) as workers:
+        readings = begin(workers, connection, tables, layout)
+        scans = {}
+        for table in tables:
+            try:
+                scans[table] = readings[table].result()
+            except duckdb.Error as error:
+                yield Check(f"{table} can be read", BROKEN, _line(error))
+                continue
+            yield from _table_checks(table, scans[table], stored, required[table])
+    if len(scans) < len(tables):
+        return
+    for name, broken in list_rules(scans):
+        yield Check(name, *_counted(broken))
+    for name, broken in mirror_rule(scans, layout):
+        yield Check(name, *_counted(broken))
+    for name, broken in ask_rules(connection, layout, without=set(OPTIONAL) - set(tables)):
+        yield Check(name, *_counted(broken))
+
+
+def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, tuple[str, bool]]]:
+    """Table -> column -> type and whether it may be NULL."""
+    found: dict[str, dict[str, tuple[str, bool]]] = {}
+    for table, column, kind, nullable in connection.execute(_COLUMNS).fetchall():
+        found.setdefault(table, {})[column] = (kind, nullable)
+    return found
+
+
+def _wrong_columns(found: dict, required: dict) -> str:
+    """The first table or column that is not as in the schema; '' for none. What came later may be missing."""
+    for table in found.keys() | required.keys():
+        there, due = found.get(table), required.get(table)
+        if due is None:
+            return f"there is a table {table}"
+        if there is None:
+            if table in OPTIONAL:
+                continue
+            return f"there is no table {table}"
+        for column in there.keys() | due.keys():
+            if column in there and there[column] != due.get(column):
+                return f"{table}.{column} is {_column(there[column])}, not {_column(due.get(column))}"
+            if column not in there and not due[column][1]:
+                return f"{table} has no column {column}"
+    return ""
+
+
+def _column(kind: tuple[str, bool] | None) -> str:
+    return "absent" if kind is None else kind[0] + ("" if kind[1] else " NOT NULL")
+
+
+def _definitions(connection: duckdb.DuckDBPyConnection, stored: dict, own: dict[str, int]) -> Check:
+    """Definitions are those of this software, or those that were published."""
+    name = "definitions of tables, views, types and macros"
+    found = definition_digests(connection)
+    for key in sorted(found.keys() | stored.keys()):
+        published = {part: crc32 for part, (_, crc32) in stored.get(key, {}).items() if part.startswith(WORDING)}
+        if found.get(key) == own.get(key, -1) or found.get(key) in published.values():
+            continue
+        if key in found and (not stored or (published and wording() not in published)):
+            return Check(name, UNKNOWN, f"{key} is not this software's, and was stored by another version of DuckDB")
+        return Check(name, BROKEN, f"{key} is not what was published")
+    return Check(name, OK)
+
+
+def _table_checks(table: str, scan: Scan, stored: dict, required: dict[str, tuple[str, bool]]) -> Iterator[Check]:
+    nulls = sum(count for column, count in scan.nulls.items() if not required[column][1])
+    yield Check(f"{table}: nothing is NULL that must not be", *_counted(nulls))
+    if table in KEYS:
+        yield Check(f"{table}: keys differ and ascend", *_counted(scan.misplaced))
+    if not stored:
+        return
+    due = {part: found for part, found in stored.get(table, {}).items() if not part.startswith(WORDING)}
+    changed = [
+        name for name in due.keys() | scan.digests.keys() if due.get(name) != (scan.rows, scan.digests.get(name))
+    ]
+    yield Check(f"{table}: digests", BROKEN if changed else OK, f"of {', '.join(sorted(changed))}" if changed else "")
+
+
+def _counted(broken: int) -> tuple[str, str]:
+    return (BROKEN, f"{broken} rows") if broken else (OK, "")
+
+
+def _line(error: duckdb.Error) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,179 @@
+"""Writing what a user named: a file as a whole or not at all, and never over what must not be lost.
+
+A regular file is written under another name in its folder and renamed, so that nobody reads half of it. A symbolic
+link stays a link: what it points to is written. What is no regular file (a device, a FIFO, an open descriptor such
+as /dev/stdout or /dev/fd/63 of a process substitution) is written through, as a shell would.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from atlas.errors import UsageError
+
+_DATABASE = b"DUCK"  # at byte 8 of every DuckDB file
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_whole(content: bytes, path: Path, *, inputs: Iterable[str | Path] = ()) -> None:
+    """Write `content` to `path`. Raises UsageError as `whole_file`."""
+    with whole_file(path, inputs=inputs) as stream:
+        stream.write(content)
+
+
+@contextmanager
+def whole_file(path: Path, *, inputs: Iterable[str | Path] = ()) -> Iterator[BinaryIO]:
+    """A binary stream whose content is at `path` when the block has ended, and only if it ended well.
+
+    Raises UsageError, in one line, when the place cannot be written, and as `require_output` when it must not be.
+    Whoever reads a pipe may leave early: then BrokenPipeError, as for stdout.
+    """
+    require_output(path, inputs=inputs)
+    with writing_to(path):
+        if not replaceable(path):
+            with _through(path) as stream:
+                yield stream
+            return
+        place = real_place(path)
+        temporary = beside(place)
+        try:
+            with open(temporary, "xb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            _move(temporary, place)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def put_file(source: Path, path: Path) -> None:
+    """Give the finished file `source`, which lies in the folder of `real_place(path)`, the name `path`.
+
+    What is no regular file gets its bytes instead. Raises UsageError as `whole_file`.
+    """
+    with writing_to(path):
+        if replaceable(path):
+            _move(source, real_place(path))
+            return
+        with open(source, "rb") as reading, _through(path) as stream:
+            shutil.copyfileobj(reading, stream)
+
+
+def require_output(path: Path, *, inputs: Iterable[str | Path] = ()) -> None:
+    """Raise UsageError for an output that is one of `inputs`, a database, a folder, or cannot be written.
+
+    For the start of long work; `whole_file` asks again. An answer never is a database, so it replaces none: not the
+    atlas that it was read from, not its evaluations, and no other.
+    """
+    with writing_to(path):
+        place = real_place(path)
+        if place.is_dir():
+            raise UsageError(f"{path} is a folder", "Name the file to write.")
+        if is_one_of(path, inputs):
+            raise UsageError(f"{path} is what is read here", "Name another file to write.")
+        if not replaceable(path):
+            return
+        if not place.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if place.exists():
+            if not os.access(place, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            if is_database(place):
+                raise UsageError(f"{path} is a database, such as an atlas", "Name another file to write.")
+
+
+def real_place(path: Path) -> Path:
+    """Where a file of this name is or would be, at the end of all links. Raises OSError, ValueError (NUL)."""
+    try:
+        os.stat(path)  # a circle of links has no end, which realpath does not say
+    except FileNotFoundError:
+        pass
+    return Path(os.path.realpath(path))
+
+
+def replaceable(path: Path) -> bool:
+    """Whether `path` names a regular file, or nothing yet: what a rename may replace."""
+    try:
+        return _descriptor(path) is None and stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return True
+
+
+def is_database(path: Path) -> bool:
+    """Whether `path` is a regular file with the mark of DuckDB."""
+    try:
+        with open(path, "rb") as stream:
+            return stat.S_ISREG(os.fstat(stream.fileno()).st_mode) and stream.read(12)[8:] == _DATABASE
+    except OSError:
+        return False
+
+
+def is_one_of(path: Path, inputs: Iterable[str | Path]) -> bool:
+    """Whether `path` is one of these files by whatever name, or has the name of one that is not there."""
+    return any(_same(path, Path(other)) for other in inputs)
+
+
+def beside(place: Path) -> Path:
+    """A free name in the folder of `place`, short whatever its own is, and hidden."""
+    return place.with_name(f".neuron-atlas-{secrets.token_hex(6)}")
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """What the operating system refuses while `path` is written, as UsageError in one line."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        hint = "Make room, or name another place." if error.errno in _FULL else "Name a file in a folder you own."
+        raise UsageError(f"cannot write {path}: {error.strerror or error}", hint) from error
+    except ValueError as error:  # open() and stat() say so of a NUL
+        if "embedded null" not in str(error):
+            raise
+        raise UsageError(f"cannot write {path}: a name cannot hold NUL", "Name another file.") from error
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(path, other)
+    except OSError:
+        return os.path.realpath(path) == os.path.realpath(other)
+
+
+def _move(source: Path, place: Path) -> None:
+    """Rename; the permissions are those of the file that was there."""
+    if place.exists():
+        shutil.copymode(place, source)
+    os.replace(source, place)
+
+
+@contextmanager
+def _through(path: Path) -> Iterator[BinaryIO]:
+    """What is no regular file, open for writing at its end."""
+    number = _descriptor(path)
+    # The descriptor itself: opened by name, a redirected stdout would be written from its beginning.
+    handle = os.dup(number) if number is not None else os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
+    with os.fdopen(handle, "wb") as stream:
+        yield stream
+
+
+def _descriptor(path: Path) -> int | None:
+    """The number of this process's open descriptor that `path` names (/dev/stdout, /dev/fd/3), or None."""
+    folders = {os.path.realpath(folder) for folder in ("/dev/fd", "/proc/self/fd")}
+    for _ in range(40):  # as many links as Linux follows
+        name = os.path.basename(path)
+        if name.isdecimal() and os.path.realpath(os.path.dirname(path)) in folders:
+            return int(name)
+        if not os.path.islink(path):
+            return None
+        path = Path(os.path.dirname(path)) / os.readlink(path)
+    return None

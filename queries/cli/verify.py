@@ -1,0 +1,29 @@
+"""`neuron-atlas verify`: is the file still what was published?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from atlas.errors import AtlasFileError
+from queries import verify as question
+from queries.cli.emit import emit
+from queries.cli.options import output_options
+
+
+@click.command("verify", epilog="Example: neuron-atlas verify data/atlases/smollm2-135m.duckdb")
+@click.argument("file", type=click.Path(path_type=Path))
+@output_options
+def verify(file: Path, output_format: str, output: Path | None) -> None:
+    """Check that an atlas is whole, and the evaluations beside it.
+
+    One line a check: the digests of all columns and definitions against those that were published, the order of all
+    keys, that postings say what decodings say, and every count, range and reference. Exit code 3 when one is broken.
+    It finds damage, not forgery: an atlas is signed by nobody.
+    """
+    result = question.verify(file)
+    emit(result, output_format, output)
+    broken = question.broken_check(result)
+    if broken is not None:
+        raise AtlasFileError(f"{file} is damaged: {broken}", "Fetch it again, or rebuild it with `neuron-atlas build`.")
