@@ -1,10 +1,12 @@
-"""One forward pass on two tokens with everything recorded that validation compares."""
+"""One forward pass on a few tokens with everything recorded that validation compares."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +17,10 @@ from atlas.live.model import LiveModel
 
 @dataclass
 class Record:
-    """float32 tensors of one pass over [1, 2] tokens, the batch axis dropped.
+    """float32 tensors of the first row of a pass over T tokens, the batch axis dropped.
 
-    `sites[site, layer]`: [2, width]. `block_in`, `mlp_in`, `mlp_out`: by layer, [2, d_model]. `logits`:
-    [2, d_vocab].
+    `sites[site, layer]`: [T, width]. `block_in`, `mlp_in`, `mlp_out`: by layer, [T, d_model]. `logits`:
+    [T, d_vocab]. `output` is all that the model returned.
     """
 
     sites: dict[tuple[str, int], Tensor] = field(default_factory=dict)
@@ -26,6 +28,7 @@ class Record:
     mlp_in: dict[int, Tensor] = field(default_factory=dict)
     mlp_out: dict[int, Tensor] = field(default_factory=dict)
     logits: Tensor = field(default_factory=lambda: torch.empty(0))
+    output: Mapping[str, Any] = field(default_factory=dict)
 
 
 def probe_ids(live: LiveModel) -> Tensor:
@@ -37,8 +40,8 @@ def probe_ids(live: LiveModel) -> Tensor:
     return torch.tensor([[ids[len(ids) // 3], ids[2 * len(ids) // 3]]], device=live.device)
 
 
-def run_probe(live: LiveModel, input_ids: Tensor, *, zero_mlp_post: bool = False) -> Record:
-    """The whole model on `input_ids`, recorded; with `zero_mlp_post` every neuron activation is set to 0.
+def run_probe(live: LiveModel, inputs: Mapping[str, Any], *, zero_first_row: bool = False) -> Record:
+    """The whole model on `inputs`, its first row recorded; with `zero_first_row` all neurons are 0 there.
 
     Raises ModelError when a site was computed never or more than once in the pass.
     """
@@ -49,15 +52,16 @@ def run_probe(live: LiveModel, input_ids: Tensor, *, zero_mlp_post: bool = False
                 hooks.callback(handle.remove)
             for site in live.sites():
                 tap = live.tap(site, layer)
-                edit = zero_mlp_post and site == "mlp_post"
+                edit = zero_first_row and site == "mlp_post"
 
                 def on_tensor(acts: Tensor, key: tuple[str, int] = (site, layer), edit: bool = edit) -> Tensor | None:
                     fired[key] += 1
                     record.sites[key] = _plain(acts)
-                    return torch.zeros_like(acts) if edit else None
+                    return torch.cat([torch.zeros_like(acts[:1]), acts[1:]]) if edit else None
 
                 hooks.callback(tap.register(on_tensor).remove)
-        record.logits = _plain(live.model(input_ids=input_ids, use_cache=False).logits)
+        record.output = live.model(**inputs)
+        record.logits = _plain(record.output.logits)
     for layer in range(live.n_layers):
         for site in live.sites():
             if fired[site, layer] != 1:
