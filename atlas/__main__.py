@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     import click
 
-    from atlas.errors import EXIT_INTERRUPT, EXIT_OK, EXIT_QUESTION, EXIT_USAGE, AtlasError
+    from atlas.errors import EXIT_INTERRUPT, EXIT_OK, EXIT_QUESTION, EXIT_USAGE, AtlasError, ModelError
     from atlas.interrupt import interrupted
 
     _open_closed_streams()
@@ -58,8 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if interrupted():
             return EXIT_INTERRUPT
         _say("error", error.message)
-        if error.hint:
-            _say("hint", error.hint)
+        hint = _with_versions(error.hint) if isinstance(error, ModelError) else error.hint
+        if hint:
+            _say("hint", hint)
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -83,7 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         _say("error", f"unexpected {type(error).__name__}: {error}")
-        _say("hint", f"This is a fault of the program; {TRACEBACK_VARIABLE}=1 shows where it happened.")
+        hint = f"This is a fault of the program; {TRACEBACK_VARIABLE}=1 shows where it happened."
+        _say("hint", _with_versions(hint))
         return EXIT_QUESTION
 
 
@@ -115,6 +117,15 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+
+
+def _with_versions(hint: str) -> str:
+    """The hint and what a model was read with, where one was: how it reads depends on the libraries too."""
+    if "transformers" not in sys.modules:
+        return hint
+    from atlas.live.versions import ran_with
+
+    return hint if ran_with() in hint else f"{hint} Ran with {ran_with()}.".lstrip()
 
 
 def _say(kind: str, text: str) -> None:

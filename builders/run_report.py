@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import asdict
 
+from atlas.live.versions import live_versions
 from atlas.printable import json_text, printable
 from builders.run import Comparison
 
@@ -13,12 +14,13 @@ PLAIN_WIDTH = 100  # without a terminal, as in the tables of the other commands
 
 
 def as_json(comparison: Comparison, *, indent: int | None = None) -> str:
-    """One JSON object and a newline; on one line without `indent`."""
+    """One JSON object and a newline; on one line without `indent`. `versions`: what the passes ran with."""
     document = {
         "prompt": comparison.prompt,
         "prompt_ids": comparison.prompt_ids,
         "next_token": [asdict(token) for token in comparison.tokens],
         "generated": {"before": comparison.text_before, "after": comparison.text_after},
+        "versions": live_versions(),
     }
     return json_text(document, indent=indent) + "\n"
 

@@ -31,7 +31,7 @@ def fits(atlas: Atlas) -> Result:
 @question
 def runs(atlas: Atlas) -> Result:
     """One row an execution of a builder: device, dtype, times in UTC, seconds, parameters, versions."""
-    shown = ["run_id", "builder", "device", "dtype", "started_at", "seconds"]
+    shown = ["run_id", "builder", "device", "dtype", "started_at", "seconds", "versions"]
     return Result(*atlas.query(load_sql("info_runs")), shown=shown)
 
 

@@ -6,6 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from atlas.manifest import versions
+
+# What the answers depend on: the core of pyproject.toml, and what the exports are checked with.
+LIBRARIES = ("torch", "transformers", "tokenizers", "duckdb", "pyarrow", "numpy", "scipy", "click", "rich")
+OPTIONAL = ("gguf", "matplotlib", "datasets", "transformer-lens", "nnsight", "pyvene", "peft", "pytest")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Say first what the suite runs with; a header would be left out by -q."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    found = versions(*LIBRARIES, *OPTIONAL)
+    reporter.write_line(", ".join([found.pop("software"), *(f"{name} {version}" for name, version in found.items())]))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 from dataclasses import replace
+from importlib import metadata
 
 import pytest
 import torch
@@ -58,6 +60,11 @@ def test_next_token_and_texts_are_those_of_plain_hooks(run, spec, live):
     assert (code, err) == (0, "")
     found, ids, made = json.loads(out), ids_of(live), read_spec(spec)
     assert found["prompt"] == PROMPT and found["prompt_ids"] == ids
+    assert found["versions"].pop("software") == f"neuron-atlas {metadata.version('neuron-atlas')}"
+    assert found["versions"] == {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("torch", "transformers")},
+    }
     shares = [plain_logits(live, s, ids, len(ids))[-1].softmax(-1) for s in (None, made)]
     union = {int(token) for share in shares for token in share.topk(4).indices}
     assert [row["token_id"] for row in found["next_token"]] == sorted(union, key=lambda token: -shares[1][token])
@@ -163,6 +170,8 @@ def test_a_prompt_or_spec_that_cannot_be(run, spec, tmp_path):
     write_spec(replace(made, tokenization=Tokenization(False, True)), spec)
     code, _, err = run(spec)
     assert code == 5 and "no chat template" in err
+    for name in ("transformers", "torch"):  # what the model was read with
+        assert f"{name} {metadata.version(name)}" in err.splitlines()[1]
     write_spec(replace(made, tokenization=Tokenization(False, False)), spec)
     code, _, err = run(spec, prompt="")
     assert code == 2 and "no tokens" in err
