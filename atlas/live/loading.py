@@ -170,6 +170,9 @@ def _attention(model_class: type) -> str:
 def _finished(source: Source, network: nn.Module, tokenizer: Any, adapter: Adapter, device: torch.device) -> LiveModel:
     network = _attempt(source, "weights", lambda: network.to(device).eval().requires_grad_(False))
     add_bos = _attempt(source, "tokenizer", lambda: prepends_bos(tokenizer))
+    # Both were read from checked copies; other libraries that are given them look for the rest by these.
+    network.config._name_or_path = tokenizer.name_or_path = tokenizer.init_kwargs["name_or_path"] = source.location
+    network.config.architectures = [type(network).__name__]
     return LiveModel(network, tokenizer, adapter, source.model_id, add_bos=add_bos, source=source)
 
 

@@ -200,7 +200,9 @@ def test_a_full_disk_is_one_line_and_resumes(
     arguments = ["build", str(model), "-o", str(target), "--concepts", str(corpus), *options]
     child = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert child.returncode == 5
-    assert child.stderr.startswith("error: cannot write")
+    said = [line for line in child.stderr.splitlines() if not line.startswith("progress: ")]
+    assert said[0].startswith("error: cannot write")
+    assert said[1].startswith("hint: ") and len(said) == 2
     path = build(config(model, target, corpus, taus=(1.0, 2.5)), interrupted="restart").path
     assert all_rows(path) == undisturbed
 

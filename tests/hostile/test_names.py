@@ -84,7 +84,7 @@ def folder(template: Path, tmp_path: Path, monkeypatch) -> Path:
 def refusal(line: list[str], capfd) -> str:
     """The error of a command line that must fail: one line, and a hint."""
     code = main(line)
-    err = [text for text in capfd.readouterr().err.splitlines() if not text.startswith("note: ")]
+    err = [text for text in capfd.readouterr().err.splitlines() if not text.startswith(("note: ", "progress: "))]
     assert code in (1, 2, 3, 5), (line, err)
     assert [text.partition(":")[0] for text in err] in (["error"], ["error", "hint"]), (line, err)
     assert "unexpected" not in err[0], err

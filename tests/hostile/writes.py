@@ -40,9 +40,13 @@ def writes_outside(folder: Path) -> Iterator[list[str]]:
 
 
 def files_of(tree: Path) -> dict[str, tuple[int, int, int]]:
-    """Every file, folder and link below `tree`: path -> (inode, size, time of change); folders without the last two."""
+    """Every file, folder and link below `tree`: path -> (inode, size, time of change); folders without the last two.
+
+    What tools keep there while the tests run (.git, .pytest_cache, the environment, compiled modules) is left out.
+    """
     found = {}
     for folder, folders, names in os.walk(tree):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__pycache__"]
         for name in [*folders, *names]:
             path = os.path.join(folder, name)
             state = os.lstat(path)

@@ -67,8 +67,9 @@ def test_a_cache_that_the_model_hands_on_hidden(folder, monkeypatch, name):
         output["logits"] = self.lm_head(output.last_hidden_state)
         return output
 
-    def base(self, *args, **kwargs):
-        return FORWARD(self, *args, **{NAME if key == name else key: opened(value) for key, value in kwargs.items()})
+    def base(self, input_ids=None, attention_mask=None, position_ids=None, **kwargs):
+        named = (input_ids, attention_mask, position_ids)
+        return FORWARD(self, *named, **{NAME if key == name else key: opened(value) for key, value in kwargs.items()})
 
     monkeypatch.setattr(LlamaForCausalLM, "forward", causal)
     monkeypatch.setattr(LlamaModel, "forward", base)
