@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from atlas.errors import BuildError, SpecError
 from atlas.export.capabilities import check_expressible
@@ -19,6 +20,7 @@ from atlas.live.check import verify_check
 from atlas.live.export.record import SCRIPT
 from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
+from atlas.live.versions import ran_with
 from atlas.spec import InterventionSpec
 from builders.export_place import check_output, free_place, put
 from builders.spec_model import find, load_for
@@ -99,7 +101,18 @@ def _code(row: Target, spec: InterventionSpec, live: LiveModel, place: Path) -> 
     if row.package and importlib.util.find_spec(row.package) is None:
         return None, f"not verified, as {row.package} is not installed: pip install 'neuron-atlas[{row.extra}]'"
     assert live.source is not None  # it was loaded
-    return _in_a_fresh_process(place, str(live.source.path or live.source.location)), ""
+    report = _in_a_fresh_process(place, str(live.source.path or live.source.location))
+    with_what = ran_with(*filter(None, [row.package]))
+    if report["generation"]["uncached"] is not True:
+        raise BuildError(
+            f"generation with the export gives other tokens than its single passes "
+            f"({report['generation']['uncached']}); nothing was written",
+            f"Ran with {with_what}; see docs/exports.md.",
+        )
+    if report["generation"]["cached"] is True:
+        return _difference(report), ""
+    option = report["generation"]["without_cache"]
+    return _difference(report), f"generate with {option}: with a key-value cache it goes wrong here, with {with_what}"
 
 
 def _weights(row: Target, spec: InterventionSpec, live: LiveModel, place: Path) -> tuple[float, str]:
@@ -108,13 +121,17 @@ def _weights(row: Target, spec: InterventionSpec, live: LiveModel, place: Path) 
         place.mkdir()
     module.write(live, spec, place)
     if row.name == "weights":
-        return _in_a_fresh_process(place / SCRIPT), ""
+        return _difference(_in_a_fresh_process(place / SCRIPT)), ""
     with quiet():
         return module.verify(live, spec, place), ""
 
 
-def _in_a_fresh_process(script: Path, *arguments: str) -> float:
-    """Run an emitted script without this project on its path; the largest difference that it reports."""
+def _difference(report: dict[str, Any]) -> float:
+    return max(report.get("before", 0.0), report["after"])
+
+
+def _in_a_fresh_process(script: Path, *arguments: str) -> dict[str, Any]:
+    """Run an emitted script without this project on its path; what it reports."""
     run = subprocess.run(
         [sys.executable, "-I", str(script.resolve()), *arguments],
         capture_output=True,
@@ -123,8 +140,7 @@ def _in_a_fresh_process(script: Path, *arguments: str) -> float:
         check=False,
     )
     try:
-        report = json.loads(run.stdout.strip().splitlines()[-1])
+        return json.loads(run.stdout.strip().splitlines()[-1])
     except (IndexError, json.JSONDecodeError):
         said = (run.stderr.strip().splitlines() or ["no word"])[-1]
         raise BuildError(f"the export does not run: {said[:300]}; nothing was written") from None
-    return max(report.get("before", 0.0), report["after"])

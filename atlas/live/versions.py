@@ -7,12 +7,12 @@ from atlas.manifest import versions
 LIBRARIES = ("torch", "transformers")
 
 
-def live_versions() -> dict[str, str]:
-    """Versions of this software, Python and the libraries that compute a pass."""
-    return versions(*LIBRARIES)
+def live_versions(*more: str) -> dict[str, str]:
+    """Versions of this software, Python, the libraries that compute a pass, and the packages `more`."""
+    return versions(*LIBRARIES, *more)
 
 
-def ran_with() -> str:
+def ran_with(*more: str) -> str:
     """The same as text for an error: 'neuron-atlas 0.1.0, python 3.11.9, torch 2.13.0, transformers 5.23.0'."""
-    found = live_versions()
+    found = live_versions(*more)
     return ", ".join([found.pop("software"), *(f"{name} {version}" for name, version in found.items())])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from importlib import metadata
 from types import ModuleType
 
 import pytest
@@ -33,6 +34,8 @@ class Hooks:
 
 class TransformerLens(Hooks):
     target, needs = "transformer_lens", "transformer_lens"
+    # TransformerLens 4.3 hands the cache on by its old name, which transformers 5.24 drops on some models' way.
+    loses_the_cache = tuple(map(int, metadata.version("transformers").split(".")[:2])) >= (5, 24)
 
     def __init__(self, live: LiveModel) -> None:
         super().__init__(live)
@@ -52,8 +55,14 @@ class TransformerLens(Hooks):
 
     def generate(self, module: ModuleType, ids: Tensor, n_new: int, **mask: Tensor) -> Tensor:
         options = {"do_sample": False, "stop_at_eos": False, "verbose": False}
+        try:
+            with module.apply(self.model) as bridge:
+                return bridge.generate(ids, max_new_tokens=n_new, **options, **mask)
+        except ValueError as error:
+            if not (self.loses_the_cache and "the attention mask has" in str(error)):
+                raise
         with module.apply(self.model) as bridge:
-            return bridge.generate(ids, max_new_tokens=n_new, **options, **mask)
+            return bridge.generate(ids, max_new_tokens=n_new, use_past_kv_cache=False, **options, **mask)
 
 
 class NNsight(Hooks):

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from transformers import DynamicCache
 
 from atlas.live.batching import encode
 from atlas.live.intervene import intervene
@@ -162,6 +163,35 @@ def test_verify_sees_another_model_and_another_effect(live_of, emitted):
     module.TAPS[0]["edits"][0]["value"] = 4.1
     report = module.verify(live.model)
     assert report["before"] <= 1e-4 < report["after"] and not report["ok"]
+
+
+@pytest.mark.parametrize("phase", ["all", "generated"])
+def test_verify_generates(runner_class, phase, live_of, emitted):
+    live = live_of("llama")
+    runner = runner_class(live)
+    module = emitted(runner.target, live, spec_of(live, everything(live), "all", phase))
+    report = module.verify(runner.model)
+    assert report["ok"] and report["generation"]["uncached"] is True
+    cached = report["generation"]["cached"]
+    assert cached is True or (getattr(runner, "loses_the_cache", False) and "the attention mask has" in cached)
+
+
+def test_verify_sees_a_cache_that_forgets(live_of, emitted, monkeypatch):
+    live = live_of("llama")
+    module = emitted("hooks", live, spec_of(live, everything(live)))
+    update = DynamicCache.update
+
+    def forgetful(self, key_states, value_states, *args, **kwargs):
+        keys, values = update(self, key_states, value_states, *args, **kwargs)
+        old = keys.shape[-2] - key_states.shape[-2]
+        keys, values = keys.clone(), values.clone()
+        keys[..., :old, :], values[..., :old, :] = 0, 0
+        return keys, values
+
+    monkeypatch.setattr(DynamicCache, "update", forgetful)
+    report = module.verify(live.model)
+    assert report["generation"] == {"without_cache": "use_cache=False", "cached": False, "uncached": True}
+    assert report["ok"]
 
 
 def test_no_text_of_a_spec_becomes_code(live_of, tmp_path):
