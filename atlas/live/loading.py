@@ -121,7 +121,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
         "state_dict": _attempt(source, "weights", lambda: read_tensors(weights)),
         "config": config,
         "dtype": dtype or _automatic(device),
-        "attn_implementation": _attention(model_class),
+        "attn_implementation": _attention(model_class, config),
         "use_safetensors": True,
         "local_files_only": True,
         "output_loading_info": True,
@@ -151,7 +151,7 @@ def _read_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
         options = {
             "config": config,
             "dtype": dtype or _automatic(device),
-            "attn_implementation": _attention(model_class),
+            "attn_implementation": _attention(model_class, config),
             "output_loading_info": True,
             "ignore_mismatched_sizes": True,  # check_shapes names them, where transformers points at a report
             **where,
@@ -162,9 +162,10 @@ def _read_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
     return _finished(source, network, tokenizer, adapter, device)
 
 
-def _attention(model_class: type) -> str:
-    """Named, so that nobody is asked for another kernel."""
-    return "sdpa" if model_class._supports_sdpa else "eager"
+def _attention(model_class: type, config: PretrainedConfig) -> str:
+    """Named, so that nobody is asked for another kernel. Older versions of transformers let sdpa drop a softcap."""
+    softcap = getattr(config, "attn_logit_softcapping", None)
+    return "sdpa" if model_class._supports_sdpa and softcap is None else "eager"
 
 
 def _finished(source: Source, network: nn.Module, tokenizer: Any, adapter: Adapter, device: torch.device) -> LiveModel:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
 from atlas.errors import ModelError, UsageError
 from atlas.live import checkpoint, sources
@@ -403,3 +404,13 @@ def test_an_id_that_cannot_be_reached_is_one_line(tmp_path):
     done = in_a_new_process(code, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path))
     assert done.stderr.startswith("cannot load the config of someone/something")
     assert done.stderr.count("\n") == 1
+
+
+def test_attention_keeps_its_softcap(tmp_path):
+    """Some versions of transformers take an attention for Gemma-2 that leaves it out."""
+    folder = make_model("gemma2", tmp_path / "gemma2", attn_logit_softcapping=0.05)
+    live = load(str(folder), device="cpu")
+    plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    ids = torch.tensor([[5, 9, 30, 41, 22]])
+    with torch.no_grad():
+        assert torch.allclose(live.model(input_ids=ids).logits, plain(input_ids=ids).logits, atol=1e-5, rtol=0)
