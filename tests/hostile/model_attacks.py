@@ -298,8 +298,12 @@ def guard() -> None:
     def refused(*args: Any, **kwargs: Any) -> None:
         raise Foreign(f"called with {str(args)[:80]}")
 
+    class Refused(pickle.Unpickler):  # a class, since modules that are imported late derive from it
+        load = refused
+
     socket.socket.connect = socket.create_connection = socket.getaddrinfo = refused  # type: ignore[assignment]
-    pickle.load = pickle.loads = pickle.Unpickler = torch.load = refused  # type: ignore[assignment,misc]
+    pickle.load = pickle.loads = torch.load = refused  # type: ignore[assignment]
+    pickle.Unpickler = Refused  # type: ignore[misc]
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
     def too_long(*_: Any) -> None:
