@@ -83,7 +83,8 @@ def _from_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
 
 def _checked(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
     live = _read(source, device, dtype)
-    validate(live)
+    # A config can hold values that are noticed in a pass only.
+    _attempt(source, "model", lambda: validate(live))
     live.fingerprint = fingerprint(live.model)
     return live
 

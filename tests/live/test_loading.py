@@ -279,6 +279,12 @@ def test_a_config_asks_for_no_more_than_the_weights_hold(folder, fields, reason)
         load(edit_config(folder, **fields))
 
 
+def test_a_config_that_only_a_pass_shows_to_be_wrong(tmp_path):
+    folder = make_model("gpt2", tmp_path / "heads")
+    with pytest.raises(ModelError, match="cannot load the model of heads"):
+        load(edit_config(folder, num_attention_heads=0.5))
+
+
 def test_a_gpt2_of_many_positions_takes_no_table_of_their_square(tmp_path):
     folder = make_model("gpt2", tmp_path / "long")
     with pytest.raises(ModelError, match="config asks for"):
@@ -354,6 +360,9 @@ def test_names_that_lead_nowhere(tmp_path, monkeypatch):
         (tmp_path / "lora" / name).write_text("{}")
     for name, reason in {
         str(tmp_path / "missing"): "there is no model at",
+        "": "there is no model at",
+        "~nobodyofthatname/model": "there is no model at",
+        "a" * 5000: "File name too long",
         "missing.gguf": "there is no model at",
         "a/b/c": "there is no model at",
         "two words": "there is no model at",
@@ -362,8 +371,9 @@ def test_names_that_lead_nowhere(tmp_path, monkeypatch):
         str(tmp_path / "weights.bin"): "is a .bin file",
         str(tmp_path / "lora"): "holds a LoRA adapter",
     }.items():
-        with pytest.raises(ModelError, match=reason):
+        with pytest.raises(ModelError, match=reason) as error:
             load(name)
+        assert len(str(error.value)) < 1000
 
 
 def test_names_that_lead_somewhere(tmp_path, monkeypatch):
