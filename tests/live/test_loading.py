@@ -309,6 +309,15 @@ def test_a_tokenizer_that_multiplies_text(folder):
         load(str(folder))
 
 
+def test_a_tokenizer_that_draws_its_tokens_at_random(folder):
+    path = folder / "tokenizer.json"
+    value = json.loads(path.read_text())
+    value["model"] = {"type": "BPE", "dropout": 0.5, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
+    path.write_text(json.dumps(value))
+    with pytest.raises(ModelError, match="leaves out merges at random"):
+        load(str(folder))
+
+
 def test_the_end_tokens_are_those_of_the_generation_config(folder):
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [3, 7], "custom_generate": "evil/repo"}))
     assert load(str(folder)).model.generation_config.eos_token_id == [3, 7]
