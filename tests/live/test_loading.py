@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from atlas.errors import ModelError, UsageError
 from atlas.live import checkpoint, sources
+from atlas.live.batching import encode
 from atlas.live.loading import load
 from tests.synthetic import make_model
 
@@ -307,6 +308,29 @@ def test_a_tokenizer_that_multiplies_text(folder):
     path.write_text(json.dumps(value))
     with pytest.raises(ModelError, match="many times longer"):
         load(str(folder))
+
+
+def test_a_tokenizer_that_chokes_on_pairs(folder):
+    path = folder / "tokenizer.json"
+    value = json.loads(path.read_text())
+    pattern = {"Regex": "(?:ab|ab)+c"}  # 2^n ways to read n times "ab"
+    value["pre_tokenizer"] = {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
+    path.write_text(json.dumps(value))
+    with pytest.raises(ModelError, match="it cannot read a text"):
+        load(str(folder))
+
+
+def test_a_tokenizer_that_fails_at_a_text_of_the_corpus(folder, monkeypatch):
+    monkeypatch.setattr("atlas.live.tokenizer.check_tokenizer", lambda *args: None)
+    path = folder / "tokenizer.json"
+    value = json.loads(path.read_text())
+    pattern = {"Regex": "(?:ab|ab)+c"}
+    value["pre_tokenizer"] = {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
+    path.write_text(json.dumps(value))
+    live = load(str(folder))
+    assert encode(live, ["the dog"], "{text}", 9).input_ids
+    with pytest.raises(ModelError, match="the tokenizer of tiny cannot read a text"):
+        encode(live, ["ab" * 500], "{text}", 9)
 
 
 def test_a_tokenizer_that_draws_its_tokens_at_random(folder):
