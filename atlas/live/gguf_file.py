@@ -62,6 +62,12 @@ def check_file(model_class: type, config: PretrainedConfig, header: GgufHeader, 
         )
     check_fields(header.fields, config, model_id)
     places = len(list(model.parameters()))
+    if header.n_tensors < places:
+        raise ModelError(
+            f"the checkpoint {model_id} lacks tensors that its config asks for: "
+            f"{header.n_tensors} of {places} are there",
+            "It may be damaged or incomplete.",
+        )
     if header.n_tensors > places:
         known = _gguf_names(model, config, header)
         left = [name for name in header.tensors if name not in known]

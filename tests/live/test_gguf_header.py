@@ -66,6 +66,16 @@ def test_a_tensor_without_a_place_is_not_passed_over(tmp_path, monkeypatch, name
         load(str(path))
 
 
+def test_tensors_that_are_lacking_are_noticed_before_the_weights_are_read(tmp_path, monkeypatch):
+    path = write_gguf(tmp_path / "a.gguf")
+    data = path.read_bytes()
+    at = data.index(b"llama.block_count") + len("llama.block_count") + 4
+    path.write_bytes(data[:at] + struct.pack("<I", LAYERS + 3) + data[at + 4 :])
+    monkeypatch.setattr(gguf, "dequantize", lambda *args: pytest.fail("read"))
+    with pytest.raises(ModelError, match="lacks tensors that its config asks for: 20 of 47 are there"):
+        load(str(path))
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
