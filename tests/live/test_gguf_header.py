@@ -12,9 +12,11 @@ pytest.importorskip("gguf")
 pytest.importorskip("accelerate")
 
 import gguf
+from transformers import CONFIG_MAPPING
 
 from atlas.errors import ModelError
 from atlas.live import gguf_header
+from atlas.live.gguf_fields import check_fields
 from atlas.live.gguf_header import read_gguf_header
 from atlas.live.loading import load
 from atlas.live.strict_json import NotStrict
@@ -156,3 +158,24 @@ def test_tensors_lie_in_the_file_and_beside_each_other(tmp_path):
     path.write_bytes(data[:at] + struct.pack("<Q", 0) + data[at + 8 :])
     with pytest.raises(NotStrict, match="where another tensor is"):
         read_gguf_header(path)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "architecture", "fields"),
+    [
+        ("gemma2", "gemma2", {"attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
+                              "attention.sliding_window": 4096}),
+        ("gemma3_text", "gemma3", {"attention.sliding_window": 4096, "attention.sliding_window_pattern": 6,
+                                   "rope.freq_base": 1e6, "rope.freq_base_swa": 10_000.0, "attention.key_length": 256}),
+        ("phi3", "phi3", {"rope.dimension_count": 96, "rope.scaling.original_context_length": 4096}),
+        ("qwen3", "qwen3", {"attention.key_length": 128, "rope.freq_base": 1e6}),
+        ("llama", "llama", {"rope.dimension_count": 128, "vocab_size": 32_000, "rope.scaling.factor": 1.0}),
+    ],
+)  # fmt: skip
+def test_what_files_of_the_families_say(model_type, architecture, fields):
+    """Against the defaults of transformers, which are those of the original models."""
+    check_fields(
+        {"general.architecture": architecture} | {f"{architecture}.{name}": value for name, value in fields.items()},
+        CONFIG_MAPPING[model_type](),
+        "a model",
+    )
