@@ -11,6 +11,7 @@ from torch import Tensor
 from atlas.errors import CorpusError, UsageError
 from atlas.live.model import LiveModel
 from atlas.live.token_bound import TokenBound, token_bound
+from atlas.live.token_ids import token_ids
 from atlas.live.token_roles import counting
 
 PLACEHOLDER = "{text}"
@@ -184,9 +185,8 @@ def _pad(rows: list[Sequence[int]], indices: list[int], length: int) -> Batch:
 
 
 def _ids(live: LiveModel, prompts: list[str]) -> list[list[int]]:
-    tokenized = live.tokenizer(prompts, add_special_tokens=False, verbose=False)["input_ids"]
     first = [live.tokenizer.bos_token_id] if live.add_bos else []
-    return [first + ids for ids in tokenized]
+    return [first + ids for ids in token_ids(live, prompts)]
 
 
 def _cut(live: LiveModel, text: str, template: str, limit: int, enough: int | None) -> tuple[list[int], int]:

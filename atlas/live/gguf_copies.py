@@ -37,7 +37,7 @@ LIMIT_VARIABLE = "NEURON_ATLAS_CACHE_GB"
 """What all copies together may take, in 10^9 bytes; 0 keeps and reads none."""
 
 _DEFAULT_GB = 10.0
-_FORMAT = 1
+_FORMAT = 2
 _RECORD = "neuron-atlas.json"
 _UNFINISHED = "unfinished-"
 _PROBES = (

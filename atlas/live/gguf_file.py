@@ -1,49 +1,23 @@
-"""A GGUF file before transformers reads it: what its header counts, and alone in a folder."""
+"""A GGUF file as transformers reads it: alone in a folder, parsed once, and only if nothing of it would be lost."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import struct
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import PretrainedConfig
 
 from atlas.errors import ModelError
-from atlas.live.strict_json import NotStrict
+from atlas.live.gguf_fields import check_fields
+from atlas.live.gguf_header import GgufHeader
 
-_HEADER = struct.Struct("<4sIQQ")
-_SMALLEST_ENTRY = 12  # bytes of a metadata field or of a tensor's description, at least
-_MOST_FIELDS = 100_000
 _WEIGHTS_PER_BYTE = 8  # the densest quantisation has 5
-
-
-@dataclass(frozen=True)
-class GgufCounts:
-    """`n_bytes`: of the whole file."""
-
-    n_tensors: int
-    n_bytes: int
-
-
-def read_gguf_counts(path: Path) -> GgufCounts:
-    """What the first bytes say. Raises NotStrict where the file cannot hold as much, or OSError."""
-    n_bytes = path.stat().st_size
-    with path.open("rb") as stream:
-        head = stream.read(_HEADER.size)
-    if len(head) < _HEADER.size or head[:4] != b"GGUF":
-        raise NotStrict(f"{path.name} is cut off")
-    _, version, n_tensors, n_fields = _HEADER.unpack(head)
-    if version not in (2, 3):
-        raise NotStrict(f"{path.name} is of GGUF version {version}, and 2 and 3 are known")
-    if max(n_tensors, n_fields) > min(_MOST_FIELDS, n_bytes // _SMALLEST_ENTRY):
-        raise NotStrict(f"{path.name} has {n_bytes} bytes and would describe {max(n_tensors, n_fields)} things")
-    return GgufCounts(n_tensors, n_bytes)
 
 
 @contextlib.contextmanager
@@ -72,13 +46,46 @@ def parsed_once() -> Iterator[None]:
             gguf.GGUFReader = original
 
 
-def check_size(model_class: type, config: PretrainedConfig, counts: GgufCounts, model_id: str) -> None:
-    """Refuse a config that asks for more weights than the file can hold, before they take memory."""
+def check_file(model_class: type, config: PretrainedConfig, header: GgufHeader, model_id: str) -> None:
+    """Refuse a file that the model made of it would not be, before its weights take memory.
+
+    transformers passes over tensors that it has no place for and fields that it does not know, and would make another
+    model. Raises ModelError for a config that asks for more than the file can hold, and for such tensors and fields.
+    """
     with torch.device("meta"):
         model = model_class(config)
     wanted = sum(tensor.numel() for tensor in [*model.parameters(), *model.buffers()])
-    if wanted > _WEIGHTS_PER_BYTE * counts.n_bytes:
+    if wanted > _WEIGHTS_PER_BYTE * header.n_bytes:
         raise ModelError(
-            f"the config of {model_id} asks for {wanted:.3g} weights, and the file has {counts.n_bytes} bytes",
+            f"the config of {model_id} asks for {wanted:.3g} weights, and the file has {header.n_bytes} bytes",
             "The file may be damaged or incomplete.",
         )
+    check_fields(header.fields, config, model_id)
+    places = len(list(model.parameters()))
+    if header.n_tensors < places:
+        raise ModelError(
+            f"the checkpoint {model_id} lacks tensors that its config asks for: "
+            f"{header.n_tensors} of {places} are there",
+            "It may be damaged or incomplete.",
+        )
+    if header.n_tensors > places:
+        known = _gguf_names(model, config, header)
+        left = [name for name in header.tensors if name not in known]
+        raise ModelError(
+            f"{model_id} has {header.n_tensors} tensors, and the model that is made of it {places}: "
+            f"no place for {', '.join(left[:3] or ['some'])}",
+            "transformers would pass over them and compute something else; use the checkpoint in safetensors.",
+        )
+
+
+def _gguf_names(model: nn.Module, config: PretrainedConfig, header: GgufHeader) -> set[str]:
+    """What the parameters of `model` are called in GGUF files."""
+    from gguf import MODEL_ARCH_NAMES, get_tensor_name_map
+
+    own = header.fields.get("general.architecture")
+    architecture = next((arch for arch, name in MODEL_ARCH_NAMES.items() if name == own), None)
+    if architecture is None:
+        return set()
+    names = get_tensor_name_map(architecture, config.num_hidden_layers)
+    split = [name.rpartition(".") for name, _ in model.named_parameters()]
+    return {f"{names.get_name(module)}.{kind}" for module, _, kind in split}

@@ -25,7 +25,8 @@ from atlas.live.checkpoint_files import finder
 from atlas.live.config_fields import clean_config
 from atlas.live.fingerprint import fingerprint
 from atlas.live.gguf_copies import copy_of
-from atlas.live.gguf_file import alone, check_size, parsed_once, read_gguf_counts
+from atlas.live.gguf_file import alone, check_file, parsed_once
+from atlas.live.gguf_header import read_gguf_header
 from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
 from atlas.live.shards import INDEX, SINGLE, find_weights, read_tensors
@@ -83,7 +84,8 @@ def _from_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
 
 def _checked(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
     live = _read(source, device, dtype)
-    validate(live)
+    # A config can hold values that are noticed in a pass only.
+    _attempt(source, "model", lambda: validate(live))
     live.fingerprint = fingerprint(live.model)
     return live
 
@@ -135,7 +137,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
 
 def _read_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
     name = source.model_id
-    header = _attempt(source, "weights", lambda: read_gguf_counts(Path(source.location) / source.gguf_file))
+    header = _attempt(source, "weights", lambda: read_gguf_header(Path(source.location) / source.gguf_file))
     with alone(Path(source.location) / source.gguf_file) as (folder, file), parsed_once():
         where = {"gguf_file": file, "local_files_only": True}
         raw, _ = _attempt(source, "config", lambda: PretrainedConfig.get_config_dict(folder, **where))
@@ -146,7 +148,7 @@ def _read_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
         check_layer_count(fields, config_class.attribute_map, header.n_tensors, name)
         config = _attempt(source, "config", lambda: config_class.from_dict(fields))
         model_class = MODEL_FOR_CAUSAL_LM_MAPPING[config_class]
-        _attempt(source, "weights", lambda: check_size(model_class, config, header, name))
+        _attempt(source, "weights", lambda: check_file(model_class, config, header, name))
         tokenizer = _attempt(source, "tokenizer", lambda: load_gguf_tokenizer(folder, where, name))
         options = {
             "config": config,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from atlas.errors import ModelError, UsageError
+from atlas.live.chat_template import in_chat_template
 from atlas.live.model import LiveModel
+from atlas.live.token_ids import token_ids
 from atlas.spec import Tokenization
 
 
@@ -20,14 +22,10 @@ def prompt_ids(live: LiveModel, tokenization: Tokenization, prompt: str) -> list
     """
     tokenizer = live.tokenizer
     if tokenization.chat_template:
-        if not getattr(tokenizer, "chat_template", None):
-            raise ModelError(f"the tokenizer of {live.model_id} has no chat template, and the spec asks for one")
-        text = tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
-        )
+        text = in_chat_template(tokenizer, prompt, live.model_id)
     else:
         text = prompt
-    ids = list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+    ids = list(token_ids(live, [text])[0])
     if tokenization.add_bos:
         if tokenizer.bos_token_id is None:
             raise ModelError(f"the tokenizer of {live.model_id} has no beginning-of-sequence token")

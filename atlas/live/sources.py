@@ -11,6 +11,9 @@ from atlas.packaged import model_file, packaged_model, packaged_models
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+_WHAT_NAMES = "Give a folder, a .gguf file or a Hugging Face id."
+_SHOWN = 300
+"""Characters of a name that a message repeats."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,18 @@ def resolve(model: str) -> Source:
                 f"the packaged model {model} is not on this machine yet", f"Run: neuron-atlas fetch {model}"
             )
         return Source(model, str(file.parent), file.name, packaged=True)
-    path = Path(model).expanduser()
-    if path.is_dir():
-        return _folder(path)
-    if path.is_file():
-        return _file(path)
+    try:
+        path = Path(model).expanduser()
+        if model and path.is_dir():
+            return _folder(path)
+        if path.is_file():
+            return _file(path)
+    except RuntimeError as error:  # the home of nobody
+        raise ModelError(f"there is no model at {model[:_SHOWN]}", "Nobody of that name has a home here.") from error
+    except OSError as error:  # not allowed to look, or a name longer than any file's
+        raise ModelError(f"cannot read {model[:_SHOWN]}: {error.strerror}", _WHAT_NAMES) from error
     if model.startswith((".", "/", "~")) or path.suffix == ".gguf" or not _HUB_ID.fullmatch(model):
-        raise ModelError(f"there is no model at {model}", "Give a folder, a .gguf file or a Hugging Face id.")
+        raise ModelError(f"there is no model at {model[:_SHOWN]}", _WHAT_NAMES)
     return Source(model, model, is_local=False)
 
 

@@ -84,6 +84,8 @@ def token_bound(tokenizer: Any) -> TokenBound:
         uncounted += r"\s"
     width = None
     shrink = _shrink(normalizers, uncounted)
+    if normalizers and re.search("[!-~]", dropped or ""):
+        shrink = None  # they make signs of ASCII of others: K of the Kelvin sign
     if dropped is not None and shrink is not None and all(map(_keeps_all, splitters)):
         width = shrink * max(map(len, (*model["vocab"], *contents)), default=1)
     words = (
@@ -111,7 +113,9 @@ def _flat(part: dict | None, members: str) -> list[dict]:
 def _shrink(normalizers: list[dict], uncounted: str) -> int | None:
     """How many characters one character of the normalised text stands for at most; None: any number."""
     shrink = 1
-    for part in normalizers:
+    for place, part in enumerate(normalizers):
+        if part["type"] == "ByteLevel" and place + 1 < len(normalizers):
+            return None  # what comes after would change signs that stand for bytes
         if part["type"] == "Replace":
             old, new = part["pattern"].get("String"), part["content"]
             # A counted character must not become one that is not.

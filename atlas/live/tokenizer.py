@@ -12,6 +12,7 @@ from typing import Any
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from atlas.errors import ModelError
+from atlas.live import limited
 from atlas.live.shards import Find
 from atlas.live.strict_json import NotStrict, read_json
 from atlas.live.tokenizer_limits import check_tokenizer
@@ -63,11 +64,29 @@ def load_tokenizer(find: Find, config: Mapping[str, Any], model_id: str) -> Any:
             return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         if not any((folder / name).exists() for name in _DATA):
             raise ModelError(f"{model_id} has no tokenizer", "Put tokenizer.json beside config.json.")
+        _check_older(folder, model_id)
         older = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         if getattr(older, "is_fast", False):
             older.backend_tokenizer.save(str(whole))
             check_tokenizer(whole, model_id)
         return older
+
+
+def convert(folder: str) -> None:
+    """Make the tokenizer of older files, inside a limited process: finding the merges of its pieces can take hours."""
+    AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+
+
+def _check_older(folder: Path, model_id: str) -> None:
+    """Raise ModelError for older files of which no tokenizer can be made in reasonable time."""
+    megabytes = sum(path.stat().st_size for path in folder.iterdir()) >> 20
+    try:
+        limited.call(__name__, "convert", str(folder), min(5 + 2 * megabytes, 60))
+    except limited.Failed as error:
+        raise ModelError(
+            f"cannot load the tokenizer of {model_id}: {error}",
+            "Take tokenizer.json from the original checkpoint; save_pretrained writes it for older tokenizers.",
+        ) from error
 
 
 def load_gguf_tokenizer(folder: str, where: Mapping[str, Any], model_id: str) -> Any:

@@ -45,6 +45,8 @@ def _check_on_paper(value: Any) -> None:
     """What a trial with a few texts would not show. Raises NotStrict."""
     if not isinstance(value, dict) or not isinstance(value.get("model"), dict):
         raise NotStrict("tokenizer.json has no model")
+    if value["model"].get("dropout"):
+        raise NotStrict("tokenizer.json leaves out merges at random (dropout), so that a text has no tokens of its own")
     for name, most in (("vocab", _MOST_TOKENS), ("merges", _MOST_TOKENS)):
         if len(value["model"].get(name) or ()) > most:
             raise NotStrict(f"tokenizer.json has {len(value['model'][name])} {name}")

@@ -27,7 +27,10 @@ def texts(patterns: list) -> list:
     """What a regular expression or a replacement can choke on: long runs of each character that one mentions."""
     letters = dict.fromkeys(_PLAIN + "".join(patterns)[:_LENGTH])
     runs = [letter * _LENGTH for letter in list(letters)[:200]]
-    return [*runs, *[run + "\x01" for run in runs], " ".join(patterns)[:_LENGTH], "The dog runs. " * 150, "x"]
+    # A choice of two ways to read the same signs takes runs of several.
+    mentioned = [letter for letter in dict.fromkeys("".join(patterns)) if letter.isalnum()][:12]
+    several = [(first + second) * _LENGTH for first in mentioned for second in mentioned]
+    return [*runs, *several, *[run + "\x01" for run in runs], " ".join(patterns)[:_LENGTH], "The dog runs. " * 150, "x"]
 
 
 def strings(value: object, found: list) -> list:

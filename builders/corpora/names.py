@@ -15,6 +15,8 @@ _UNPRINTABLE = {
 }
 _JOINERS = "\u200c\u200d"
 """Invisible, but part of how Persian, Indic scripts and emoji are spelled."""
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
+"""Letters and symbols that are drawn as nothing."""
 
 
 def unfit(name: str) -> str | None:
@@ -25,6 +27,8 @@ def unfit(name: str) -> str | None:
         kind = _UNPRINTABLE.get(unicodedata.category(sign))
         if kind is not None and sign not in _JOINERS:
             return f"holds {kind} (U+{ord(sign):04X})"
+    if all(sign in _JOINERS or sign in _BLANK or unicodedata.category(sign)[0] in "MZC" for sign in name):
+        return "holds nothing that can be seen"
     return None
 
 

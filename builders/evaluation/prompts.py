@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from atlas.errors import UnknownNameError, UsageError
 from atlas.live.batching import PLACEHOLDER, encode
 from atlas.live.model import LiveModel
+from atlas.live.token_ids import token_ids
 from builders.text_hash import text_hash
 
 SHOT_END = "\n\n"
@@ -107,4 +108,4 @@ def draw_per_concept(examples: Sequence[Example], count: int, seed: int) -> list
 
 
 def _ids(live: LiveModel, text: str) -> list[int]:
-    return live.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return token_ids(live, [text])[0]

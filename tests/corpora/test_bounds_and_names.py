@@ -103,6 +103,10 @@ def test_a_file_is_read_as_it_streams(tmp_path):
         ("a\u2028b", "holds a line separator (U+2028)"),
         ("a\ud800b", "holds a lone surrogate (U+D800)"),
         ("n" * 201, "is longer than 200 characters"),
+        *(
+            (name, "holds nothing that can be seen")
+            for name in ("\u200d", "\u200c\u200d", "\u3164", "\u2800", "\ufe0f")
+        ),
     ],
 )
 def test_names_that_are_not_printable(name, why, tmp_path):
@@ -126,6 +130,13 @@ def test_names_of_strangers_in_messages():
     assert quoted("plain") == "plain" and quoted("a\x1bb") == r"a\x1bb" and quoted("x" * 99) == "x" * 60 + "..."
     assert listed([]) == "(none)" and listed(["a", "b"]) == "a, b"
     assert listed([str(i) for i in range(50)]).endswith("11 and 38 more")
+
+
+def test_a_key_that_stands_twice_after_many_others(tmp_path):
+    path = tmp_path / "a.jsonl"  # finding it by counting every key takes hours
+    path.write_text("{" + ",".join(f'"{i}":1' for i in range(300_000)) + ',"299999":1}')
+    with pytest.raises(CorpusError, match="'299999' stands twice"):
+        load_corpus(path)
 
 
 def test_nul_and_packed_files(tmp_path):

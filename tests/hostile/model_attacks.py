@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 MEMORY = 6 << 30
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+WEIGHTS, INDEX, GGUF = "model.safetensors", "model.safetensors.index.json", "model.gguf"
 
 # Where a value may still be meant: a load that succeeds is no fault. (An honest value may also be drawn.)
 HUGE = [2**31 - 1, 2**40, 2**63, 10**30, 1_000_000, 100_000]
@@ -286,7 +286,45 @@ def other_files(folder: Path, draw: random.Random) -> None:
         ])()  # fmt: skip
 
 
-ATTACKS = (config_number, config_code, config_text, index_places, header, tokenizer, other_files)
+def template(folder: Path, draw: random.Random) -> None:
+    """A chat template is rendered by `main` as well, where there is one."""
+    (folder / "chat_template.jinja").write_text(
+        draw.choice([
+            "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+            "{% set x = 'a' * 10**10 %}{{ x }}", "{{ ('a' * 10**5) | center(10**10) }}", "{{ 1 / 0 }}",
+            "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}", "{% include '/etc/passwd' %}", "{{ x.y }}", "{% if",
+            "{{ cycler.__init__.__globals__.os.system('touch ran') }}", "{{ messages[0].__class__.__mro__ }}",
+            "{{ raise_exception('\x1b[2J\n') }}", "{{ messages | tojson(indent=10**9) }}", "{{ 'dog ' * 10**6 }}",
+        ])
+    )  # fmt: skip
+
+
+def gguf_file(folder: Path, draw: random.Random) -> None:
+    """Some bytes of a GGUF file changed, put in or taken out, most often in its header."""
+    from tests.gguf_model import write_gguf
+
+    content = bytearray(write_gguf(folder / GGUF).read_bytes())
+    reach = draw.choice([24, 400, 9000, len(content)])
+    for _ in range(draw.choice([1, 1, 1, 2, 5])):
+        at, way = draw.randrange(min(reach, len(content))), draw.randrange(6)
+        if way == 0:
+            content[at] ^= 1 << draw.randrange(8)
+        elif way == 1:
+            content[at : at + 8] = struct.pack("<Q", draw.choice([2**63, 2**64 - 1, 2**40, 0, 1, 2**31]))
+        elif way == 2:
+            content[at : at + 4] = struct.pack("<I", draw.choice([2**31, 2**32 - 1, 0, 1, 7, 8, 9, 13]))
+        elif way == 3:
+            del content[at : at + draw.choice([1, 4, 8, 100])]
+        elif way == 4:
+            content[at:at] = draw.choice([bytes(8), struct.pack("<IIQ", 9, 9, 1) * 2000, b"\xff" * 100])
+        elif draw.random() < 0.3:
+            del content[at + 1 :]
+    (folder / GGUF).write_bytes(content)
+
+
+ATTACKS = (
+    config_number, config_code, config_text, index_places, header, tokenizer, other_files, template, gguf_file,
+)  # fmt: skip
 
 
 def guard() -> None:
@@ -315,6 +353,8 @@ def guard() -> None:
 def main(base: Path, numbers: list[tuple[int, str]]) -> None:
     """Load the case of each (number, seed) made from the honest checkpoints in `base`."""
     from atlas.live.loading import load
+    from atlas.live.prompts import prompt_ids
+    from atlas.spec import Tokenization
 
     guard()
     models = sorted(base.iterdir())
@@ -330,7 +370,9 @@ def main(base: Path, numbers: list[tuple[int, str]]) -> None:
             raised, said = "", ""
             signal.alarm(30)
             try:
-                load(str(folder), device="cpu")
+                live = load(str(folder / GGUF if (folder / GGUF).exists() else folder), device="cpu")
+                if attack is template:
+                    prompt_ids(live, Tokenization(add_bos=False, chat_template=True), "The dog")
             except BaseException as error:
                 raised = next(
                     (c.__name__ for c in type(error).__mro__ if c.__name__ == "AtlasError"), repr(error)[:300]

@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from atlas.errors import ModelError, UsageError
 from atlas.live import checkpoint, sources
+from atlas.live.batching import encode
 from atlas.live.loading import load
 from tests.synthetic import make_model
 
@@ -280,6 +281,12 @@ def test_a_config_asks_for_no_more_than_the_weights_hold(folder, fields, reason)
         load(edit_config(folder, **fields))
 
 
+def test_a_config_that_only_a_pass_shows_to_be_wrong(tmp_path):
+    folder = make_model("gpt2", tmp_path / "heads")
+    with pytest.raises(ModelError, match="cannot load the model of heads"):
+        load(edit_config(folder, num_attention_heads=0.5))
+
+
 def test_a_gpt2_of_many_positions_takes_no_table_of_their_square(tmp_path):
     folder = make_model("gpt2", tmp_path / "long")
     with pytest.raises(ModelError, match="config asks for"):
@@ -301,6 +308,38 @@ def test_a_tokenizer_that_multiplies_text(folder):
     value["normalizer"] = {"type": "Sequence", "normalizers": [twice] * 40}
     path.write_text(json.dumps(value))
     with pytest.raises(ModelError, match="many times longer"):
+        load(str(folder))
+
+
+def test_a_tokenizer_that_chokes_on_pairs(folder):
+    path = folder / "tokenizer.json"
+    value = json.loads(path.read_text())
+    pattern = {"Regex": "(?:ab|ab)+c"}  # 2^n ways to read n times "ab"
+    value["pre_tokenizer"] = {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
+    path.write_text(json.dumps(value))
+    with pytest.raises(ModelError, match="it cannot read a text"):
+        load(str(folder))
+
+
+def test_a_tokenizer_that_fails_at_a_text_of_the_corpus(folder, monkeypatch):
+    monkeypatch.setattr("atlas.live.tokenizer.check_tokenizer", lambda *args: None)
+    path = folder / "tokenizer.json"
+    value = json.loads(path.read_text())
+    pattern = {"Regex": "(?:ab|ab)+c"}
+    value["pre_tokenizer"] = {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
+    path.write_text(json.dumps(value))
+    live = load(str(folder))
+    assert encode(live, ["the dog"], "{text}", 9).input_ids
+    with pytest.raises(ModelError, match="the tokenizer of tiny cannot read a text"):
+        encode(live, ["ab" * 500], "{text}", 9)
+
+
+def test_a_tokenizer_that_draws_its_tokens_at_random(folder):
+    path = folder / "tokenizer.json"
+    value = json.loads(path.read_text())
+    value["model"] = {"type": "BPE", "dropout": 0.5, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
+    path.write_text(json.dumps(value))
+    with pytest.raises(ModelError, match="leaves out merges at random"):
         load(str(folder))
 
 
@@ -355,6 +394,9 @@ def test_names_that_lead_nowhere(tmp_path, monkeypatch):
         (tmp_path / "lora" / name).write_text("{}")
     for name, reason in {
         str(tmp_path / "missing"): "there is no model at",
+        "": "there is no model at",
+        "~nobodyofthatname/model": "there is no model at",
+        "a" * 5000: "File name too long",
         "missing.gguf": "there is no model at",
         "a/b/c": "there is no model at",
         "two words": "there is no model at",
@@ -363,8 +405,9 @@ def test_names_that_lead_nowhere(tmp_path, monkeypatch):
         str(tmp_path / "weights.bin"): "is a .bin file",
         str(tmp_path / "lora"): "holds a LoRA adapter",
     }.items():
-        with pytest.raises(ModelError, match=reason):
+        with pytest.raises(ModelError, match=reason) as error:
             load(name)
+        assert len(str(error.value)) < 1000
 
 
 def test_names_that_lead_somewhere(tmp_path, monkeypatch):

@@ -68,6 +68,20 @@ def lacking_bytes() -> Tokenizer:
     return tokenizer
 
 
+def lacking_a_letter(normalizer) -> Tokenizer:
+    """No token for "k", which `normalizer` makes of other signs too."""
+    tokenizer = Tokenizer(models.BPE({sign: i for i, sign in enumerate(sign for sign in BYTES if sign != "k")}, []))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, SIGNS
+    return tokenizer
+
+
+def bytes_and_then(normalizer) -> Tokenizer:
+    """Continuation bytes as tokens, and a step after the one that writes bytes as signs."""
+    tokenizer = Tokenizer(models.BPE({sign: i for i, sign in enumerate(sign for sign in BYTES if sign != "Ã")}, []))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.ByteLevel(), normalizer])
+    return tokenizer
+
+
 SENTENCEPIECE = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
 KINDS: dict[str, tuple[Callable[[], Tokenizer], str]] = {
     "bytes": (lambda: bpe(splitter=SIGNS), "width"),
@@ -77,6 +91,10 @@ KINDS: dict[str, tuple[Callable[[], Tokenizer], str]] = {
         "width",
     ),
     "bytes, some lacking": (lacking_bytes, "width"),
+    "bytes, a letter lacking": (lambda: lacking_a_letter(None), "width"),
+    "bytes, a letter lacking, lowered": (lambda: lacking_a_letter(normalizers.Lowercase()), "nothing"),
+    "bytes, a letter lacking, composed": (lambda: lacking_a_letter(normalizers.NFC()), "nothing"),
+    "bytes, changed afterwards": (lambda: bytes_and_then(normalizers.Lowercase()), "nothing"),
     "sentencepiece": (lambda: bpe(unk=True, fuse=True, fallback=True, normalizer=SENTENCEPIECE), "width"),
     "characters": (lambda: bpe(unk=True, splitter=pre_tokenizers.Metaspace()), "width"),
     "characters, compatible": (lambda: bpe(unk=True, normalizer=normalizers.NFKC()), "width"),
@@ -101,7 +119,7 @@ SPACES = [" ", "   ", "\n\n", "\t", " " * 40, "\u3000", "\u200f", "\x04", "\x06"
 WORDS = ["the ", "dog", " hot dog", "aaaa", "a" * 50, "12345", "!?", "x y z ", "Dog's", "the dog the dog ", "x" * 130]
 SIGNS_OF_ALL_SORTS = [
     *("é", "e\u0301", "\u1e9b\u0323", "\ufdfa", "北京", "🙂", "\u00a8", "ﬁ", "\u0301" * 12, "\ufffd"),
-    *("<mask>", "<unk>", "<s>"),
+    *("<mask>", "<unk>", "<s>", "\u212a" * 40, "k" * 9, "í" * 40),
 ]
 PIECES = SPACES + WORDS + SIGNS_OF_ALL_SORTS
 TEMPLATES = ["{text}", "{text}\nthis is about", "A text: {text} the ", "<ma{text}sk>", " {text}dog"]
