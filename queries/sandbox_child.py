@@ -102,8 +102,10 @@ def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConn
     from atlas.store.attached import SAFE_CONFIG
     from atlas.store.files import require_database, translate
     from atlas.store.reader import read_manifest
+    from atlas.store.seal import require_seal
 
     require_database(Path(path))
+    require_seal(Path(path))
     # These two close the door behind them, and connect() applies its settings in no fixed order.
     last = {"enable_external_access": False, "lock_configuration": True}
     first = {name: value for name, value in SAFE_CONFIG.items() if name not in last}

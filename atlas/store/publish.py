@@ -21,6 +21,7 @@ from atlas.store.columns import misplaced_rows
 from atlas.store.files import fsync_path
 from atlas.store.postings import insert_postings
 from atlas.store.scan import begin
+from atlas.store.seal import put_seal
 from atlas.store.staging import Staging
 
 # Small blocks make the cold look-up cheaper (a block is the unit of reading) at the same size.
@@ -63,6 +64,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
             connection.execute("CHECKPOINT")
     except duckdb.OutOfMemoryException as error:
         raise BuildError(f"publishing needs more than {memory} of memory", "Raise --memory, then --resume.") from error
+    put_seal(fresh, _BLOCK_SIZE)
     fsync_path(fresh)
     os.replace(fresh, staging.target)
     # A log of an older file under this name would make the new one unreadable.
