@@ -186,8 +186,8 @@ def open_atlas(path: str | Path, timeout_s: float | None = None) -> Atlas:
         raise AtlasFileError(f"cannot read {path}: {error.strerror}", "Check the permissions.") from error
     try:
         manifest = read_manifest(connection, path, looked_through=seen)
-        require_sound(connection, manifest, path)
         if not seen:
+            require_sound(connection, manifest, path)
             remember(mark)
     except BaseException:
         connection.close()
