@@ -20,7 +20,7 @@ from atlas.errors import AtlasFileError
 from atlas.manifest import utc_now
 from atlas.store import definitions
 from atlas.store.attached import SAFE_CONFIG, attach
-from atlas.store.files import fsync_path, require_database, translate
+from atlas.store.files import fsync_path, full_name, log_of, require_database, translate
 from atlas.store.objects import read_objects
 from atlas.store.seal import put_seal, remove_seal, require_seal
 from atlas.store.time_limit import time_limit
@@ -62,7 +62,7 @@ def append_evaluations(path: Path, tables: dict[str, pyarrow.Table]) -> None:
                 os.replace(fresh, path)
                 fsync_path(path.parent)
             finally:
-                for leftover in (fresh, fresh.with_name(fresh.name + ".wal")):
+                for leftover in (fresh, log_of(fresh)):
                     leftover.unlink(missing_ok=True)
     except OSError as error:
         raise AtlasFileError(f"cannot write {path}: {error.strerror}", "Check the folder.") from error
@@ -104,7 +104,7 @@ def _write(path: Path, fresh: Path, tables: dict[str, pyarrow.Table]) -> None:
         shutil.copyfile(path, fresh)
         remove_seal(fresh)
     try:
-        with duckdb.connect(str(fresh), config=SAFE_CONFIG) as connection:
+        with duckdb.connect(full_name(fresh), config=SAFE_CONFIG) as connection:
             if path.exists():
                 _check_version(connection, path)
             else:

@@ -26,7 +26,7 @@ from atlas.store.attached import SAFE_CONFIG
 from atlas.store.checks import ask_rules, list_rules, mirror_rule, scanned_tables
 from atlas.store.digests import TABLE, WORDING, definition_digests, stored_digests, wording, wrong_dims
 from atlas.store.evaluations import sidecar_of
-from atlas.store.files import require_database, translate
+from atlas.store.files import full_name, require_database, translate
 from atlas.store.reader import read_manifest
 from atlas.store.scan import Scan, begin
 from atlas.store.seal import seal_holds
@@ -115,7 +115,7 @@ def checks_of(path: Path) -> Iterator[Check]:
     if sealed is not None:
         yield Check("blocks lie where they were written", OK if sealed else BROKEN)
     try:
-        connection = duckdb.connect(str(path), read_only=True, config={**SAFE_CONFIG, "memory_limit": "1GB"})
+        connection = duckdb.connect(full_name(path), read_only=True, config={**SAFE_CONFIG, "memory_limit": "1GB"})
     except duckdb.Error as error:
         raise translate(error, path) from error
     with connection:
