@@ -100,15 +100,17 @@ def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConn
     import duckdb
 
     from atlas.store.attached import SAFE_CONFIG
-    from atlas.store.files import require_database, translate
+    from atlas.store.files import full_name, require_database, translate
     from atlas.store.reader import read_manifest
+    from atlas.store.seal import require_seal
 
     require_database(Path(path))
+    require_seal(Path(path))
     # These two close the door behind them, and connect() applies its settings in no fixed order.
     last = {"enable_external_access": False, "lock_configuration": True}
     first = {name: value for name, value in SAFE_CONFIG.items() if name not in last}
     try:
-        connection = duckdb.connect(path, read_only=True, config=first)
+        connection = duckdb.connect(full_name(Path(path)), read_only=True, config=first)
         for name, value in {**_settings(timeout_s, memory_mb), **last}.items():
             connection.execute(f"SET {name} = '{value}'")
     except duckdb.Error as error:

@@ -13,6 +13,8 @@ from typing import Any
 
 import duckdb
 
+from atlas.store.files import full_name
+
 # Everything that reaches outside the file is off: an atlas is data that came from somewhere.
 SAFE_CONFIG: dict[str, Any] = {
     "enable_external_access": False,
@@ -38,7 +40,7 @@ def attach(path: Path, timeout_s: float | None = None) -> duckdb.DuckDBPyConnect
     config = {name: value for name, value in SAFE_CONFIG.items() if name != "enable_external_access"}
     connection = duckdb.connect(":memory:", config=config | _limits(timeout_s))
     try:
-        quoted = str(path.absolute()).replace("'", "''")
+        quoted = full_name(path).replace("'", "''")
         connection.execute(
             f"ATTACH '{quoted}' AS {NAME} (READ_ONLY); USE {NAME}; DETACH memory; SET enable_external_access = false;"
             # A setting of the session, which connect() refuses: the bar would be printed among the data.

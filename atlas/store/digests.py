@@ -142,7 +142,7 @@ def stored_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str,
 
 
 def require_sound(connection: duckdb.DuckDBPyConnection, manifest: Manifest, path: Path) -> None:
-    """What opening can see of a damaged file in under a millisecond: AtlasFileError for dims or numbers of rows.
+    """What opening can see of a damaged file without reading its rows: AtlasFileError for dims or numbers of rows.
 
     `verify` sees the rest.
     """

@@ -20,8 +20,9 @@ from atlas.errors import AtlasFileError
 from atlas.manifest import utc_now
 from atlas.store import definitions
 from atlas.store.attached import SAFE_CONFIG, attach
-from atlas.store.files import fsync_path, require_database, translate
+from atlas.store.files import fsync_path, full_name, log_of, require_database, translate
 from atlas.store.objects import read_objects
+from atlas.store.seal import put_seal, remove_seal, require_seal
 from atlas.store.time_limit import time_limit
 from atlas.whole_file import beside, real_place
 
@@ -61,7 +62,7 @@ def append_evaluations(path: Path, tables: dict[str, pyarrow.Table]) -> None:
                 os.replace(fresh, path)
                 fsync_path(path.parent)
             finally:
-                for leftover in (fresh, fresh.with_name(fresh.name + ".wal")):
+                for leftover in (fresh, log_of(fresh)):
                     leftover.unlink(missing_ok=True)
     except OSError as error:
         raise AtlasFileError(f"cannot write {path}: {error.strerror}", "Check the folder.") from error
@@ -101,8 +102,9 @@ def _write(path: Path, fresh: Path, tables: dict[str, pyarrow.Table]) -> None:
     if path.exists():
         _require(path)
         shutil.copyfile(path, fresh)
+        remove_seal(fresh)
     try:
-        with duckdb.connect(str(fresh), config=SAFE_CONFIG) as connection:
+        with duckdb.connect(full_name(fresh), config=SAFE_CONFIG) as connection:
             if path.exists():
                 _check_version(connection, path)
             else:
@@ -114,8 +116,10 @@ def _write(path: Path, fresh: Path, tables: dict[str, pyarrow.Table]) -> None:
                 connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM _rows {known}")
                 connection.unregister("_rows")
             connection.execute("CHECKPOINT")
+            block_size = connection.execute("SELECT block_size FROM pragma_database_size()").fetchall()[0][0]
     except duckdb.Error as error:
         raise translate(error, path) from error
+    put_seal(fresh, block_size)
 
 
 def _require(path: Path) -> None:
@@ -123,6 +127,7 @@ def _require(path: Path) -> None:
         raise AtlasFileError(f"there are no evaluations at {path}", "Make some: neuron-atlas evaluate SPEC.")
     try:
         require_database(path)
+        require_seal(path)
     except AtlasFileError as error:
         raise AtlasFileError(f"{path} holds no evaluations: {error.message}", "Move it away.") from error
 

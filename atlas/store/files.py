@@ -46,6 +46,17 @@ def nameable(path: Path) -> bool:
     return True
 
 
+def full_name(path: Path) -> str:
+    """The name that means this file to DuckDB: one such as `md:x`, `~x` or `:memory:` would mean another place."""
+    return str(path.absolute())
+
+
+def log_of(path: Path) -> Path:
+    """Where DuckDB keeps the log of what was changed in a database: it takes `?` for the end of the path of a URL."""
+    before, mark, after = full_name(path).partition("?")
+    return Path(f"{before}.wal{mark}{after}")
+
+
 def require_database(path: Path) -> None:
     """Raise AtlasFileError unless `path` is a readable regular file with DuckDB's magic bytes and no log beside it.
 
@@ -60,9 +71,9 @@ def require_database(path: Path) -> None:
             raise AtlasFileError(f"there is no atlas at {path}", "Build one: neuron-atlas build MODEL -o FILE.")
         if not path.is_file():
             raise AtlasFileError(f"{path} is not a file", "Name the .duckdb file of an atlas.")
-        log = Path(f"{path.resolve()}.wal")
-        if os.path.lexists(log):
-            raise AtlasFileError(f"beside {path} lies {log.name}, which changes what it says", f"Move {log} away.")
+        for log in (log_of(path.resolve()), log_of(path)):
+            if os.path.lexists(log):
+                raise AtlasFileError(f"beside {path} lies {log.name}, which changes what it says", f"Move {log} away.")
         with open(path, "rb") as file:
             head = file.read(12)
     except OSError as error:

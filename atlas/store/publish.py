@@ -18,9 +18,10 @@ from atlas.schema.statements import Layout, layout_of, macros_sql, schema_sql
 from atlas.store import waiting
 from atlas.store.checks import check, scanned_tables
 from atlas.store.columns import misplaced_rows
-from atlas.store.files import fsync_path
+from atlas.store.files import fsync_path, full_name, log_of
 from atlas.store.postings import insert_postings
 from atlas.store.scan import begin
+from atlas.store.seal import put_seal
 from atlas.store.staging import Staging
 
 # Small blocks make the cold look-up cheaper (a block is the unit of reading) at the same size.
@@ -53,7 +54,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
         "temp_directory": str(staging.folder / "spill"),
     }
     try:
-        with duckdb.connect(str(fresh), config=config) as connection, ThreadPoolExecutor(1) as beside:
+        with duckdb.connect(full_name(fresh), config=config) as connection, ThreadPoolExecutor(1) as beside:
             _fill(connection, staging.database, files, manifest, layout)
             # Sorting postings keeps one processor busy: the other one reads what is written already.
             readings = begin(beside, connection, [table for table in scanned_tables() if table != "_posting"], layout)
@@ -63,10 +64,11 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
             connection.execute("CHECKPOINT")
     except duckdb.OutOfMemoryException as error:
         raise BuildError(f"publishing needs more than {memory} of memory", "Raise --memory, then --resume.") from error
+    put_seal(fresh, _BLOCK_SIZE)
     fsync_path(fresh)
     os.replace(fresh, staging.target)
     # A log of an older file under this name would make the new one unreadable.
-    staging.target.with_name(staging.target.name + ".wal").unlink(missing_ok=True)
+    log_of(staging.target).unlink(missing_ok=True)
     fsync_path(staging.target.parent)
     return staging.target
 
@@ -81,7 +83,7 @@ def _fill(
     """All tables but the postings."""
     connection.execute(schema_sql(layout))
     connection.execute(macros_sql(layout))
-    quoted = str(source).replace("'", "''")
+    quoted = full_name(source).replace("'", "''")
     connection.execute(f"ATTACH '{quoted}' AS staging (READ_ONLY)")
     for table, keys in KEYS.items():
         if table in DERIVED:
@@ -108,4 +110,4 @@ def _source(connection: duckdb.DuckDBPyConnection, table: str, files: dict[str, 
 
 def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
-    path.with_name(path.name + ".wal").unlink(missing_ok=True)
+    log_of(path).unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from atlas.store.digests import require_sound
 from atlas.store.files import is_damage, require_database, translate
 from atlas.store.kept import Kept
 from atlas.store.objects import Object, read_objects
+from atlas.store.seal import require_seal
 from atlas.store.seen import mark_of, remember, was_seen
 from atlas.store.sessions import Session, Sessions
 from atlas.store.time_limit import DEFAULT_TIMEOUT_S, stopped_by_it, time_limit
@@ -175,16 +176,18 @@ def open_atlas(path: str | Path, timeout_s: float | None = None) -> Atlas:
     require_database(path)
     try:
         mark = mark_of(path, f"{duckdb.__version__} {os.stat(definitions.STORED).st_mtime_ns}")
+        seen = was_seen(mark)
+        if not seen:
+            require_seal(path)
         connection = attach(path, timeout_s)
     except duckdb.Error as error:
         raise translate(error, path) from error
     except OSError as error:
         raise AtlasFileError(f"cannot read {path}: {error.strerror}", "Check the permissions.") from error
     try:
-        seen = was_seen(mark)
         manifest = read_manifest(connection, path, looked_through=seen)
-        require_sound(connection, manifest, path)
         if not seen:
+            require_sound(connection, manifest, path)
             remember(mark)
     except BaseException:
         connection.close()

@@ -22,7 +22,7 @@ from atlas.errors import BuildError
 from atlas.schema.keys import DERIVED, KEYS
 from atlas.schema.statements import Layout, schema_sql
 from atlas.store import waiting
-from atlas.store.files import require_database
+from atlas.store.files import full_name, log_of, require_database
 
 if TYPE_CHECKING:
     import pyarrow
@@ -94,7 +94,7 @@ class Staging:
     ) -> None:
         """Begin anew; with `seed`, from the rows of that published atlas, but not of the tables `skip`."""
         self.close()
-        for leftover in (self.database, self.database.with_name(self.database.name + ".wal")):
+        for leftover in (self.database, log_of(self.database)):
             leftover.unlink(missing_ok=True)
         for leftover in (self.scratch, self._waiting):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -238,13 +238,13 @@ class Staging:
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
-            self._connection = duckdb.connect(str(self.database), config=_CONFIG)
+            self._connection = duckdb.connect(full_name(self.database), config=_CONFIG)
         return self._connection
 
     def _copy_from(self, seed: Path, skip: tuple[str, ...]) -> None:
         require_database(seed)
         connection = self._connect()
-        quoted = str(seed).replace("'", "''")
+        quoted = full_name(seed).replace("'", "''")
         connection.execute(f"ATTACH '{quoted}' AS seed (READ_ONLY)")
         # An atlas from before a table was introduced lacks it; what it would say is then unknown.
         there = {name for (name,) in self.rows("SELECT table_name FROM duckdb_tables() WHERE database_name = 'seed'")}

@@ -26,9 +26,10 @@ from atlas.store.attached import SAFE_CONFIG
 from atlas.store.checks import ask_rules, list_rules, mirror_rule, scanned_tables
 from atlas.store.digests import TABLE, WORDING, definition_digests, stored_digests, wording, wrong_dims
 from atlas.store.evaluations import sidecar_of
-from atlas.store.files import require_database, translate
+from atlas.store.files import full_name, require_database, translate
 from atlas.store.reader import read_manifest
 from atlas.store.scan import Scan, begin
+from atlas.store.seal import seal_holds
 from atlas.store.verify_evaluations import evaluation_checks
 
 OK, BROKEN, UNKNOWN = "ok", "broken", "unknown"
@@ -110,8 +111,11 @@ def _say(*message: str) -> None:
 
 def checks_of(path: Path) -> Iterator[Check]:
     """The checks, in this process."""
+    sealed = seal_holds(path)
+    if sealed is not None:
+        yield Check("blocks lie where they were written", OK if sealed else BROKEN)
     try:
-        connection = duckdb.connect(str(path), read_only=True, config={**SAFE_CONFIG, "memory_limit": "1GB"})
+        connection = duckdb.connect(full_name(path), read_only=True, config={**SAFE_CONFIG, "memory_limit": "1GB"})
     except duckdb.Error as error:
         raise translate(error, path) from error
     with connection:

@@ -109,3 +109,38 @@ def test_a_log_beside_the_file_is_refused(whole: Path, tmp_path: Path, capfd: py
 def test_the_atlas_itself_is_not_refused(whole: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for question in QUESTIONS:
         assert main([*question, "-a", str(whole)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "log"), [("what?.duckdb", "what.wal?.duckdb"), ("which?/a.duckdb", "which.wal?/a.duckdb")]
+)
+def test_a_log_is_looked_for_where_duckdb_keeps_it(
+    whole: Path, tmp_path: Path, place: str, log: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, kept = tmp_path / place, tmp_path / "kept"
+    for file in (path, tmp_path / log):
+        file.parent.mkdir(exist_ok=True)
+    shutil.copy(whole, path)
+    connection = duckdb.connect(str(path))
+    connection.execute("SET checkpoint_threshold = '1GB'; UPDATE vocab SET token = ' cow' WHERE token = ' dog'")
+    shutil.copy(tmp_path / log, kept)
+    connection.close()
+    shutil.copy(whole, path)
+    shutil.copy(kept, tmp_path / log)
+    refused(path, capfd)
+    (tmp_path / log).unlink()
+    open_atlas(path).close()
+
+
+@pytest.mark.parametrize("name", [":memory:", ":memory:x", "md:x", "sqlite:x", "s3:x", "file:x", "duckdb:x", "~x", "~"])
+def test_a_name_means_the_file_of_that_name(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(whole, name)
+    with duckdb.connect(str(tmp_path / "x")) as other:  # what DuckDB would take it for
+        other.execute("CREATE TABLE another (a INTEGER)")
+    for question in (*QUESTIONS, ("info",)):
+        assert main([*question, "-a", name]) == 0, capfd.readouterr().err
+    assert main(["verify", name]) == 0
+    assert main(["compare", name, str(whole)]) == 0

@@ -36,6 +36,17 @@ def _open(path: Path) -> None:
         assert atlas.query("SELECT count(*) FROM atlas")[1] == [(1,)]
 
 
+def test_nothing_else_is_compared_twice(looked, tmp_path, monkeypatch):
+    path = _settled(write_small_atlas(tmp_path / "a.duckdb"))
+    calls = []
+    for name in ("require_seal", "require_sound"):
+        real = getattr(reader, name)
+        monkeypatch.setattr(reader, name, lambda *given, name=name, real=real: calls.append(name) or real(*given))
+    for _ in range(3):
+        _open(path)
+    assert calls == ["require_seal", "require_sound"]
+
+
 def test_once_is_enough(looked, tmp_path):
     path = _settled(write_small_atlas(tmp_path / "a.duckdb"))
     for _ in range(3):
