@@ -186,13 +186,6 @@ def test_the_name_of_a_log_of_the_atlas_is_refused(small: Path, ask) -> None:
     assert ask("concepts", small.with_name("other.wal"))[0] == 0
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_notes_that_nobody_can_hear_do_not_cost_the_answer(small: Path, tmp_path: Path) -> None:
-    done = shell(f'ATLAS concept sports -a SMALL -o "{tmp_path}/x.csv" 2> /dev/full', small)
-    assert done.returncode == 0 and (tmp_path / "x.csv").read_text().count("\n") > 1
-    assert shell("ATLAS concept nothing -a SMALL 2> /dev/full", small).returncode == 1
-
-
 BAD_NAMES = ["x" * 300, "é" * 200, "no/such/x", "file/x", "folder", "circle", "a\0b", "no\0such/x"]
 
 
