@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from atlas.errors import UsageError
+from atlas.errors import AtlasError, UsageError
 from atlas.interrupt import undone
 
 _DATABASE = b"DUCK"  # at byte 8 of every DuckDB file
@@ -144,15 +144,26 @@ def writing_to(path: Path) -> Iterator[None]:
     """What the operating system refuses while `path` is written, as UsageError in one line."""
     try:
         yield
-    except BrokenPipeError:
+    except (BrokenPipeError, AtlasError):
         raise
-    except OSError as error:
-        hint = "Make room, or name another place." if error.errno in _FULL else "Name a file in a folder you own."
-        raise UsageError(f"cannot write {path}: {error.strerror or error}", hint) from error
-    except ValueError as error:  # open() and stat() say so of a NUL
-        if "embedded null" not in str(error):
+    except Exception as error:
+        why, hint = no_room(error), "Make room, or name another place."
+        if why is None and isinstance(error, OSError):
+            why, hint = error.strerror or str(error), "Name a file in a folder you own."
+        elif (
+            why is None and isinstance(error, ValueError) and "embedded null" in str(error)
+        ):  # open() and stat() say so
+            why, hint = "a name cannot hold NUL", "Name another file."
+        if why is None:
             raise
-        raise UsageError(f"cannot write {path}: a name cannot hold NUL", "Name another file.") from error
+        raise UsageError(f"cannot write {path}: {why}", hint) from error
+
+
+def no_room(error: Exception) -> str | None:
+    """What the operating system says of a full disk or a limit, if `error` says so: libraries word it differently."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return os.strerror(error.errno)
+    return next((os.strerror(code) for code in _FULL if os.strerror(code) in str(error)), None)
 
 
 def _same(path: Path, other: Path) -> bool:

@@ -23,7 +23,7 @@ from atlas.store.attached import SAFE_CONFIG, attach
 from atlas.store.files import fsync_path, require_database, translate
 from atlas.store.objects import read_objects
 from atlas.store.time_limit import time_limit
-from atlas.whole_file import beside, real_place
+from atlas.whole_file import beside, no_room, real_place
 
 if TYPE_CHECKING:
     import pyarrow
@@ -115,6 +115,8 @@ def _write(path: Path, fresh: Path, tables: dict[str, pyarrow.Table]) -> None:
                 connection.unregister("_rows")
             connection.execute("CHECKPOINT")
     except duckdb.Error as error:
+        if (full := no_room(error)) is not None:
+            raise AtlasFileError(f"cannot write {path}: {full}", "Make room; what was there is kept.") from error
         raise translate(error, path) from error
 
 

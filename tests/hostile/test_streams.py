@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +14,12 @@ import pytest
 
 import queries.info
 from atlas.__main__ import main
-from atlas.errors import EXIT_QUESTION, EXIT_USAGE
+from atlas.errors import EXIT_QUESTION, EXIT_USAGE, AtlasFileError, UsageError
+from atlas.store.evaluations import append_evaluations, sidecar_of
+from builders.export_place import free_place
 from tests.architecture.imports import ROOT
 from tests.atlas_factory import write_small_atlas
+from tests.evaluation.test_sidecar import rows
 from tests.hostile.counts import count
 from tests.hostile.terminal import HOSTILE, assert_harmless, on_terminal
 from tests.spec.documents import valid
@@ -49,6 +54,35 @@ def test_notes_that_nobody_can_hear_do_not_cost_the_answer(small: Path, tmp_path
         done = run(f"concept sports -a SMALL -o {tmp_path}/x.csv", small, stderr=full)
         assert done.returncode == 0 and (tmp_path / "x.csv").read_text().count("\n") > 1
         assert run("concept nothing -a SMALL", small, stderr=full).returncode == EXIT_QUESTION
+
+
+def test_no_room_for_evaluations_says_so_and_keeps_what_was_there(small: Path) -> None:
+    sidecar = sidecar_of(small)
+    append_evaluations(sidecar, rows("one"))
+    before = sidecar.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 4096, limits[1]))
+    try:
+        with pytest.raises(AtlasFileError, match=r"cannot write .*: File too large"):
+            append_evaluations(sidecar, rows("two", "h2"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sidecar.read_bytes() == before and sorted(small.parent.iterdir()) == sorted([small, sidecar])
+
+
+class LibraryError(Exception):
+    """As safetensors, tokenizers or DuckDB raise for what the operating system said to them."""
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_in_the_words_of_a_library_is_one_line(tmp_path: Path, number: int) -> None:
+    said = f"Error while serializing: I/O error: {os.strerror(number)} (os error {number})"
+    with pytest.raises(UsageError, match=os.strerror(number)) as caught, free_place(tmp_path / "x.gguf") as place:
+        place.write_text("half of it")
+        raise LibraryError(said)
+    assert "Make room" in caught.value.hint and list(tmp_path.iterdir()) == []
+    with pytest.raises(LibraryError), free_place(tmp_path / "x.gguf"):
+        raise LibraryError("another thing")
 
 
 def test_a_check_is_kept_in_a_regular_file_only(tmp_path: Path, capsys) -> None:
