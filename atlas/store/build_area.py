@@ -30,6 +30,15 @@ def require_own(folder: Path) -> None:
         raise _foreign(f"{folder} holds {others[0]}, which no build wrote")
 
 
+def require_short(folder: Path, longer: int) -> None:
+    """Raise BuildError where the folder's name, `longer` bytes longer when it is removed, would be none for a file."""
+    if len(os.fsencode(folder.name)) + longer > os.pathconf(folder.parent, "PC_NAME_MAX"):
+        raise BuildError(
+            f"the name {folder.stem[:40]}… is too long: a build works in a folder beside it, with a longer one",
+            "Take a shorter name.",
+        )
+
+
 def remove(folder: Path) -> bool:
     """Remove what builds write into `folder`, and the folder if nothing else is in it; whether it is gone."""
     if folder.is_symlink():

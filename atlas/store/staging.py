@@ -37,6 +37,7 @@ CREATE TABLE _done (step VARCHAR NOT NULL, unit VARCHAR NOT NULL);
 # how long the log may grow before its rows are compressed into the tables; at the default, 16 MB, this would cost as
 # much again as writing the rows of a build.
 _CONFIG = {"memory_limit": "500MB", "checkpoint_threshold": "128MB"}
+_MOST_PROCESSES = 2**22  # of Linux, which has the longest numbers
 
 
 def building_folder(target: Path) -> Path:
@@ -60,6 +61,8 @@ class Staging:
 
     def acquire(self) -> None:
         """Create the folder and take its lock. Raises BuildError when another build holds it, or it is no build's."""
+        with contextlib.suppress(OSError):  # a parent that is not there is said below
+            build_area.require_short(self.folder, len(self._discarded(_MOST_PROCESSES).name) - len(self.folder.name))
         while self._lock is None:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)

@@ -102,6 +102,18 @@ def test_a_folder_with_the_name_of_a_removed_build_area_keeps_what_is_not_of_bui
     assert contents(gone) == {"thesis.tex": b"mine"} and not (gone / "scratch").exists()
 
 
+@pytest.mark.parametrize("length", [235, 239, 240, 246, 247, 255])
+def test_a_name_is_refused_or_leaves_nothing_beside_the_atlas(model: Path, tmp_path: Path, length: int) -> None:
+    target = tmp_path / ("a" * (length - 7) + ".duckdb")
+    if length < 239:
+        built(model, target, None)
+        assert list(tmp_path.iterdir()) == [target]
+        return
+    with pytest.raises(BuildError, match="too long"):
+        built(model, target, None)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_that_appears_during_the_build_stays(model: Path, tmp_path: Path, monkeypatch) -> None:
     target, check = tmp_path / "a.duckdb", publish.check
 
