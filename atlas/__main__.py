@@ -42,7 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; nothing but the code and the streams gets out."""
     import importlib
-    from errno import ENAMETOOLONG
+    from errno import EDQUOT, EFBIG, EIO, ENAMETOOLONG, ENOSPC
 
     import click
 
@@ -81,8 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say("error", f"no file can have the name {name[:60] + '…' if len(name) > 60 else name!r}: it is too long")
             _say("hint", "A name in a path takes at most 255 bytes, a path 4096.")
             return EXIT_USAGE
+        if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EFBIG, EIO):
+            _say("error", f"cannot write {error.filename or 'the output'}: {error.strerror}")
+            _say("hint", "Make room, or write to another place.")
+            return EXIT_QUESTION
         if os.environ.get(TRACEBACK_VARIABLE):
-            raise
+            _show_traceback(error)
         _say("error", f"unexpected {type(error).__name__}: {error}")
         hint = f"This is a fault of the program; {TRACEBACK_VARIABLE}=1 shows where it happened."
         _say("hint", _with_versions(hint))
@@ -126,6 +130,15 @@ def _with_versions(hint: str) -> str:
     from atlas.live.versions import ran_with
 
     return hint if ran_with() in hint else f"{hint} Ran with {ran_with()}.".lstrip()
+
+
+def _show_traceback(error: Exception) -> None:
+    """As Python shows it, but for what in its texts a terminal would obey."""
+    import traceback
+
+    from atlas.printable import printable
+
+    sys.stderr.write(printable("".join(traceback.format_exception(error)), keep="\n"))
 
 
 def _say(kind: str, text: str) -> None:

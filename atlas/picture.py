@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from atlas.errors import UsageError
 from atlas.extras import require
+from atlas.printable import printable
 from atlas.silence import silence
 from atlas.whole_file import require_output, write_whole
 
@@ -44,6 +45,8 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Write the figure as a whole; the suffix is the format. UsageError when it cannot be written."""
+    for text in figure.findobj(_matplotlib("matplotlib.text").Text):
+        text.set_text(printable(text.get_text(), keep="\n"))  # a control character in an SVG makes it no XML
     form = path.suffix.lower()
     content = io.BytesIO()
     figure.savefig(content, format=form[1:], dpi=150, metadata=_UNDATED.get(form))

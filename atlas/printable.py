@@ -6,6 +6,7 @@ U+202E turns a line around. So whatever goes to a person has these as escapes (\
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -24,8 +25,10 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def say(kind: str, text: str) -> None:
-    """One line for a person on stderr: 'note: ...', 'error: ...', 'hint: ...'."""
-    sys.stderr.write(f"{kind}: {printable(text)}\n")
+    """One line for a person on stderr: 'note: ...', 'error: ...', 'hint: ...'. Where that is full it goes nowhere."""
+    with contextlib.suppress(OSError, ValueError):  # what nobody hears is no reason to lose an answer
+        sys.stderr.write(f"{kind}: {printable(text)}\n")
+        sys.stderr.flush()
 
 
 def for_stdout(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -17,10 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from atlas.errors import UsageError
+from atlas.errors import AtlasError, UsageError
 from atlas.interrupt import undone
 
 _DATABASE = b"DUCK"  # at byte 8 of every DuckDB file
+_DESCRIPTORS = re.compile(r"/proc/\d+(/task/\d+)?/fd")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -81,15 +83,22 @@ def require_output(path: Path, *, inputs: Iterable[str | Path] = ()) -> None:
             raise UsageError(f"{path} is a folder", "Name the file to write.")
         if is_one_of(path, inputs):
             raise UsageError(f"{path} is what is read here", "Name another file to write.")
+        if is_database(path):
+            raise UsageError(f"{path} is a database, such as an atlas", "Name another file to write.")
         if not replaceable(path):
             return
         if not place.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        if place.exists():
-            if not os.access(place, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            if is_database(place):
-                raise UsageError(f"{path} is a database, such as an atlas", "Name another file to write.")
+        if place.exists() and not os.access(place, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if place.suffix == ".wal" and is_database(place.with_suffix("")):
+            raise UsageError(f"{path} would be taken for the log of {place.stem}", "Name another file to write.")
+
+
+def require_apart(output: Path | None, picture: Path | None) -> None:
+    """Raise UsageError where an answer and its picture would go to one file, so that one of them would be lost."""
+    if output is not None and picture is not None and replaceable(output) and is_one_of(output, [picture]):
+        raise UsageError(f"-o and --plot both name {output}", "Name two files.")
 
 
 def real_place(path: Path) -> Path:
@@ -104,7 +113,7 @@ def real_place(path: Path) -> Path:
 def replaceable(path: Path) -> bool:
     """Whether `path` names a regular file, or nothing yet: what a rename may replace."""
     try:
-        return _descriptor(path) is None and stat.S_ISREG(os.stat(path).st_mode)
+        return _of_descriptor(path) is None and stat.S_ISREG(os.stat(path).st_mode)
     except FileNotFoundError:
         return True
 
@@ -112,8 +121,10 @@ def replaceable(path: Path) -> bool:
 def is_database(path: Path) -> bool:
     """Whether `path` is a regular file with the mark of DuckDB."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # to open a FIFO would wait for its other end
+            return False
         with open(path, "rb") as stream:
-            return stat.S_ISREG(os.fstat(stream.fileno()).st_mode) and stream.read(12)[8:] == _DATABASE
+            return stream.read(12)[8:] == _DATABASE
     except OSError:
         return False
 
@@ -133,15 +144,26 @@ def writing_to(path: Path) -> Iterator[None]:
     """What the operating system refuses while `path` is written, as UsageError in one line."""
     try:
         yield
-    except BrokenPipeError:
+    except (BrokenPipeError, AtlasError):
         raise
-    except OSError as error:
-        hint = "Make room, or name another place." if error.errno in _FULL else "Name a file in a folder you own."
-        raise UsageError(f"cannot write {path}: {error.strerror or error}", hint) from error
-    except ValueError as error:  # open() and stat() say so of a NUL
-        if "embedded null" not in str(error):
+    except Exception as error:
+        why, hint = no_room(error), "Make room, or name another place."
+        if why is None and isinstance(error, OSError):
+            why, hint = error.strerror or str(error), "Name a file in a folder you own."
+        elif (
+            why is None and isinstance(error, ValueError) and "embedded null" in str(error)
+        ):  # open() and stat() say so
+            why, hint = "a name cannot hold NUL", "Name another file."
+        if why is None:
             raise
-        raise UsageError(f"cannot write {path}: a name cannot hold NUL", "Name another file.") from error
+        raise UsageError(f"cannot write {path}: {why}", hint) from error
+
+
+def no_room(error: Exception) -> str | None:
+    """What the operating system says of a full disk or a limit, if `error` says so: libraries word it differently."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return os.strerror(error.errno)
+    return next((os.strerror(code) for code in _FULL if os.strerror(code) in str(error)), None)
 
 
 def _same(path: Path, other: Path) -> bool:
@@ -161,21 +183,28 @@ def _move(source: Path, place: Path) -> None:
 @contextmanager
 def _through(path: Path) -> Iterator[BinaryIO]:
     """What is no regular file, open for writing at its end."""
-    number = _descriptor(path)
-    # The descriptor itself: opened by name, a redirected stdout would be written from its beginning.
-    handle = os.dup(number) if number is not None else os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
+    link = _of_descriptor(path)
+    if link is not None and os.path.dirname(link) in _own_descriptors():
+        # The descriptor itself: opened by name, a redirected stdout would be written from its beginning.
+        handle = os.dup(int(os.path.basename(link)))
+    else:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY)
     with os.fdopen(handle, "wb") as stream:
         yield stream
 
 
-def _descriptor(path: Path) -> int | None:
-    """The number of this process's open descriptor that `path` names (/dev/stdout, /dev/fd/3), or None."""
-    folders = {os.path.realpath(folder) for folder in ("/dev/fd", "/proc/self/fd")}
+def _of_descriptor(path: Path) -> str | None:
+    """The real name of an open descriptor, of this process or another, that `path` names (/dev/stdout), or None."""
     for _ in range(40):  # as many links as Linux follows
-        name = os.path.basename(path)
-        if name.isdecimal() and os.path.realpath(os.path.dirname(path)) in folders:
-            return int(name)
+        folder, name = os.path.realpath(os.path.dirname(path)), os.path.basename(path)
+        if name.isdecimal() and (_DESCRIPTORS.fullmatch(folder) or folder in _own_descriptors()):
+            return os.path.join(folder, name)
         if not os.path.islink(path):
             return None
         path = Path(os.path.dirname(path)) / os.readlink(path)
     return None
+
+
+def _own_descriptors() -> set[str]:
+    """The folders of the descriptors of this process; those of its threads are the same ones."""
+    return {os.path.realpath(folder) for folder in ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")}

@@ -11,7 +11,7 @@ from atlas.errors import UsageError
 from atlas.printable import for_stdout, say
 from atlas.store.evaluations import sidecar_of
 from atlas.store.files import ATLAS_FOLDER, ATLAS_VARIABLE, newest_atlas
-from atlas.whole_file import require_output, write_whole
+from atlas.whole_file import require_apart, require_output, write_whole
 from builders.cli_options import device_options
 from builders.config import parse_bytes
 
@@ -163,6 +163,7 @@ def evaluate(**options: Any) -> None:
     for output in (options["output"], options["plot"]):
         if output is not None:
             require_output(output, inputs=inputs)  # before minutes of work
+    require_apart(options["output"], options["plot"])
     rows, notes = run_sweep(options) if options["sweep"] else run_specs(options)
     _write(rows, "csv_safe" if options["csv_safe"] else options["output_format"], options["output"], inputs)
     for text in notes:

@@ -11,6 +11,7 @@ import click
 from atlas.errors import UsageError
 from atlas.printable import say
 from atlas.spec_json import read_spec, write_spec
+from atlas.whole_file import replaceable, require_output
 from builders.cli_options import device_options
 
 
@@ -70,6 +71,10 @@ def run(
         raise UsageError("--temperature is for --sample")
     if write_check and override_model:
         raise UsageError("--write-check and --override-model contradict each other", "A check is of the spec's model.")
+    if write_check:  # before minutes of work
+        require_output(spec)
+        if not replaceable(spec):
+            raise UsageError(f"{spec} is no regular file, so no check can be kept in it", "Save it as a file first.")
     document = read_spec(spec)
 
     from atlas.live.check import with_check

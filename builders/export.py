@@ -82,6 +82,7 @@ def export(
                 f"and {spec.check.tolerance:g} is allowed; nothing was written",
                 "Another version of its library may mean something else; see docs/exports.md.",
             )
+        check_output(row, output, force, [*inputs, *filter(None, found)])  # what is there now, minutes later
         put(place, output)
     return ExportReport(output, difference, note)
 

@@ -75,7 +75,7 @@ def put(place: Path, output: Path) -> None:
         return
     own = recorded_files(real) or frozenset()
     for name in _others(real, own):
-        if (place / name).exists():
+        if _is_in_the_way(real, place, name):
             raise UsageError(f"{output / name} is not of the earlier export, which would replace it", "Move it away.")
     old = beside(real)
     os.replace(real, old)
@@ -96,19 +96,37 @@ def _require_own_folder(output: Path) -> None:
 
 
 def _others(folder: Path, own: frozenset[str]) -> list[str]:
-    """What is in the folder, at any depth, beside its own files: names relative to it; links are not followed."""
+    """What is in the folder, at any depth, beside its own files: names relative to it; links are not followed.
+
+    A folder is named where it is empty, and else by what is in it.
+    """
     found = []
     for root, folders, files in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(root, name))]
         found += [Path(root, name).relative_to(folder).as_posix() for name in (*links, *files)]
+        if not folders and not files and root != str(folder):
+            found.append(Path(root).relative_to(folder).as_posix())
     return [name for name in found if name not in own]
+
+
+def _is_in_the_way(real: Path, place: Path, name: str) -> bool:
+    """Whether `name` of the folder `real` cannot stay beside what is new in `place`: as a file, or as a folder."""
+    new = place / name
+    if os.path.lexists(new):
+        return not (_is_folder(new) and _is_folder(real / name))
+    return any(os.path.lexists(place / above) and not _is_folder(place / above) for above in Path(name).parents)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _move_others(old: Path, new: Path, own: frozenset[str]) -> None:
     """Take what is not `own` from the old folder to the new one, then remove the old one."""
     for name in _others(old, own):
         (new / name).parent.mkdir(parents=True, exist_ok=True)
-        os.rename(old / name, new / name)
+        if not os.path.lexists(new / name):
+            os.rename(old / name, new / name)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -33,7 +33,9 @@ from builders.preparation import (
     may_resume,
     prepare,
     read_corpora,
+    require_state,
     start,
+    state_of,
 )
 from builders.progress import Silent
 
@@ -65,7 +67,7 @@ def build(
         config = replace(config, target=place)
     if interrupted == "resume" and completed(config):
         return BuildReport(config.target)
-    base = base_of(config, existing)
+    base, before = base_of(config, existing), state_of(config.target)
     config = fitted_to(config, base)
     with progress.task("reading the corpora", 1):
         corpora = read_corpora(config)
@@ -91,7 +93,12 @@ def build(
         with progress.task("publishing", 1) as advance:
             manifest = _manifest(live, config, base)
             staging.write_state(PUBLISHING, manifest.atlas_id)
-            publish(staging, manifest, memory=f"{config.memory // 10**6}MB")
+            publish(
+                staging,
+                manifest,
+                memory=f"{config.memory // 10**6}MB",
+                allowed=lambda: require_state(config.target, before),
+            )
             advance(1)
         staging.discard()
     return report

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from atlas.errors import AtlasFileError, BuildError, UsageError
@@ -64,6 +66,9 @@ def base_of(config: BuildConfig, existing: str) -> Manifest | None:
         raise UsageError(f"{config.target} is a folder", "Name the file to write.")
     if not replaceable(config.target):
         raise UsageError(f"{config.target} is no regular file", "An atlas is a file; name one.")
+    log = config.target.with_name(config.target.name + ".wal")
+    if existing != "add" and os.path.lexists(log):
+        raise UsageError(f"there is a file {log}, where DuckDB keeps the log of {config.target.name}", "Move it away.")
     if existing == "add":
         with open_atlas(config.target) as atlas:
             # Published again, damage would get digests that call it right.
@@ -77,6 +82,24 @@ def base_of(config: BuildConfig, existing: str) -> Manifest | None:
     if config.target.exists() and not is_atlas(config.target):
         raise UsageError(f"{config.target} is no atlas, so it is not replaced", "Name another file, or move it away.")
     return None
+
+
+def state_of(target: Path) -> tuple[int, ...] | None:
+    """By what a file that another program writes during a build is told from the one that was there; None: no file."""
+    try:
+        found = os.stat(target)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def require_state(target: Path, before: tuple[int, ...] | None) -> None:
+    """Raise BuildError unless `target` is still what it was: a build takes hours, and only that one may go."""
+    if state_of(target) != before:
+        raise BuildError(
+            f"{target} is another file than when this build began, so it is not replaced",
+            "Move it away, or replace it: the same command with --resume and --replace.",
+        )
 
 
 def _check_decodings(config: BuildConfig, atlas: Atlas) -> None:

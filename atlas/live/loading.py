@@ -35,6 +35,7 @@ from atlas.live.strict_json import read_json
 from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos
 from atlas.live.validation import validate
 from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers
+from atlas.whole_file import no_room
 
 _CONFIG_BYTES = 1 << 20
 
@@ -213,6 +214,8 @@ def _attempt(source: Source, what: str, step: Callable[[], T]) -> T:
     except Exception as error:  # transformers, tokenizers, safetensors and gguf raise anything from here
         said = textwrap.shorten(str(error), 300, placeholder=" ...") or type(error).__name__
         said = f"unknown name {said}" if isinstance(error, KeyError) else said
+        if no_room(error) is not None:  # parts of a model are copied into the folder for temporary files
+            raise ModelError(f"cannot load the {what} of {source.model_id}: {said}", "Make room.") from error
         raise ModelError(f"cannot load the {what} of {source.model_id}: {said}", _hint(source)) from error
 
 

@@ -24,7 +24,7 @@ from atlas.store.files import fsync_path, full_name, log_of, require_database, t
 from atlas.store.objects import read_objects
 from atlas.store.seal import put_seal, remove_seal, require_seal
 from atlas.store.time_limit import time_limit
-from atlas.whole_file import beside, real_place
+from atlas.whole_file import beside, no_room, real_place
 
 if TYPE_CHECKING:
     import pyarrow
@@ -118,6 +118,8 @@ def _write(path: Path, fresh: Path, tables: dict[str, pyarrow.Table]) -> None:
             connection.execute("CHECKPOINT")
             block_size = connection.execute("SELECT block_size FROM pragma_database_size()").fetchall()[0][0]
     except duckdb.Error as error:
+        if (full := no_room(error)) is not None:
+            raise AtlasFileError(f"cannot write {path}: {full}", "Make room; what was there is kept.") from error
         raise translate(error, path) from error
     put_seal(fresh, block_size)
 

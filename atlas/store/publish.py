@@ -6,6 +6,7 @@ Readers see the old file or the new one. A crash at any point leaves the old one
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,11 +36,14 @@ INSERT INTO _token_form
 SELECT lower(trim(token)) AS form, token_id FROM vocab WHERE trim(token) <> '' ORDER BY form, token_id"""
 
 
-def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
+def publish(
+    staging: Staging, manifest: Manifest, memory: str = "2GB", allowed: Callable[[], None] = lambda: None
+) -> Path:
     """Write `staging.target` from the staging tables, replacing what was there; returns the target.
 
     `memory` ('2GB') bounds what is sorted at a time: DuckDB spills beside the staging file, postings take more
-    passes. Raises BuildError when a check fails: then nothing changes and the staging area stays.
+    passes. `allowed` is called last, and raises when the target may not be replaced after all.
+    Raises BuildError when a check fails: then nothing changes and the staging area stays.
     """
     files = {table: staging.waiting(table) for table in waiting.TABLES}
     staging.close()
@@ -66,6 +70,7 @@ def publish(staging: Staging, manifest: Manifest, memory: str = "2GB") -> Path:
         raise BuildError(f"publishing needs more than {memory} of memory", "Raise --memory, then --resume.") from error
     put_seal(fresh, _BLOCK_SIZE)
     fsync_path(fresh)
+    allowed()
     os.replace(fresh, staging.target)
     # A log of an older file under this name would make the new one unreadable.
     log_of(staging.target).unlink(missing_ok=True)

@@ -21,7 +21,7 @@ import duckdb
 from atlas.errors import BuildError
 from atlas.schema.keys import DERIVED, KEYS
 from atlas.schema.statements import Layout, schema_sql
-from atlas.store import waiting
+from atlas.store import build_area, waiting
 from atlas.store.files import full_name, log_of, require_database
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ CREATE TABLE _done (step VARCHAR NOT NULL, unit VARCHAR NOT NULL);
 # how long the log may grow before its rows are compressed into the tables; at the default, 16 MB, this would cost as
 # much again as writing the rows of a build.
 _CONFIG = {"memory_limit": "500MB", "checkpoint_threshold": "128MB"}
+_MOST_PROCESSES = 2**22  # of Linux, which has the longest numbers
 
 
 def building_folder(target: Path) -> Path:
@@ -59,11 +60,17 @@ class Staging:
     # -- opening ---------------------------------------------------------------------------------------
 
     def acquire(self) -> None:
-        """Create the folder and take its lock. Raises BuildError when another build holds it."""
+        """Create the folder and take its lock. Raises BuildError when another build holds it, or it is no build's."""
+        with contextlib.suppress(OSError):  # a parent that is not there is said below
+            build_area.require_short(self.folder, len(self._discarded(_MOST_PROCESSES).name) - len(self.folder.name))
         while self._lock is None:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                lock = open(self.folder / "lock", "w")
+                try:
+                    build_area.require_own(self.folder)
+                    lock = open(self.folder / build_area.LOCK, "w")
+                except FileNotFoundError:
+                    continue  # a build that was ending has moved it away
             except OSError as error:
                 raise BuildError(f"cannot write beside {self.target}: {error.strerror}", "Check the folder.") from error
             try:
@@ -74,7 +81,7 @@ class Staging:
                     f"another build of {self.target} is running", "Wait for it, or build to another file."
                 ) from error
             # A build that was ending may have removed the folder between the two calls: then this locks nothing.
-            if _is_at(lock, self.folder / "lock"):
+            if _is_at(lock, self.folder / build_area.LOCK):
                 self._lock = lock
                 self._remove_discarded()
             else:
@@ -215,7 +222,8 @@ class Staging:
         gone = self._discarded(os.getpid())
         with contextlib.suppress(OSError):
             self.folder.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+            if not build_area.remove(gone):
+                gone.rename(self.folder)  # somebody has put a file into it meanwhile
         self.release()
 
     def _discarded(self, pid: int) -> Path:
@@ -227,7 +235,7 @@ class Staging:
         for path in self.folder.parent.iterdir():
             pid = path.name.removeprefix(self.folder.name + ".")
             if pid.isdecimal() and path == self._discarded(int(pid)) and not _is_another_process(int(pid)):
-                shutil.rmtree(path, ignore_errors=True)
+                build_area.remove(path)
 
     def __enter__(self) -> Staging:
         self.acquire()

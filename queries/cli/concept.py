@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from atlas.store.reader import open_atlas
+from atlas.whole_file import require_apart
 from queries.cli.emit import emit, note
 from queries.cli.options import atlas_option, fit_options, limit_option, output_options, range_options, timeout_option
 from queries.neurons import neurons_for_concept
@@ -68,6 +69,7 @@ def concept(
     those that down_proj raises, or where the concept's mean is the lower one those that it lowers.
     """
     fit = {"family": family, "site": site, "position": position, "template": template}
+    require_apart(output, plot)
     with open_atlas(atlas_path, timeout) as atlas:
         if words:
             forms = token_forms(atlas, words)

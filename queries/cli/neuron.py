@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from atlas.store.reader import open_atlas
+from atlas.whole_file import require_apart
 from queries.card import neuron_card
 from queries.cli.emit import emit_document, note
 from queries.cli.options import atlas_option, fit_options, output_options, timeout_option
@@ -53,6 +54,7 @@ def neuron(
     name a fit narrow what is listed.
     """
     fit = {"family": family, "site": site, "position": position, "template": template}
+    require_apart(output, plot)
     with open_atlas(atlas_path, timeout) as atlas:
         card = neuron_card(atlas, address, tau=tau, top=top, **fit)
         if plot is not None:

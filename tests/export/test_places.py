@@ -66,6 +66,27 @@ def test_a_file_that_the_new_export_would_replace_is_refused_with_nothing_change
     assert content(out) == before and os.listdir(tmp_path) == ["out"]
 
 
+def test_folders_of_somebody_stay_even_where_they_are_empty(tmp_path: Path) -> None:
+    out = export_into(tmp_path / "out", ["a.safetensors", "sub/own.txt"])
+    (out / "empty" / "deeper").mkdir(parents=True)
+    again(out, ["a.safetensors", "empty/own.txt"])
+    assert (out / "empty" / "deeper").is_dir() and sorted(os.listdir(out / "empty")) == ["deeper", "own.txt"]
+    assert not (out / "sub").exists()
+
+
+@pytest.mark.parametrize(("theirs", "new"), [("new/thesis.tex", "new"), ("new", "new/own.txt")])
+def test_a_folder_where_the_new_export_has_a_file_is_refused_with_nothing_changed(
+    tmp_path: Path, theirs: str, new: str
+) -> None:
+    out = export_into(tmp_path / "out", ["a"])
+    (out / theirs).parent.mkdir(exist_ok=True)
+    (out / theirs).write_text("mine")
+    before = content(out)
+    with pytest.raises(UsageError, match="not of the earlier export"):
+        again(out, ["a", new])
+    assert content(out) == before and os.listdir(tmp_path) == ["out"]
+
+
 @pytest.mark.parametrize(
     "listed", [["../victim", "a"], ["/etc/passwd", "a"], ["a", 7, None, {}, "link/victim"], ["a", "", ".", ".."]]
 )

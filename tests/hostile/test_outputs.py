@@ -159,6 +159,33 @@ def test_what_stands_behind_stdout_is_written_through(small: Path, tmp_path: Pat
     assert_one_line(closed.returncode, closed.stderr)
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/thread-self/fd"), reason="needs /proc")
+def test_descriptors_under_other_names_and_those_of_a_database(small: Path, tmp_path: Path) -> None:
+    log, kept = tmp_path / "log", small.read_bytes()
+    line = "(echo before; ATLAS concepts -a SMALL --format jsonl -o /proc/thread-self/fd/1; echo after)"
+    done = shell(f'{line} > "{log}"', small)
+    assert done.returncode == 0, done.stderr
+    first, *rest, last = log.read_text().splitlines()
+    assert (first, len(rest), last) == ("before", 5, "after")
+    refused = shell("ATLAS concepts -a SMALL -o /dev/fd/6 6>> SMALL", small)
+    assert_one_line(refused.returncode, refused.stderr)
+    assert small.read_bytes() == kept
+
+
+@pytest.mark.parametrize("line", ["concept sports", "neuron L1N7 --family topics"])
+def test_an_answer_and_its_picture_are_two_files(line: str, ask, tmp_path: Path) -> None:
+    os.symlink("x.png", tmp_path / "link.png")
+    for name in ("x.png", "../" + tmp_path.name + "/x.png", "link.png"):
+        code, err = ask(line, tmp_path / "x.png", "--plot", str(tmp_path / name))
+        assert_one_line(code, err)
+        assert not (tmp_path / "x.png").exists()
+
+
+def test_the_name_of_a_log_of_the_atlas_is_refused(small: Path, ask) -> None:
+    assert_one_line(*ask("concepts", f"{small}.wal"))
+    assert ask("concepts", small.with_name("other.wal"))[0] == 0
+
+
 BAD_NAMES = ["x" * 300, "é" * 200, "no/such/x", "file/x", "folder", "circle", "a\0b", "no\0such/x"]
 
 

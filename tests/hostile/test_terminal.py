@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import duckdb
 import pytest
@@ -13,7 +14,7 @@ from atlas.__main__ import COMMANDS
 from atlas.store.evaluations import append_evaluations, sidecar_of
 from tests.atlas_factory import changed_by_hand, write_small_atlas
 from tests.evaluation.test_sidecar import rows
-from tests.hostile.counts import FULL
+from tests.hostile.counts import FULL, count
 from tests.hostile.terminal import HOSTILE, assert_harmless, on_terminal
 
 H = HOSTILE
@@ -166,6 +167,20 @@ def test_the_front_door_itself(hostile: dict[str, str]) -> None:
         code, text = on_terminal(*line)
         assert_harmless(text)
         assert code == 2
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png", "pdf"][: count(1, 3)])
+def test_pictures_show_escapes_too(hostile: dict[str, str], tmp_path: Path, suffix: str) -> None:
+    """An SVG with a control character in it is no XML, and a viewer obeys what turns a line around."""
+    for number, line in enumerate((["concept", "sports" + H], ["neuron", "L1N7", "--family", "topics" + H])):
+        path = tmp_path / f"{number}.{suffix}"
+        code, text = on_terminal(*line, "-a", hostile["atlas"], "--plot", str(path))
+        assert code == 0, text
+        assert_harmless(text)
+        if suffix == "svg":
+            ElementTree.parse(path)
+            shown = path.read_text(encoding="utf-8")
+            assert "sports\\x1b" in shown and all(c.isprintable() or c in "\n\t" for c in shown)
 
 
 def test_the_test_can_fail() -> None:
