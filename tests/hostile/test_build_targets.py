@@ -51,3 +51,12 @@ def test_what_is_no_atlas_is_left_alone(tmp_path: Path, existing: str) -> None:
 def test_an_atlas_of_any_version_may_be_replaced(tmp_path: Path, version: int) -> None:
     path = write_small_atlas(tmp_path / "a.duckdb", schema_version=version)
     assert base_of(BuildConfig(model="m", target=path), "replace") is None
+
+
+@pytest.mark.parametrize("name", ["a?.duckdb", "which?/a.duckdb"])
+def test_a_name_beside_which_duckdb_cannot_write_is_refused(tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    target.parent.mkdir(exist_ok=True)
+    with pytest.raises(UsageError, match="question mark"):
+        base_of(BuildConfig(model="none", target=target), "error")
+    assert list(target.parent.iterdir()) == []
