@@ -13,7 +13,7 @@ from atlas.errors import AtlasFileError, BuildError, UsageError
 from atlas.manifest import Manifest
 from atlas.schema.statements import Layout
 from atlas.store.blame import damage
-from atlas.store.files import nameable
+from atlas.store.files import full_name, nameable
 from atlas.store.reader import Atlas, is_atlas, open_atlas
 from atlas.store.staging import Staging, building_folder
 from atlas.whole_file import replaceable
@@ -60,6 +60,10 @@ def base_of(config: BuildConfig, existing: str) -> Manifest | None:
     """
     if not nameable(config.target):
         raise UsageError(f"{config.target} is not UTF-8, and DuckDB opens no such name", "Name another file.")
+    if "?" in full_name(config.target):
+        raise UsageError(
+            f"{config.target} has a question mark in its path, which DuckDB takes for its end", "Name another file."
+        )
     if not config.target.parent.is_dir():
         raise UsageError(f"there is no folder {config.target.parent}", "Make it, or correct -o.")
     if config.target.is_dir():

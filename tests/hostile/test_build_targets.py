@@ -141,3 +141,12 @@ def test_what_is_put_into_the_build_area_stays(model: Path, tmp_path: Path, monk
     monkeypatch.setattr(publish, "check", note_is_left)
     built(model, tmp_path / "a.duckdb", None)
     assert sorted(contents(tmp_path)) == ["a.duckdb", "a.duckdb.building/note.txt"]
+
+
+@pytest.mark.parametrize("name", ["a?.duckdb", "which?/a.duckdb"])
+def test_a_name_beside_which_duckdb_cannot_write_is_refused(tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    target.parent.mkdir(exist_ok=True)
+    with pytest.raises(UsageError, match="question mark"):
+        base_of(BuildConfig(model="none", target=target), "error")
+    assert list(target.parent.iterdir()) == []
