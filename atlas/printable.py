@@ -16,7 +16,8 @@ from typing import Any
 _NOT_ASCII_TEXT = re.compile(r"[^\x20-\x7e]")
 # Controls of one byte and of two, what orders text without being seen, halves of a pair, ends of a line or paragraph.
 _CONTROLS = ("Cc", "Cf", "Cs", "Zl", "Zp")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Where a spreadsheet begins a formula, also after what it skips, and in the wide forms that some take for the same.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -148,7 +148,24 @@ def test_json_shows_no_control_and_reads_back_equal():
 
 
 def test_csv_is_exact_and_csv_safe_holds_no_formula():
-    texts = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "plain", "", "a=1", "'=1", CONTROLS]
+    texts = [
+        "=1+1",
+        "+1",
+        "-1",
+        "@x",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "\uff1d1",
+        "\uff0b1",
+        "\uff0d1",
+        "\uff20x",
+        "plain",
+        "",
+        "a=1",
+        "'=1",
+        CONTROLS,
+    ]
     result = Result(["=name"], [(text,) for text in texts] + [(-1,), (-1.5,), (["=1"],), (True,)])
 
     def cells(name):
@@ -157,8 +174,8 @@ def test_csv_is_exact_and_csv_safe_holds_no_formula():
     assert cells("csv") == ["=name", *texts, "-1", "-1.5", '["=1"]', "true"]
     safe = cells("csv_safe")
     assert safe[0] == "'=name"
-    assert safe[1:7] == ["'" + text for text in texts[:6]]
-    assert safe[7:] == cells("csv")[7:]  # numbers stay numbers
+    assert safe[1:12] == ["'" + text for text in texts[:11]]
+    assert safe[12:] == cells("csv")[12:]  # numbers stay numbers
 
 
 def test_a_heading_of_sql_moves_no_cursor():
