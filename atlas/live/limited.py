@@ -12,7 +12,7 @@ from typing import Any
 
 SECONDS, MEMORY = 5, 2 << 30
 _MOST_ANSWER = 64 << 20
-_BOOT = "import sys; sys.path += sys.argv[4:]; from atlas.live.limited import main; main(*sys.argv[1:4])"
+_BOOT = "import sys; sys.path[:] = sys.argv[4:]; from atlas.live.limited import main; main(*sys.argv[1:4])"
 
 
 class Failed(Exception):

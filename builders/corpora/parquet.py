@@ -9,7 +9,7 @@ import pyarrow.parquet
 from atlas.errors import CorpusError
 from atlas.printable import printable
 from builders.corpora.base import Columns, Row
-from builders.corpora.limits import MAX_TOTAL
+from builders.corpora.limits import MAX_EXAMPLES, MAX_TOTAL
 
 _ROWS = 16
 """Rows in memory at once: a file of a few kilobytes may repeat the longest text that is taken in every one."""
@@ -34,6 +34,8 @@ def read(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
 
 def _check_size(path: str, file: pyarrow.parquet.ParquetFile, columns: Columns) -> None:
     """CorpusError for columns that are too large as they stand, before they are unpacked."""
+    if file.metadata.num_rows > MAX_EXAMPLES:  # some kilobytes can hold as many, and reading them takes minutes
+        raise CorpusError(f"{path}: more than {MAX_EXAMPLES} examples", "Divide the corpus, or draw fewer from it.")
     size = 0
     for group in range(file.metadata.num_row_groups):
         chunks = file.metadata.row_group(group)

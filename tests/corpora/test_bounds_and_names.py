@@ -8,12 +8,13 @@ import json
 import tracemalloc
 from pathlib import Path
 
+import numpy
 import pyarrow
 import pyarrow.parquet
 import pytest
 
 from atlas.errors import CorpusError, UsageError
-from builders.corpora import base, lines, registry
+from builders.corpora import base, limits, lines, registry
 from builders.corpora import csv as csv_format
 from builders.corpora.names import listed, quoted, unfit
 from builders.corpora.registry import load_corpus
@@ -130,6 +131,16 @@ def test_names_of_strangers_in_messages():
     assert quoted("plain") == "plain" and quoted("a\x1bb") == r"a\x1bb" and quoted("x" * 99) == "x" * 60 + "..."
     assert listed([]) == "(none)" and listed(["a", "b"]) == "a, b"
     assert listed([str(i) for i in range(50)]).endswith("11 and 38 more")
+
+
+def test_a_parquet_file_of_many_equal_rows_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    n_rows = limits.MAX_EXAMPLES + 1
+    column = pyarrow.DictionaryArray.from_arrays(pyarrow.array(numpy.zeros(n_rows, numpy.int8)), ["x"])
+    pyarrow.parquet.write_table(pyarrow.table({"text": column, "concept": column}), tmp_path / "a.parquet")
+    assert (tmp_path / "a.parquet").stat().st_size < 1_000_000
+    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", lambda *args, **kwargs: pytest.fail("read"))
+    with pytest.raises(CorpusError, match="more than 16777216 examples"):
+        load_corpus(tmp_path / "a.parquet")
 
 
 def test_a_key_that_stands_twice_after_many_others(tmp_path):
