@@ -39,7 +39,7 @@ def check_fields(fields: Mapping[str, Any], config: PretrainedConfig, model_id: 
 def _same(found: Any, meant: Any) -> bool:
     if isinstance(found, float) and isinstance(meant, int | float):
         return abs(found - meant) <= 1e-6 * abs(meant)  # the file has float32
-    return found == meant
+    return found in meant if isinstance(meant, tuple) else found == meant
 
 
 def _rotated(config: PretrainedConfig) -> int:
@@ -57,11 +57,14 @@ def _window(config: PretrainedConfig) -> int | None:
     return getattr(config, "sliding_window", None)
 
 
-def _pattern(config: PretrainedConfig) -> int:
-    """Every how many layers one attends to everything; 0 where they differ in another way."""
+def _pattern(config: PretrainedConfig) -> tuple[int, list[bool]]:
+    """Which layers attend to a window, in both ways that files write it: every how many layers one does not (0 where
+    they differ in another way), and whether each does.
+    """
     full = [kind == "full_attention" for kind in getattr(config, "layer_types", None) or []]
     step = full.index(True) + 1 if True in full else 0
-    return step if step and full == [(layer + 1) % step == 0 for layer in range(len(full))] else 0
+    regular = step and full == [(layer + 1) % step == 0 for layer in range(len(full))]
+    return (step if regular else 0), [not one for one in full]
 
 
 _MEANT: dict[str, Callable[[PretrainedConfig], Any]] = {

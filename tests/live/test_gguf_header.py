@@ -167,6 +167,7 @@ def test_tensors_lie_in_the_file_and_beside_each_other(tmp_path):
                               "attention.sliding_window": 4096}),
         ("gemma3_text", "gemma3", {"attention.sliding_window": 4096, "attention.sliding_window_pattern": 6,
                                    "rope.freq_base": 1e6, "rope.freq_base_swa": 10_000.0, "attention.key_length": 256}),
+        ("gemma3_text", "gemma3", {"attention.sliding_window_pattern": [layer % 6 < 5 for layer in range(26)]}),
         ("phi3", "phi3", {"rope.dimension_count": 96, "rope.scaling.original_context_length": 4096}),
         ("qwen3", "qwen3", {"attention.key_length": 128, "rope.freq_base": 1e6}),
         ("llama", "llama", {"rope.dimension_count": 128, "vocab_size": 32_000, "rope.scaling.factor": 1.0}),
