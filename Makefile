@@ -55,6 +55,7 @@ bench: $(RIVALS)
 	$(BIN)/python benchmarks/statistics_speed.py
 	$(BIN)/python benchmarks/queries.py
 	$(BIN)/python benchmarks/publish.py
+	$(BIN)/python benchmarks/verify.py
 	$(BIN)/python benchmarks/postgres.py
 	$(BIN)/python benchmarks/report.py
 

@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.claim import KEPT, Claim, Table  # noqa: E402
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-ORDER = ("topk", "statistics", "queries", "postgres", "publish")
+ORDER = ("topk", "statistics", "queries", "postgres", "publish", "verify")
 """First in the page, each followed by its larger scales; other claims follow by name."""
 
 INTRO = """# Benchmarks
