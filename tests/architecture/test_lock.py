@@ -22,6 +22,9 @@ LINES = [
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     if line.strip() and not line.lstrip().startswith("#")
 ]
+under_the_lock = pytest.mark.skipif(
+    os.environ.get("PIP_CONSTRAINT") != str(ROOT / "constraints.txt"), reason="not an environment of `make test`"
+)
 
 
 def _pins() -> dict[str, list[tuple[Version, Marker | None]]]:
@@ -71,6 +74,7 @@ def test_what_we_declare_is_pinned_within_its_range(python, platform):
         assert requirement.specifier.contains(versions[0]), requirement
 
 
+@under_the_lock  # other versions bring other packages
 @pytest.mark.parametrize("extra", ["", *EXTRAS])
 def test_all_that_an_extra_brings_is_pinned(extra):
     """Followed through what the installed packages say of their own requirements; one not installed brings nothing."""
@@ -97,9 +101,7 @@ def test_all_that_an_extra_brings_is_pinned(extra):
     assert missing == set()
 
 
-@pytest.mark.skipif(
-    os.environ.get("PIP_CONSTRAINT") != str(ROOT / "constraints.txt"), reason="not an environment of `make test`"
-)
+@under_the_lock
 def test_what_is_installed_is_the_lock():
     installed = {canonicalize_name(package.name): Version(package.version) for package in metadata.distributions()}
     differing = {
