@@ -78,10 +78,11 @@ def claim(options: argparse.Namespace, file_bytes: int, value_bytes: int, second
         title=f"Verifying an atlas of {scale.n_layers * scale.d_mlp:,} neurons",
         command=f"python benchmarks/verify.py --scale {options.scale} --rounds {options.rounds}",
         text=(
-            f"The file has {file_bytes / 1e6:.0f} MB and holds {value_bytes / 1e6:.0f} MB of values. Verifying takes every "
-            "value's digest, the order of all keys, that postings and decodings say the same, and every rule; reading "
-            "does nothing with the values. Both are commands with their start, the file in the system's cache. "
-            f"n = {options.rounds} in turn, medians. Verifying takes {middle['verify'] / middle['read']:.2f} times as long."
+            f"The file has {file_bytes / 1e6:.0f} MB and holds {value_bytes / 1e6:.0f} MB of values. Verifying takes "
+            "every value's digest, the order of all keys, that postings and decodings say the same, and every rule; "
+            "reading does nothing with the values. Both are commands with their start, the file in the system's cache. "
+            f"n = {options.rounds} in turn, medians. "
+            f"Verifying takes {middle['verify'] / middle['read']:.2f} times as long."
         ),
         machine=machine(packages=("duckdb", "numpy")),
         tables=[Table(["", "seconds", "GB of values a second", "GB of the file a second"], rows)],
