@@ -12,13 +12,21 @@ from queries.sqlfile import load_sql
 
 @question
 def info(atlas: Atlas) -> Document:
-    """The manifest as fields (with the file and its bytes), and sections `fits`, `runs` and `rows`."""
+    """The manifest as fields (with the file, its bytes and `built_with`), and sections `fits`, `runs` and `rows`."""
+    executions = runs(atlas)
     fields = {
         "file": str(atlas.path),
         "bytes": atlas.path.stat().st_size,
         **dataclasses.asdict(atlas.manifest),
+        "built_with": built_with(executions),
     }
-    return Document(fields, {"fits": fits(atlas), "runs": runs(atlas), "rows": row_counts(atlas)})
+    return Document(fields, {"fits": fits(atlas), "runs": executions, "rows": row_counts(atlas)})
+
+
+def built_with(executions: Result) -> str:
+    """Versions, as 'python: 3.11.9, torch: 2.13.0'; where runs differ, the others follow after '; '."""
+    # Shown, not parsed: it is JSON of names and versions where we wrote it.
+    return "; ".join(text.strip("{}").replace('"', "") for text in dict.fromkeys(executions.column("versions")))
 
 
 @question
@@ -31,7 +39,7 @@ def fits(atlas: Atlas) -> Result:
 @question
 def runs(atlas: Atlas) -> Result:
     """One row an execution of a builder: device, dtype, times in UTC, seconds, parameters, versions."""
-    shown = ["run_id", "builder", "device", "dtype", "started_at", "seconds", "versions"]
+    shown = ["run_id", "builder", "device", "dtype", "started_at", "seconds"]
     return Result(*atlas.query(load_sql("info_runs")), shown=shown)
 
 

@@ -8,8 +8,9 @@ from atlas.sites import WEIGHTS
 from atlas.store.reader import open_atlas
 from queries.card import neuron_card, neuron_concepts, neuron_tokens
 from queries.concepts import concepts
-from queries.info import info
+from queries.info import built_with, info
 from queries.neurons import neurons_for_concept
+from queries.result import Result
 from tests.atlas_factory import D_MLP, FAMILIES, N_LAYERS, TOP, WORDS, changed_by_hand, random_logits, write_small_atlas
 
 
@@ -104,6 +105,12 @@ def test_info(small):
     assert [row["family"] for row in document.sections["fits"]] == list(FAMILIES)
     assert document.sections["fits"].column("concepts") == [3, 2]
     assert document.sections["runs"].column("builder") == ["decode", "gaussians"]
+
+
+def test_what_it_was_built_with():
+    texts = ['{"python": "3.11.7", "torch": "2.13.0"}', '{"python": "3.11.7", "torch": "2.14.0"}']
+    found = built_with(Result(["versions"], [(texts[0],), (texts[0],), (texts[1],)]))
+    assert found == "python: 3.11.7, torch: 2.13.0; python: 3.11.7, torch: 2.14.0"
 
 
 def test_row_counts_are_those_of_the_public_tables(small):
