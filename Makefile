@@ -51,13 +51,13 @@ hostile: $(INSTALLED)
 # Every benchmark that needs no GPU, then docs/benchmarks.md from their results. On an idle machine.
 bench: $(RIVALS)
 	$(BIN)/neuron-atlas fetch smollm2-135m
-	$(BIN)/python benchmarks/topk.py
-	$(BIN)/python benchmarks/statistics_speed.py
-	$(BIN)/python benchmarks/queries.py
-	$(BIN)/python benchmarks/publish.py
-	$(BIN)/python benchmarks/verify.py
-	$(BIN)/python benchmarks/postgres.py
-	$(BIN)/python benchmarks/report.py
+	$(BIN)/python -m benchmarks.speed.topk
+	$(BIN)/python -m benchmarks.speed.statistics_speed
+	$(BIN)/python -m benchmarks.speed.queries
+	$(BIN)/python -m benchmarks.speed.publish
+	$(BIN)/python -m benchmarks.speed.verify
+	$(BIN)/python -m benchmarks.postgres.main
+	$(BIN)/python -m benchmarks.common.report
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check --fix atlas builders queries tests benchmarks docs

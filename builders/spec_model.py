@@ -10,7 +10,7 @@ from atlas.live.loading import load
 from atlas.live.model import LiveModel
 from atlas.live.sources import Source, resolve
 from atlas.model_place import SPEC_FIELD, there
-from atlas.spec import InterventionSpec
+from atlas.spec.document import InterventionSpec
 
 
 def find(spec: InterventionSpec, model: str | None = None, beside: Sequence[str] = ()) -> list[Source]:

@@ -1,6 +1,6 @@
 """Write docs/cli.md from the commands themselves: `python docs/make_cli_reference.py`, project installed.
 
-tests/cli/test_reference.py fails when the page and the commands differ.
+tests/atlas/cli/test_reference.py fails when the page and the commands differ.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import click
 
 from atlas import errors
 from atlas.__main__ import COMMANDS, PROGRAM
-from queries.cli.group import LazyGroup
-from queries.render.formats import BINARY, FORMATS, SUFFIXES
+from atlas.answers.formats import BINARY, FORMATS, SUFFIXES
+from atlas.cli.group import LazyGroup
 
 PAGE = Path(__file__).with_name("cli.md")
 

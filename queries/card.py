@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
+from atlas.answers.result import Document, Result
 from atlas.errors import UnknownNameError, UsageError
 from atlas.sites import SITES, parse_neuron
 from atlas.sites import site as site_of
@@ -19,7 +22,6 @@ from queries.card_rows import (
     token_rows,
 )
 from queries.neurons import require_neuron
-from queries.result import Document, Result
 
 DEFAULT_TOP = 8
 
@@ -95,6 +97,15 @@ def neuron_background(atlas: Atlas, address: str, **fit: str | None) -> Result:
     """A neuron's moments over all examples of each fit; `fit` as in neuron_concepts."""
     layer, neuron, fits = _place(atlas, address, **fit)
     return _background(read(atlas, layer, neuron, "neuron_background")["neuron_background"], fits)
+
+
+def compact_tokens(tokens: Result) -> Result:
+    """Rows of `neuron_tokens` -> columns weight, sign, cosine (of the first token), tokens."""
+    rows = []
+    for (weight, sign), group in groupby(tokens, key=lambda row: (row["weight"], row["sign"])):
+        listed = list(group)
+        rows.append((weight, sign, listed[0]["cosine"], [row["token"] for row in listed]))
+    return Result(["weight", "sign", "cosine", "tokens"], rows, tokens.notes, tokens.truncated_by)
 
 
 def _tokens(atlas: Atlas, lists: list[tuple], top: int) -> Result:

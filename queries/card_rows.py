@@ -13,7 +13,7 @@ from typing import Any
 
 from atlas.sites import WEIGHTS
 from atlas.store.reader import Atlas
-from queries.resident import resident, token_texts
+from queries.session.resident import resident, token_texts
 from queries.sqlfile import load_sql
 
 PAPER_TAU = 2.5

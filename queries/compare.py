@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from atlas.answers.result import Result
 from atlas.errors import QuestionError, UsageError
 from atlas.store.reader import Atlas
 from queries.answering import question
-from queries.result import Result
 from queries.sqlfile import load_sql
 
 GROUPINGS = ("weight", "layer")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from atlas.answers.result import Result
 from atlas.errors import UnknownNameError
 from atlas.store.reader import Atlas
 from queries.answering import question
-from queries.result import Result
 from queries.sqlfile import load_sql
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from atlas.answers.result import Result
 from atlas.errors import AtlasFileError
 from atlas.store.evaluations import read_rows, sidecar_of
 from queries.answering import question
-from queries.result import Result
 from queries.sqlfile import load_sql
 
 SHOWN = "target rule top op bounds tau sites layers arm metric text_group value drop_value drop_low drop_high n".split()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from atlas.answers.result import Document, Result
 from atlas.store.reader import Atlas
 from queries.answering import question
-from queries.result import Document, Result
 from queries.sqlfile import load_sql
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from atlas.answers.result import Result
 from atlas.errors import UsageError
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.neurons import require_layer
-from queries.resident import present, token_texts
-from queries.result import Result
+from queries.session.resident import present, token_texts
 from queries.sqlfile import load_sql
 
 

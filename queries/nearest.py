@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from atlas.answers.result import Result
 from atlas.errors import QuestionError, UsageError
 from atlas.sites import format_neuron, parse_neuron, row_number
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.neurons import require_neuron
-from queries.resident import HEAD, resident
-from queries.result import Result
+from queries.session.resident import HEAD, resident
 from queries.sqlfile import load_sql
 
 if TYPE_CHECKING:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from atlas.answers.result import Result
 from atlas.errors import QuestionError, UsageError
 from atlas.sites import format_neuron
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.fits import Fit, choose_fit, choose_tau
-from queries.rankings import COLUMNS, pick, ranking
-from queries.resident import HEAD, resident
-from queries.result import Result
 from queries.rules import DEFAULT_RULE
 from queries.rules import rule as rule_of
+from queries.session.rankings import COLUMNS, pick, ranking
+from queries.session.resident import HEAD, resident
+from queries.session.token_search import search
 from queries.sqlfile import load_sql
-from queries.token_search import search
 from queries.tokens import token_ids
 
 _NO_HITS = "NULL AS token_hits, NULL AS token_rank"

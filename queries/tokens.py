@@ -6,11 +6,11 @@ import re
 import shlex
 from collections.abc import Sequence
 
+from atlas.answers.result import Result
 from atlas.errors import UnknownNameError, UsageError
 from atlas.store.reader import Atlas
 from queries.answering import question
-from queries.resident import present
-from queries.result import Result
+from queries.session.resident import present
 from queries.sqlfile import load_sql
 from queries.wordforms import word_forms
 

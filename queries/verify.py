@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from atlas.answers.result import Result
 from atlas.store.verify import BROKEN, UNKNOWN
 from atlas.store.verify import verify as checks
-from queries.result import Result
 
 
 def verify(path: str | Path) -> Result:

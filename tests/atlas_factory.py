@@ -20,8 +20,8 @@ from atlas.schema.statements import Layout
 from atlas.sites import WEIGHTS
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
-from builders.layer_statistics import separate_and_fit
-from builders.rows import decoding_rows, statistics_rows
+from builders.gaussians.layer import separate_and_fit
+from builders.gaussians.rows import decoding_rows, statistics_rows
 
 N_LAYERS, D_MLP, D_MODEL, TOP, BINS, TAU = 3, 16, 8, 6, 10, 2.5
 WORDS = (

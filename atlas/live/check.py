@@ -12,7 +12,7 @@ from atlas.errors import ModelError, SpecError, UsageError
 from atlas.live.intervene import check_model, intervene
 from atlas.live.model import LiveModel
 from atlas.live.prompts import check_ids, prompt_ids
-from atlas.spec import Check, InterventionSpec
+from atlas.spec.document import Check, InterventionSpec
 
 # Largest difference between two machines that counts as equal. Half precision has few digits.
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}

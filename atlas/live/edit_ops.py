@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from atlas.ops import OPS
-from atlas.spec import Edit
+from atlas.spec.document import Edit
 
 # For each op of atlas.ops.OPS: what x_BTK (float32) becomes, given the numbers of its K edits.
 Apply = Callable[[Tensor, "OpEdits"], Tensor]

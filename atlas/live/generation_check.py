@@ -20,7 +20,7 @@ from atlas.live.intervene import intervene
 from atlas.live.model import LiveModel
 from atlas.live.probe import Record, run_probe
 from atlas.live.versions import ran_with
-from atlas.spec import Edit, InterventionSpec, ModelReference, Tokenization
+from atlas.spec.document import Edit, InterventionSpec, ModelReference, Tokenization
 
 # Rows of the batch: which columns hold the three tokens. The first row has two only, and its neurons zeroed.
 ROWS = {"zeroed": slice(0, 2), "right-padded": slice(0, 3), "left-padded": slice(1, 4)}

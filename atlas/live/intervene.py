@@ -16,7 +16,7 @@ from atlas.errors import ModelError, SpecError, UsageError
 from atlas.live.edit_ops import TapEdits
 from atlas.live.model import LiveModel
 from atlas.live.token_positions import PassTokens, admitted, argument_reader, read_pass
-from atlas.spec import InterventionSpec
+from atlas.spec.document import InterventionSpec
 
 PromptLengths = int | Sequence[int] | Tensor | None
 

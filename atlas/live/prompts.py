@@ -8,7 +8,7 @@ from atlas.errors import ModelError, UsageError
 from atlas.live.chat_template import in_chat_template
 from atlas.live.model import LiveModel
 from atlas.live.token_ids import token_ids
-from atlas.spec import Tokenization
+from atlas.spec.document import Tokenization
 
 
 def prompt_ids(live: LiveModel, tokenization: Tokenization, prompt: str) -> list[int]:

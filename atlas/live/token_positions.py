@@ -13,7 +13,7 @@ from torch import Tensor
 from atlas.errors import ModelError
 from atlas.live.cache import cached_length
 from atlas.live.versions import ran_with
-from atlas.spec import InterventionSpec
+from atlas.spec.document import InterventionSpec
 
 
 @dataclass(frozen=True)

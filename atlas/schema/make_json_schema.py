@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from atlas.spec_json import json_schema
+from atlas.spec.text import json_schema
 
 SCHEMA_FILE = Path(__file__).with_name("intervention.schema.json")
 

@@ -23,7 +23,7 @@ from atlas.store.attached import SAFE_CONFIG, attach
 from atlas.store.files import fsync_path, full_name, log_of, require_database, translate
 from atlas.store.objects import read_objects
 from atlas.store.seal import put_seal, remove_seal, require_seal
-from atlas.store.time_limit import time_limit
+from atlas.time_limit import time_limit
 from atlas.whole_file import beside, no_room, real_place
 
 if TYPE_CHECKING:

@@ -11,30 +11,13 @@ from pathlib import Path
 import duckdb
 
 from atlas.errors import AtlasError, AtlasFileError, BuildError
-from atlas.store.time_limit import stopped_by_it
+from atlas.time_limit import stopped_by_it
 
-ATLAS_VARIABLE = "NEURON_ATLAS"
-ATLAS_FOLDER = Path("data/atlases")
 _REBUILD = "Rebuild it with `neuron-atlas build`."
 # How DuckDB words it, and what it raises then; others repeat words of a statement, which may be any.
 _DAMAGED = ("checksum", "corrupt", "read enough bytes", "not a valid duckdb", "wal file", "serializ")
 _OF_FILES = (duckdb.Error, duckdb.IOException, duckdb.SerializationException)
 _REFUSED = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
-
-
-def newest_atlas(folder: Path = ATLAS_FOLDER) -> tuple[Path, int]:
-    """The newest atlas in `folder` and how many there are. Raises AtlasFileError when there is none."""
-    found = [
-        path
-        for path in folder.glob("*.duckdb")
-        if path.is_file() and not path.name.endswith((".evaluations.duckdb", ".staging.duckdb"))
-    ]
-    if not found:
-        raise AtlasFileError(
-            f"no atlas given and none in {folder}",
-            f"Use -a FILE, set {ATLAS_VARIABLE}, or build one: neuron-atlas build MODEL -o FILE.",
-        )
-    return max(found, key=lambda path: (path.stat().st_mtime, path.name)), len(found)
 
 
 def nameable(path: Path) -> bool:

@@ -25,7 +25,7 @@ from atlas.store.objects import Object, read_objects
 from atlas.store.seal import require_seal
 from atlas.store.seen import mark_of, remember, was_seen
 from atlas.store.sessions import Session, Sessions
-from atlas.store.time_limit import DEFAULT_TIMEOUT_S, stopped_by_it, time_limit
+from atlas.time_limit import DEFAULT_TIMEOUT_S, stopped_by_it, time_limit
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from atlas.errors import AtlasError
-from atlas.spec_json import loads, spec_hash
+from atlas.spec.text import loads, spec_hash
 from atlas.store.evaluations import open_evaluations
 
 _COLUMNS = """SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns()

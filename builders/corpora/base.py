@@ -17,7 +17,7 @@ from typing import NamedTuple
 from atlas.errors import CorpusError
 from builders.corpora.limits import MAX_CONCEPTS, MAX_EXAMPLES, MAX_TEXT, MAX_TOTAL
 from builders.corpora.names import listed, quoted, unfit
-from builders.text_hash import is_held_out
+from builders.corpora.text_hash import is_held_out
 
 
 class Columns(NamedTuple):
@@ -74,7 +74,7 @@ def assemble(
 ) -> Corpus:
     """Check every row and make the corpus.
 
-    `holdout` leaves out that share of the texts (builders/text_hash.py); of the rest
+    `holdout` leaves out that share of the texts (builders/corpora/text_hash.py); of the rest
     limit_per_concept keeps that many examples of each concept, drawn with `seed`, in their original order.
     Raises CorpusError for a bad row (naming it), no rows, a single concept, or one with a single example.
     """

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from atlas.ops import OPS
-from atlas.spec import Edit, InterventionSpec
+from atlas.spec.document import Edit, InterventionSpec
 
 BASELINE, WHOLE_NEURON, RANGE, SPEC = "baseline", "whole_neuron", "range", "spec"
 

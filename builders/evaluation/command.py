@@ -8,16 +8,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from atlas.answers.picture import require_target
 from atlas.errors import UsageError
 from atlas.live.model import LiveModel
 from atlas.model_place import places
-from atlas.picture import require_target
-from atlas.spec import InterventionSpec
-from atlas.spec_json import read_spec
+from atlas.spec.document import InterventionSpec
+from atlas.spec.text import read_spec
 from atlas.store.evaluations import check_sidecar, sidecar_of
 from atlas.store.reader import Atlas, open_atlas
-from builders.evaluate import evaluate
 from builders.evaluation.edited import Budget
+from builders.evaluation.evaluate import evaluate
 from builders.evaluation.output import Row, evaluation_rows, frontier_rows
 from builders.evaluation.picture import draw_frontier
 from builders.evaluation.records import store

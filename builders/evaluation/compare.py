@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from builders.evaluation.bootstrap import interval, resampled_sums
+from builders.evaluation.metrics.base import Classified, Metric, Read
+from builders.evaluation.metrics.registry import metrics_of
 from builders.evaluation.report import Score
-from builders.metrics.base import Classified, Metric, Read
-from builders.metrics.registry import metrics_of
 
 
 @dataclass(frozen=True)

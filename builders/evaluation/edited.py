@@ -9,7 +9,7 @@ from torch import Tensor
 
 from atlas.live.intervene import intervene
 from atlas.live.model import LiveModel
-from atlas.spec import InterventionSpec
+from atlas.spec.document import InterventionSpec
 
 Edits = InterventionSpec | None
 """None: the model as it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from atlas.picture import drawing, new_figure, save
+from atlas.answers.picture import drawing, new_figure, save
 from builders.evaluation.arms import RANGE
 from builders.evaluation.sweep import Point
 

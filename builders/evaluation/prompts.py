@@ -10,7 +10,7 @@ from atlas.errors import UnknownNameError, UsageError
 from atlas.live.batching import PLACEHOLDER, encode
 from atlas.live.model import LiveModel
 from atlas.live.token_ids import token_ids
-from builders.text_hash import text_hash
+from builders.corpora.text_hash import text_hash
 
 SHOT_END = "\n\n"
 Example = tuple[str, str]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from atlas.manifest import software_version
-from atlas.spec_json import dumps
+from atlas.spec.text import dumps
 from atlas.store.evaluations import append_evaluations
 from builders.evaluation.report import EvaluationReport, SpecEvaluation
 from builders.evaluation.task import Task

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from atlas.spec import InterventionSpec
+from atlas.spec.document import InterventionSpec
 from builders.evaluation.bootstrap import Interval
 
 TARGET, COMPLEMENT, OTHER = "target", "complement", "other"

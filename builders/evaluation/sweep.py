@@ -1,7 +1,7 @@
 """A sweep: specs for every combination of rule, top, range and op, and the frontier of what they do.
 
 This is the one file of the builders that uses `queries`: a sweep asks the very question that
-`neuron-atlas spec` asks, many times (queries.make_spec loads no model and writes nothing).
+`neuron-atlas spec` asks, many times (queries.specs.make_spec loads no model and writes nothing).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atlas.errors import UsageError
-from atlas.spec import InterventionSpec
+from atlas.spec.document import InterventionSpec
 from atlas.store.reader import Atlas
 from builders.evaluation.arms import RANGE
 from builders.evaluation.bootstrap import Interval
 from builders.evaluation.report import COMPLEMENT, TARGET, EvaluationReport
-from queries.make_spec import make_spec
+from queries.specs.make_spec import make_spec
 
 MAX_SPECS = 1000
 

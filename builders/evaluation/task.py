@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
-from atlas.spec import InterventionSpec
+from atlas.spec.document import InterventionSpec
 from atlas.store.reader import Atlas
 from builders.corpora.base import Corpus
+from builders.corpora.text_hash import text_hash
 from builders.evaluation.prompts import Example, draw_per_concept
 from builders.evaluation.texts import Origin, TaskRequest, open_corpus, other_texts, seen_texts
-from builders.text_hash import text_hash
 
 _HOLD_OUT = "Build the atlas with --holdout 0.3, or name other texts with --corpus."
 

@@ -16,7 +16,7 @@ from builders.corpora.base import Corpus
 from builders.corpora.limits import MAX_TEXT, MAX_TOTAL
 from builders.corpora.lines import lines
 from builders.corpora.registry import FORMATS, load_corpus
-from builders.text_hash import text_hash
+from builders.corpora.text_hash import text_hash
 
 
 class Origin(NamedTuple):

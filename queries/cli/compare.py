@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from atlas.cli.emit import emit
+from atlas.cli.options import output_options, timeout_option
 from atlas.store.reader import open_atlas
 from queries import compare as question
-from queries.cli.emit import emit
-from queries.cli.options import output_options, timeout_option
 
 _FILE = click.Path(path_type=Path)
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from atlas.answers.cells import quoted
+from atlas.cli.emit import emit, note
+from atlas.cli.options import atlas_option, limit_option, output_options, timeout_option
 from atlas.store.reader import open_atlas
 from atlas.whole_file import require_apart
-from queries.cli.emit import emit, note
-from queries.cli.options import atlas_option, fit_options, limit_option, output_options, range_options, timeout_option
+from queries.cli.options import fit_options, range_options
 from queries.neurons import neurons_for_concept
-from queries.render.cells import quoted
 from queries.tokens import token_forms
 
 
@@ -87,7 +88,7 @@ def concept(
             **fit,
         )
         if plot is not None:
-            from queries.render.plot import plot_concept
+            from queries.plots.plot import plot_concept
 
             plot_concept(atlas, name, plot, tau=tau, rule=rule, **fit)
             note(f"picture written to {plot}")

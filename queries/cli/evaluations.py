@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
+from atlas.cli.emit import emit
+from atlas.cli.options import atlas_option, limit_option, output_options, timeout_option
 from queries import evaluations as question
-from queries.cli.emit import emit
-from queries.cli.options import atlas_option, limit_option, output_options, timeout_option
 
 
 @click.command(epilog="Example: neuron-atlas evaluations --target sports --metric accuracy")

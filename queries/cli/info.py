@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from atlas.cli.emit import emit, emit_document
+from atlas.cli.options import atlas_option, output_options, timeout_option
 from atlas.store.reader import open_atlas
 from queries import concepts as concepts_question
 from queries import info as info_question
-from queries.cli.emit import emit, emit_document
-from queries.cli.options import atlas_option, output_options, timeout_option
 
 SECTIONS = ("fits", "runs", "rows")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from atlas.cli.emit import emit
+from atlas.cli.options import atlas_option, limit_option, output_options, timeout_option
 from atlas.sites import WEIGHTS
 from atlas.store.reader import open_atlas
-from queries.cli.emit import emit
-from queries.cli.options import atlas_option, limit_option, output_options, timeout_option
 from queries.layers import layer_tokens
 
 SIGNS = {"raised": 1, "lowered": -1}

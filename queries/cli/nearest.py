@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from atlas.cli.emit import emit
+from atlas.cli.options import atlas_option, limit_option, output_options, timeout_option
 from atlas.sites import WEIGHTS
 from atlas.store.reader import open_atlas
 from queries import nearest as question
-from queries.cli.emit import emit
-from queries.cli.options import atlas_option, limit_option, output_options, timeout_option
 
 
 @click.command(epilog="Example: neuron-atlas nearest L29N808 --weight gate_proj")

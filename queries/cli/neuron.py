@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
+from atlas.cli.emit import emit_document, note
+from atlas.cli.options import atlas_option, output_options, timeout_option
 from atlas.store.reader import open_atlas
 from atlas.whole_file import require_apart
-from queries.card import neuron_card
-from queries.cli.emit import emit_document, note
-from queries.cli.options import atlas_option, fit_options, output_options, timeout_option
-from queries.render.card import compact_tokens
+from queries.card import compact_tokens, neuron_card
+from queries.cli.options import fit_options
 
 SECTIONS = ("tokens", "concepts", "background")
 
@@ -58,7 +58,7 @@ def neuron(
     with open_atlas(atlas_path, timeout) as atlas:
         card = neuron_card(atlas, address, tau=tau, top=top, **fit)
         if plot is not None:
-            from queries.render.plot import plot_neuron
+            from queries.plots.plot import plot_neuron
 
             plot_neuron(atlas, address, plot, tau=tau, **fit)
             note(f"picture written to {plot}")

@@ -8,19 +8,19 @@ from typing import Any
 
 import click
 
+from atlas.answers.cells import quoted
+from atlas.cli.emit import deliver, note
+from atlas.cli.options import atlas_option, timeout_option, writable
 from atlas.sites import POSITIONS, SITES, WEIGHTS
-from atlas.spec import InterventionSpec
-from atlas.spec_fields import PHASES
-from atlas.spec_json import dumps, write_spec
+from atlas.spec.document import InterventionSpec
+from atlas.spec.fields import PHASES
+from atlas.spec.text import dumps, write_spec
 from atlas.store.reader import open_atlas
-from queries.cli.emit import deliver, note
-from queries.cli.options import atlas_option, timeout_option, writable
 from queries.cli.token import SIGNS
-from queries.make_spec import make_spec
-from queries.render.cells import quoted
 from queries.rules import DEFAULT_RULE, RULES
-from queries.spec_neurons import DEFAULT_TOP, DEFAULT_WEIGHT
-from queries.spec_request import BOUNDS
+from queries.specs.make_spec import make_spec
+from queries.specs.neurons import DEFAULT_TOP, DEFAULT_WEIGHT
+from queries.specs.request import BOUNDS
 
 EXAMPLES = """\b
 Examples:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from atlas.cli.emit import emit
+from atlas.cli.options import atlas_option, limit_option, output_options
 from atlas.errors import UsageError
-from queries import sandbox
-from queries.cli.emit import emit
-from queries.cli.options import atlas_option, limit_option, output_options
-from queries.sandbox import run_sql
+from queries.sandbox import sandbox
+from queries.sandbox.sandbox import run_sql
 
 
 @click.command("sql", epilog='Example: neuron-atlas sql "SELECT * FROM token_decoding WHERE layer = 29 AND rank = 1"')

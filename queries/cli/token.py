@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
+from atlas.answers.cells import quoted
+from atlas.cli.emit import emit, note
+from atlas.cli.options import atlas_option, limit_option, output_options, timeout_option
 from atlas.sites import WEIGHTS
 from atlas.store.reader import open_atlas
-from queries.cli.emit import emit, note
-from queries.cli.options import atlas_option, limit_option, output_options, timeout_option
 from queries.neurons import neurons_for_token
-from queries.render.cells import quoted
 from queries.tokens import token_forms
 
 SIGNS = {"both": 0, "raised": 1, "lowered": -1}

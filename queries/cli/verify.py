@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from atlas.cli.emit import emit
+from atlas.cli.options import output_options
 from atlas.errors import AtlasFileError
 from queries import verify as question
-from queries.cli.emit import emit
-from queries.cli.options import output_options
 
 
 @click.command("verify", epilog="Example: neuron-atlas verify data/atlases/smollm2-135m.duckdb")

@@ -25,7 +25,9 @@ class Layer:
 
 LAYERS = (
     # The front door names every command by text, and asks click for its exceptions when it runs.
-    Layer("atlas/__main__.py", ("atlas", "queries.cli"), (), ("torch", "duckdb", "builders")),
+    Layer("atlas/__main__.py", ("atlas",), (), ("torch", "duckdb", "builders", "queries")),
+    Layer("atlas/answers", ("atlas",), ("rich",), ("torch", "duckdb", "click", "atlas.store", "atlas.live")),
+    Layer("atlas/cli", ("atlas",), ("click",), ("torch", "duckdb", "atlas.store", "atlas.live")),
     Layer("atlas/store", ("atlas",), ("duckdb",), ("torch", "transformers", "click", "atlas.live")),
     Layer(
         "atlas/live",
@@ -34,38 +36,18 @@ LAYERS = (
         ("duckdb", "click", "atlas.store", "builders", "queries"),
     ),
     Layer("atlas", ("atlas",), (), ("torch", "numpy", "pyarrow", "duckdb", "click", "atlas.store", "atlas.live")),
-    Layer(
-        "builders/cli.py",
-        ("atlas", "builders"),
-        ("torch", "numpy", "scipy", "pyarrow", "click"),
-        ("queries",),
-    ),
-    Layer("builders/cli_evaluate.py", ("atlas", "builders"), ("click",), ("queries",)),
-    Layer("builders/cli_export.py", ("atlas", "builders"), ("click",), ("queries", "torch")),
-    Layer("builders/cli_options.py", (), ("click",), ("atlas", "queries", "torch")),
+    Layer("builders/cli", ("atlas", "builders"), ("click",), ("queries", "torch")),
     # A sweep asks what `neuron-atlas spec` asks, many times; make_spec only reads, so it is not written twice.
     Layer(
         "builders/evaluation/sweep.py",
-        ("atlas", "builders", "queries.make_spec"),
+        ("atlas", "builders", "queries.specs.make_spec"),
         (),
         ("torch", "transformers", "click"),
     ),
-    Layer("builders/cli_run.py", ("atlas", "builders"), ("click",), ("queries",)),
     # Kernels are decorated when the module is read; it is only read on a GPU.
-    Layer("builders/topk/cuda.py", ("builders",), ("torch", "triton"), ("queries", "click")),
+    Layer("builders/decoding/topk/cuda.py", ("builders",), ("torch", "triton"), ("queries", "click")),
     Layer("builders", ("atlas", "builders"), ("torch", "numpy", "scipy", "pyarrow"), ("queries", "click")),
-    Layer(
-        "queries/cli",
-        ("atlas", "queries"),
-        ("click", "rich"),
-        ("builders", "atlas.live", "torch", "transformers"),
-    ),
-    Layer(
-        "queries/render",
-        ("atlas", "queries"),
-        ("click", "rich"),
-        ("builders", "atlas.live", "torch", "transformers"),
-    ),
+    Layer("queries/cli", ("atlas", "queries"), ("click",), ("builders", "atlas.live", "torch", "transformers")),
     Layer(
         "queries",
         ("atlas", "queries"),

@@ -1,11 +1,11 @@
-"""Drops of benchmarks/beyond_scores.py against counts made by hand."""
+"""Drops of benchmarks/beyond/scores.py against counts made by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from benchmarks.beyond_scores import Outcome, resamples, split_per_concept
+from benchmarks.beyond.scores import Outcome, resamples, split_per_concept
 
 # Two classes, three texts each; the unedited model misses text 2 and text 5.
 GOLD = np.array([0, 0, 0, 1, 1, 1])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import claim as claim_module
-from benchmarks import report
-from benchmarks.claim import Claim, Goal, Table
+from benchmarks.common import claim as claim_module
+from benchmarks.common import report
+from benchmarks.common.claim import Claim, Goal, Table
 
 
 def _claim(name: str, met: bool) -> Claim:

@@ -1,6 +1,6 @@
 """Which clamp the flash benchmark chooses on development questions."""
 
-from benchmarks.flash_steering import choose
+from benchmarks.flash.steering import choose
 
 
 def arm(share, perplexity, distinct):

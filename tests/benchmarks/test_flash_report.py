@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from benchmarks.flash_concepts import CONCEPTS
-from benchmarks.flash_report import page
-from benchmarks.flash_steering import CONTROL_DRAWS
+from benchmarks.flash.concepts import CONCEPTS
+from benchmarks.flash.report import page
+from benchmarks.flash.steering import CONTROL_DRAWS
 
 TIME = {
     "neurons": 46_080,

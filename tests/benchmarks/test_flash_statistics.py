@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.flash_concepts import CONCEPTS
-from benchmarks.flash_statistics import (
+from benchmarks.flash.concepts import CONCEPTS
+from benchmarks.flash.statistics import (
     difference_interval,
     distinct_share,
     perplexity_interval,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.measure import Timings, interleave, machine
+from benchmarks.common.measure import Timings, interleave, machine
 
 
 class Clock:

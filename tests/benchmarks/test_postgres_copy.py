@@ -2,7 +2,7 @@ import struct
 
 import pyarrow as pa
 
-from benchmarks.postgres_copy import NULL_SYMBOL, copy_bytes, storable
+from benchmarks.postgres.copy import NULL_SYMBOL, copy_bytes, storable
 
 FORMATS = {"int2": ">h", "int4": ">i", "float4": ">f", "float8": ">d"}
 

@@ -1,8 +1,8 @@
 from pathlib import Path
 
 from atlas.store.reader import open_atlas
-from benchmarks.postgres_parameters import FORMS, parameters
-from benchmarks.postgres_questions import ours
+from benchmarks.postgres.parameters import FORMS, parameters
+from benchmarks.postgres.questions import ours
 from queries.tokens import token_ids
 from tests.atlas_factory import write_small_atlas
 

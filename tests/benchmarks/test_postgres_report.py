@@ -4,9 +4,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.measure import Timings
-from benchmarks.postgres_compare import difference, same
-from benchmarks.postgres_report import NORM_BYTES, Measured, goals
+from benchmarks.common.measure import Timings
+from benchmarks.postgres.compare import difference, same
+from benchmarks.postgres.report import NORM_BYTES, Measured, goals
 
 OURS = [{"address": "L1N2", "score": 1.5, "extra": 1}, {"address": "L0N1", "score": 0.5, "extra": 2}]
 THEIRS = [{"address": "L1N2", "score": 1.5}, {"address": "L0N1", "score": 0.5}]

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from atlas.store.reader import Atlas, open_atlas
-from benchmarks import postgres_sql
-from benchmarks.postgres_load import atlas_bytes, batches
-from benchmarks.postgres_tables import BY_TOKEN, TABLES
+from benchmarks.postgres import sql as postgres_sql
+from benchmarks.postgres.load import atlas_bytes, batches
+from benchmarks.postgres.tables import BY_TOKEN, TABLES
 from tests.atlas_factory import D_MLP, write_small_atlas
 
 STATEMENTS = {name: text for name, text in vars(postgres_sql).items() if name.isupper() and not name.startswith("_")}

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.dataset_atlas import held_out
-from benchmarks.labelled_text import Task
-from benchmarks.ranges_cache import cached
-from benchmarks.ranges_gaussianity import null_of
-from benchmarks.ranges_masking import (
+from benchmarks.common.cache import cached
+from benchmarks.common.dataset_atlas import held_out
+from benchmarks.common.labelled_text import Task
+from benchmarks.ranges.gaussianity import null_of
+from benchmarks.ranges.masking import (
     RANDOM,
     WHOLE,
     Outcome,
@@ -26,8 +26,8 @@ from benchmarks.ranges_masking import (
     perplexities,
     settings,
 )
-from benchmarks.ranges_overlap import agreement, common, salient, scores_from
-from builders.text_hash import text_hash
+from benchmarks.ranges.overlap import agreement, common, salient, scores_from
+from builders.corpora.text_hash import text_hash
 
 CONCEPTS = ("a", "b", "c")
 ARMS = [(name, arm) for name in CONCEPTS for arm in (WHOLE, arm_name(2.5))] + [(RANDOM, RANDOM)]

@@ -7,14 +7,14 @@ import argparse
 import numpy as np
 import pytest
 
-from benchmarks.dataset_atlas import TAUS
-from benchmarks.labelled_text import Task
-from benchmarks.ranges import SettingResult, TaskResult
-from benchmarks.ranges_gaussianity import LayerShape, null_of
-from benchmarks.ranges_masking import RANDOM, WHOLE, Outcome, Setting, arm_name
-from benchmarks.ranges_picture import draw
-from benchmarks.ranges_report import report
-from benchmarks.ranges_report_masking import open_shares
+from benchmarks.common.dataset_atlas import TAUS
+from benchmarks.common.labelled_text import Task
+from benchmarks.ranges.found import SettingResult, TaskResult
+from benchmarks.ranges.gaussianity import LayerShape, null_of
+from benchmarks.ranges.masking import RANDOM, WHOLE, Outcome, Setting, arm_name
+from benchmarks.ranges.picture import draw
+from benchmarks.ranges.report import report
+from benchmarks.ranges.report_masking import open_shares
 
 CONCEPTS = ("a", "b")
 OPTIONS = argparse.Namespace(

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scale import H100, MACHINES, SHAPES, TEXT_TOKENS, TEXTS, TWO_CORES, seconds, time_table, work_table
+from benchmarks.speed.scale import (
+    H100,
+    MACHINES,
+    SHAPES,
+    TEXT_TOKENS,
+    TEXTS,
+    TWO_CORES,
+    seconds,
+    time_table,
+    work_table,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
 LLAMA_8B = next(shape for shape in SHAPES if shape.name == "Llama-3.1-8B")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from atlas.store.reader import open_atlas
-from benchmarks.make_8b_atlas import write_atlas
-from benchmarks.synthetic_atlas import CONCEPTS, SCALES, TOP, Scale, lists, popularity, token_pool, token_texts
+from benchmarks.common.make_atlas import write_atlas
+from benchmarks.common.synthetic_atlas import CONCEPTS, SCALES, TOP, Scale, lists, popularity, token_pool, token_texts
 from queries.neurons import neurons_for_concept, neurons_for_token
 
 TINY = Scale("tiny", 2, 96, 16, 4096)

@@ -13,8 +13,8 @@ import pytest
 from atlas.errors import AtlasFileError, BuildError, CorpusError, ModelError, UsageError
 from atlas.store.reader import open_atlas
 from atlas.store.staging import building_folder
+from builders.build.pipeline import build
 from builders.config import ConceptSource
-from builders.pipeline import build
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
 from tests.synthetic import make_model, make_tokenizer
 

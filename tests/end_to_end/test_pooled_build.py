@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from atlas.errors import BuildError, CorpusError, UsageError
 from atlas.store.reader import open_atlas
 from atlas.store.staging import Staging
+from builders.build.pipeline import build
 from builders.config import ConceptSource
-from builders.pipeline import build
 from tests.end_to_end.workbench import PETS, SPORT, STATE, built, config, write_corpus
 from tests.synthetic import make_model
 

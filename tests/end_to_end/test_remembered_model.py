@@ -18,10 +18,10 @@ from atlas.live.intervene import check_model
 from atlas.live.loading import load
 from atlas.live.sources import resolve
 from atlas.model_place import places, remembered
-from atlas.spec_json import write_spec
+from atlas.spec.text import write_spec
 from atlas.store.reader import open_atlas
 from builders.spec_model import find, load_for
-from queries.make_spec import make_spec
+from queries.specs.make_spec import make_spec
 from tests.end_to_end.workbench import built, write_corpus
 from tests.synthetic import make_model
 

@@ -12,9 +12,9 @@ import torch
 
 from atlas.__main__ import main
 from atlas.live.loading import load
-from atlas.spec import Edit, Tokenization
-from atlas.spec_json import read_spec, write_spec
-from tests.live.plain_edits import a_spec, plain_edits, plain_logits
+from atlas.spec.document import Edit, Tokenization
+from atlas.spec.text import read_spec, write_spec
+from tests.atlas.live.plain_edits import a_spec, plain_edits, plain_logits
 from tests.synthetic import make_model
 
 PROMPT = "The dog is good and"

@@ -8,8 +8,8 @@ from typing import Any
 
 from atlas.schema.keys import KEYS
 from atlas.store.reader import open_atlas
+from builders.build.pipeline import build
 from builders.config import BuildConfig, ConceptSource
-from builders.pipeline import build
 
 PETS = ["my dog runs", "The cat is good", "a cat and a dog", "dogs and cats", "the dog is sad", "my favourite animal"]
 SPORT = ["the team won", "The match is lost", "a goal !", "football is good", "the team played", "my team runs"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from builders.topk.top import top_tokens
-from builders.topk.vocabulary import Vocabulary
-from tests.topk import cases
-from tests.topk.cases import assert_lse, random
+from builders.decoding.topk.top import top_tokens
+from builders.decoding.topk.vocabulary import Vocabulary
+from tests.builders.decoding.topk import cases
+from tests.builders.decoding.topk.cases import assert_lse, random
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

@@ -354,7 +354,7 @@ def main(base: Path, numbers: list[tuple[int, str]]) -> None:
     """Load the case of each (number, seed) made from the honest checkpoints in `base`."""
     from atlas.live.loading import load
     from atlas.live.prompts import prompt_ids
-    from atlas.spec import Tokenization
+    from atlas.spec.document import Tokenization
 
     guard()
     models = sorted(base.iterdir())

@@ -16,9 +16,9 @@ from queries.compare import compare
 from queries.concepts import concepts
 from queries.info import info
 from queries.layers import layer_tokens
-from queries.make_spec import make_spec
 from queries.nearest import nearest
 from queries.neurons import neurons_for_concept, neurons_for_token
+from queries.specs.make_spec import make_spec
 from queries.tokens import token_forms
 
 QUESTIONS: dict[str, Callable[[Atlas], Any]] = {

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from tests.spec.documents import nested, valid
+from tests.atlas.spec.documents import nested, valid
 
 # What may stand in any place: other types, edges of number types, texts that look like something else.
 VALUES: list[Any] = [

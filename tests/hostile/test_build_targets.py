@@ -12,12 +12,12 @@ from atlas.errors import AtlasError, BuildError, UsageError
 from atlas.store import publish
 from atlas.store.evaluations import append_evaluations
 from atlas.store.verify import OK, checks_of
+from builders.build.pipeline import build
 from builders.config import BuildConfig
-from builders.pipeline import build
 from builders.preparation import base_of
 from tests.atlas_factory import write_small_atlas
+from tests.builders.evaluation.test_sidecar import rows
 from tests.end_to_end.workbench import built, config
-from tests.evaluation.test_sidecar import rows
 from tests.synthetic import make_model
 
 

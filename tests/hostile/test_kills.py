@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from atlas.store.verify import OK, checks_of
-from builders.pipeline import build
+from builders.build.pipeline import build
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
 from tests.hostile.counts import count, generator
 from tests.synthetic import make_model
@@ -28,7 +28,7 @@ _HANG_S = 120
 CHILD = """
 import sys
 from pathlib import Path
-from builders.pipeline import build
+from builders.build.pipeline import build
 from tests.end_to_end.workbench import config
 model, target, corpus = sys.argv[1:]
 print("ready", flush=True)

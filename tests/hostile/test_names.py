@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from atlas.__main__ import COMMANDS, main
+from tests.atlas.spec.documents import valid
 from tests.atlas_factory import write_small_atlas
 from tests.hostile.counts import FULL
-from tests.spec.documents import valid
 
 QUESTIONS = "info|concepts|token dog|concept sports|neuron L1N7|layer 1|nearest L1N7|spec --concept sports|evaluations"
 # What {bad} stands for. A byte that is no UTF-8 is a name that a file can have, so it is only where DuckDB opens it.

@@ -23,7 +23,7 @@ from atlas.errors import EXIT_USAGE
 from atlas.store.evaluations import append_evaluations, sidecar_of
 from tests.architecture.imports import ROOT
 from tests.atlas_factory import write_small_atlas
-from tests.evaluation.test_sidecar import rows
+from tests.builders.evaluation.test_sidecar import rows
 from tests.hostile.counts import count, generator
 
 WRITERS = {

@@ -10,11 +10,11 @@ import pytest
 
 from atlas.__main__ import main
 from atlas.errors import SpecError
-from atlas.spec_json import dumps, loads, spec_hash
+from atlas.spec.text import dumps, loads, spec_hash
+from tests.atlas.spec.test_malformed import text_with
 from tests.hostile.counts import count, generator
 from tests.hostile.spec_attacks import attack
 from tests.hostile.spec_meaning import meaning
-from tests.spec.test_malformed import text_with
 
 _HANG_S = 10
 

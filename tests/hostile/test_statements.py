@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from atlas.errors import QuestionError
-from queries.sandbox import run_sql
+from queries.sandbox.sandbox import run_sql
 from tests.atlas_factory import write_small_atlas
 from tests.hostile.counts import count, generator
 

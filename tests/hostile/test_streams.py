@@ -16,13 +16,13 @@ import queries.info
 from atlas.__main__ import main
 from atlas.errors import EXIT_QUESTION, EXIT_USAGE, AtlasFileError, UsageError
 from atlas.store.evaluations import append_evaluations, sidecar_of
-from builders.export_place import free_place
+from builders.export.place import free_place
 from tests.architecture.imports import ROOT
+from tests.atlas.spec.documents import valid
 from tests.atlas_factory import write_small_atlas
-from tests.evaluation.test_sidecar import rows
+from tests.builders.evaluation.test_sidecar import rows
 from tests.hostile.counts import count
 from tests.hostile.terminal import HOSTILE, assert_harmless, on_terminal
-from tests.spec.documents import valid
 
 needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 SPEAKING = ["--help", "--version", "token --help", "completion bash", "export --list", "concepts -a SMALL", "build -h"]

@@ -13,7 +13,7 @@ import pytest
 from atlas.__main__ import COMMANDS
 from atlas.store.evaluations import append_evaluations, sidecar_of
 from tests.atlas_factory import changed_by_hand, write_small_atlas
-from tests.evaluation.test_sidecar import rows
+from tests.builders.evaluation.test_sidecar import rows
 from tests.hostile.counts import FULL, count
 from tests.hostile.terminal import HOSTILE, assert_harmless, on_terminal
 
@@ -192,7 +192,7 @@ def test_the_test_can_fail() -> None:
 
 @pytest.mark.skipif(not FULL, reason="builds an atlas and runs a model")
 def test_a_build_a_run_an_evaluation_and_an_export(tmp_path: Path, monkeypatch) -> None:
-    from tests.evaluation.planted import LABELS, TEXTS, plant
+    from tests.builders.evaluation.planted import LABELS, TEXTS, plant
 
     monkeypatch.chdir(tmp_path)
     model = tmp_path / "folder\x1b[2J\u202e" / "model"

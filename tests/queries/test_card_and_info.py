@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from atlas.answers.result import Result
 from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.sites import WEIGHTS
 from atlas.store.reader import open_atlas
@@ -10,7 +11,6 @@ from queries.card import neuron_card, neuron_concepts, neuron_tokens
 from queries.concepts import concepts
 from queries.info import built_with, info
 from queries.neurons import neurons_for_concept
-from queries.result import Result
 from tests.atlas_factory import D_MLP, FAMILIES, N_LAYERS, TOP, WORDS, changed_by_hand, random_logits, write_small_atlas
 
 

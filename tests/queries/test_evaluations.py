@@ -12,9 +12,9 @@ from atlas.__main__ import main
 from atlas.store.evaluations import append_evaluations, sidecar_of
 from atlas.store.reader import open_atlas
 from queries.evaluations import evaluations
-from queries.make_spec import make_spec
+from queries.specs.make_spec import make_spec
 from tests.atlas_factory import write_small_atlas
-from tests.evaluation.test_sidecar import rows
+from tests.builders.evaluation.test_sidecar import rows
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def layers_of(path: Path) -> dict[str, str | None]:
 
 
 def test_layers_are_those_of_the_stored_spec(path: Path, capfd) -> None:
-    from atlas.spec_json import dumps
+    from atlas.spec.text import dumps
 
     with open_atlas(path) as atlas:
         for name, layers in (("a", "0-2"), ("b", "0,2"), ("c", "1")):

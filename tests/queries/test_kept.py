@@ -7,10 +7,10 @@ import pytest
 from atlas.errors import UnknownNameError
 from atlas.store.kept import Kept
 from atlas.store.reader import open_atlas
-from queries import rankings, resident
 from queries.card import neuron_card
 from queries.neurons import neurons_for_concept, neurons_for_token
 from queries.rules import RULES
+from queries.session import rankings, resident
 from queries.tokens import token_forms
 from tests.atlas_factory import D_MLP, N_LAYERS, WORDS
 

@@ -5,7 +5,7 @@ import pytest
 from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.store.reader import open_atlas
 from queries.layers import layer_tokens
-from queries.resident import read_resident
+from queries.session.resident import read_resident
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from queries.token_search import _strongest
+from queries.session.token_search import _strongest
 
 
 def plain(spot_P, cosine_P, defined_P, limit):

@@ -15,10 +15,10 @@ from atlas.live.loading import load
 from atlas.live.pooling import pool
 from atlas.live.vocabulary import vocabulary
 from atlas.packaged import model_file
-from atlas.spec import Edit, Range
+from atlas.spec.document import Edit, Range
 from builders.evaluation.scoring import label_log_probs
-from tests.evaluation.reference import make_spec, plain_log_probs
-from tests.live.plain_edits import a_spec
+from tests.atlas.live.plain_edits import a_spec
+from tests.builders.evaluation.reference import make_spec, plain_log_probs
 
 pytestmark = [
     pytest.mark.slow,

@@ -1,0 +1,124 @@
+"""Options that several commands share, as decorators."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from atlas.answers.formats import BINARY, FORMATS, SUFFIXES
+from atlas.cli.emit import note
+from atlas.errors import UsageError
+from atlas.newest import ATLAS_FOLDER, ATLAS_VARIABLE, newest_atlas
+from atlas.time_limit import DEFAULT_TIMEOUT_S, TIMEOUT_VARIABLE
+from atlas.whole_file import require_output
+
+Command = Callable[..., Any]
+_CSV_SAFE = "atlas.csv_safe"
+
+
+def atlas_option(command: Command) -> Command:
+    """Adds `-a/--atlas` and passes the file to read as `atlas_path`."""
+    return click.option(
+        "-a",
+        "--atlas",
+        "atlas_path",
+        type=click.Path(path_type=Path),
+        envvar=ATLAS_VARIABLE,
+        callback=_resolve_atlas,
+        metavar="FILE",
+        help=f"The atlas to read. Default: ${ATLAS_VARIABLE}, else the newest in {ATLAS_FOLDER}.",
+    )(command)
+
+
+def timeout_option(command: Command) -> Command:
+    """Adds `--timeout`, passed as `timeout` in seconds; None leaves it to the environment, 0 lifts it."""
+    return click.option(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="Stop a statement to the atlas after this time; 0: never. "
+        f"Default: ${TIMEOUT_VARIABLE}, else {DEFAULT_TIMEOUT_S:g}.",
+    )(command)
+
+
+def output_options(command: Command) -> Command:
+    """Adds `--format` with `--csv-safe`, and `-o/--output`, passed as `output_format` and `output`."""
+    command = click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path, dir_okay=False),
+        is_eager=True,
+        callback=writable,
+        metavar="FILE",
+        help="Write to FILE instead of stdout; its suffix chooses the format unless --format does.",
+    )(command)
+    command = click.option(
+        "--csv-safe",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_keep_csv_safe,
+        help="With csv: put ' before a text that a spreadsheet would take for a formula.",
+    )(command)
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(list(FORMATS)),
+        callback=_resolve_format,
+        help="Form of the answer. Default: table.",
+    )(command)
+
+
+def limit_option(default: int) -> Callable[[Command], Command]:
+    """Adds `-n/--limit`."""
+    return click.option(
+        "-n",
+        "--limit",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        help="Most rows to print.",
+    )
+
+
+def find_atlas(folder: Path = ATLAS_FOLDER) -> Path:
+    """The newest atlas in `folder`. Raises AtlasFileError when there is none."""
+    newest, count = newest_atlas(folder)
+    if count > 1:
+        note(f"reading {newest}, the newest of {count} atlases; choose another with -a")
+    return newest
+
+
+def _resolve_atlas(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    if context.resilient_parsing:
+        return value
+    return value if value is not None else find_atlas()
+
+
+def writable(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """Callback of an output: UsageError, before any work, for one that cannot or must not be written."""
+    if value is not None and not context.resilient_parsing:
+        require_output(value)
+    return value
+
+
+def _keep_csv_safe(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[_CSV_SAFE] = value
+
+
+def _resolve_format(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+    output: Path | None = context.params.get("output")
+    if value is None and output is not None:
+        value = SUFFIXES.get(output.suffix.lower())
+    value = value or "table"
+    if value in BINARY and output is None and not context.resilient_parsing and sys.stdout.isatty():
+        raise UsageError(f"{value} is a binary format", "Add -o FILE, or pipe the output.")
+    if context.meta.get(_CSV_SAFE):
+        if value != "csv":
+            raise UsageError(f"--csv-safe is for csv, and this is {value}", "Add --format csv, or leave it out.")
+        return "csv_safe"
+    return value

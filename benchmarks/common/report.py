@@ -1,0 +1,58 @@
+"""Writes docs/benchmarks.md from the claims kept in docs/benchmarks/. Run: python -m benchmarks.common.report"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from benchmarks.common.claim import KEPT, Claim, Table
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "benchmarks.md"
+ORDER = ("topk", "statistics", "queries", "postgres", "publish", "verify")
+"""First in the page, each followed by its larger scales; other claims follow by name."""
+
+INTRO = """# Benchmarks
+
+`make bench` runs every benchmark that needs no GPU and writes this page; a section that it does not run (a larger
+scale, a GPU) keeps its last result, with the command that made it. One script makes one claim.
+
+Ways to do the same thing are timed in turn within one run, in an order that rotates, after a round that does not
+count; a ratio is the median over rounds of the ratio within a round. Seconds belong to the machine named in the
+section. Ratios carry further, but not to a processor without bfloat16 instructions. A floor of operations is their
+number over the rate of a square matrix product, measured on the spot; other floors are said in their section.
+"""
+
+
+def main() -> None:
+    claims = kept_claims()
+    PAGE.write_text(page(claims), encoding="utf-8")
+    missed = sum(not goal.met for claim in claims for goal in claim.goals)
+    total = sum(len(claim.goals) for claim in claims)
+    sys.stdout.write(f"{PAGE.relative_to(ROOT)}: {len(claims)} claims, {total - missed} of {total} goals met\n")
+
+
+def kept_claims() -> list[Claim]:
+    """Every kept claim, in the order of the page."""
+    names = {path.stem for path in KEPT.glob("*.json")}
+
+    def place(name: str) -> tuple[int, str]:
+        base = name.partition("-")[0]
+        return (ORDER.index(base) if base in ORDER else len(ORDER), name)
+
+    return [claim for name in sorted(names, key=place) if (claim := Claim.read(name))]
+
+
+def page(claims: list[Claim]) -> str:
+    """docs/benchmarks.md: all goals in one table, then the claims."""
+    rows = [
+        [claim.title, goal.what, goal.goal, goal.measured, "yes" if goal.met else "**no**"]
+        for claim in claims
+        for goal in claim.goals
+    ]
+    goals = Table(["claim", "what", "goal", "measured", "met"], rows)
+    return "\n".join([INTRO, "## All goals\n", goals.markdown(), "", *(claim.markdown() for claim in claims)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""One prompt through a model without and with a spec's edits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from atlas.errors import ModelError, SpecError, UsageError
+from atlas.live.check import before_and_after, verify_check
+from atlas.live.intervene import check_model, intervene
+from atlas.live.model import LiveModel
+from atlas.live.prompts import prompt_ids
+from atlas.live.quiet import quiet
+from atlas.live.vocabulary import vocabulary
+from atlas.spec.document import InterventionSpec
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the texts are generated. `temperature` None: greedy; else tokens are drawn, from all of them."""
+
+    max_new_tokens: int = 30
+    temperature: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """A candidate for the token after the prompt, with its probability and 1-based rank in both runs."""
+
+    token_id: int
+    token: str
+    probability_before: float
+    probability_after: float
+    rank_before: int
+    rank_after: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`tokens`: likeliest without and with the edits, by the latter. The texts are what follows the prompt."""
+
+    prompt: str
+    prompt_ids: list[int]
+    tokens: list[NextToken]
+    text_before: str
+    text_after: str
+
+
+def compare(
+    live: LiveModel,
+    spec: InterventionSpec,
+    prompt: str,
+    *,
+    top: int = 10,
+    decoding: Decoding | None = None,
+    override_model: bool = False,
+) -> Comparison:
+    """Run `prompt`, tokenized as the spec says, without and with the edits; the same seed gives the same answer.
+
+    `top`: how many tokens of either run the table takes; it has the union, so up to twice as many.
+
+    Raises what `intervene` raises, and UsageError for a prompt that leaves no room for the new tokens.
+    """
+    decoding = decoding or Decoding()
+    ids = prompt_ids(live, spec.tokenization, prompt)
+    longest = live.max_positions
+    if longest is not None and len(ids) + decoding.max_new_tokens > longest:
+        raise UsageError(
+            f"{len(ids)} tokens of prompt and {decoding.max_new_tokens} new ones are more than the {longest} that "
+            f"{live.model_id} reads",
+            f"Use --max-new-tokens {longest - len(ids)}.",
+        )
+    tokens = _next_tokens(live, spec, ids, top, override_model)
+    before = _generate(live, ids, decoding)
+    after = before
+    if decoding.max_new_tokens:
+        with intervene(live, spec, override_model=override_model):
+            after = _generate(live, ids, decoding)
+    return Comparison(prompt, ids, tokens, before, after)
+
+
+def require_check(live: LiveModel, spec: InterventionSpec) -> str:
+    """Verify the spec's check and return a remark on it. SpecError when it fails, with what differs."""
+    report = verify_check(live, spec)
+    if not report.ok:
+        same_model = report.max_before <= report.tolerance
+        dtype = str(live.dtype).removeprefix("torch.")
+        raise SpecError(
+            f"the check of the spec fails: log-probabilities differ by {report.max_before:.2g} without and "
+            f"{report.max_after:.2g} with the edits, allowed {report.tolerance:g}",
+            "The model is the same; the edits were changed since, or acted elsewhere in another way. "
+            "--write-check makes a new check."
+            if same_model
+            else f"The model computes something else here, in {dtype}; try --dtype float32.",
+        )
+    largest = max(report.max_before, report.max_after)
+    return f"check ok: log-probabilities differ by at most {largest:.1g}, allowed {report.tolerance:g}"
+
+
+def check_is_blind(spec: InterventionSpec) -> bool:
+    """Whether the edits change nothing that the spec's check looks at, so that it cannot tell them from none."""
+    check = spec.check
+    pairs = zip(check.logprob_before, check.logprob_after, strict=True)
+    return all(abs(before - after) <= check.tolerance for before, after in pairs)
+
+
+def _next_tokens(
+    live: LiveModel, spec: InterventionSpec, ids: Sequence[int], top: int, override_model: bool
+) -> list[NextToken]:
+    check_model(live, spec, override_model=override_model)
+    before, after = before_and_after(live, spec, ids, override_model=override_model)
+    orders = [logprobs.sort(descending=True, stable=True).indices for logprobs in (before, after)]
+    ranks = [order.argsort() + 1 for order in orders]
+    shown = set(orders[0][:top].tolist()) | set(orders[1][:top].tolist())
+    texts = dict(vocabulary(live.tokenizer, live.d_vocab))
+    return [
+        NextToken(
+            token,
+            texts.get(token, f"[{token}]"),
+            float(before[token].exp()),
+            float(after[token].exp()),
+            int(ranks[0][token]),
+            int(ranks[1][token]),
+        )
+        for token in sorted(shown, key=lambda token: int(ranks[1][token]))
+    ]
+
+
+def _generate(live: LiveModel, ids: Sequence[int], decoding: Decoding) -> str:
+    if not decoding.max_new_tokens:
+        return ""
+    from transformers import GenerationConfig
+
+    input_ids = torch.tensor([list(ids)], device=live.device)
+    # The checkpoint's own advice on sampling is left out: it would make "greedy" and "temperature" mean less.
+    config = GenerationConfig(
+        max_new_tokens=decoding.max_new_tokens,
+        do_sample=decoding.temperature is not None,
+        num_beams=1,
+        repetition_penalty=1.0,
+        eos_token_id=live.model.generation_config.eos_token_id,
+        pad_token_id=live.tokenizer.pad_token_id or 0,
+        **({} if decoding.temperature is None else {"temperature": decoding.temperature, "top_k": 0, "top_p": 1.0}),
+    )
+    cuda = [live.device] if live.device.type == "cuda" else []
+    with quiet(), torch.inference_mode(), torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(decoding.seed)
+        try:
+            found = live.model.generate(input_ids, attention_mask=torch.ones_like(input_ids), generation_config=config)
+        except RuntimeError as error:  # sampling from probabilities that are not numbers
+            raise ModelError(f"{live.model_id} stopped generating: {error}") from error
+    whole, start = (live.tokenizer.decode(part, skip_special_tokens=True) for part in (found[0], ids))
+    # Decoded alone, a text of SentencePiece loses its first space.
+    new = found[0, len(ids) :]
+    return whole[len(start) :] if whole.startswith(start) else live.tokenizer.decode(new, skip_special_tokens=True)

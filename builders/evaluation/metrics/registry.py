@@ -1,0 +1,27 @@
+"""Every evaluation metric, by name. A new one is one file in this package and one line here."""
+
+from __future__ import annotations
+
+import importlib
+
+from atlas.errors import UnknownNameError
+from builders.evaluation.metrics.base import Metric
+
+METRICS = {
+    "accuracy": "builders.evaluation.metrics.accuracy",
+    "confidence": "builders.evaluation.metrics.confidence",
+    "label_confidence": "builders.evaluation.metrics.label_confidence",
+    "perplexity": "builders.evaluation.metrics.perplexity",
+}
+
+
+def metric(name: str) -> Metric:
+    """The metric called `name`, or UnknownNameError."""
+    if name not in METRICS:
+        raise UnknownNameError("metric", name, METRICS)
+    return importlib.import_module(METRICS[name]).METRIC
+
+
+def metrics_of(kind: str) -> list[Metric]:
+    """All metrics of one kind (CLASSIFICATION or TEXT), in the order of the table."""
+    return [found for found in map(metric, METRICS) if found.of == kind]

@@ -1,0 +1,135 @@
+"""Targets that are one Python file: the edits as data, then code that needs nothing of this project.
+
+The code stands in templates/*.py.txt: `core` (which tokens, what happens to them), one file a target, `main`
+(the check). The data is grouped by the tensor that a hook sees, so any number of edits costs one hook a tensor.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import textwrap
+from collections.abc import Callable, Iterable
+from importlib.resources import files
+from typing import Any
+
+from atlas.sites import SITES
+from atlas.spec.document import Edit, InterventionSpec
+from atlas.spec.text import spec_hash
+from builders.export.places import ModelPlaces
+
+_WIDTH = 110
+_Where = Callable[[Edit], tuple[str, str, int, int]]
+
+
+def module_taps(spec: InterventionSpec, places: ModelPlaces) -> list[dict[str, Any]]:
+    """Edits by module path of transformers, in execution order."""
+
+    def where(edit: Edit) -> tuple[str, str, int, int]:
+        place, width = places.sites[edit.site], _width(spec, edit)
+        return place.module.format(layer=edit.layer), place.io, place.part * width, place.parts * width
+
+    return _taps(spec, where)
+
+
+def transformer_lens_taps(spec: InterventionSpec) -> list[dict[str, Any]]:
+    """Edits by TransformerLens hook name, in execution order."""
+
+    def where(edit: Edit) -> tuple[str, str, int, int]:
+        return f"blocks.{edit.layer}.{SITES[edit.site].transformer_lens}", "output", 0, _width(spec, edit)
+
+    return _taps(spec, where)
+
+
+def source(
+    spec: InterventionSpec,
+    places: ModelPlaces,
+    taps: list[dict[str, Any]],
+    usage: str,
+    part: str,
+    packages: tuple[str, ...] = (),
+) -> str:
+    """The whole file: `usage` is its docstring, `part` the target's template, `packages` what it imports.
+
+    Nothing of the spec gets into the text but as a Python literal.
+    """
+    check = spec.check
+    data = {
+        "SPEC_HASH": spec_hash(spec),
+        "MODEL": {name: getattr(spec.model, name) for name in ("id", "fingerprint")},
+        "PHASE": spec.phase,
+        "POSITIONS": spec.positions if isinstance(spec.positions, str) else list(spec.positions),
+        "BASE": places.base,
+        "CHECK": {
+            "prompt_ids": list(check.prompt_ids),
+            "tokens": list(check.tokens),
+            "logprob_before": list(check.logprob_before),
+            "logprob_after": list(check.logprob_after),
+            "tolerance": check.tolerance,
+        },
+        "TAPS": taps,
+    }
+    literals = "".join(f"{name} = {_literal(value)}\n" for name, value in data.items())
+    names = sorted({"contextlib", "inspect", "json", "sys", "torch", *packages})
+    ours, others = (
+        "".join(f"import {name}\n" for name in names if (name in sys.stdlib_module_names) is standard)
+        for standard in (True, False)
+    )
+    imports = f"{ours}from pathlib import Path\n\n{others}"
+    return f'"""{usage.strip()}\n"""\n\n{imports}\n{literals}{_template("core")}{_template(part)}{_template("main")}'
+
+
+def _template(name: str) -> str:
+    return files("builders.export").joinpath("templates", f"{name}.py.txt").read_text(encoding="utf-8")
+
+
+def _width(spec: InterventionSpec, edit: Edit) -> int:
+    return getattr(spec.model, SITES[edit.site].width)
+
+
+def _taps(spec: InterventionSpec, where: _Where) -> list[dict[str, Any]]:
+    in_order = sorted(spec.edits, key=lambda edit: edit.layer)  # stable: sites stay in execution order
+    taps = []
+    for (at, io, width), found in itertools.groupby(
+        ((*where(edit), edit) for edit in in_order), key=lambda row: (row[0], row[1], row[3])
+    ):
+        edits = [(offset + edit.neuron, edit) for _, _, offset, _, edit in found]
+        taps.append({"at": at, "io": io, "width": width, "edits": _groups(edits)})
+    return taps
+
+
+def _groups(edits: Iterable[tuple[int, Edit]]) -> list[dict[str, Any]]:
+    """One group for each op, with and without ranges; a number that all share is written once."""
+    kinds: dict[tuple[str, bool], list[tuple[int, Edit]]] = {}
+    for column, edit in edits:
+        kinds.setdefault((edit.op, edit.when is not None), []).append((column, edit))
+    groups = []
+    for (op, ranged), members in kinds.items():
+        group = {"op": op, "columns": [column for column, _ in members]}
+        group["value"] = _shared([edit.value for _, edit in members])
+        if ranged:
+            group["lower"] = _shared([edit.when.lower for _, edit in members])
+            group["upper"] = _shared([edit.when.upper for _, edit in members])
+        groups.append(group)
+    return groups
+
+
+def _shared(values: list[float]) -> float | list[float]:
+    return values[0] if len(set(values)) == 1 else values
+
+
+def _literal(value: Any, depth: int = 0) -> str:
+    """`value` as Python source in lines that a person can read."""
+    flat = repr(value)
+    if len(flat) <= _WIDTH - 4 * depth - 16 or not isinstance(value, (dict, list)):
+        return flat
+    inner, outer = "    " * (depth + 1), "    " * depth
+    if isinstance(value, dict):
+        lines = [f"{inner}{name!r}: {_literal(member, depth + 1)},\n" for name, member in value.items()]
+    elif value and isinstance(value[0], (dict, list)):
+        lines = [f"{inner}{_literal(member, depth + 1)},\n" for member in value]
+    else:
+        numbers = textwrap.wrap(", ".join(map(repr, value)), _WIDTH - len(inner))
+        lines = [f"{inner}{line}\n" for line in numbers]
+    opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
+    return f"{opening}\n{''.join(lines)}{outer}{closing}"

@@ -1,0 +1,106 @@
+"""One forward pass over a labelled corpus: every wanted activation, pooled per example, into the scratch files.
+
+Held in memory at any time: one layer's activations of one batch, batch_tokens x width values, and their pooled
+rows. On disk, or on the GPU: rows x layers x sum of widths x 4 bytes (docs/methods.md, "What a build holds").
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from atlas.errors import BuildError
+from atlas.live.batching import Batch, Counted, batches, counted_mask
+from atlas.live.capture import capture
+from atlas.live.pooling import pool
+from atlas.store.staging import Staging
+from builders.gaussians.scratch import DeviceScratch, Scratch
+
+if TYPE_CHECKING:
+    from atlas.live.model import LiveModel
+
+_NOTE_EVERY = 2.0  # seconds between notes of progress: what a kill can cost
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The order of the scratch rows: the label of each row, and how many rows come from each batch."""
+
+    labels_R: np.ndarray
+    per_batch: list[int]
+
+
+def plan_rows(
+    encoded: Sequence[Sequence[int]],
+    plan: Sequence[Batch],
+    labels: Sequence[int],
+    position: str,
+    counted: Counted | None = None,
+) -> Rows:
+    """Rows in batch order: one per example, or one per token that counts at position `all`."""
+    lengths = list(map(len, encoded) if counted is None else map(sum, counted))
+    labels_E = np.asarray(labels, dtype=np.int64)
+    parts, per_batch = [], []
+    for batch in plan:
+        repeats = [lengths[index] if position == "all" else 1 for index in batch.indices]
+        parts.append(np.repeat(labels_E[list(batch.indices)], repeats))
+        per_batch.append(int(sum(repeats)))
+    return Rows(np.concatenate(parts), per_batch)
+
+
+def record(
+    live: LiveModel,
+    staging: Staging,
+    scratch: Scratch | DeviceScratch,
+    key: str,
+    encoded: Sequence[Sequence[int]],
+    labels: Sequence[int],
+    *,
+    sites: Sequence[str],
+    layers: Sequence[int],
+    position: str,
+    batch_tokens: int,
+    counted: Counted | None = None,
+    advance: Callable[[int], None] = lambda n: None,
+) -> Rows:
+    """Fill `scratch` from the model and return the order of its rows; continues where a killed run stopped.
+
+    `key` names this corpus in the staging area. Batches are a function of the corpus and `batch_tokens` alone,
+    so a resumed run repeats the very same forward passes. `counted`: which tokens are pooled; None: all.
+    `advance(examples)` reports progress.
+    """
+    plan = list(batches(encoded, batch_tokens))
+    rows = plan_rows(encoded, plan, labels, position, counted)
+    sizes = {(site, layer): live.width(site) for site in sites for layer in layers}
+    scratch.prepare(sizes, len(rows.labels_R))
+    state = json.loads(staging.read_state(key) or '{"batches": 0}')
+    finished = state["batches"] if scratch.survives else 0
+    scratch.truncate(sizes, sum(rows.per_batch[:finished]))
+    advance(sum(len(batch.indices) for batch in plan[:finished]))
+    noted = time.monotonic()
+    for index in range(finished, len(plan)):
+        batch = plan[index]
+        mask = batch.attention_mask.to(live.device)
+        pooled = mask if counted is None else counted_mask(batch, counted).to(live.device)
+
+        def keep(site: str, layer: int, acts_BTN, pooled=pooled) -> None:
+            scratch.append(site, layer, pool(acts_BTN, pooled, position))
+
+        try:
+            capture(live, batch.input_ids.to(live.device), mask, list(sites), list(layers), keep)
+        except torch.OutOfMemoryError as error:
+            raise BuildError(
+                f"the {live.device} has too little memory for {batch.input_ids.numel()} tokens at once",
+                "Lower --batch-tokens and use --restart.",
+            ) from error
+        advance(len(batch.indices))
+        if time.monotonic() - noted > _NOTE_EVERY or index == len(plan) - 1:
+            staging.write_state(key, json.dumps({"batches": index + 1}))
+            noted = time.monotonic()
+    return rows

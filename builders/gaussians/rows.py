@@ -1,0 +1,111 @@
+"""Arrays of one layer -> the Arrow tables that the staging area takes. Column names are the schema's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from atlas.sites import row_number
+
+if TYPE_CHECKING:
+    from builders.gaussians.layer import LayerStatistics
+
+_SHAPE = ("mean", "std", "skewness", "kurtosis", "min", "max", "mean_abs", "ks")
+"""Columns that a concept's Gaussian and the background have in common."""
+
+
+def fixed_lists(values_NK: np.ndarray, kind: pa.DataType) -> pa.Array:
+    """A 2-d array as an Arrow column of fixed-size lists."""
+    flat = pa.array(np.ascontiguousarray(values_NK).reshape(-1), type=kind)
+    return pa.FixedSizeListArray.from_arrays(flat, values_NK.shape[1])
+
+
+def decoding_rows(
+    *,
+    weight: str,
+    layer: int,
+    n_layers: int,
+    norm_N: np.ndarray,
+    raised_lse_N: np.ndarray,
+    lowered_lse_N: np.ndarray,
+    raised_token_NK: np.ndarray,
+    raised_logit_NK: np.ndarray,
+    lowered_token_NK: np.ndarray,
+    lowered_logit_NK: np.ndarray,
+) -> pa.Table:
+    """Rows of `_decoding` for all neurons of one weight and layer; K is the atlas's `top`."""
+    n = len(norm_N)
+    neurons_N = np.arange(n, dtype=np.int32)
+    first = row_number(weight, layer, 0, n_layers, n)
+    return pa.table(
+        {
+            "nid": neurons_N + np.int32(first),
+            "weight": pa.array([weight] * n),
+            "layer": np.full(n, layer, np.int32),
+            "neuron": neurons_N,
+            "norm": norm_N.astype(np.float32),
+            "raised_lse": raised_lse_N.astype(np.float32),
+            "lowered_lse": lowered_lse_N.astype(np.float32),
+            "raised_token": fixed_lists(raised_token_NK, pa.int32()),
+            "raised_logit": fixed_lists(raised_logit_NK, pa.float32()),
+            "lowered_token": fixed_lists(lowered_token_NK, pa.int32()),
+            "lowered_logit": fixed_lists(lowered_logit_NK, pa.float32()),
+        }
+    )
+
+
+def statistics_rows(
+    statistics: LayerStatistics, *, fit_id: int, concept_ids: Sequence[int], layer: int, taus: Sequence[float]
+) -> dict[str, pa.Table]:
+    """Rows of `_gaussian`, `_background`, `_range` and `_histogram` for one site and layer.
+
+    `concept_ids` are in the order of the statistics' concept axis, `taus` in that of its tau axis. What is
+    undefined (NaN) becomes NULL.
+    """
+    ids_C = np.asarray(concept_ids, dtype=np.int32)
+    n_concepts, n_neurons = statistics.mean.shape
+
+    def place(outer: int) -> dict[str, np.ndarray]:
+        """fit, layer and neuron for `outer` repetitions of all neurons."""
+        rows = outer * n_neurons
+        return {
+            "fit_id": np.full(rows, fit_id, np.int32),
+            "layer": np.full(rows, layer, np.int32),
+            "neuron": np.tile(np.arange(n_neurons, dtype=np.int32), outer),
+        }
+
+    concept_column = np.repeat(ids_C, n_neurons)
+    gaussian = place(n_concepts) | {
+        "concept_id": concept_column,
+        "n": np.repeat(statistics.n.astype(np.int32), n_neurons),
+        "twice_u": statistics.twice_u.reshape(-1),
+        **{name: _nullable(getattr(statistics, name)) for name in (*_SHAPE, "dprime", "overlap")},
+    }
+    background = place(1) | {
+        "n": np.full(n_neurons, statistics.background_n, np.int32),
+        **{name: _nullable(getattr(statistics, f"background_{name}")) for name in _SHAPE},
+    }
+    worst = statistics.worst_concept.reshape(-1)
+    nobody = worst < 0  # a corpus always has another concept, but the statistics allow one alone
+    ranges = place(len(taus) * n_concepts) | {
+        "concept_id": np.tile(concept_column, len(taus)),
+        "tau": np.repeat(np.asarray(taus, np.float64), n_concepts * n_neurons),
+        "inside": statistics.inside.reshape(-1),
+        "others_inside": statistics.others_inside.reshape(-1),
+        "worst_concept_id": pa.array(ids_C[worst], mask=nobody),
+        "worst_inside": pa.array(statistics.worst_inside.reshape(-1), mask=nobody),
+    }
+    counts = statistics.histogram.reshape(n_concepts * n_neurons, -1)
+    histogram = place(n_concepts) | {
+        "concept_id": concept_column,
+        "counts": fixed_lists(counts, pa.int32()),
+    }
+    columns = {"_gaussian": gaussian, "_background": background, "_range": ranges, "_histogram": histogram}
+    return {name: pa.table(arrays) for name, arrays in columns.items()}
+
+
+def _nullable(values: np.ndarray) -> pa.Array:
+    return pa.array(values.reshape(-1), from_pandas=True)

@@ -1,0 +1,148 @@
+"""How well one neuron tells a concept from the rest: exact AUC, d', overlap, and what falls into a range.
+
+Axes: E examples, C concepts, N neurons, T taus. Nothing here is approximate: U and the counts in ranges are
+integers counted on the activations, not derived from the fitted normals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.special import ndtr
+from torch import Tensor
+
+from builders.gaussians.sorting import Labelled, sort_labelled
+
+
+def twice_u(acts_EN: np.ndarray, labels_E: np.ndarray, n_concepts: int) -> np.ndarray:
+    """2·U of each concept against all other examples, int64 [C, N]; acts_EN is float32.
+
+    U is the Mann-Whitney statistic (Mann & Whitney 1947): pairs (own, other) with own > other, ties counting
+    one half; doubled, it is an integer. AUC = twice_u / (2·n·n_rest).
+    """
+    acts_NE = torch.from_numpy(np.ascontiguousarray(acts_EN.T))
+    counts_C = np.bincount(labels_E, minlength=n_concepts)
+    return twice_u_of_sorted(sort_labelled(acts_NE, torch.from_numpy(np.asarray(labels_E, np.int64))), counts_C)
+
+
+def twice_u_of_sorted(everything: Labelled, counts_C: np.ndarray) -> np.ndarray:
+    """The same for activations that are sorted already; counts_C: examples of each concept.
+
+    Each pair (own, other) adds to 2U one more than the sign of own - other. The sum of the signs is that of smaller
+    minus larger examples over the own ones: among themselves they cancel.
+    """
+    values_NE, concepts_NE = everything
+    width, n = values_NE.shape
+    differs = torch.ones((width, n + 1), dtype=torch.bool, device=values_NE.device)
+    torch.ne(values_NE[:, 1:], values_NE[:, :-1], out=differs[:, 1:n])
+    # What stands before the first of a group of equal values is smaller, what stands after the last is larger.
+    smaller = _last_marked(differs[:, :n])
+    larger = _last_marked(differs[:, 1:].flip(1)).flip(1)
+    balance = smaller.sub_(larger).long()
+    sums_NC = balance.new_zeros((width, counts_C.size)).scatter_add_(1, concepts_NE, balance)
+    return sums_NC.cpu().numpy().T + (counts_C * (n - counts_C))[:, None]
+
+
+def _last_marked(marks_NE: Tensor) -> Tensor:
+    """For each place the position of the nearest mark at or before it, int32."""
+    position = torch.arange(marks_NE.shape[1], dtype=torch.int32, device=marks_NE.device)
+    return torch.cummax(marks_NE * position, dim=1).values
+
+
+def dprime(mean_a: np.ndarray, std_a: np.ndarray, mean_b: np.ndarray, std_b: np.ndarray) -> np.ndarray:
+    """Sensitivity index (mean_a - mean_b) / sqrt((var_a + var_b) / 2), with the sign of the difference.
+
+    The average-variance form for unequal variances (d_a of Simpson & Fitter 1973). NaN if both are 0.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = (mean_a - mean_b) / np.sqrt((np.square(std_a) + np.square(std_b)) / 2)
+    return np.where((std_a == 0) & (std_b == 0), np.nan, value)
+
+
+def overlap(mean_a: np.ndarray, std_a: np.ndarray, mean_b: np.ndarray, std_b: np.ndarray) -> np.ndarray:
+    """Overlapping coefficient of two normals: the integral of min(pdf_a, pdf_b), in [0, 1].
+
+    Closed form (Inman & Bradley 1989): between the two points where the densities cross, the narrow normal is
+    the higher one. In units of the narrow one, with distance d >= 0 and ratio r >= 1 of the stds, the points
+    solve z^2 (r^2 - 1) + 2dz - d^2 - 2r^2 ln r = 0. A std of 0 is a point mass: it shares nothing with a
+    normal (0), and two of them share everything (1) or nothing (0). NaN in, NaN out.
+    """
+    mean_a, std_a, mean_b, std_b = np.broadcast_arrays(mean_a, std_a, mean_b, std_b)
+    narrow, wide = np.minimum(std_a, std_b), np.maximum(std_a, std_b)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        d = np.abs(mean_a - mean_b) / narrow
+        excess = (wide - narrow) / narrow
+        r = 1 + excess
+        r2_minus_1 = excess * (excess + 2)
+        log_r = np.log1p(excess)
+        root = r * np.sqrt(d * d + 2 * r2_minus_1 * log_r)
+        # The upper point through the product of the roots: no cancellation as r -> 1, where it becomes d/2
+        # and the lower one -inf.
+        lower = -(d + root) / r2_minus_1
+        upper = (d * d + 2 * r * r * log_r) / (d + root)
+        # The narrow normal outside (lower, upper) plus the wide one inside.
+        shared = ndtr(lower) + ndtr(-upper) + ndtr((upper - d) / r) - ndtr((lower - d) / r)
+    same_mean = mean_a == mean_b
+    shared = np.where((narrow == wide) & same_mean, 1.0, np.clip(shared, 0.0, 1.0))
+    points = (narrow == 0) & ~np.isnan(mean_a + mean_b + wide)
+    return np.where(points, np.where((wide == 0) & same_mean, 1.0, 0.0), shared)
+
+
+def range_bounds(mean32: np.ndarray, std32: np.ndarray, taus: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Closed ranges mean ± tau·std (NeuronLens, arXiv 2502.06809) as float32 (lower, upper), [T, ...] each.
+
+    From the float32 mean and std that are stored, in float64, rounded once: the macros range_lower and
+    range_upper of the file give the same bits, and an edit decides its condition in float32.
+    """
+    mean, std = mean32.astype(np.float64), std32.astype(np.float64)
+    half = np.multiply.outer(np.asarray(taus, dtype=np.float64), std)
+    with np.errstate(over="ignore"):
+        return (mean - half).astype(np.float32), (mean + half).astype(np.float32)
+
+
+class RangeCounts(NamedTuple):
+    """What falls into the range of each (tau, concept, neuron); int32 [T, C, N] each."""
+
+    inside: np.ndarray
+    """The concept's own examples in its range."""
+    others_inside: np.ndarray
+    """Examples of all other concepts in it."""
+    worst_concept: np.ndarray
+    """The other concept with the largest share of its examples inside (ties: lowest index); -1 if none."""
+    worst_inside: np.ndarray
+    """The number of that concept's examples inside."""
+
+
+def range_queries(lower_TCN: np.ndarray, upper_TCN: np.ndarray) -> np.ndarray:
+    """What `counts_below` has to count for `range_counts`: float32 [N, 2·T·C].
+
+    A value is <= a bound if it is < the next number above it.
+    """
+    bounds = np.stack([lower_TCN, np.nextafter(upper_TCN, np.float32(np.inf))])
+    return bounds.reshape(-1, lower_TCN.shape[2]).T
+
+
+def range_counts(below_NQC: np.ndarray, counts_C: np.ndarray, n_taus: int) -> RangeCounts:
+    """Examples of every concept in the closed ranges of every concept, from the answer to `range_queries`.
+
+    counts_C: examples of each concept.
+    """
+    n_concepts = counts_C.size
+    below_N2TCC = below_NQC.reshape(-1, 2, n_taus, n_concepts, n_concepts)
+    # Axes from here: neuron, tau, the concept with the range, the concept whose examples are counted.
+    counts = below_N2TCC[:, 1] - below_N2TCC[:, 0]
+    own = np.arange(n_concepts)
+    inside = counts[..., own, own]
+    counts[..., own, own] = 0
+    # The quotient of two small integers is correctly rounded: equal shares compare equal, and argmax gives the first.
+    share = counts / counts_C
+    share[..., own, own] = -1.0
+    worst = share.argmax(axis=3)
+    worst_inside = np.take_along_axis(counts, worst[..., None], axis=3)[..., 0]
+    if n_concepts == 1:
+        worst[:] = -1
+    counted = (inside, counts.sum(axis=3), worst, worst_inside)
+    return RangeCounts(*(each.astype(np.int32).transpose(1, 2, 0).copy() for each in counted))

@@ -1,0 +1,186 @@
+"""Pictures of Gaussians over histograms, with the range shaded: one neuron, or the best of a concept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atlas.answers.picture import new_figure, require_target, save
+from atlas.errors import QuestionError, UsageError
+from atlas.sites import parse_neuron
+from atlas.store.reader import Atlas
+from queries.answering import question
+from queries.fits import choose_fit, choose_tau
+from queries.neurons import neurons_for_concept
+from queries.plots import bumps as look
+from queries.plots.data import Bump, bumps_of_neuron, fits_of_neuron, rest_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.patches import Patch
+
+_MOST_FITS = 3
+_COLUMNS = 2
+
+
+@question
+def plot_neuron(
+    atlas: Atlas,
+    address: str,
+    path: str | Path,
+    *,
+    family: str | None = None,
+    site: str | None = None,
+    position: str | None = None,
+    template: str | None = None,
+    tau: float | None = None,
+) -> None:
+    """Draw one neuron under every concept, a row per concept, best separated first; a column per fit.
+
+    `path` ends in .png, .svg or .pdf and is replaced in one step. The names choose among the fits of the
+    neuron (site: those of the MLP by default). The shaded band is the range of the best concept of a
+    column, at half-width `tau` (a measured one), drawn through all rows: what stands in it leaks.
+
+    Raises UsageError for a path, address or tau that will not do, or more fits than fit in a picture;
+    UnknownNameError, QuestionError when there is nothing to draw; MissingExtraError without matplotlib.
+    """
+    target = Path(path)
+    require_target(target)
+    names = {"family": family, "site": site, "position": position, "template": template}
+    with look.style():
+        save(draw_neuron(atlas, address, tau=tau, **names), target)
+
+
+@question
+def draw_neuron(atlas: Atlas, address: str, *, tau: float | None = None, **names: str | None) -> Figure:
+    """The figure of `plot_neuron`."""
+    layer, neuron = parse_neuron(address)
+    fits = fits_of_neuron(atlas, layer, neuron, **names)
+    if len(fits) > _MOST_FITS:
+        raise UsageError(f"{address} has {len(fits)} fits here", "Choose some with --family, --site or --position.")
+    taus = [choose_tau(fit, tau) for fit in fits]
+    pictures = [bumps_of_neuron(atlas, fit.fit_id, layer, neuron, half) for fit, half in zip(fits, taus, strict=True)]
+    rows = max(len(bumps) for _, bumps in pictures)
+    figure = new_figure(max(6.4, 5.0 * len(fits)), 1.6 + 0.62 * rows)
+    figure.suptitle(f"{address} of {atlas.manifest.model_id}", fontweight="bold")
+    parts = figure.subfigures(1, len(fits), squeeze=False)[0]
+    for part, fit, half, (edges, bumps) in zip(parts, fits, taus, pictures, strict=True):
+        _neuron_column(part, rows, edges, bumps)
+        part.axes[0].set_title(_range_title(fit.family, half, bumps[0]), fontsize=9, loc="left")
+        part.axes[-1].set_xlabel(look.activation_label(fit.site, fit.position))
+    parts[0].supylabel("density, each row to its own scale", fontsize=8)
+    return figure
+
+
+def _neuron_column(part: SubFigure, rows: int, edges: list[float], bumps: list[Bump]) -> None:
+    """One fit: a row per bump, the best first and in colour, `rows` rows high."""
+    panels = part.subplots(rows, 1, squeeze=False)[:, 0]
+    for axes, bump in zip(panels, bumps, strict=False):
+        best = bump is bumps[0]
+        look.shade_range(axes, bumps[0])
+        look.draw_bump(axes, edges, bump, look.BLUE if best else look.GREY)
+        axes.set_ylabel(
+            f"{bump.name}\nn {bump.n}, AUC {look.share(bump.auc)}",
+            rotation=0,
+            ha="right",
+            va="center",
+            fontsize=8,
+            fontweight="bold" if best else "normal",
+        )
+        axes.set_yticks([])
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(edges[0], edges[-1])
+        axes.tick_params(axis="x", labelbottom=bump is bumps[-1], length=3 if bump is bumps[-1] else 0)
+    for axes in panels[len(bumps) :]:
+        axes.remove()
+
+
+def _range_title(family: str, tau: float, best: Bump) -> str:
+    return (
+        f"{family}: shaded is the range of {best.name}, {best.lower:.3g} to {best.upper:.3g}\n"
+        f"(mean ± {tau:g} std; coverage {look.share(best.coverage)}, leakage {look.share(best.leakage)})"
+    )
+
+
+@question
+def plot_concept(
+    atlas: Atlas,
+    concept: str,
+    path: str | Path,
+    *,
+    family: str | None = None,
+    site: str | None = None,
+    position: str | None = None,
+    template: str | None = None,
+    tau: float | None = None,
+    rule: str = "auc",
+    limit: int = 6,
+) -> None:
+    """Draw the `limit` best neurons of a concept by `rule`: the concept against all other examples.
+
+    Options as in `neurons_for_concept`, `path` and errors as in `plot_neuron`.
+    """
+    target = Path(path)
+    require_target(target)
+    names = {"family": family, "site": site, "position": position, "template": template}
+    with look.style():
+        save(draw_concept(atlas, concept, tau=tau, rule=rule, limit=limit, **names), target)
+
+
+@question
+def draw_concept(
+    atlas: Atlas, concept: str, *, tau: float | None, rule: str, limit: int, **names: str | None
+) -> Figure:
+    """The figure of `plot_concept`."""
+    if not 1 <= limit <= 24:
+        raise UsageError(f"{limit} neurons do not fit in a picture", "Choose from 1 to 24.")
+    fit = choose_fit(atlas, concept, **names)
+    tau = choose_tau(fit, tau)
+    best = neurons_for_concept(atlas, concept, tau=tau, rule=rule, limit=limit, **names).dicts()
+    if not best:
+        raise QuestionError(f"no neuron was measured for {concept!r}", "`neuron-atlas info` lists what was.")
+    across = min(_COLUMNS, len(best))
+    down = -(-len(best) // across)
+    figure = new_figure(max(6.4, 4.4 * across), 1.1 + 2.0 * down)
+    head, body = figure.subfigures(2, 1, height_ratios=[0.6, 0.5 + 2.0 * down])
+    panels = body.subplots(down, across, squeeze=False).flatten()
+    for axes, row in zip(panels, best, strict=False):
+        edges, bumps = bumps_of_neuron(atlas, fit.fit_id, row["layer"], row["neuron"], tau)
+        (own,) = (bump for bump in bumps if bump.name == concept)
+        rest = rest_of(bumps, concept)
+        _against_rest(axes, edges, own, rest)
+        axes.set_title(
+            f"{row['address']}   AUC {look.share(own.auc)}   coverage {look.share(own.coverage)}"
+            f"   leakage {look.share(own.leakage)}",
+            fontsize=8.5,
+            loc="left",
+        )
+    for axes in panels[len(best) :]:
+        axes.remove()
+    body.supxlabel(look.activation_label(fit.site, fit.position), fontsize=9)
+    body.supylabel("density", fontsize=9)
+    title = f"{concept} ({fit.family}): best neurons of {atlas.manifest.model_id} by {rule}"
+    head.suptitle(title, fontweight="bold")
+    handles = _legend_handles(own, rest, tau)
+    head.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False)
+    return figure
+
+
+def _against_rest(axes: Axes, edges: list[float], own: Bump, rest: Bump) -> None:
+    look.shade_range(axes, own)
+    look.draw_bump(axes, edges, rest, look.GREY)
+    look.draw_bump(axes, edges, own, look.BLUE)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(bottom=0)
+    axes.locator_params(axis="y", nbins=3)
+
+
+def _legend_handles(own: Bump, rest: Bump, tau: float) -> list[Patch]:
+    from matplotlib.patches import Patch
+
+    return [
+        Patch(facecolor=look.BLUE, alpha=0.6, label=f"{own.name} (n {own.n})"),
+        Patch(facecolor=look.GREY, alpha=0.6, label=f"{rest.name} (n {rest.n})"),
+        Patch(facecolor=look.ORANGE, alpha=0.3, label=f"range, mean ± {tau:g} std"),
+    ]

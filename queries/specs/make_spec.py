@@ -1,0 +1,208 @@
+"""From an atlas to an intervention spec: choose neurons, resolve every number, say where they come from.
+
+The spec works without its atlas: ranges and means are written into it as numbers. Its `check` stays empty,
+because that takes the model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from atlas.errors import QuestionError, UsageError
+from atlas.model_place import SPEC_FIELD, places, there
+from atlas.ops import OPS
+from atlas.sites import DEFAULT_SITE, format_neuron
+from atlas.sites import site as site_of
+from atlas.spec.document import Edit, InterventionSpec, ModelReference, Range, Tokenization
+from atlas.spec.fields import POSITION_WORDS
+from atlas.store.reader import Atlas
+from queries.answering import question
+from queries.specs.neurons import Choice, by_address, by_rule, by_token, natural_site
+from queries.specs.numbers import (
+    Numbers,
+    NumberSource,
+    background_source,
+    concept_source,
+    numbers_of,
+    with_contrast_bounds,
+)
+from queries.specs.request import SpecRequest
+from queries.specs.text import OpRequest, parse_indices, parse_op
+
+# Token indices below this can be listed in positions.
+MAX_POSITIONS = 1_000_000
+
+
+@question
+def make_spec(atlas: Atlas, **options: Any) -> InterventionSpec:
+    """The spec that `options` ask for; they are the fields of SpecRequest.
+
+    Bounds are mean -+ tau std of the concept as the atlas's macros range_lower and range_upper give them
+    (float32); a standard deviation of 0 makes a range of one point, which `damp` refuses. The value of
+    `set` and `add` counts towards the token where a token chooses the neurons: a neuron that lowers it
+    gets the negative.
+
+    `source` says where it all comes from, with the means of leakage and of max(AUC, 1 - AUC) over the
+    chosen neurons (a neuron may be low on its concept).
+
+    Raises UsageError for options that contradict each other or are out of their domain, UnknownNameError
+    for unknown names, QuestionError when nothing is found.
+    """
+    request = SpecRequest(**options)
+    op = parse_op(request.op)
+    _refuse_unresolvable(request, op)
+    site, source = _site_and_source(atlas, request, op)
+    choice = _choose(atlas, request, site, source)
+    _refuse_meaningless_signs(atlas, request, op, site, choice)
+    numbers = {} if source is None else numbers_of(atlas, source, choice.neurons)
+    if request.bounds == "contrast":
+        assert source is not None  # SpecRequest: contrast bounds belong to a concept
+        numbers = with_contrast_bounds(atlas, source, numbers)
+    edits = [
+        _edit(request, op, site, address, sign, numbers.get(address))
+        for address, sign in zip(choice.neurons, choice.signs, strict=True)
+    ]
+    manifest = atlas.manifest
+    return InterventionSpec(
+        model=ModelReference(
+            id=manifest.model_id,
+            fingerprint=manifest.fingerprint,
+            n_layers=manifest.n_layers,
+            d_model=manifest.d_model,
+            d_mlp=manifest.d_mlp,
+            gated=manifest.gated,
+        ),
+        tokenization=Tokenization(add_bos=manifest.add_bos, chat_template=False),
+        phase=request.phase,
+        positions=_positions(request),
+        edits=tuple(edits),
+        source={"atlas_id": manifest.atlas_id, **_model_path(atlas), **_origin(request, source, choice, numbers)},
+    )
+
+
+def _refuse_unresolvable(request: SpecRequest, op: OpRequest) -> None:
+    if OPS[op.op].needs_range and not request.with_range:
+        raise UsageError(f"{op.op} works inside a range", "Add --concept NAME, without --whole-neuron.")
+    if OPS[op.op].needs_range and request.bounds == "contrast":
+        raise UsageError(f"{op.op} needs the centre of a range, and contrast bounds are open", "Use --bounds gaussian.")
+    if op.needs_concept and not request.concept:
+        raise UsageError(f"{request.op} depends on a concept", "Add --concept NAME, or use set=mean.")
+    if not request.concept and op.value != "mean" and (request.family or request.position or request.template):
+        raise UsageError("--family, --position and --template choose a fit, and nothing here needs one")
+
+
+def _site_and_source(atlas: Atlas, request: SpecRequest, op: OpRequest) -> tuple[str, NumberSource | None]:
+    """Where the edits are, and the fit that lends them numbers (None where none are needed)."""
+    site = request.site
+    if site is not None and site_of(site).gated_only and not atlas.manifest.gated:
+        raise UsageError(f"{site} exists on gated models only", f"{atlas.manifest.model_id} is not gated.")
+    if site is None and request.token:
+        site = natural_site(request.weight, atlas.manifest.gated)
+    if request.concept:
+        source = concept_source(atlas, request, site)
+        return source.site, source
+    site = site or DEFAULT_SITE
+    return site, background_source(atlas, request, site) if op.value == "mean" else None
+
+
+def _choose(atlas: Atlas, request: SpecRequest, site: str, source: NumberSource | None) -> Choice:
+    if request.neurons:
+        return by_address(atlas, request, site)
+    layers = range(atlas.manifest.n_layers)
+    if request.layers is not None:
+        layers = parse_indices(request.layers, "--layers", atlas.manifest.n_layers)
+    if request.token:
+        return by_token(atlas, request, site, layers)
+    assert source is not None  # SpecRequest: without neurons and token there is a concept
+    return by_rule(atlas, request, source, layers)
+
+
+def _refuse_meaningless_signs(atlas: Atlas, request: SpecRequest, op: OpRequest, site: str, choice: Choice) -> None:
+    """A weight's sign is that of the activation only at its own site; elsewhere it must not turn a value."""
+    own = natural_site(request.weight, atlas.manifest.gated)
+    if site != own and op.op in ("set", "add") and op.value != 0 and -1 in choice.signs:
+        raise UsageError(
+            f"which sign lowers a token in {request.weight or 'down_proj'} is not known at {site}",
+            f"Use --sign raised, or --site {own}.",
+        )
+
+
+def _edit(
+    request: SpecRequest, op: OpRequest, site: str, address: tuple[int, int], sign: int, known: Numbers | None
+) -> Edit:
+    if isinstance(op.value, str):
+        value = _looked_up(op, known, address)
+    else:
+        value = op.value * sign if op.op in ("set", "add") else op.value
+    when = None
+    if request.with_range:
+        when = Range(known.lower, known.upper)
+        if OPS[op.op].needs_range and not when.lower < when.upper:
+            raise UsageError(
+                f"{op.op} needs a range with a width, and {format_neuron(*address)} has none for "
+                f"{request.concept!r} (its standard deviation is 0)",
+                "Use another op, or choose fewer neurons.",
+            )
+    return Edit(site, *address, op.op, value, when)
+
+
+def _looked_up(op: OpRequest, known: Numbers | None, address: tuple[int, int]) -> float:
+    """The number that the neuron at `address` brings for this op."""
+    assert known is not None  # an op with a looked-up number has a fit
+    if op.value == "mean":
+        return known.background_mean
+    if op.value == "concept-mean":
+        return known.concept_mean
+    if known.rest_mean is None:
+        raise QuestionError(f"{format_neuron(*address)} has no rest: its family has one concept", "Use set=mean.")
+    strength = 1.0 if op.value == "rest-mean" else op.strength
+    return known.concept_mean + strength * (known.rest_mean - known.concept_mean)
+
+
+def _positions(request: SpecRequest) -> str | tuple[int, ...]:
+    if isinstance(request.positions, str) and request.positions in POSITION_WORDS:
+        return request.positions
+    return parse_indices(request.positions, "--positions", MAX_POSITIONS)
+
+
+def _origin(
+    request: SpecRequest,
+    source: NumberSource | None,
+    choice: Choice,
+    numbers: dict[tuple[int, int], Numbers],
+) -> dict[str, Any]:
+    """How the spec was asked for and what the atlas measured of its neurons; nothing that is None."""
+    known = list(numbers.values())
+    separations = [max(number.auc, 1 - number.auc) for number in known if number.auc is not None]
+    coverages = [number.coverage for number in known if number.coverage is not None]
+    leakages = [number.leakage for number in known if number.leakage is not None]
+    layers = request.layers
+    origin = {
+        "op": request.op,
+        **choice.how,
+        "top": None if request.neurons else len(choice.neurons),
+        "layers": layers if layers is None or isinstance(layers, str) else list(layers),
+        "concept": request.concept,
+    }
+    if source is not None:
+        origin |= {
+            "family": source.family,
+            "position": source.position,
+            "template": source.template,
+            "bounds": request.bounds if request.with_range else None,
+            "tau": source.tau,
+            "mean_auc": _mean(separations),
+            "mean_coverage": _mean(coverages),
+            "mean_leakage": _mean(leakages),
+        }
+    return {name: value for name, value in origin.items() if value is not None}
+
+
+def _model_path(atlas: Atlas) -> dict[str, str]:
+    """Where the runtime may find the model, if not by its name: where it is now, else where it was."""
+    known = places(atlas.manifest, atlas.path)
+    return {SPEC_FIELD: (there(known) or known)[0]} if known else {}
+
+
+def _mean(values: list[float]) -> float | None:
+    return round(sum(values) / len(values), 6) if values else None

@@ -1,0 +1,116 @@
+"""Which neurons a spec edits: by a saliency rule, by a token, or by address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from atlas.errors import QuestionError, UsageError
+from atlas.sites import SITES, format_neuron, parse_neuron
+from atlas.sites import weight as weight_of
+from atlas.store.reader import Atlas
+from queries.neurons import neurons_for_token, require_neuron
+from queries.rules import DEFAULT_RULE
+from queries.rules import rule as rule_of
+from queries.specs.numbers import NumberSource
+from queries.specs.request import SpecRequest
+from queries.specs.text import parse_top
+from queries.sqlfile import load_sql
+from queries.tokens import token_forms
+
+# How many are taken where --top is not given; fewer if there are not so many.
+DEFAULT_TOP = {"concept": 100, "token": 10}
+DEFAULT_WEIGHT = "down_proj"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The neurons, strongest first, and `how` they were chosen (a part of the spec's source).
+
+    `signs` holds -1 for a neuron whose weight lowers the token instead of raising it, else +1.
+    """
+
+    neurons: list[tuple[int, int]]
+    signs: list[int]
+    how: dict[str, Any]
+
+
+def natural_site(weight: str | None, gated: bool) -> str:
+    """The site whose sign is that of the decoded `weight`: where a token is read into, or written from."""
+    if (weight or DEFAULT_WEIGHT) == "down_proj":
+        return "mlp_post"
+    return "mlp_pre_linear" if weight == "up_proj" and gated else "mlp_pre"
+
+
+def by_rule(atlas: Atlas, request: SpecRequest, source: NumberSource, layers: Iterable[int]) -> Choice:
+    """The best neurons of a concept in `layers`, in the order of neurons_for_concept.
+
+    UsageError when `top` asks for more than there are; QuestionError when the rule tells no neuron apart.
+    """
+    rule = rule_of(request.rule or DEFAULT_RULE)
+    layers = list(layers)
+    asked = None if request.top is None else parse_top(request.top, len(layers) * source.width)
+    _, rows = atlas.query(
+        load_sql("spec_by_rule", order_by=rule.order_by),
+        {
+            "fit_id": source.fit_id,
+            "concept_id": source.concept_id,
+            "tau": source.tau,
+            "layers": layers,
+            "min_coverage": rule.min_coverage,
+            "limit": asked or DEFAULT_TOP["concept"],
+        },
+    )
+    available, last_place = rows[0][2:] if rows else (0, 0)
+    if available > 1 and last_place == 1:
+        raise QuestionError(
+            f"the rule {rule.name} gives every neuron the same score for {request.concept!r}",
+            "It compares with the other concepts of the family. mean_abs and max do without.",
+        )
+    _require_enough(request, asked, available, f"neurons that the rule {rule.name} ranks")
+    neurons = [(layer, neuron) for layer, neuron, *_ in rows]
+    return Choice(neurons, [1] * len(neurons), {"rule": rule.name})
+
+
+def by_token(atlas: Atlas, request: SpecRequest, site: str, layers: Iterable[int]) -> Choice:
+    """The best neurons in `layers` whose weight holds a token, in the order of neurons_for_token."""
+    weight = request.weight or DEFAULT_WEIGHT
+    weight_of(weight)
+    if SITES[site].width != "d_mlp":
+        raise UsageError(f"tokens are decoded for MLP neurons, {site} has none", "Use --site mlp_post.")
+    words = [request.token] if isinstance(request.token, str) else list(request.token or ())
+    # All of them, because the layers may be any set and `top` has to know how many there are.
+    found = neurons_for_token(atlas, words, exact=request.exact, weight=weight, sign=request.sign, limit=2**31 - 2)
+    wanted = set(layers)
+    rows = [(row["layer"], row["neuron"], row["sign"]) for row in found if row["layer"] in wanted]
+    asked = None if request.top is None else parse_top(request.top, None)
+    _require_enough(request, asked, len(rows), f"neurons with such a token in {weight}")
+    rows = rows[: asked or DEFAULT_TOP["token"]]
+    forms = token_forms(atlas, words, exact=request.exact).column("token")
+    how = {"token": words, "forms": forms, "weight": weight, "sign": request.sign}
+    return Choice([row[:2] for row in rows], [row[2] for row in rows], how)
+
+
+def by_address(atlas: Atlas, request: SpecRequest, site: str) -> Choice:
+    """The neurons of a list of addresses, each once. QuestionError for one that the model does not have."""
+    width = getattr(atlas.manifest, SITES[site].width)
+    named = request.neurons or ()
+    neurons: dict[tuple[int, int], None] = {}
+    for address in named.split(",") if isinstance(named, str) else named:
+        layer, neuron = parse_neuron(address.strip())
+        require_neuron(atlas, layer, neuron, width)
+        if (layer, neuron) in neurons:
+            raise UsageError(f"{format_neuron(layer, neuron)} is named twice")
+        neurons[layer, neuron] = None
+    return Choice(list(neurons), [1] * len(neurons), {})
+
+
+def _require_enough(request: SpecRequest, asked: int | None, available: int, what: str) -> None:
+    if available == 0:
+        raise QuestionError(f"there are no {what}", "Widen --layers, or choose them otherwise.")
+    if asked is not None and asked > available:
+        raise UsageError(
+            f"--top {request.top} asks for {asked} neurons, but there are {available} {what}",
+            f"Ask for at most {available}.",
+        )

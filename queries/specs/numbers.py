@@ -1,0 +1,132 @@
+"""The numbers that a spec takes from an atlas: which fit they come from, and what it says of each neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from atlas.errors import QuestionError, UsageError
+from atlas.spec.float32 import FLOAT32_MAX
+from atlas.store.reader import Atlas
+from queries.fits import PAPER_TAU, choose_fit, choose_tau
+from queries.rules import RULES
+from queries.specs.request import SpecRequest
+from queries.sqlfile import load_sql
+
+
+@dataclass(frozen=True)
+class NumberSource:
+    """One fit, and a concept in it; `concept_id` and `tau` are None where only the background is wanted."""
+
+    fit_id: int
+    family: str
+    site: str
+    position: str
+    template: str
+    width: int
+    concept_id: int | None = None
+    tau: float | None = None
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a fit says of one neuron, in units of the activation. None: not of a concept, or not measured."""
+
+    lower: float | None
+    upper: float | None
+    concept_mean: float | None
+    background_mean: float
+    rest_mean: float | None
+    auc: float | None
+    leakage: float | None
+    coverage: float | None
+
+
+def concept_source(atlas: Atlas, request: SpecRequest, site: str | None) -> NumberSource:
+    """The fit of the concept that `request` names. `site` None: whatever site the concept was fitted at.
+
+    Any tau will do for a range; only a rule that looks at the measured coverage needs one that was measured.
+    Raises as choose_fit and choose_tau.
+    """
+    fit = choose_fit(
+        atlas,
+        request.concept or "",
+        family=request.family,
+        site=site,
+        position=request.position,
+        template=request.template,
+    )
+    tau = request.tau
+    if request.bounds == "contrast" and not (request.rule in RULES and RULES[request.rule].min_coverage > 0):
+        tau = None
+    elif request.rule in RULES and RULES[request.rule].min_coverage > 0:
+        tau = choose_tau(fit, tau)
+    elif tau is None:
+        tau = choose_tau(fit, None) if fit.taus else PAPER_TAU
+    return NumberSource(fit.fit_id, fit.family, fit.site, fit.position, fit.template, fit.width, fit.concept_id, tau)
+
+
+def background_source(atlas: Atlas, request: SpecRequest, site: str) -> NumberSource:
+    """The one fit at `site` whose background means are to be used. QuestionError or UsageError if not one."""
+    names = {"family": request.family, "position": request.position, "template": request.template}
+    _, rows = atlas.query(load_sql("spec_backgrounds"), {"site": site, **names})
+    fits = [NumberSource(*row) for row in rows]
+    if not fits:
+        raise QuestionError(f"no statistics of {site} agree with these options", "`neuron-atlas info` lists them.")
+    if len(fits) > 1:
+        found = "; ".join(f"{fit.family} at {fit.position} with {fit.template!r}" for fit in fits[:6])
+        raise UsageError(
+            f"there are {len(fits)} backgrounds of {site}",
+            f"Choose by --family, --position or --template: {found}.",
+        )
+    return fits[0]
+
+
+def numbers_of(
+    atlas: Atlas, source: NumberSource, neurons: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int], Numbers]:
+    """(layer, neuron) -> Numbers for each of `neurons`, from one fit. Bounds are mean -+ tau std."""
+    addresses = list(neurons)
+    _, rows = atlas.query(
+        load_sql("spec_numbers"),
+        {
+            "fit_id": source.fit_id,
+            "concept_id": source.concept_id,
+            "tau": source.tau,
+            "layers": [layer for layer, _ in addresses],
+            "neurons": [neuron for _, neuron in addresses],
+        },
+    )
+    return {(layer, neuron): Numbers(*numbers) for layer, neuron, *numbers in rows}
+
+
+def with_contrast_bounds(
+    atlas: Atlas, source: NumberSource, numbers: dict[tuple[int, int], Numbers]
+) -> dict[tuple[int, int], Numbers]:
+    """`numbers` with the one-sided bounds that best tell the concept from the rest, and what these hold.
+
+    The cut is the histogram edge with the largest coverage - leakage (Youden 1950); the other side is open,
+    because what is further out is even more of the concept's. Raises QuestionError without histograms or
+    without other concepts.
+    """
+    addresses = list(numbers)
+    _, rows = atlas.query(
+        load_sql("spec_contrast_bounds"),
+        {
+            "fit_id": source.fit_id,
+            "concept_id": source.concept_id,
+            "limit": FLOAT32_MAX,
+            "layers": [layer for layer, _ in addresses],
+            "neurons": [neuron for _, neuron in addresses],
+        },
+    )
+    found = {(layer, neuron): bounds for layer, neuron, *bounds in rows if None not in bounds}
+    if len(found) < len(numbers):
+        raise QuestionError(
+            "contrast bounds need histograms of the concept and of others in its family",
+            "Use --bounds gaussian, or build with --bins 20 and more than one concept.",
+        )
+    return {
+        address: replace(number, **dict(zip(("lower", "upper", "coverage", "leakage"), found[address], strict=True)))
+        for address, number in numbers.items()
+    }

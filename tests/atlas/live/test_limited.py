@@ -1,0 +1,109 @@
+"""What a stranger's file decides the cost of runs in a limited process: chat templates and older tokenizers."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atlas.errors import ModelError
+from atlas.live import limited
+from atlas.live.chat_template import in_chat_template
+from atlas.live.loading import load
+from atlas.live.prompts import prompt_ids
+from atlas.spec.document import Tokenization
+from tests.synthetic import make_model, make_tokenizer
+
+HONEST = (
+    "{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] | trim }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def endless(_: Any) -> None:
+    while True:
+        pass
+
+
+def greedy(_: Any) -> int:
+    return len(bytearray(limited.MEMORY + (1 << 30)))
+
+
+def wrong(_: Any) -> None:
+    raise KeyError("line\nline")
+
+
+def test_a_step_gives_what_it_would_here():
+    assert limited.call("json", "dumps", {"a": ["é", 1.5, None]}) == '{"a": ["\\u00e9", 1.5, null]}'
+
+
+@pytest.mark.parametrize(
+    ("step", "why"), [("endless", "more than 1 seconds"), ("greedy", "too much memory"), ("wrong", "KeyError: 'line")]
+)
+def test_a_step_that_fails_says_why(step, why):
+    with pytest.raises(limited.Failed, match=why) as error:
+        limited.call(__name__, step, None, seconds=1)
+    assert "\n" not in str(error.value)
+
+
+def test_an_honest_template_gives_what_transformers_gives():
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = HONEST
+    expected = tokenizer.apply_chat_template(
+        [{"role": "user", "content": " The dog "}], tokenize=False, add_generation_prompt=True
+    )
+    assert in_chat_template(tokenizer, " The dog ", "tiny") == expected == "<s><|user|>The dog</s><|assistant|>"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% set x = 'a' * 10**10 %}{{ x }}",
+        "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
+        "{{ raise_exception('no\nsystem role') }}",
+        "{{ messages[0].__class__.__mro__ }}",
+        "{{ 1 / 0 }}",
+        "{% include '/etc/passwd' %}",
+        "{{ x.y.z }}",
+        "{{ 'unclosed",
+        {"other": "{{ 1 }}"},
+    ],
+)
+def test_a_hostile_template_is_one_line(tmp_path, template):
+    live = load(str(make_model("llama", tmp_path)), device="cpu")
+    live.tokenizer.chat_template = template
+    with pytest.raises(ModelError, match=f"the chat template of {live.model_id} does not work") as error:
+        prompt_ids(live, Tokenization(False, True), "The dog")
+    assert "\n" not in str(error.value) and len(str(error.value)) < 700
+
+
+def sentencepiece(path: Path, pieces: list[tuple[str, float, int]]) -> None:
+    """A tokenizer.model of BPE, field by field as its protocol buffer has them."""
+
+    def number(value: int) -> bytes:
+        return bytes([value & 127 | 128]) + number(value >> 7) if value > 127 else bytes([value])
+
+    content = b""
+    for text, score, kind in pieces:
+        piece = b"\x0a" + number(len(text.encode())) + text.encode() + b"\x15" + struct.pack("<f", score)
+        piece += b"\x18" + number(kind)
+        content += b"\x0a" + number(len(piece)) + piece
+    path.write_bytes(content + b"\x12\x02\x18\x02")
+
+
+MARKS = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3)]
+LETTERS = [(letter, -1.0, 1) for letter in "abcd▁"]
+
+
+def test_older_files_whose_merges_take_hours_are_refused(tmp_path):
+    pytest.importorskip("sentencepiece")
+    folder = make_model("llama", tmp_path)
+    (folder / "tokenizer.json").unlink()
+    sentencepiece(folder / "tokenizer.model", [*MARKS, *LETTERS])
+    assert load(str(folder), device="cpu").tokenizer("ab")["input_ids"]
+    sentencepiece(folder / "tokenizer.model", [*MARKS, *LETTERS, ("ab" * 150_000, -3.0, 1)])
+    with pytest.raises(ModelError, match=r"cannot load the tokenizer of .*: it takes more than 5 seconds"):
+        load(str(folder), device="cpu")

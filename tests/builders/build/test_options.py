@@ -1,0 +1,117 @@
+"""From flags to the configuration of a build: what is accepted, and what is refused with which words."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from atlas.errors import AtlasError, UnknownNameError, UsageError
+from builders.cli.build import build as cli
+from builders.concept_sets import own_sets
+from builders.config import BuildConfig, ConceptSource, layers_of, parse_bytes, parse_layers
+
+# A command remembers the help option of its first context, and the generated reference shows it.
+AS_IN_THE_GROUP = {"help_option_names": ["-h", "--help"]}
+
+
+def config_of(*arguments: str) -> BuildConfig:
+    """The configuration that a command line makes."""
+    context = cli.build.make_context("build", ["some-model", "-o", "a.duckdb", *arguments], **AS_IN_THE_GROUP)
+    return cli.config_from(context.params)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("2GB", 2 * 10**9), ("1.5 gb", 15 * 10**8), ("750MB", 75 * 10**7), ("4096", 4096)]
+)
+def test_amounts_of_memory(text: str, value: int) -> None:
+    assert parse_bytes(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "two", "-1GB", "1GiB", "1e9", "GB"])
+def test_no_amounts_of_memory(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_bytes(text)
+
+
+def test_lists_of_layers() -> None:
+    assert parse_layers("0-3,7, 5-5") == (0, 1, 2, 3, 5, 7)
+    for text in ("", "a", "3-1", "1,,2", "-1", "1-"):
+        with pytest.raises(UsageError):
+            parse_layers(text)
+
+
+def test_layers_must_exist() -> None:
+    with pytest.raises(UsageError, match="layers 0 to 2, not 3"):
+        layers_of(config_of("--layers", "1-3"), 3)
+    assert layers_of(config_of(), 3) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"top": 0},
+        {"bins": 1},
+        {"taus": ()},
+        {"taus": (0.0,)},
+        {"taus": (float("nan"),)},
+        {"memory": 10},
+        {"sites": ("mlp_pots",)},
+        {"weights": ("w_in",)},
+        {"position": "first"},
+        {"mode": "normed"},
+        {"decode": False},
+        {"max_tokens": 0},
+        {"batch_tokens": 0},
+        {"concepts": (ConceptSource("x.jsonl", template="no place"),)},
+        {"concepts": (ConceptSource("x.jsonl", template="{text}{text}"),)},
+    ],
+)
+def test_values_out_of_their_domain(change: dict) -> None:
+    with pytest.raises(AtlasError) as caught:
+        BuildConfig(**{"model": "m", "target": Path("a.duckdb"), **change})
+    assert "\n" not in str(caught.value)
+
+
+def test_the_default_is_the_project_s_own_sets() -> None:
+    assert config_of().concepts == tuple(own_sets().values())
+    assert config_of("--concepts", "emotions").concepts == (own_sets()["emotions"],)
+    assert config_of("--no-concepts").concepts == ()
+    for source in own_sets().values():
+        assert Path(source.source).is_file()
+
+
+def test_own_files_families_and_templates() -> None:
+    options = ("--concepts", "news=a/b.csv", "--concepts", "c.jsonl", "--template", r"news={text}\nIt is about")
+    assert config_of(*options).concepts == (
+        ConceptSource("a/b.csv", family="news", template="{text}\nIt is about"),
+        ConceptSource("c.jsonl"),
+    )
+    everywhere = config_of("--concepts", "c.jsonl", "--template", "So: {text} = what?").concepts
+    assert everywhere == (ConceptSource("c.jsonl", template="So: {text} = what?"),)
+    with pytest.raises(UnknownNameError, match="Did you mean news"):
+        config_of("--concepts", "news=a.csv", "--template", "mews={text}")
+    with pytest.raises(UsageError):
+        config_of("--concepts", "a.csv", "--no-concepts")
+    with pytest.raises(UsageError, match="--template and --no-concepts"):
+        config_of("--template", "{text}?", "--no-concepts")
+
+
+@pytest.mark.parametrize("template", ["x={text}", "x={text} it's", r"text_1={text}\nx="])
+def test_a_template_that_begins_like_a_family_is_told_how_to_be_written(template: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        config_of("--concepts", "data/news.csv", "--template", template)
+    error = caught.value
+    assert error.message == f"unknown family {template.partition('=')[0]!r}" and error.hint.startswith(
+        "Known: news. A "
+    )
+    offered = shlex.split(error.hint.partition("name: ")[2])
+    (source,) = config_of("--concepts", "data/news.csv", *offered).concepts
+    assert source.template == template.replace("\\n", "\n")
+
+
+def test_a_wrong_flag_is_a_usage_error() -> None:
+    for arguments in (["m"], ["m", "-o", "a", "--sites", "x"], ["m", "-o", "a", "--top", "x"], ["m", "-o", "a", "--x"]):
+        assert CliRunner().invoke(cli.build, arguments, **AS_IN_THE_GROUP).exit_code == 2

@@ -1,0 +1,151 @@
+"""`evaluate` and `evaluations` from the command line, with build and spec before them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from atlas.__main__ import main
+from atlas.spec.text import read_spec, spec_hash
+from atlas.store.evaluations import read_rows, sidecar_of
+from builders.config import ConceptSource
+from builders.evaluation.bootstrap import Interval
+from builders.evaluation.sweep import Point, _marked
+from tests.builders.evaluation.planted import TEMPLATE
+from tests.end_to_end.workbench import built
+
+LABELS = [option for word in ("pets= dog", "sport= team", "state= vote") for option in ("--label", word)]
+FAST = ["--bootstrap", "40", "--other-limit", "3", "--device", "cpu"]
+
+
+@pytest.fixture
+def ask(atlas_file: Path, planted: Path, capsys: pytest.CaptureFixture[str]):
+    """ask(command, ...) -> (exit code, stdout, stderr), on the atlas and the planted model."""
+
+    def call(command: str, *arguments: str) -> tuple[int, str, str]:
+        more = ["--model", str(planted), *LABELS, *FAST] if command == "evaluate" else []
+        code = main([command, "-a", str(atlas_file), *arguments, *more])
+        streams = capsys.readouterr()
+        return code, streams.out, streams.err
+
+    return call
+
+
+def test_from_spec_to_stored_scores(ask, atlas_file: Path, tmp_path: Path) -> None:
+    spec = str(tmp_path / "pets.spec.json")
+    assert ask("spec", "--concept", "pets", "--neurons", "L1N7", "--positions", "last", "-o", spec)[0] == 0
+    code, out, err = ask("evaluate", spec, "--format", "json")
+    assert code == 0, err
+    rows = json.loads(out)
+    assert {row["spec"] for row in rows} == {spec_hash(read_spec(spec))}
+    found = {(row["arm"], row["metric"], row["text_group"]): row for row in rows}
+    assert found["range", "accuracy", "target"]["value"] == 0.0
+    assert found["range", "accuracy", "complement"]["drop_value"] == 0.0
+    assert 0 < found["whole_neuron", "accuracy", "complement"]["drop_value"] < 1
+    assert "fresh texts used" in err
+    assert "dropped that the statistics have used" in err
+
+    code, out, _ = ask("evaluations", "--format", "json")
+    assert code == 0
+    kept = json.loads(out)
+    assert {(r["arm"], r["metric"], r["text_group"]): r["value"] for r in kept} == {
+        key: row["value"] for key, row in found.items()
+    }
+    [first] = {(r["target"], r["corpus"], r["template"], r["n_used"] + r["n_dropped"]) for r in kept}
+    assert first == ("pets", "words", TEMPLATE, 54)
+    assert ask("evaluations", "--target", "sport", "--format", "jsonl")[1] == ""
+    assert ask("evaluate", spec, "--no-store")[0] == 0
+    assert len(read_rows(sidecar_of(atlas_file), "SELECT * FROM evaluation", {})[1]) == 1
+
+
+def test_a_sweep_draws_its_frontier(ask, atlas_file: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "sweep.png"
+    lists = [
+        "--rule",
+        "auc,mean_abs",
+        "--top",
+        "1,10%",
+        "--tau",
+        "1,2.5",
+        "--bounds",
+        "gaussian,contrast",
+        "--op",
+        "set=0,scale=0.5",
+    ]
+    options = ["--concept", "pets", *lists, "--layers", "0-1", "--positions", "last", "--plot", str(picture)]
+    code, out, err = ask("evaluate", "--sweep", *options, "--format", "csv")
+    assert code == 0, err
+    rows = list(csv.DictReader(io.StringIO(out)))
+    # Whole-neuron edits do not depend on tau.
+    assert len(rows) == 2 * 2 * (2 + 1) * 2 + 2 * 2 * 2
+    drops = [(float(row["target_drop"]), float(row["complement_drop"])) for row in rows]
+    for row, (gain, cost) in zip(rows, drops, strict=True):
+        better = [d for d in drops if d[0] >= gain and d[1] <= cost and d != (gain, cost)]
+        assert (row["best"] == "True") == (not better)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    [sweep_id] = {r[0] for r in read_rows(sidecar_of(atlas_file), "SELECT sweep_id FROM evaluation", {})[1]}
+    code, out, _ = ask("evaluations", "--sweep", sweep_id, "--metric", "accuracy", "--format", "jsonl")
+    assert len(out.splitlines()) == 24 * 3 * 2
+
+
+def test_a_table_for_people(ask) -> None:
+    code, out, err = ask("evaluate", "--sweep", "--concept", "pets", "--top", "2", "--range-only")
+    assert code == 0, err
+    assert out.splitlines()[0].split()[:5] == ["best", "rule", "top", "bounds", "tau"]
+    assert len(out.splitlines()) == 3
+    assert ask("evaluations")[0] == 0
+
+
+def test_an_atlas_without_held_out_texts(planted: Path, corpus: Path, tmp_path: Path, capsys) -> None:
+    sources = (ConceptSource(str(corpus), template=TEMPLATE),)
+    path = built(planted, tmp_path / "all.duckdb", corpus, concepts=sources, decode=False)
+    assert main(["evaluate", "-a", str(path), "--sweep", "--concept", "pets", "--top", "2"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[0].startswith("error: all 54 texts of words were used by the statistics")
+    assert "--holdout" in err.splitlines()[1]
+    assert not sidecar_of(path).exists()
+    assert main(["evaluations", "-a", str(path), "--format", "json"]) == 0
+    assert "nothing has been evaluated" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no spec given"),
+        (["--sweep"], "--sweep needs a concept"),
+        (["--sweep", "--concept", "pets", "x.json"], "makes its own specs"),
+        (["x.json", "--tau", "2"], "--tau goes with --sweep"),
+        (["x.json", "--plot", "a.png"], "--plot goes with --sweep"),
+        (["x.json", "--label", "sport"], "no label"),
+        (["--sweep", "--concept", "pets", "--tau", "2,x"], "no number"),
+        (["--sweep", "--concept", "pets", "--top", "2,,3"], "no list"),
+        (["--sweep", "--concept", "pets", "--plot", "a.txt"], "not a picture"),
+    ],
+)
+def test_options_that_do_not_fit(ask, arguments: list[str], message: str) -> None:
+    code, out, err = ask("evaluate", *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_a_foreign_sidecar_stops_the_work_early(ask, atlas_file: Path) -> None:
+    sidecar_of(atlas_file).write_text("something else")
+    code, _, err = ask("evaluate", "--sweep", "--concept", "pets", "--top", "2")
+    assert code == 3
+    assert "holds no evaluations" in err
+    assert ask("evaluations")[0] == 3
+
+
+def test_points_that_tie_are_all_best() -> None:
+    def point(gain: float, cost: float) -> Point:
+        return Point(
+            "auc", 1, "gaussian", 2.5, "set=0", "range", Interval(gain, None, None), Interval(cost, None, None)
+        )
+
+    points = [point(0.9, 0.5), point(0.9, 0.5), point(0.9, 0.6), point(0.2, 0.1), point(0.1, 0.1), point(0.0, -0.1)]
+    assert [_marked(each, points).best for each in points] == [True, True, False, True, False, True]
