@@ -21,6 +21,7 @@ from queries.card_rows import (
     read,
     token_rows,
 )
+from queries.measured import table_names
 from queries.neurons import require_neuron
 
 DEFAULT_TOP = 8
@@ -57,12 +58,10 @@ def neuron_card(
         "decoding_mode": atlas.manifest.decoding_mode,
     }
     # The longest two first: they are read at the same time.
-    names = ["neuron_concepts", "neuron_tokens", "neuron_ranges", "neuron_background"]
-    if not decoded:
-        names.remove("neuron_tokens")
-    found = read(atlas, layer, neuron, *names)
+    first, *others = table_names("card")
+    found = read(atlas, layer, neuron, first, *["neuron_tokens"] * decoded, *others, "neuron_background")
     sections = {"tokens": _tokens(atlas, found["neuron_tokens"], top)} if decoded else {}
-    sections["concepts"] = _concepts(found["neuron_concepts"], found["neuron_ranges"], fits, tau)
+    sections["concepts"] = _concepts(found, fits, tau)
     sections["background"] = _background(found["neuron_background"], fits)
     return Document(fields, sections)
 
@@ -88,8 +87,8 @@ def neuron_concepts(atlas: Atlas, address: str, *, tau: float | None = None, **f
     """
     _require_tau(atlas, tau)
     layer, neuron, fits = _place(atlas, address, **fit)
-    found = read(atlas, layer, neuron, "neuron_concepts", "neuron_ranges")
-    return _concepts(found["neuron_concepts"], found["neuron_ranges"], fits, tau)
+    found = read(atlas, layer, neuron, *table_names("card"))
+    return _concepts(found, fits, tau)
 
 
 @question
@@ -112,8 +111,8 @@ def _tokens(atlas: Atlas, lists: list[tuple], top: int) -> Result:
     return Result(TOKEN_COLUMNS, token_rows(atlas, lists, top))
 
 
-def _concepts(gaussians: list[tuple], ranges: list[tuple], fits: dict[int, FitOfAtlas], tau: float | None) -> Result:
-    rows = concept_rows(gaussians, ranges, fits, tau)
+def _concepts(found: dict[str, list[tuple]], fits: dict[int, FitOfAtlas], tau: float | None) -> Result:
+    rows = concept_rows({table: found[table] for table in table_names("card")}, fits, tau)
     shown = "family concept site mean std lower upper coverage leakage auc dprime".split()
     if len({row[CONCEPT_COLUMNS.index("position")] for row in rows}) > 1:
         shown.insert(3, "position")

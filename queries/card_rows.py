@@ -6,22 +6,21 @@ found by their place in sorted tables.
 
 from __future__ import annotations
 
-import ctypes
 import math
 from dataclasses import dataclass
 from typing import Any
 
+from atlas.schema.measures import float32
 from atlas.sites import WEIGHTS
 from atlas.store.reader import Atlas
+from queries.measured import card_sql, columns_on, shown_on, stored_columns, table_names
 from queries.session.resident import resident, token_texts
 from queries.sqlfile import load_sql
 
 PAPER_TAU = 2.5
+GAUSSIANS, RANGES = "_gaussian", "_range"
 TOKEN_COLUMNS = "weight sign rank token_id token logit probability cosine".split()
-CONCEPT_COLUMNS = (
-    "family concept site position n mean std tau lower upper coverage leakage worst_concept worst_leakage auc dprime "
-    "overlap skewness kurtosis min max mean_abs ks"
-).split()
+CONCEPT_COLUMNS = ["family", "concept", "site", "position", *columns_on("card")]
 BACKGROUND_COLUMNS = "family site position n mean std skewness kurtosis min max mean_abs ks".split()
 
 
@@ -67,8 +66,9 @@ def all_fits(atlas: Atlas) -> dict[int, FitOfAtlas]:
 
 
 def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> dict[str, list[tuple]]:
-    """What the tables have about one neuron: the answers of the statements `names` of queries/sql."""
-    return dict(zip(names, atlas.rows([load_sql(name) for name in names], layer=layer, neuron=neuron), strict=True))
+    """What the tables have about one neuron: by statement of queries/sql, and by table of measures."""
+    statements = [card_sql(name) if name in table_names("card") else load_sql(name) for name in names]
+    return dict(zip(names, atlas.rows(statements, layer=layer, neuron=neuron), strict=True))
 
 
 def token_rows(atlas: Atlas, lists: list[tuple], top: int) -> list[tuple]:
@@ -84,42 +84,45 @@ def token_rows(atlas: Atlas, lists: list[tuple], top: int) -> list[tuple]:
             for rank, (token_id, logit) in enumerate(zip(tokens, logits, strict=True), start=1):
                 token, token_norm = texts[token_id]
                 # In float32, step by step, as the view token_decoding computes it.
-                length = _float32(norm * token_norm)
-                cosine = _float32(logit / length) if length else None
+                length = float32(norm * token_norm)
+                cosine = float32(logit / length) if length else None
                 probability = math.exp(sign * logit - lse)
                 rows.append((weight, sign, rank, token_id, token, logit, probability, cosine))
     return rows
 
 
 def concept_rows(
-    gaussians: list[tuple], counted: list[tuple], fits: dict[int, FitOfAtlas], tau: float | None
+    found: dict[str, list[tuple]], fits: dict[int, FitOfAtlas], tau: float | None
 ) -> list[tuple[Any, ...]]:
-    """CONCEPT_COLUMNS of one neuron in `fits`, best separated first."""
-    ranges = {row[:3]: row[3:] for row in counted}
+    """CONCEPT_COLUMNS of one neuron in `fits`, best separated first. `found`: its rows, by table of measures."""
+    columns = {table: stored_columns(table, "card") for table in found}
+    ranges = {row[:3]: row[3:] for row in found[RANGES]}
+    others = {(table, row[:2]): row[2:] for table in found if table not in (GAUSSIANS, RANGES) for row in found[table]}
+    measures = [(measure.name, measure.of) for measure in shown_on("card")]
+    names = columns_on("card")
     ordered = []
-    for fit_id, concept_id, mean, std, twice_u, dprime, overlap, *moments in gaussians:
+    for fit_id, concept_id, *stored in found[GAUSSIANS]:
         fit = fits.get(fit_id)
         if fit is None:
             continue
         concept, n = fit.concepts[concept_id]
-        n_rest = fit.n - n
         half = fit.tau(tau)
-        inside, others_inside, worst_id, worst_inside = ranges.get((fit_id, concept_id, half), (None,) * 4)
-        measured = inside is not None
+        *counted, worst_id, worst_inside = ranges.get((fit_id, concept_id, half), (None,) * (len(columns[RANGES]) + 2))
+        measured = counted[0] is not None
+        numbers: dict[str, Any] = {"n": n, "n_all": fit.n, "tau": half}
+        numbers |= zip(columns[GAUSSIANS], stored, strict=True)
+        numbers |= zip(columns[RANGES], counted, strict=True)
+        for table in found:
+            if (table, (fit_id, concept_id)) in others:
+                numbers |= zip(columns[table], others[table, (fit_id, concept_id)], strict=True)
+        row = {"n": n, "tau": half if measured else None} | {name: of(numbers) for name, of in measures}
+        if not measured:
+            row |= {"lower": None, "upper": None}
         worst, worst_n = fit.concepts.get(worst_id, (None, None))
-        pairs = 2.0 * n * n_rest
-        auc = twice_u / pairs if pairs else None
-        row = (
-            *(fit.family, concept, fit.site, fit.position, n, mean, std, half if measured else None),
-            *((_float32(mean + side * half * std) if measured else None) for side in (-1, 1)),
-            inside / n if measured else None,
-            others_inside / n_rest if measured and n_rest else None,
-            worst,
-            None if worst is None else worst_inside / worst_n,
-            *(auc, dprime, overlap, *moments),
-        )
-        distance = math.inf if auc is None else -abs(auc - 0.5)
-        ordered.append(((distance, fit.family, concept, fit.site, fit.position, fit_id), row))
+        row |= {"worst_concept": worst, "worst_leakage": None if worst is None else worst_inside / worst_n}
+        distance = math.inf if row["auc"] is None else -abs(row["auc"] - 0.5)
+        place = (fit.family, concept, fit.site, fit.position)
+        ordered.append(((distance, *place, fit_id), (*place, *(row[name] for name in names))))
     return [row for _, row in sorted(ordered, key=lambda pair: pair[0])]
 
 
@@ -131,8 +134,3 @@ def background_rows(found: list[tuple], fits: dict[int, FitOfAtlas]) -> list[tup
         if fit is not None:
             ordered.append((fit.family, fit.site, fit.position, fit_id, numbers))
     return [(*row[:3], *row[4]) for row in sorted(ordered, key=lambda row: row[:4])]
-
-
-def _float32(value: float) -> float:
-    """The nearest float32."""
-    return ctypes.c_float(value).value

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from atlas.answers.result import Document, Result
+from atlas.schema.tables import built
+from atlas.schema.views import views
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.sqlfile import load_sql
@@ -45,5 +47,8 @@ def runs(atlas: Atlas) -> Result:
 
 @question
 def row_counts(atlas: Atlas) -> Result:
-    """Rows of each public table or view."""
-    return Result(*atlas.query(load_sql("info_rows")))
+    """Rows of each public table or view, counted in the tables below them."""
+    counted = {table.name: f"SELECT count(*) FROM {table.name}" for table in built() if table.public}
+    counted |= {view.name: view.rows for view in views().values()}
+    counts = " UNION ALL ".join(f"SELECT '{name}' AS \"table\", ({sql}) AS rows" for name, sql in counted.items())
+    return Result(*atlas.query(counts))

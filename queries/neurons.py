@@ -12,6 +12,7 @@ from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.fits import Fit, choose_fit, choose_tau
+from queries.measured import columns_on, measured_sql, shown_sql
 from queries.rules import DEFAULT_RULE
 from queries.rules import rule as rule_of
 from queries.session.rankings import COLUMNS, pick, ranking
@@ -21,6 +22,7 @@ from queries.sqlfile import load_sql
 from queries.tokens import token_ids
 
 _NO_HITS = "NULL AS token_hits, NULL AS token_rank"
+_WORST = "coverage_of(worst_inside, w.n)"
 
 
 @question
@@ -143,7 +145,10 @@ def _ranked(atlas: Atlas, parameters: dict[str, Any], order_by: str) -> tuple[li
     rows = None if kept is None else pick(atlas, kept, found, parameters)
     if rows is not None:
         return COLUMNS, rows
-    clauses = {"order_by": order_by, "measured": load_sql("measured_neurons"), "hits": "", "token_columns": _NO_HITS}
+    shown = dict(shown_sql()) | {"n": "ranked.n", "worst_concept": "concept", "worst_leakage": _WORST}
+    columns = ", ".join(f"{shown[name]} AS {name}" for name in columns_on("concept"))
+    clauses = {"order_by": order_by, "measured": measured_sql(), "columns": columns}
+    clauses |= {"hits": "", "token_columns": _NO_HITS}
     if parameters["ids"] is not None:
         clauses |= {"hits": "JOIN hit USING (layer, neuron)", "token_columns": "token_hits, token_rank"}
     return atlas.query(load_sql("neurons_for_concept", **clauses), parameters)

@@ -14,6 +14,13 @@ CREATE MACRO neuron_of(nid) AS (nid % {width})::INTEGER;
 CREATE MACRO range_lower(mean, std, tau) AS (mean::DOUBLE - tau::DOUBLE * std::DOUBLE)::FLOAT;
 CREATE MACRO range_upper(mean, std, tau) AS (mean::DOUBLE + tau::DOUBLE * std::DOUBLE)::FLOAT;
 
+-- n: values of the concept, n_all: of the whole fit. AUC is exact: twice_u counts pairs (ties once, wins twice).
+CREATE MACRO auc_of(twice_u, n, n_all) AS twice_u / nullif(2.0 * n * (n_all - n), 0);
+CREATE MACRO rest_mean_of(n, mean, n_all, mean_all) AS
+    (n_all * mean_all::DOUBLE - n * mean::DOUBLE) / nullif(n_all - n, 0);
+CREATE MACRO coverage_of(inside, n) AS inside / n;
+CREATE MACRO leakage_of(others_inside, n, n_all) AS others_inside / nullif(n_all - n, 0);
+
 -- Upper tail of the standard normal for a >= 0 (Hart 1968, as given by West 2005). NULL -> NULL, NaN -> NaN.
 CREATE MACRO _upper_tail(a) AS CASE
     WHEN a < 7.0710678118654755e0 THEN exp(-0.5e0 * a * a)
@@ -79,27 +86,29 @@ CREATE MACRO find_neurons(ids, sgn := 1, k := 50) AS TABLE
 -- Which texts the statistics of a fit used; see docs/schema.md for the hash.
 CREATE VIEW fit_example AS SELECT fit_id, text_hash FROM _fit_example;
 
--- n_rest: examples of the other concepts of the family. AUC is exact: twice_u counts pairs (ties once, wins twice).
+-- Columns and joins of tables that came later stand where it says so (schema/statements.py).
 CREATE VIEW concept_gaussian AS
-    SELECT fit_id, concept_id, fit.family, concept, site, position, layer, neuron, g.n, mean, std, skewness,
-           kurtosis, min, max, mean_abs, ks, twice_u / nullif(2.0 * g.n * (fit.n - g.n), 0) AS auc, dprime, overlap
-    FROM _gaussian AS g JOIN concept USING (concept_id) JOIN fit USING (fit_id);
+    SELECT g.fit_id, g.concept_id, fit.family, concept, site, position, g.layer, g.neuron, g.n, mean, std, skewness,
+           kurtosis, min, max, mean_abs, ks, auc_of(twice_u, g.n, fit.n) AS auc, dprime, overlap
+           {columns of concept_gaussian}
+    FROM _gaussian AS g JOIN concept USING (concept_id) JOIN fit USING (fit_id) {joins of concept_gaussian};
 CREATE VIEW background_gaussian AS
-    SELECT fit_id, fit.family, site, position, layer, neuron, b.n, mean, std, skewness, kurtosis, min, max,
-           mean_abs, ks
-    FROM _background AS b JOIN fit USING (fit_id);
+    SELECT b.fit_id, fit.family, site, position, b.layer, b.neuron, b.n, mean, std, skewness, kurtosis, min, max,
+           mean_abs, ks {columns of background_gaussian}
+    FROM _background AS b JOIN fit USING (fit_id) {joins of background_gaussian};
 CREATE VIEW concept_range AS
-    SELECT r.fit_id, r.concept_id, fit.family, c.concept, site, position, tau, r.layer, r.neuron, g.n, mean, std,
-           range_lower(mean, std, tau) AS lower, range_upper(mean, std, tau) AS upper,
-           inside / g.n AS coverage, others_inside / nullif(fit.n - g.n, 0) AS leakage,
-           w.concept AS worst_concept, worst_inside / worst.n AS worst_leakage,
-           twice_u / nullif(2.0 * g.n * (fit.n - g.n), 0) AS auc, dprime, overlap
+    SELECT r.fit_id, r.concept_id, fit.family, c.concept, site, position, r.tau, r.layer, r.neuron, g.n, mean, std,
+           range_lower(mean, std, r.tau) AS lower, range_upper(mean, std, r.tau) AS upper,
+           coverage_of(inside, g.n) AS coverage, leakage_of(others_inside, g.n, fit.n) AS leakage,
+           w.concept AS worst_concept, coverage_of(worst_inside, worst.n) AS worst_leakage,
+           auc_of(twice_u, g.n, fit.n) AS auc, dprime, overlap {columns of concept_range}
     FROM _range AS r
     JOIN _gaussian AS g ON g.fit_id = r.fit_id AND g.concept_id = r.concept_id
         AND g.layer = r.layer AND g.neuron = r.neuron
     JOIN concept AS c ON c.concept_id = r.concept_id JOIN fit ON fit.fit_id = r.fit_id
     LEFT JOIN concept AS w ON w.concept_id = worst_concept_id
-    LEFT JOIN fit_concept AS worst ON worst.fit_id = r.fit_id AND worst.concept_id = worst_concept_id;
+    LEFT JOIN fit_concept AS worst ON worst.fit_id = r.fit_id AND worst.concept_id = worst_concept_id
+    {joins of concept_range};
 -- Histogram bins are equal parts of [background min, background max]; the last one is closed.
 CREATE VIEW concept_histogram AS
     SELECT fit_id, concept_id, concept, site, layer, neuron, bin,

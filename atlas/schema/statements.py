@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.manifest import Manifest
+from atlas.schema.tables import TABLES, WEIGHT_TYPE
+
+JOINED = {"concept_gaussian": "g", "background_gaussian": "b", "concept_range": "r"}
+"""The views that show further tables, and what each calls the table that has its rows."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,21 @@ def layout_of(manifest: Manifest) -> Layout:
 
 def schema_sql(layout: Layout) -> str:
     """CREATE TYPE and CREATE TABLE statements."""
-    return filled(_read("schema.sql"), layout)
+    return filled("\n".join([WEIGHT_TYPE, *(table.create() for table in TABLES.values())]), layout)
 
 
 def macros_sql(layout: Layout) -> str:
-    """CREATE MACRO and CREATE VIEW statements."""
-    return filled(_read("macros.sql"), layout)
+    """CREATE MACRO and CREATE VIEW statements; a view shows the tables that name it beside its own."""
+    sql = _read("macros.sql")
+    for view, base in JOINED.items():
+        shown = [table for table in TABLES.values() if table.view == view]
+        columns = [f", {table.name}.{column.name}" for table in shown for column in table.values()]
+        joins = [
+            f"LEFT JOIN {table.name} ON " + " AND ".join(f"{table.name}.{key} = {base}.{key}" for key in table.key)
+            for table in shown
+        ]
+        sql = sql.replace(f"{{columns of {view}}}", "".join(columns)).replace(f"{{joins of {view}}}", " ".join(joins))
+    return filled(sql, layout)
 
 
 def filled(sql: str, layout: Layout) -> str:

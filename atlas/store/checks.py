@@ -9,9 +9,9 @@ from itertools import chain
 import duckdb
 
 from atlas.errors import BuildError
-from atlas.schema.keys import KEYS, key_columns
 from atlas.schema.rules import RULES, Counted
 from atlas.schema.statements import Layout, filled
+from atlas.schema.tables import TABLES
 from atlas.store.digests import TABLE, write_digests
 from atlas.store.scan import Scan
 
@@ -25,7 +25,7 @@ def check(connection: duckdb.DuckDBPyConnection, layout: Layout, readings: Mappi
     scans = {table: readings[table].result() for table in scanned_tables()}
     for table, scan in scans.items():
         if scan.misplaced:
-            keys = ", ".join(key_columns(table))
+            keys = ", ".join(TABLES[table].key_columns())
             raise BuildError(
                 f"the built table {table} has {scan.misplaced} repeated keys or rows out of order ({keys})",
                 "Nothing was published.",
@@ -38,7 +38,7 @@ def check(connection: duckdb.DuckDBPyConnection, layout: Layout, readings: Mappi
 
 def scanned_tables() -> list[str]:
     """All tables that have digests."""
-    return [table for table in ("atlas", *KEYS) if table != TABLE]
+    return [table for table in TABLES if table != TABLE]
 
 
 def ask_rules(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from atlas.schema.keys import KEYS
+from atlas.schema.tables import TABLES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,7 @@ def values_of(column: pa.Array) -> np.ndarray:
 
 def order_by(table: str) -> list[str]:
     """The key of a table as SQL expressions that all ascend: a column that runs backwards is a number."""
-    return [f"-{key.removesuffix(' DESC')}" if key.endswith(" DESC") else key for key in KEYS[table]]
+    return [f"-{key.removesuffix(' DESC')}" if key.endswith(" DESC") else key for key in TABLES[table].key]
 
 
 class Order:

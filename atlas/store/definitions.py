@@ -16,20 +16,13 @@ import duckdb
 
 from atlas.errors import AtlasFileError
 from atlas.schema.statements import Layout, macros_sql, schema_sql
+from atlas.schema.tables import TABLES
 from atlas.store.objects import Object, read_objects, strange_object
 
 ATLAS, EVALUATIONS = "atlas", "evaluations"
 STORED = Path(__file__).parents[1] / "schema" / "definitions.txt"
 
 _HINT = "Rebuild it with `neuron-atlas build`, or fetch it anew; it may do more than hold an atlas."
-# What the first files had already.
-_ALWAYS = {
-    ATLAS: frozenset(
-        "atlas run vocab _token_form _decoding _posting neuron_vector concept fit fit_concept _gaussian _background "
-        "_range _histogram".split()
-    ),
-    EVALUATIONS: frozenset("evaluations_file spec evaluation score".split()),
-}
 # Numbers that stand nowhere else in a definition.
 _OPEN = Layout(top=90001, bins=90002, d_model=90003, n_layers=90004, width=90005)
 
@@ -45,9 +38,16 @@ def require_known(found: Sequence[Object], content: str, path: Path, layout: Lay
     if strange is not None:
         kind = strange.kind.replace("_", " ")
         raise AtlasFileError(f"{path} holds a {kind} {ascii(strange.name)[:80]} that is not ours", _HINT)
-    absent = _ALWAYS[content] - {object.name for object in found}
+    absent = _always(content) - {object.name for object in found}
     if absent:
         raise AtlasFileError(f"{path} lacks the table {min(absent)}", _HINT)
+
+
+def _always(content: str) -> set[str]:
+    """The tables that every file of that content has."""
+    if content == EVALUATIONS:
+        return set("evaluations_file spec evaluation score".split())
+    return {table.name for table in TABLES.values() if not table.later}
 
 
 def evaluations_sql() -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from atlas.schema.keys import KEYS
+from atlas.schema.tables import TABLES
 from atlas.store.columns import read_lists
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def insert_postings(connection: duckdb.DuckDBPyConnection, top: int, memory_byte
     schema = pa.schema([*kinds, ("logit", pa.float32())])
     rows = connection.execute("SELECT count(*) FROM _decoding").fetchall()[0][0]
     if rows * top >= _SLOTS:
-        order = ", ".join(KEYS["_posting"])
+        order = ", ".join(TABLES["_posting"].key)
         connection.execute(_DEFINITION.replace("{top}", str(int(top))).replace("{order}", order))
         return
     nid_N = connection.sql("SELECT nid FROM _decoding").to_arrow_table()["nid"].to_numpy()

@@ -14,8 +14,8 @@ import duckdb
 
 from atlas.errors import BuildError
 from atlas.manifest import Manifest
-from atlas.schema.keys import DERIVED, KEYS
 from atlas.schema.statements import Layout, layout_of, macros_sql, schema_sql
+from atlas.schema.tables import built
 from atlas.store import waiting
 from atlas.store.checks import check, scanned_tables
 from atlas.store.columns import misplaced_rows
@@ -45,7 +45,7 @@ def publish(
     passes. `allowed` is called last, and raises when the target may not be replaced after all.
     Raises BuildError when a check fails: then nothing changes and the staging area stays.
     """
-    files = {table: staging.waiting(table) for table in waiting.TABLES}
+    files = {table.name: staging.waiting(table.name) for table in built() if table.waiting}
     staging.close()
     fresh = staging.folder / "publish.duckdb"
     _remove(fresh)
@@ -90,14 +90,12 @@ def _fill(
     connection.execute(macros_sql(layout))
     quoted = full_name(source).replace("'", "''")
     connection.execute(f"ATTACH '{quoted}' AS staging (READ_ONLY)")
-    for table, keys in KEYS.items():
-        if table in DERIVED:
-            continue
+    for table in built():
         # A build that was not interrupted has written most of them in order.
-        misplaced = misplaced_rows(connection, table, _source(connection, table, files))
-        order = f"ORDER BY {', '.join(keys)}" if misplaced else ""
-        rows = _source(connection, table, files)
-        connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM {rows} {order}")
+        misplaced = misplaced_rows(connection, table.name, _source(connection, table.name, files))
+        order = f"ORDER BY {', '.join(table.key)}" if misplaced else ""
+        rows = _source(connection, table.name, files)
+        connection.execute(f"INSERT INTO {table.name} BY NAME SELECT * FROM {rows} {order}")
     connection.unregister("_waiting")
     connection.execute("DETACH staging")
     connection.execute(_TOKEN_FORM)

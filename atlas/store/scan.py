@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from atlas.schema.keys import KEYS, key_columns
 from atlas.schema.statements import Layout
+from atlas.schema.tables import TABLES
 from atlas.store.columns import Order, order_by, rows_at_once, unsorted_tokens, values_of
 from atlas.store.digests import ColumnDigest
 from atlas.store.mirror import sum_of_facts
@@ -69,8 +69,7 @@ def begin(
 def scan(connection: duckdb.DuckDBPyConnection, table: str, layout: Layout) -> Scan:
     """Read one table from its first to its last row."""
     found, order, digests = Scan(), Order(), {}
-    keys = order_by(table) if table in KEYS else []
-    plain = set(key_columns(table)) if keys else set()
+    keys, plain = order_by(table), set(TABLES[table].key_columns())
     made = [key for key in keys if key not in plain]  # expressions over columns
     look = _look_into_lists(connection, table, layout, found)
     lists = {"_decoding": 4 * layout.top, "_histogram": layout.bins, "neuron_vector": layout.d_model}

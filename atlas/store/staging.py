@@ -19,8 +19,8 @@ from typing import IO, TYPE_CHECKING, Any
 import duckdb
 
 from atlas.errors import BuildError
-from atlas.schema.keys import DERIVED, KEYS
 from atlas.schema.statements import Layout, schema_sql
+from atlas.schema.tables import TABLES, built
 from atlas.store import build_area, waiting
 from atlas.store.files import full_name, log_of, require_database
 
@@ -144,9 +144,9 @@ class Staging:
         connection.execute("BEGIN")
         try:
             for name, rows in tables.items():
-                if name not in KEYS:
+                if name not in TABLES:
                     raise BuildError(f"no table {name} in the schema")
-                if name in waiting.TABLES:
+                if TABLES[name].waiting:
                     waiting.write(self._waiting, name, f"{step}/{unit}", rows)
                     connection.execute("INSERT INTO _done VALUES (?, ?)", [f"waiting/{name}", f"{step}/{unit}"])
                     continue
@@ -256,9 +256,9 @@ class Staging:
         connection.execute(f"ATTACH '{quoted}' AS seed (READ_ONLY)")
         # An atlas from before a table was introduced lacks it; what it would say is then unknown.
         there = {name for (name,) in self.rows("SELECT table_name FROM duckdb_tables() WHERE database_name = 'seed'")}
-        for table in KEYS:
-            if table not in DERIVED and table not in skip and table in there:
-                connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM seed.{table}")
+        for table in built():
+            if table.name not in skip and table.name in there:
+                connection.execute(f"INSERT INTO {table.name} BY NAME SELECT * FROM seed.{table.name}")
         connection.execute("DETACH seed")
 
 

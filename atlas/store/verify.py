@@ -20,8 +20,8 @@ import duckdb
 from atlas.errors import AtlasError, AtlasFileError
 from atlas.interrupt import undone
 from atlas.manifest import Manifest
-from atlas.schema.keys import KEYS, OPTIONAL
 from atlas.schema.statements import layout_of, macros_sql, schema_sql
+from atlas.schema.tables import TABLES
 from atlas.store.attached import SAFE_CONFIG
 from atlas.store.checks import ask_rules, list_rules, mirror_rule, scanned_tables
 from atlas.store.digests import TABLE, WORDING, definition_digests, stored_digests, wording, wrong_dims
@@ -169,7 +169,7 @@ def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> 
         yield Check(name, *_counted(broken))
     for name, broken in mirror_rule(scans, layout):
         yield Check(name, *_counted(broken))
-    for name, broken in ask_rules(connection, layout, without=set(OPTIONAL) - set(tables)):
+    for name, broken in ask_rules(connection, layout, without=set(TABLES) - set(tables)):
         yield Check(name, *_counted(broken))
 
 
@@ -188,7 +188,7 @@ def _wrong_columns(found: dict, required: dict) -> str:
         if due is None:
             return f"there is a table {table}"
         if there is None:
-            if table in OPTIONAL:
+            if TABLES[table].later:
                 continue
             return f"there is no table {table}"
         for column in there.keys() | due.keys():
@@ -220,7 +220,7 @@ def _definitions(connection: duckdb.DuckDBPyConnection, stored: dict, own: dict[
 def _table_checks(table: str, scan: Scan, stored: dict, required: dict[str, tuple[str, bool]]) -> Iterator[Check]:
     nulls = sum(count for column, count in scan.nulls.items() if not required[column][1])
     yield Check(f"{table}: nothing is NULL that must not be", *_counted(nulls))
-    if table in KEYS:
+    if TABLES[table].key:
         yield Check(f"{table}: keys differ and ascend", *_counted(scan.misplaced))
     if not stored:
         return

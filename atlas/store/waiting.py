@@ -16,9 +16,6 @@ from atlas.errors import BuildError
 if TYPE_CHECKING:
     import pyarrow
 
-TABLES = ("_gaussian", "_background", "_range", "_histogram")
-"""The tables whose rows wait like this."""
-
 
 def write(folder: Path, table: str, unit: str, rows: pyarrow.Table) -> None:
     """Write the rows of a unit, in place of those that a killed build may have left. Raises OSError."""

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import duckdb
 
-from atlas.schema.keys import KEYS
 from atlas.schema.statements import Layout, schema_sql
+from atlas.schema.tables import TABLES
 from atlas.store.files import fsync_path
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
@@ -95,7 +95,7 @@ def _insert(options: argparse.Namespace) -> None:
     with duckdb.connect(str(fresh), config=config) as connection:
         connection.execute(schema_sql(Layout(TOP, BINS, scale.d_model, scale.n_layers, scale.d_mlp)))
         connection.execute(f"ATTACH '{options.folder / 'atlas.duckdb'}' AS published (READ_ONLY)")
-        for table in ("atlas", *KEYS):
+        for table in TABLES:
             connection.execute(f"INSERT INTO {table} SELECT * FROM published.{table}")
         connection.execute("DETACH published")
         connection.execute("CHECKPOINT")

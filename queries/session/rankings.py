@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from atlas.sites import format_neuron, row_number
 from atlas.store.reader import Atlas
+from queries.measured import columns_on, measured_sql, shown_sql
 from queries.session.resident import Resident
 from queries.sqlfile import load_sql
 
 if TYPE_CHECKING:
     import numpy as np
 
-COLUMNS = (
-    "address layer neuron lower upper coverage leakage worst_concept worst_leakage auc dprime overlap n mean std "
-    "rest_mean mean_abs min max token_hits token_rank reads writes"
-).split()
+COLUMNS = ["address", "layer", "neuron", *columns_on("concept"), "token_hits", "token_rank", "reads", "writes"]
 LONGEST = 65536
 _PATIENCE = 2
 
@@ -49,7 +47,8 @@ def ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_by: st
 
 def read_ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_by: str) -> Ranking:
     """Read and sort."""
-    sql = load_sql("ranking", order_by=order_by, measured=load_sql("measured_neurons"))
+    columns = ", ".join(f"coalesce({sql}, 'nan') AS {name}" for name, sql in shown_sql())
+    sql = load_sql("ranking", order_by=order_by, measured=measured_sql(), columns=columns)
     asked = {"fit_id": fit_id, "concept_id": concept_id, "tau": tau, "longest": LONGEST}
     columns = atlas.arrays(sql, asked)
     _, concepts = atlas.query(load_sql("ranking_concepts"), {"fit_id": fit_id})

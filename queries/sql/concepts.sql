@@ -12,7 +12,7 @@ found AS (SELECT rowid AS best_row, layer, neuron, twice_u, dprime FROM _gaussia
           WHERE rowid IN (SELECT unnest((SELECT list(best_row) FROM best))))
 SELECT c.family, c.concept, c.n_examples, fit.fit_id, site, position, fit_concept.n,
        neuron_name(found.layer, found.neuron) AS best_neuron,
-       found.twice_u / nullif(2.0 * fit_concept.n * (fit.n - fit_concept.n), 0) AS auc, found.dprime AS dprime
+       auc_of(found.twice_u, fit_concept.n, fit.n) AS auc, found.dprime AS dprime
 FROM concept AS c
 LEFT JOIN fit_concept USING (concept_id)
 LEFT JOIN fit ON fit.fit_id = fit_concept.fit_id

@@ -1,5 +1,5 @@
 -- Neurons of one concept of one fit, by a saliency rule: {order_by}. {hits} joins `hit`, and
--- {token_columns} shows it, where tokens are asked.
+-- {token_columns} shows it, where tokens are asked. {columns}: the measures.
 -- reads and writes are the top tokens of the neuron: what opens it ($read_weight), and what its down_proj
 -- raises when the activation moves from the rest towards the concept ($write_weight). NULL weights: none.
 WITH hit AS (
@@ -28,10 +28,7 @@ context AS (
            list(token ORDER BY rank) FILTER (side = 'reads') AS reads,
            list(token ORDER BY rank) FILTER (side = 'writes') AS writes
     FROM slot JOIN vocab USING (token_id) GROUP BY ALL)
-SELECT neuron_name(layer, neuron) AS address, layer, neuron,
-       range_lower(mean, std, $tau) AS lower, range_upper(mean, std, $tau) AS upper, coverage, leakage,
-       concept AS worst_concept, worst_inside / w.n AS worst_leakage, auc, dprime, overlap,
-       ranked.n, mean, std, rest_mean, mean_abs, min, max, {token_columns}, reads, writes
+SELECT neuron_name(layer, neuron) AS address, layer, neuron, {columns}, {token_columns}, reads, writes
 FROM ranked
 LEFT JOIN context USING (layer, neuron)
 LEFT JOIN concept ON concept.concept_id = worst_concept_id

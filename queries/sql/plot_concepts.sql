@@ -1,9 +1,8 @@
 -- One neuron of one fit under every concept, best separated first: Gaussian, range, histogram.
 -- first and last are the outer edges of the bins, which all concepts share.
 SELECT c.concept, g.n, g.mean, g.std, range_lower(g.mean, g.std, tau) AS lower,
-       range_upper(g.mean, g.std, tau) AS upper, inside / g.n AS coverage,
-       others_inside / nullif(b.n - g.n, 0) AS leakage,
-       twice_u / nullif(2.0 * g.n * (b.n - g.n), 0) AS auc, counts::INTEGER[] AS counts,
+       range_upper(g.mean, g.std, tau) AS upper, coverage_of(inside, g.n) AS coverage,
+       leakage_of(others_inside, g.n, b.n) AS leakage, auc_of(twice_u, g.n, b.n) AS auc, counts::INTEGER[] AS counts,
        b.min::DOUBLE AS first, b.max::DOUBLE AS last
 FROM _gaussian AS g
 JOIN _background AS b USING (fit_id, layer, neuron)

@@ -1,8 +1,7 @@
 -- Neurons of one concept of one fit in $layers, strongest first by a saliency rule: {order_by}.
 -- available counts them before the limit; place is 1 for all of them where the rule tells them not apart.
 WITH measured AS (
-    SELECT g.layer, g.neuron, g.mean, g.mean_abs, g.max, g.auc, g.dprime, coverage, leakage,
-           (b.n * b.mean::DOUBLE - g.n * g.mean::DOUBLE) / nullif(b.n - g.n, 0) AS rest_mean
+    SELECT g.*, coverage, leakage, rest_mean_of(g.n, g.mean, b.n, b.mean) AS rest_mean
     FROM concept_gaussian AS g
     JOIN background_gaussian AS b USING (fit_id, layer, neuron)
     LEFT JOIN (SELECT * FROM concept_range WHERE tau = $tau) AS r USING (fit_id, concept_id, layer, neuron)

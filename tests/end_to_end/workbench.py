@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from atlas.schema.keys import KEYS
+from atlas.schema.tables import TABLES
 from atlas.store.reader import open_atlas
 from builders.build.pipeline import build
 from builders.config import BuildConfig, ConceptSource
@@ -47,7 +47,7 @@ def all_rows(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     with open_atlas(path) as atlas:
         rows = {
             table: atlas.query(f"SELECT * FROM {table} ORDER BY ALL")[1]
-            for table in KEYS
+            for table in TABLES
             if table not in ("run", "_digest")
         }
         # Those of what may differ differ too.

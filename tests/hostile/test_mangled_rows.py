@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from atlas.schema.keys import KEYS
+from atlas.schema import tables
 from atlas.store.verify import BROKEN, checks_of
 from tests.atlas_factory import write_small_atlas
 from tests.hostile.counts import count, generator
@@ -18,7 +18,7 @@ from tests.hostile.questions import ANSWERED, QUESTIONS, foreign, outcomes
 CASES = count(5, 150)
 NUMBERS = ("-1", "2147483647", "-2147483648", "0", "123456")
 FLOATS = ("'nan'", "'inf'", "'-inf'", "-1e30", "3e38")
-TABLES = [table for table in ("atlas", *KEYS) if table not in ("_digest", "run", "neuron_vector", "_fit_example")]
+TABLES = [table for table in tables.TABLES if table not in ("_digest", "run", "neuron_vector", "_fit_example")]
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 from atlas.errors import BuildError
-from atlas.schema.keys import KEYS, key_columns
 from atlas.schema.statements import Layout
+from atlas.schema.tables import TABLES
 from atlas.store import publish as publishing
 from atlas.store.reader import open_atlas
 from atlas.store.staging import Staging, building_folder
@@ -25,17 +25,17 @@ LAYOUT = Layout(TOP, 10, 8, N_LAYERS, D_MLP)
 
 def test_every_table_is_sorted_by_its_key(tmp_path: Path) -> None:
     with open_atlas(write_small_atlas(tmp_path / "a.duckdb")) as atlas:
-        for table, keys in KEYS.items():
-            columns = ", ".join(key_columns(table))
-            _, stored = atlas.query(f"SELECT {columns} FROM {table} ORDER BY rowid")
-            _, ordered = atlas.query(f"SELECT {columns} FROM {table} ORDER BY {', '.join(keys)}")
-            assert stored == ordered, table
+        for table in (table for table in TABLES.values() if table.name != "atlas"):
+            columns = ", ".join(table.key_columns())
+            _, stored = atlas.query(f"SELECT {columns} FROM {table.name} ORDER BY rowid")
+            _, ordered = atlas.query(f"SELECT {columns} FROM {table.name} ORDER BY {', '.join(table.key)}")
+            assert stored == ordered, table.name
 
 
-def test_the_key_table_names_every_table(tmp_path: Path) -> None:
+def test_the_table_of_tables_names_every_table(tmp_path: Path) -> None:
     with open_atlas(write_small_atlas(tmp_path / "a.duckdb")) as atlas:
         _, rows = atlas.query("SELECT table_name FROM duckdb_tables() WHERE NOT internal")
-    assert {name for (name,) in rows} == set(KEYS) | {"atlas"}
+    assert {name for (name,) in rows} == set(TABLES)
 
 
 def test_publishing_leaves_one_file(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from queries.sandbox.sandbox import run_sql
 PROBE = """
 import json, resource, sys
 sys.path += sys.argv[1:]
+from queries.sandbox import child as sandbox_child
 sandbox_child._limit(5, 1024)
 try:
     written = open("probe", "wb", buffering=0).write(b"x")

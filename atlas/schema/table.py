@@ -1,0 +1,86 @@
+"""What a table, a view and their columns are: the row types of the table of tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# What the rows of a table are about: what must be forgotten with it when a build makes it anew.
+MODEL, WEIGHT, FAMILY, FIT, RUN = "model", "weight", "family", "fit", "run"
+ABOUT = (MODEL, WEIGHT, FAMILY, FIT, RUN)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `type` is SQL, in which {top}, {bins} and {d_model} are integers of the file (statements.Layout).
+
+    `unit`: of its numbers, "activation" for the model's own. A column that came later may be NULL, because older
+    files lack it.
+    """
+
+    name: str
+    type: str
+    meaning: str = ""
+    unit: str = ""
+    null: bool = False
+
+    @property
+    def sql(self) -> str:
+        """Its part of CREATE TABLE."""
+        return f"{self.name} {self.type}{'' if self.null else ' NOT NULL'}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One stored table; a name with a leading underscore is layout, one without is public (docs/schema.md).
+
+    `about`: what its rows belong to, one of ABOUT. `key`: columns (or expressions) that no two rows share; rows are
+    stored in its order. There is no PRIMARY KEY: an index costs size and load time and is not used by the questions
+    we ask; sorted tables with zone maps are. Uniqueness is checked once, before publishing.
+
+    `waiting`: rows of a build wait for publishing as files, because nobody asks for them before. `derived`: made from
+    other tables on publishing. `later`: introduced without a new schema version, so an older atlas lacks it.
+    `complete`: of a table about fits, whether it has a row for every neuron of its layers (and concept, and tau).
+    `view`: the public view that shows its columns beside those of the view's own tables.
+    """
+
+    name: str
+    about: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    meaning: str = ""
+    waiting: bool = False
+    derived: bool = False
+    later: bool = False
+    complete: bool = False
+    view: str = ""
+
+    @property
+    def public(self) -> bool:
+        """Whether it is part of the contract."""
+        return not self.name.startswith("_")
+
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def key_columns(self) -> tuple[str, ...]:
+        """Column names of the key: without sort directions, of an expression its last operand."""
+        return tuple(column.removesuffix(" DESC").split()[-1] for column in self.key)
+
+    def values(self) -> tuple[Column, ...]:
+        """The columns that are not part of the key."""
+        return tuple(column for column in self.columns if column.name not in self.key_columns())
+
+    def create(self) -> str:
+        """The CREATE TABLE statement."""
+        return f"CREATE TABLE {self.name} ({', '.join(column.sql for column in self.columns)});"
+
+
+@dataclass(frozen=True)
+class View:
+    """One public view, whose SQL stands in macros.sql. `rows`: SQL that counts its rows without computing them."""
+
+    name: str
+    columns: tuple[Column, ...]
+    rows: str
+    meaning: str = ""

@@ -1,0 +1,122 @@
+"""THE table of public views: what each shows, and how its rows are counted. Their SQL stands in macros.sql.
+
+A view also shows the value columns of every table that names it (`Table.view`).
+"""
+
+from __future__ import annotations
+
+from atlas.schema.measures import MEASURES
+from atlas.schema.table import Column, View
+from atlas.schema.tables import TABLES
+
+
+def _of(table: str, *names: str) -> tuple[Column, ...]:
+    """Columns of a stored table, as they are."""
+    stored = {column.name: column for column in TABLES[table].columns}
+    return tuple(stored[name] for name in names)
+
+
+def _measured(name: str, kind: str) -> Column:
+    """A measure that is computed from stored columns."""
+    return Column(name, kind, MEASURES[name].meaning, MEASURES[name].unit)
+
+
+_FIT_OF = (Column("family", "VARCHAR"), Column("concept", "VARCHAR"), *_of("fit", "site", "position"))
+_SHAPE = _of("_background", "mean", "std", "skewness", "kurtosis", "min", "max", "mean_abs", "ks")
+
+ALL: tuple[View, ...] = (
+    View(
+        "token_decoding",
+        (
+            Column("weight", "weight_t", "which of the neuron's vectors"),
+            *_of("_decoding", "layer", "neuron"),
+            Column("sign", "TINYINT", "1: tokens that the vector raises; -1: tokens that it lowers"),
+            Column("rank", "SMALLINT", "1 is the strongest"),
+            Column("token_id", "INTEGER"),
+            Column("token", "VARCHAR"),
+            Column("logit", "FLOAT", "U·w: positive values raise, negative lower, also on the -1 side", "logits"),
+            Column("probability", "DOUBLE", "softmax over the vocabulary of sign × logit"),
+            Column("cosine", "FLOAT", "logit over the two norms"),
+        ),
+        "SELECT count(*) FROM _posting",
+        "One row per weight, layer, neuron, sign and rank. For one neuron, `neuron_tokens(layer, neuron)` is much "
+        "faster than\na filter on this view.",
+    ),
+    View(
+        "fit_example",
+        _of("_fit_example", "fit_id", "text_hash"),
+        "SELECT count(*) FROM _fit_example",
+        "One row per fit and text that its statistics used, so that an evaluation can leave these out. The hash is "
+        "the first\n8 bytes, big-endian, of SHA-256 over the UTF-8 of the casefolded text with every run of white "
+        "space as one space.",
+    ),
+    View(
+        "concept_gaussian",
+        (
+            *_of("_gaussian", "fit_id", "concept_id"),
+            *_FIT_OF,
+            *_of("_gaussian", "layer", "neuron", "n"),
+            *_SHAPE,
+            _measured("auc", "DOUBLE"),
+            *_of("_gaussian", "dprime", "overlap"),
+        ),
+        "SELECT count(*) FROM _gaussian",
+        "One row per fit, concept, layer and neuron. Activations are in the model's own units.",
+    ),
+    View(
+        "background_gaussian",
+        (
+            *_of("_background", "fit_id"),
+            *(column for column in _FIT_OF if column.name != "concept"),
+            *_of("_background", "layer", "neuron", "n"),
+            *_SHAPE,
+        ),
+        "SELECT count(*) FROM _background",
+        "The same over all examples of the fit, whatever their concept.",
+    ),
+    View(
+        "concept_range",
+        (
+            *_of("_range", "fit_id", "concept_id"),
+            *_FIT_OF,
+            *_of("_range", "tau", "layer", "neuron"),
+            *_of("_gaussian", "n", "mean", "std"),
+            _measured("lower", "FLOAT"),
+            _measured("upper", "FLOAT"),
+            _measured("coverage", "DOUBLE"),
+            _measured("leakage", "DOUBLE"),
+            Column("worst_concept", "VARCHAR", "the other concept with the largest share in it"),
+            Column("worst_leakage", "DOUBLE", "that share", "share"),
+            _measured("auc", "DOUBLE"),
+            *_of("_gaussian", "dprime", "overlap"),
+        ),
+        "SELECT count(*) FROM _range",
+        "One row per fit, concept, tau, layer and neuron: the range, and what was measured in it.",
+    ),
+    View(
+        "concept_histogram",
+        (
+            *_of("_histogram", "fit_id", "concept_id"),
+            Column("concept", "VARCHAR"),
+            *_of("fit", "site"),
+            *_of("_histogram", "layer", "neuron"),
+            Column("bin", "BIGINT", "from 1"),
+            Column("lower", "DOUBLE", "left edge", "activation"),
+            Column("upper", "DOUBLE", "right edge", "activation"),
+            Column("count", "INTEGER", "values in the bin"),
+        ),
+        "SELECT count(*) * (SELECT bins FROM atlas) FROM _histogram",
+        "One row per fit, concept, layer, neuron and bin. All concepts of a fit share a neuron's bins: equal parts "
+        "of\n[background min, background max], the last one closed.",
+    ),
+)
+
+
+def views() -> dict[str, View]:
+    """The views by name, with the columns of the tables that name them."""
+    shown = {view.name: view for view in ALL}
+    for table in TABLES.values():
+        if table.view:
+            view = shown[table.view]
+            shown[view.name] = View(view.name, (*view.columns, *table.values()), view.rows, view.meaning)
+    return shown
