@@ -75,6 +75,7 @@ $(LOCKER):
 # Files in docs/ that are made from the code.
 docs: $(INSTALLED)
 	$(BIN)/python docs/make_cli_reference.py
+	$(BIN)/python docs/make_schema_reference.py
 	$(BIN)/python -m atlas.schema.make_json_schema
 
 $(ATLAS): | $(INSTALLED)

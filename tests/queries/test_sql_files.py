@@ -4,10 +4,12 @@ import re
 
 import pytest
 
+from queries.measured import measured_sql
 from queries.rules import RULES
 from queries.sqlfile import FOLDER, load_sql
 from tests.architecture.imports import ROOT
 
+CLAUSES = set("order_by measured hits token_columns d_model columns gaussian tables joins aligned".split())
 FILES = sorted(path.stem for path in FOLDER.glob("*.sql"))
 
 
@@ -21,9 +23,9 @@ def test_every_file_is_used_and_says_what_it_answers():
 @pytest.mark.parametrize("name", FILES)
 def test_values_are_parameters(name):
     clauses = set(re.findall(r"\{(\w+)\}", load_sql(name)))
-    assert clauses <= {"order_by", "measured", "hits", "token_columns", "d_model"}
+    assert clauses <= CLAUSES
 
 
 def test_clauses_are_filled_in():
-    sql = load_sql("ranking", order_by=RULES["auc"].order_by, measured=load_sql("measured_neurons"))
+    sql = load_sql("ranking", order_by=RULES["auc"].order_by, measured=measured_sql(), columns="auc")
     assert "{" not in sql and "ORDER BY abs(auc - 0.5) DESC" in sql

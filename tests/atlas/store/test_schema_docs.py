@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -9,6 +10,14 @@ from atlas.store.reader import open_atlas
 from tests.atlas_factory import D_MODEL, write_small_atlas
 
 PAGE = Path(__file__).parents[3] / "docs" / "schema.md"
+
+
+def test_the_generated_part_is_what_the_tables_say() -> None:
+    spec = importlib.util.spec_from_file_location("make_schema_reference", PAGE.with_name("make_schema_reference.py"))
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    text = PAGE.read_text(encoding="utf-8")
+    assert maker.page(text) == text, "run: python docs/make_schema_reference.py"
 
 
 def documented() -> dict[str, list[tuple[str, str]]]:
