@@ -9,8 +9,8 @@ from typing import Any
 from transformers import __version__ as TRANSFORMERS
 
 from atlas.errors import ModelError
+from atlas.live.damaged import Damaged, read_json_file
 from atlas.live.shards import Find
-from atlas.live.strict_json import NotStrict, read_json
 
 # Buffers that old checkpoints carry although the code recomputes them.
 RECOMPUTED = re.compile(r"(^|\.)(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias|position_ids)$")
@@ -93,14 +93,14 @@ def architecture_of(raw: Mapping[str, Any]) -> str:
 def end_tokens(find: Find) -> list[int]:
     """The ids that end a text by generation_config.json; nothing else of that file is used. [] where it names none.
 
-    Raises NotStrict for a file that is damaged or names no tokens.
+    Raises Damaged for a file that is damaged or names no tokens.
     """
     path = find("generation_config.json")
-    value = {} if path is None else read_json(path, 1 << 20)
+    value = {} if path is None else read_json_file(path, 1 << 20)
     if not isinstance(value, dict):
-        raise NotStrict(f"{path.name} is no JSON object")
+        raise Damaged(f"{path.name} is no JSON object")
     given = value.get("eos_token_id")
     ids = [] if given is None else given if isinstance(given, list) else [given]
     if len(ids) > 1000 or any(type(number) is not int or not -1 <= number < 2**31 for number in ids):
-        raise NotStrict("eos_token_id of generation_config.json is no token id")
+        raise Damaged("eos_token_id of generation_config.json is no token id")
     return [number for number in ids if number >= 0]

@@ -23,6 +23,7 @@ from atlas.live.adapters.registry import find_adapter
 from atlas.live.checkpoint import architecture_of, check_complete, check_config, check_shapes, end_tokens
 from atlas.live.checkpoint_files import finder
 from atlas.live.config_fields import clean_config
+from atlas.live.damaged import read_json_file
 from atlas.live.fingerprint import fingerprint
 from atlas.live.gguf_copies import copy_of
 from atlas.live.gguf_file import alone, check_file, parsed_once
@@ -31,7 +32,6 @@ from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
 from atlas.live.shards import INDEX, SINGLE, find_weights, read_tensors
 from atlas.live.sources import Source, resolve, suggestion
-from atlas.live.strict_json import read_json
 from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos
 from atlas.live.validation import validate
 from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers
@@ -102,7 +102,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     if source.gguf_file:
         return _read_gguf(source, device, dtype)
     find = _attempt(source, "config", lambda: finder(source))
-    raw = _attempt(source, "config", lambda: read_json(_present(find("config.json"), source), _CONFIG_BYTES))
+    raw = _attempt(source, "config", lambda: read_json_file(_present(find("config.json"), source), _CONFIG_BYTES))
     check_config(raw, name)
     adapter = _attempt(source, "config", lambda: find_adapter(raw))
     fields = _attempt(source, "config", lambda: clean_config(raw, name))
