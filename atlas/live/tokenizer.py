@@ -13,6 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from atlas.errors import ModelError
 from atlas.live import limited
+from atlas.live.adapters.registry import tokenizer_classes
 from atlas.live.damaged import Damaged, read_json_file
 from atlas.live.shards import Find
 from atlas.live.tokenizer_limits import check_tokenizer
@@ -32,13 +33,6 @@ _FIELDS = {
     "unk_token", "use_default_system_prompt",
 }  # fmt: skip
 _TOKENS = {name for name in _FIELDS if name.endswith("_token") and not name.startswith("add_")}
-# Classes that build a tokenizer from older files, where there is no tokenizer.json.
-_CLASSES = {
-    f"{name}{kind}"
-    for name in ("CodeLlamaTokenizer", "GemmaTokenizer", "GPT2Tokenizer", "GPTNeoXTokenizer", "LlamaTokenizer",
-                 "Qwen2Tokenizer")
-    for kind in ("", "Fast")
-}  # fmt: skip
 
 
 def load_tokenizer(find: Find, config: Mapping[str, Any], model_id: str) -> Any:
@@ -130,8 +124,11 @@ def _cleaned(name: str, value: dict[str, Any]) -> dict[str, Any]:
             raise Damaged(f"{name} gives a token no number")
     else:
         kept = {key: value[key] for key in value if key in _FIELDS}
-        if name == "tokenizer_config.json" and value.get("tokenizer_class") in _CLASSES:
-            kept["tokenizer_class"] = value["tokenizer_class"]
+        wanted = value.get("tokenizer_class")
+        if name == "tokenizer_config.json" and isinstance(wanted, str):
+            # It builds a tokenizer from older files, where there is no tokenizer.json.
+            if wanted.removesuffix("Fast") in tokenizer_classes():
+                kept["tokenizer_class"] = wanted
     for key in _TOKENS & kept.keys():
         content = kept[key].get("content") if isinstance(kept[key], dict) else kept[key]
         if content is not None and not (isinstance(content, str) and len(content) < 1000):
