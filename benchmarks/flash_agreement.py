@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from atlas.live.export.weights import with_both_rope_keys
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
+from atlas.live.saving import save_checkpoint
 from atlas.store.reader import open_atlas
 from benchmarks.labelled_text import ag_news
 from builders.config import BuildConfig
@@ -100,14 +100,7 @@ def fine_tune(model: str, datasets: Path, folder: Path, steps: int) -> None:
         "seconds": time.perf_counter() - started,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    # A model read from GGUF is dequantised, but transformers still takes it for quantised and would not save it.
-    live.model.__dict__.pop("hf_quantizer", None)
-    live.model.save_pretrained(folder)
-    live.tokenizer.save_pretrained(folder)
-    config = folder / "config.json"
-    raw = with_both_rope_keys(json.loads(config.read_text(encoding="utf-8")))
-    raw.pop("quantization_config", None)
-    config.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
+    save_checkpoint(live, folder, live.tensors())
     (folder / "training.json").write_text(json.dumps(log), encoding="utf-8")
 
 

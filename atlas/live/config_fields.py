@@ -57,7 +57,7 @@ def clean_config(raw: Mapping[str, Any], adapter: Adapter, model_id: str) -> dic
 def _known(model_type: str, adapter: Adapter) -> set[str]:
     made = CONFIG_MAPPING[model_type]
     rope = adapter.older_rope
-    older = {*_OLDER_NAMES, *adapter.older_fields, rope.theta, rope.share, rope.local_theta}
+    older = {*_OLDER_NAMES, *adapter.older_fields, *filter(None, (rope.theta, rope.share, rope.local_theta))}
     return ((_names(made) - _names(PretrainedConfig)) | set(made.attribute_map) | older) - _NEVER
 
 

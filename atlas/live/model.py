@@ -75,7 +75,7 @@ class LiveModel:
 
     @property
     def sliding_window(self) -> int | None:
-        """How many tokens back a layer attends at least, if any layer is so limited."""
+        """How many tokens a layer attends to, where there are layers so limited."""
         return self._configured("sliding_window")
 
     @property

@@ -57,8 +57,9 @@ def test_softcaps_are_those_of_the_config(live):
     assert live.logit_softcap == config.get("final_logit_softcapping")
 
 
-def test_the_head_has_the_first_of_its_names(live):
-    assert live.tensors()[live.adapter.lm_heads[0]].data_ptr() == live.unembedding().data_ptr()
+def test_the_head_has_one_of_its_names(live):
+    (name,) = live.tensors().keys() & set(live.adapter.lm_heads)
+    assert live.tensors()[name].data_ptr() == live.unembedding().data_ptr()
 
 
 @pytest.mark.parametrize("model_type", FAMILIES)
@@ -80,7 +81,9 @@ def test_every_registered_type_has_a_name_and_no_name_is_left_over():
 
 
 def test_transformers_has_the_tokenizer_classes():
-    assert tokenizer_classes() and all(hasattr(transformers, name) for name in tokenizer_classes())
+    assert tokenizer_classes() and all(
+        hasattr(transformers, name) or hasattr(transformers, name + "Fast") for name in tokenizer_classes()
+    )
 
 
 ROPES = {
