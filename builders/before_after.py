@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
-from atlas.errors import ModelError, SpecError, UsageError
+from atlas.errors import SpecError, UsageError
 from atlas.live.check import before_and_after, verify_check
+from atlas.live.generation import Decoding, continuation
 from atlas.live.intervene import check_model, intervene
 from atlas.live.model import LiveModel
 from atlas.live.prompts import prompt_ids
-from atlas.live.quiet import quiet
 from atlas.live.vocabulary import vocabulary
 from atlas.spec.document import InterventionSpec
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How the texts are generated. `temperature` None: greedy; else tokens are drawn, from all of them."""
-
-    max_new_tokens: int = 30
-    temperature: float | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,11 +63,11 @@ def compare(
             f"Use --max-new-tokens {longest - len(ids)}.",
         )
     tokens = _next_tokens(live, spec, ids, top, override_model)
-    before = _generate(live, ids, decoding)
+    before = continuation(live, ids, decoding)
     after = before
     if decoding.max_new_tokens:
         with intervene(live, spec, override_model=override_model):
-            after = _generate(live, ids, decoding)
+            after = continuation(live, ids, decoding)
     return Comparison(prompt, ids, tokens, before, after)
 
 
@@ -127,32 +116,3 @@ def _next_tokens(
         )
         for token in sorted(shown, key=lambda token: int(ranks[1][token]))
     ]
-
-
-def _generate(live: LiveModel, ids: Sequence[int], decoding: Decoding) -> str:
-    if not decoding.max_new_tokens:
-        return ""
-    from transformers import GenerationConfig
-
-    input_ids = torch.tensor([list(ids)], device=live.device)
-    # The checkpoint's own advice on sampling is left out: it would make "greedy" and "temperature" mean less.
-    config = GenerationConfig(
-        max_new_tokens=decoding.max_new_tokens,
-        do_sample=decoding.temperature is not None,
-        num_beams=1,
-        repetition_penalty=1.0,
-        eos_token_id=live.model.generation_config.eos_token_id,
-        pad_token_id=live.tokenizer.pad_token_id or 0,
-        **({} if decoding.temperature is None else {"temperature": decoding.temperature, "top_k": 0, "top_p": 1.0}),
-    )
-    cuda = [live.device] if live.device.type == "cuda" else []
-    with quiet(), torch.inference_mode(), torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(decoding.seed)
-        try:
-            found = live.model.generate(input_ids, attention_mask=torch.ones_like(input_ids), generation_config=config)
-        except RuntimeError as error:  # sampling from probabilities that are not numbers
-            raise ModelError(f"{live.model_id} stopped generating: {error}") from error
-    whole, start = (live.tokenizer.decode(part, skip_special_tokens=True) for part in (found[0], ids))
-    # Decoded alone, a text of SentencePiece loses its first space.
-    new = found[0, len(ids) :]
-    return whole[len(start) :] if whole.startswith(start) else live.tokenizer.decode(new, skip_special_tokens=True)

@@ -9,12 +9,10 @@ from typing import Any
 from transformers import __version__ as TRANSFORMERS
 
 from atlas.errors import ModelError
+from atlas.live.adapters.base import Adapter
+from atlas.live.damaged import Damaged, read_json_file
 from atlas.live.shards import Find
-from atlas.live.strict_json import NotStrict, read_json
 
-# Buffers that old checkpoints carry although the code recomputes them.
-RECOMPUTED = re.compile(r"(^|\.)(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias|position_ids)$")
-_LM_HEADS = {"lm_head.weight", "embed_out.weight"}
 # What classifiers of tokens or texts have in the LM head's place.
 _OTHER_HEADS = re.compile(
     r"(score|classifier|classification_head|qa_outputs|regressor|v_head|multiple_choice_head)\b.*\.(weight|bias)"
@@ -35,7 +33,14 @@ def check_config(raw: Any, model_id: str) -> None:
         )
 
 
-def check_complete(report: Mapping[str, Iterable[str]], model_id: str, architecture: str = "") -> None:
+def is_recomputed(name: str, adapter: Adapter) -> bool:
+    """Whether a tensor is a buffer that old checkpoints carry although the code computes it itself."""
+    return f".{name}".endswith(tuple(f".{end}" for end in ("position_ids", *adapter.recomputed)))
+
+
+def check_complete(
+    report: Mapping[str, Iterable[str]], adapter: Adapter, model_id: str, architecture: str = ""
+) -> None:
     """Refuse a checkpoint that does not fill the model exactly; `report` has missing_keys and unexpected_keys.
 
     A missing tensor is left random. One without a place (a bias that the config denies, a layer beyond its
@@ -43,9 +48,9 @@ def check_complete(report: Mapping[str, Iterable[str]], model_id: str, architect
     kind (`architecture`, as its config calls it) is no damage, and is called what it is.
     """
     missing = sorted(report["missing_keys"])
-    unplaced = sorted(name for name in report["unexpected_keys"] if not RECOMPUTED.search(name))
+    unplaced = sorted(name for name in report["unexpected_keys"] if not is_recomputed(name, adapter))
     is_called = f" ({architecture})" if architecture else ""
-    without_head = set(missing) <= _LM_HEADS
+    without_head = set(missing) <= set(adapter.lm_heads)
     if without_head and unplaced and all(_OTHER_HEADS.fullmatch(name) for name in unplaced):
         raise ModelError(
             f"{model_id} is a classifier{is_called}: its head {unplaced[0]} gives labels, and neurons are decoded into "
@@ -93,14 +98,14 @@ def architecture_of(raw: Mapping[str, Any]) -> str:
 def end_tokens(find: Find) -> list[int]:
     """The ids that end a text by generation_config.json; nothing else of that file is used. [] where it names none.
 
-    Raises NotStrict for a file that is damaged or names no tokens.
+    Raises Damaged for a file that is damaged or names no tokens.
     """
     path = find("generation_config.json")
-    value = {} if path is None else read_json(path, 1 << 20)
+    value = {} if path is None else read_json_file(path, 1 << 20)
     if not isinstance(value, dict):
-        raise NotStrict(f"{path.name} is no JSON object")
+        raise Damaged(f"{path.name} is no JSON object")
     given = value.get("eos_token_id")
     ids = [] if given is None else given if isinstance(given, list) else [given]
     if len(ids) > 1000 or any(type(number) is not int or not -1 <= number < 2**31 for number in ids):
-        raise NotStrict("eos_token_id of generation_config.json is no token id")
+        raise Damaged("eos_token_id of generation_config.json is no token id")
     return [number for number in ids if number >= 0]

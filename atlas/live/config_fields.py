@@ -15,12 +15,12 @@ from typing import Any
 from transformers import CONFIG_MAPPING, PretrainedConfig
 
 from atlas.errors import ModelError
+from atlas.live.adapters.base import Adapter
 
 # What older configs call things, as transformers' own classes translate them.
 _OLDER_NAMES = {
-    "head_dim", "original_max_position_embeddings", "partial_rotary_factor", "rope_local_base_freq", "rope_parameters",
-    "rope_scaling", "rope_theta", "rotary_emb_base", "rotary_pct", "sliding_window_pattern", "tie_word_embeddings",
-    "bos_token_id", "eos_token_id", "pad_token_id",
+    "head_dim", "original_max_position_embeddings", "partial_rotary_factor", "rope_parameters", "rope_scaling",
+    "rope_theta", "tie_word_embeddings", "bos_token_id", "eos_token_id", "pad_token_id",
 }  # fmt: skip
 # Fields of every architecture, of which none says what this one computes. The hub is asked for kernels by name.
 _NEVER = {"attn_implementation", "experts_implementation", "num_labels"}
@@ -31,8 +31,10 @@ _MOST = 2**53
 _LONGEST_LIST, _DEEPEST = 10_000, 3
 
 
-def clean_config(raw: Mapping[str, Any], model_id: str) -> dict[str, Any]:
-    """The fields of `raw` (config.json) that the class of its model_type reads. `raw` stays as it is.
+def clean_config(raw: Mapping[str, Any], adapter: Adapter, model_id: str) -> dict[str, Any]:
+    """The fields of `raw` (config.json), a model of `adapter`, that the class of its model_type reads.
+
+    `raw` stays as it is.
 
     Raises ModelError for a value that no such field can have, and for fields that change the computation in ways
     that are not supported.
@@ -43,7 +45,7 @@ def clean_config(raw: Mapping[str, Any], model_id: str) -> dict[str, Any]:
                 f"the config of {model_id} has {name}, which changes the model in a way that is not supported",
                 "Use a plain checkpoint of the model.",
             )
-    kept = {name: raw[name] for name in _known(raw["model_type"]) if name in raw}
+    kept = {name: raw[name] for name in _known(raw["model_type"], adapter) if name in raw}
     dtype = raw.get("dtype", raw.get("torch_dtype"))
     if dtype in _DTYPES:
         kept["dtype"] = dtype
@@ -52,9 +54,11 @@ def clean_config(raw: Mapping[str, Any], model_id: str) -> dict[str, Any]:
     return kept
 
 
-def _known(model_type: str) -> set[str]:
+def _known(model_type: str, adapter: Adapter) -> set[str]:
     made = CONFIG_MAPPING[model_type]
-    return ((_names(made) - _names(PretrainedConfig)) | set(made.attribute_map) | _OLDER_NAMES) - _NEVER
+    rope = adapter.older_rope
+    older = {*_OLDER_NAMES, *adapter.older_fields, *filter(None, (rope.theta, rope.share, rope.local_theta))}
+    return ((_names(made) - _names(PretrainedConfig)) | set(made.attribute_map) | older) - _NEVER
 
 
 def _names(config: type) -> set[str]:

@@ -24,11 +24,11 @@ from safetensors.torch import save_file
 from torch import nn
 
 from atlas.errors import AtlasError, UsageError
+from atlas.live.damaged import read_json_file
 from atlas.live.model import LiveModel
 from atlas.live.plain_files import plain_file
 from atlas.live.shards import SINGLE
 from atlas.live.sources import Source
-from atlas.live.strict_json import read_json
 from atlas.live.tokenizer import load_tokenizer, prepends_bos
 from atlas.manifest import versions
 
@@ -67,7 +67,7 @@ class Copy:
     def is_of(self, fingerprint: str) -> bool:
         """Whether the copy was made of weights with this fingerprint."""
         try:
-            record = read_json(self.folder / _RECORD, 1 << 16)
+            record = read_json_file(self.folder / _RECORD, 1 << 16)
         except (OSError, ValueError, AtlasError):
             return False
         return isinstance(record, dict) and record.get("fingerprint") == fingerprint

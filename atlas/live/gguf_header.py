@@ -13,7 +13,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from atlas.live.strict_json import NotStrict
+from atlas.live.damaged import Damaged
 
 _MOST_FIELDS, _MOST_TENSORS = 1_000, 100_000
 _MOST_ENTRIES = 1_500_000
@@ -46,27 +46,27 @@ class GgufHeader:
 
 
 def read_gguf_header(path: Path) -> GgufHeader:
-    """The header of a GGUF file. Raises NotStrict where it is wrong or asks for too much, and OSError."""
+    """The header of a GGUF file. Raises Damaged where it is wrong or asks for too much, and OSError."""
     n_bytes = path.stat().st_size
     with path.open("rb") as stream:
         reader = _Reader(stream, path.name, n_bytes)
         if reader.take(4) != b"GGUF":
-            raise NotStrict(f"{path.name} is no GGUF file")
+            raise Damaged(f"{path.name} is no GGUF file")
         version, n_tensors, n_fields = reader.number("I"), reader.number("Q"), reader.number("Q")
         if version not in (2, 3):
-            raise NotStrict(f"{path.name} is of GGUF version {version}, and 2 and 3 are known")
+            raise Damaged(f"{path.name} is of GGUF version {version}, and 2 and 3 are known")
         if n_fields > _MOST_FIELDS or n_tensors > _MOST_TENSORS:
-            raise NotStrict(f"{path.name} would describe {n_fields} fields and {n_tensors} tensors")
+            raise Damaged(f"{path.name} would describe {n_fields} fields and {n_tensors} tensors")
         fields: dict[str, Any] = {}
         for _ in range(n_fields):
             name = reader.text(_LONGEST_NAME)
             if name in fields:
-                raise NotStrict(f"{path.name} has the field {name!r} twice")
+                raise Damaged(f"{path.name} has the field {name!r} twice")
             fields[name] = reader.value(name)
         spans = [reader.tensor() for _ in range(n_tensors)]
         alignment = fields.get("general.alignment", _DEFAULT_ALIGNMENT)
         if type(alignment) is not int or not 0 < alignment <= 1 << 20:
-            raise NotStrict(f"{path.name} has an alignment of {str(alignment)[:30]}")
+            raise Damaged(f"{path.name} has an alignment of {str(alignment)[:30]}")
         start = -(-stream.tell() // alignment) * alignment
     _check_spans(path.name, spans, n_bytes - start)
     return GgufHeader(fields, [name for _, _, name in spans], n_bytes)
@@ -82,7 +82,7 @@ class _Reader:
     def take(self, size: int) -> bytes:
         found = self._stream.read(size) if size <= self._n_bytes else b""
         if len(found) < size:
-            raise NotStrict(f"{self._name} is cut off")
+            raise Damaged(f"{self._name} is cut off")
         return found
 
     def number(self, kind: str) -> Any:
@@ -91,11 +91,11 @@ class _Reader:
     def text(self, most: int) -> str:
         length = self.number("Q")
         if length > most:
-            raise NotStrict(f"{self._name} has a text of {length} bytes where {most} are taken")
+            raise Damaged(f"{self._name} has a text of {length} bytes where {most} are taken")
         try:
             return self.take(length).decode()
         except UnicodeDecodeError:
-            raise NotStrict(f"{self._name} has a text that is not UTF-8") from None
+            raise Damaged(f"{self._name} has a text that is not UTF-8") from None
 
     def value(self, name: str) -> Any:
         """The value of the field `name`; None for an array of the tokenizer, which is only checked."""
@@ -105,18 +105,18 @@ class _Reader:
         if kind in _NUMBERS:
             return self.number(_NUMBERS[kind])
         if kind != _ARRAY:
-            raise NotStrict(f"{self._name} has a field {name!r} of unknown type {kind}")
+            raise Damaged(f"{self._name} has a field {name!r} of unknown type {kind}")
         inner, length = self.number("I"), self.number("Q")
         self._entries += length
         own = name.startswith(_TOKENIZER)
         if length > (_MOST_ENTRIES if own else _MOST_OTHER_ENTRIES) or self._entries > _MOST_ENTRIES:
-            raise NotStrict(f"{self._name} has {length} values in {name!r}")
+            raise Damaged(f"{self._name} has {length} values in {name!r}")
         if inner in _NUMBERS:
             code = f"<{length}{_NUMBERS[inner]}"
             content = self.take(struct.calcsize(code))
             return None if own else list(struct.unpack(code, content))
         if inner != _STRING:
-            raise NotStrict(f"{self._name} has an array {name!r} of type {inner}")
+            raise Damaged(f"{self._name} has an array {name!r} of type {inner}")
         texts = [None if own else text for text in self._pieces(length)]
         return None if own else texts
 
@@ -125,7 +125,7 @@ class _Reader:
             text = self.text(_LONGEST_PIECE)
             self._squares += len(text) ** 2
             if self._squares > _MOST_SQUARES:
-                raise NotStrict(f"the pieces of {self._name} are longer than any tokenizer's")
+                raise Damaged(f"the pieces of {self._name} are longer than any tokenizer's")
             yield text
 
     def tensor(self) -> tuple[int, int, str]:
@@ -135,24 +135,24 @@ class _Reader:
         name = self.text(_LONGEST_NAME)
         n_axes = self.number("I")
         if n_axes > _MOST_AXES:
-            raise NotStrict(f"{self._name} gives {name!r} {n_axes} axes")
+            raise Damaged(f"{self._name} gives {name!r} {n_axes} axes")
         shape = [self.number("Q") for _ in range(n_axes)]
         kind, start = self.number("I"), self.number("Q")
         try:
             per_block, n_bytes = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
         except (ValueError, KeyError):
-            raise NotStrict(f"{self._name} has {name!r} in the unknown type {kind}") from None
+            raise Damaged(f"{self._name} has {name!r} in the unknown type {kind}") from None
         return start, start + prod(shape) // per_block * n_bytes, name
 
 
 def _check_spans(file: str, spans: list[tuple[int, int, str]], n_bytes: int) -> None:
     """Every tensor has its own name and bytes within the file."""
     if len({name for _, _, name in spans}) < len(spans):
-        raise NotStrict(f"{file} has two tensors of one name")
+        raise Damaged(f"{file} has two tensors of one name")
     at = 0
     for start, end, name in sorted(spans):
         if start < at:
-            raise NotStrict(f"{file} has {name!r} where another tensor is")
+            raise Damaged(f"{file} has {name!r} where another tensor is")
         if end > n_bytes:
-            raise NotStrict(f"{file} is cut off: {name!r} would end {end - n_bytes} bytes behind it")
+            raise Damaged(f"{file} is cut off: {name!r} would end {end - n_bytes} bytes behind it")
         at = end

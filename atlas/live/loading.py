@@ -23,6 +23,7 @@ from atlas.live.adapters.registry import find_adapter
 from atlas.live.checkpoint import architecture_of, check_complete, check_config, check_shapes, end_tokens
 from atlas.live.checkpoint_files import finder
 from atlas.live.config_fields import clean_config
+from atlas.live.damaged import read_json_file
 from atlas.live.fingerprint import fingerprint
 from atlas.live.gguf_copies import copy_of
 from atlas.live.gguf_file import alone, check_file, parsed_once
@@ -31,7 +32,6 @@ from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
 from atlas.live.shards import INDEX, SINGLE, find_weights, read_tensors
 from atlas.live.sources import Source, resolve, suggestion
-from atlas.live.strict_json import read_json
 from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos
 from atlas.live.validation import validate
 from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers
@@ -102,21 +102,22 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     if source.gguf_file:
         return _read_gguf(source, device, dtype)
     find = _attempt(source, "config", lambda: finder(source))
-    raw = _attempt(source, "config", lambda: read_json(_present(find("config.json"), source), _CONFIG_BYTES))
+    raw = _attempt(source, "config", lambda: read_json_file(_present(find("config.json"), source), _CONFIG_BYTES))
     check_config(raw, name)
     adapter = _attempt(source, "config", lambda: find_adapter(raw))
-    fields = _attempt(source, "config", lambda: clean_config(raw, name))
+    fields = _attempt(source, "config", lambda: clean_config(raw, adapter, name))
     # The class registered for the type, whatever auto_map says.
     config_class = CONFIG_MAPPING[raw["model_type"]]
     weights = _attempt(source, "weights", lambda: find_weights(find))
     if weights is None:
         raise ModelError(f"{name} has no {SINGLE} and no {INDEX}", "Weights come as safetensors, or as a .gguf file.")
-    check_dtypes(weights, name)
-    check_layers(fields, config_class.attribute_map, weights, name)
+    check_dtypes(weights, adapter, name)
+    check_layers(fields, config_class.attribute_map, weights, adapter, name)
     config = _attempt(source, "config", lambda: config_class.from_dict(fields))
     model_class = MODEL_FOR_CAUSAL_LM_MAPPING[config_class]
     computing = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
-    _attempt(source, "weights", lambda: check_fit(model_class, config, weights, name, architecture_of(raw), computing))
+    saved = architecture_of(raw)
+    _attempt(source, "weights", lambda: check_fit(model_class, config, weights, adapter, name, saved, computing))
     token_fields = {**fields, "model_type": raw["model_type"]}
     tokenizer = _attempt(source, "tokenizer", lambda: load_tokenizer(find, token_fields, name))
     options = {
@@ -124,13 +125,13 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
         "state_dict": _attempt(source, "weights", lambda: read_tensors(weights)),
         "config": config,
         "dtype": dtype or _automatic(device),
-        "attn_implementation": _attention(model_class, config),
+        "attn_implementation": _attention(model_class, config, adapter),
         "use_safetensors": True,
         "local_files_only": True,
         "output_loading_info": True,
     }
     network, report = _attempt(source, "weights", lambda: model_class.from_pretrained(None, **options))
-    check_complete(report, name, architecture_of(raw))
+    check_complete(report, adapter, name, saved)
     if ends := _attempt(source, "generation config", lambda: end_tokens(find)):
         network.generation_config.eos_token_id = ends
     return _finished(source, network, tokenizer, adapter, device)
@@ -144,7 +145,7 @@ def _read_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
         raw, _ = _attempt(source, "config", lambda: PretrainedConfig.get_config_dict(folder, **where))
         check_config(raw, name)
         adapter = _attempt(source, "config", lambda: find_adapter(raw))
-        fields = _attempt(source, "config", lambda: clean_config(raw, name))
+        fields = _attempt(source, "config", lambda: clean_config(raw, adapter, name))
         config_class = CONFIG_MAPPING[raw["model_type"]]
         check_layer_count(fields, config_class.attribute_map, header.n_tensors, name)
         config = _attempt(source, "config", lambda: config_class.from_dict(fields))
@@ -154,20 +155,21 @@ def _read_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
         options = {
             "config": config,
             "dtype": dtype or _automatic(device),
-            "attn_implementation": _attention(model_class, config),
+            "attn_implementation": _attention(model_class, config, adapter),
             "output_loading_info": True,
             "ignore_mismatched_sizes": True,  # check_shapes names them, where transformers points at a report
             **where,
         }
         network, report = _attempt(source, "weights", lambda: model_class.from_pretrained(folder, **options))
     check_shapes(report, name)
-    check_complete(report, name)
+    check_complete(report, adapter, name)
     return _finished(source, network, tokenizer, adapter, device)
 
 
-def _attention(model_class: type, config: PretrainedConfig) -> str:
+def _attention(model_class: type, config: PretrainedConfig, adapter: Adapter) -> str:
     """Named, so that nobody is asked for another kernel. Older versions of transformers let sdpa drop a softcap."""
-    softcap = getattr(config, "attn_logit_softcapping", None)
+    field = adapter.attention_softcap_field
+    softcap = None if field is None else getattr(config, field, None)
     return "sdpa" if model_class._supports_sdpa and softcap is None else "eager"
 
 

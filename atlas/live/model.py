@@ -38,7 +38,7 @@ class LiveModel:
     d_vocab: int = field(init=False)
 
     def __post_init__(self) -> None:
-        # Dims are measured on the weights: config fields may be absent (GPT-2's n_inner) or not mean this.
+        # Dims are measured on the weights: config fields may be absent or not mean this.
         self.n_layers = self.model.config.num_hidden_layers
         self.d_vocab = self.unembedding().shape[0]
         self.d_mlp, self.d_model = self.weight("down_proj", 0).shape
@@ -59,9 +59,35 @@ class LiveModel:
         return type(self.model).__name__
 
     @property
+    def gguf_name(self) -> str:
+        """The architecture's name in GGUF files and llama.cpp."""
+        return self.adapter.gguf_names[self.model.config.model_type]
+
+    @property
+    def base_path(self) -> str:
+        """The path of the module that reads token ids: the model without its LM head."""
+        return self.model.base_model_prefix
+
+    @property
     def max_positions(self) -> int | None:
         """The longest input that the model was made for, in tokens, if its config says."""
-        return getattr(self.model.config, "max_position_embeddings", None)
+        return self._configured("max_position_embeddings")
+
+    @property
+    def sliding_window(self) -> int | None:
+        """How many tokens a layer attends to, where there are layers so limited."""
+        return self._configured("sliding_window")
+
+    @property
+    def logit_softcap(self) -> float | None:
+        """c where the model's logits are c * tanh(x / c) of what its LM head gives."""
+        return self._configured(self.adapter.logit_softcap_field)
+
+    @property
+    def mlp_bias_field(self) -> str | None:
+        """The config field that would give every matrix of every MLP a bias, if this model's config has one."""
+        name = self.adapter.mlp_bias_field
+        return name if name is not None and hasattr(self.model.config, name) else None
 
     @property
     def device(self) -> torch.device:
@@ -121,6 +147,10 @@ class LiveModel:
         bias = getattr(self.submodule(owner), attribute, None)
         return None if bias is None else bias[part_of_axis(place.part, bias.shape[0])]
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Every parameter and stored buffer by name: the model's own, so do not write into them."""
+        return dict(self.model.state_dict())
+
     def unembedding(self) -> Tensor:
         """U [d_vocab, d_model]: the LM head; row t gives the logit of token t."""
         return self.model.get_output_embeddings().weight
@@ -128,7 +158,7 @@ class LiveModel:
     def final_norm_gain(self) -> Tensor:
         """g [d_model], float32: what the final norm multiplies each residual dimension with."""
         norm = self.adapter.final_norm
-        # Upcast first, as Gemma does: 1 + weight in bfloat16 would lose most of the weight.
+        # Upcast first, as such models do: 1 + weight in bfloat16 would lose most of the weight.
         return self.parameter(f"{norm.module}.weight").float() + norm.offset
 
     def submodule(self, path: str) -> nn.Module:
@@ -144,6 +174,10 @@ class LiveModel:
             return self.model.get_parameter(path)
         except AttributeError as error:
             raise self._no_such("parameter", path) from error
+
+    def _configured(self, name: str | None) -> Any:
+        """The value of a config field; None where the config or, with None for a name, the family has no such field."""
+        return None if name is None else getattr(self.model.config, name, None)
 
     def _no_such(self, kind: str, path: str) -> ModelError:
         return ModelError(f"the {self.adapter.family} adapter does not fit {self.model_id}: no {kind} {path}")

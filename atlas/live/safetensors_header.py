@@ -7,7 +7,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from atlas.live.strict_json import NotStrict, parse_json
+from atlas.json_text import JsonError, read_json
+from atlas.live.damaged import Damaged
 
 # Bytes of one element, for every dtype that has whole bytes.
 SIZES = {
@@ -34,26 +35,26 @@ class TensorInfo:
 
 
 def read_header(path: Path) -> dict[str, TensorInfo]:
-    """Name -> tensor of a safetensors file. Raises NotStrict where header and file disagree, and OSError."""
+    """Name -> tensor of a safetensors file. Raises Damaged where header and file disagree, and OSError."""
     size = path.stat().st_size
     with path.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if size < 8 or length > min(size - 8, _MOST_BYTES):
-            raise NotStrict(f"{path.name} is cut off or no safetensors file: its header would have {length} bytes")
+            raise Damaged(f"{path.name} is cut off or no safetensors file: its header would have {length} bytes")
         text = stream.read(length)
     try:
-        entries = parse_json(text)
-    except NotStrict as error:
-        raise NotStrict(f"the header of {path.name} is {error}") from None
+        entries = read_json(text)
+    except JsonError as error:
+        raise Damaged(f"the header of {path.name} is {error}") from None
     if not isinstance(entries, dict):
-        raise NotStrict(f"the header of {path.name} is no JSON object")
+        raise Damaged(f"the header of {path.name} is no JSON object")
     entries.pop("__metadata__", None)
     tensors, spans = {}, []
     for name, entry in entries.items():
         try:
             tensors[name], span = _tensor(entry)
         except (TypeError, KeyError, ValueError) as error:
-            raise NotStrict(f"the header of {path.name} describes no tensor as {name[:100]!r}: {error}") from None
+            raise Damaged(f"the header of {path.name} describes no tensor as {name[:100]!r}: {error}") from None
         spans.append((*span, name))
     _check_spans(path.name, spans, size - 8 - length)
     return tensors
@@ -77,7 +78,7 @@ def _check_spans(file: str, spans: list[tuple[int, int, str]], data_bytes: int) 
     at = 0
     for start, end, name in sorted(spans):
         if start != at:
-            raise NotStrict(f"the header of {file} has {name[:100]!r} at byte {start}, where {at} is next")
+            raise Damaged(f"the header of {file} has {name[:100]!r} at byte {start}, where {at} is next")
         at = end
     if at != data_bytes:
-        raise NotStrict(f"{file} has {data_bytes} bytes of weights and its header describes {at}")
+        raise Damaged(f"{file} has {data_bytes} bytes of weights and its header describes {at}")

@@ -12,8 +12,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from atlas.errors import ModelError
+from atlas.live.damaged import Damaged, read_json_file
 from atlas.live.safetensors_header import TensorInfo, read_header
-from atlas.live.strict_json import NotStrict, read_json
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _SHARD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.safetensors")
@@ -39,7 +39,7 @@ class Weights:
 def find_weights(find: Find) -> Weights | None:
     """The weights of a checkpoint whose files `find` finds: one file, else those of the index; None without either.
 
-    Raises NotStrict for an index or header that is wrong, ModelError for a shard that is no plain safetensors file.
+    Raises Damaged for an index or header that is wrong, ModelError for a shard that is no plain safetensors file.
     """
     whole = find(SINGLE)
     if whole is not None:
@@ -48,21 +48,21 @@ def find_weights(find: Find) -> Weights | None:
     index = find(INDEX)
     if index is None:
         return None
-    places = _places(read_json(index, _INDEX_BYTES))
+    places = _places(read_json_file(index, _INDEX_BYTES))
     tensors: dict[str, TensorInfo] = {}
     files: dict[str, Path] = {}
     for shard in sorted(set(places.values())):
         path = find(shard)
         if path is None:
-            raise NotStrict(f"the index names {shard}, which is not there")
+            raise Damaged(f"the index names {shard}, which is not there")
         for name, tensor in read_header(path).items():
             if name in tensors:
-                raise NotStrict(f"two shards hold {name[:100]!r}")
+                raise Damaged(f"two shards hold {name[:100]!r}")
             if places.get(name) != shard:
-                raise NotStrict(f"{shard} holds {name[:100]!r}, which the index does not place there")
+                raise Damaged(f"{shard} holds {name[:100]!r}, which the index does not place there")
             tensors[name], files[name] = tensor, path
     if lost := sorted(places.keys() - tensors.keys()):
-        raise NotStrict(f"{places[lost[0]]} does not hold {lost[0][:100]!r}, which the index places there")
+        raise Damaged(f"{places[lost[0]]} does not hold {lost[0][:100]!r}, which the index places there")
     return Weights(tensors, files)
 
 
@@ -79,7 +79,7 @@ def _places(index: Any) -> dict[str, str]:
     """Tensor name -> file name."""
     places = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(places, dict) or not places:
-        raise NotStrict(f"{INDEX} has no weight_map")
+        raise Damaged(f"{INDEX} has no weight_map")
     for name, file in places.items():
         if not isinstance(file, str) or not _SHARD.fullmatch(file):
             raise ModelError(

@@ -13,8 +13,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from atlas.errors import ModelError
 from atlas.live import limited
+from atlas.live.adapters.registry import tokenizer_classes
+from atlas.live.damaged import Damaged, read_json_file
 from atlas.live.shards import Find
-from atlas.live.strict_json import NotStrict, read_json
 from atlas.live.tokenizer_limits import check_tokenizer
 
 _DATA = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt")
@@ -32,13 +33,6 @@ _FIELDS = {
     "unk_token", "use_default_system_prompt",
 }  # fmt: skip
 _TOKENS = {name for name in _FIELDS if name.endswith("_token") and not name.startswith("add_")}
-# Classes that build a tokenizer from older files, where there is no tokenizer.json.
-_CLASSES = {
-    f"{name}{kind}"
-    for name in ("CodeLlamaTokenizer", "GemmaTokenizer", "GPT2Tokenizer", "GPTNeoXTokenizer", "LlamaTokenizer",
-                 "Qwen2Tokenizer")
-    for kind in ("", "Fast")
-}  # fmt: skip
 
 
 def load_tokenizer(find: Find, config: Mapping[str, Any], model_id: str) -> Any:
@@ -53,7 +47,7 @@ def load_tokenizer(find: Find, config: Mapping[str, Any], model_id: str) -> Any:
         folder = Path(name)
         try:
             _copy(find, folder)
-        except NotStrict as error:
+        except Damaged as error:
             raise ModelError(
                 f"cannot load the tokenizer of {model_id}: {error}", "The files may be damaged or incomplete."
             ) from None
@@ -111,34 +105,37 @@ def _copy(find: Find, folder: Path) -> None:
         found = find(name)
         if found is not None:
             if found.stat().st_size > most:
-                raise NotStrict(f"{name} is larger than {most >> 20} MiB")
+                raise Damaged(f"{name} is larger than {most >> 20} MiB")
             shutil.copyfile(found, folder / name)
     for name in _JSON:
         found = find(name)
         if found is not None:
-            value = read_json(found, _JSON_BYTES)
+            value = read_json_file(found, _JSON_BYTES)
             if not isinstance(value, dict):
-                raise NotStrict(f"{name} is no JSON object")
+                raise Damaged(f"{name} is no JSON object")
             (folder / name).write_text(json.dumps(_cleaned(name, value)), encoding="utf-8")
 
 
 def _cleaned(name: str, value: dict[str, Any]) -> dict[str, Any]:
-    """What of the JSON file `name` is passed on. Raises NotStrict for values that cannot be meant."""
+    """What of the JSON file `name` is passed on. Raises Damaged for values that cannot be meant."""
     if name == "added_tokens.json":
         kept = value
         if any(type(number) is not int or not 0 <= number < 2**31 for number in kept.values()):
-            raise NotStrict(f"{name} gives a token no number")
+            raise Damaged(f"{name} gives a token no number")
     else:
         kept = {key: value[key] for key in value if key in _FIELDS}
-        if name == "tokenizer_config.json" and value.get("tokenizer_class") in _CLASSES:
-            kept["tokenizer_class"] = value["tokenizer_class"]
+        wanted = value.get("tokenizer_class")
+        if name == "tokenizer_config.json" and isinstance(wanted, str):
+            # It builds a tokenizer from older files, where there is no tokenizer.json.
+            if wanted.removesuffix("Fast") in tokenizer_classes():
+                kept["tokenizer_class"] = wanted
     for key in _TOKENS & kept.keys():
         content = kept[key].get("content") if isinstance(kept[key], dict) else kept[key]
         if content is not None and not (isinstance(content, str) and len(content) < 1000):
-            raise NotStrict(f"{name} has a {key} that is no token")
+            raise Damaged(f"{name} has a {key} that is no token")
     for key, most in (("added_tokens_decoder", _MOST_ADDED), ("additional_special_tokens", _MOST_ADDED)):
         if len(kept.get(key) or ()) > most:
-            raise NotStrict(f"{name} adds {len(kept[key])} tokens")
+            raise Damaged(f"{name} adds {len(kept[key])} tokens")
     if len(kept) > _MOST_ADDED or len(json.dumps(kept.get("chat_template") or "")) > _TEMPLATE_BYTES:
-        raise NotStrict(f"{name} is larger than any tokenizer's")
+        raise Damaged(f"{name} is larger than any tokenizer's")
     return kept

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from atlas.errors import ModelError
-from atlas.live import tokenizer_probe
-from atlas.live.strict_json import NotStrict, read_json
+from atlas.live import limited, tokenizer_probe
+from atlas.live.damaged import Damaged, read_json_file
 
 _MOST_BYTES = 256 << 20
 _MOST_TOKENS = 2_000_000
@@ -24,43 +21,39 @@ _SECONDS, _SECONDS_PER_MEGABYTE, _MOST_SECONDS = 5, 1, 60
 def check_tokenizer(path: Path, model_id: str) -> None:
     """Raise ModelError for a tokenizer.json that is damaged, too large, or takes or makes too much of a text."""
     try:
-        _check_on_paper(read_json(path, _MOST_BYTES))
-    except NotStrict as error:
+        _check_on_paper(read_json_file(path, _MOST_BYTES))
+    except Damaged as error:
         raise _refusal(model_id, str(error)) from None
     megabytes = path.stat().st_size >> 20
     seconds = min(_SECONDS + _SECONDS_PER_MEGABYTE * megabytes, _MOST_SECONDS)
-    command = [sys.executable, "-P", tokenizer_probe.__file__, str(path), str(seconds), str(_MEMORY)]
-    environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "RAYON_NUM_THREADS": "1", "RUST_BACKTRACE": "0"}
     try:
-        # Processor time is limited inside; this is for a machine that is busy with other things.
-        done = subprocess.run(command, capture_output=True, env=environment, timeout=10 * seconds, check=False)
-    except subprocess.TimeoutExpired:
-        raise _refusal(model_id, f"it takes more than {seconds} seconds to read a few texts") from None
-    if done.returncode:
-        said = done.stdout.decode(errors="replace").strip()
-        raise _refusal(model_id, said or f"it takes more than {seconds} seconds or too much memory for a few texts")
+        said = limited.call(tokenizer_probe.__name__, "fault", str(path), seconds, _MEMORY)
+    except limited.Failed as error:
+        raise _refusal(model_id, str(error)) from None
+    if said:
+        raise _refusal(model_id, said)
 
 
 def _check_on_paper(value: Any) -> None:
-    """What a trial with a few texts would not show. Raises NotStrict."""
+    """What a trial with a few texts would not show. Raises Damaged."""
     if not isinstance(value, dict) or not isinstance(value.get("model"), dict):
-        raise NotStrict("tokenizer.json has no model")
+        raise Damaged("tokenizer.json has no model")
     if value["model"].get("dropout"):
-        raise NotStrict("tokenizer.json leaves out merges at random (dropout), so that a text has no tokens of its own")
+        raise Damaged("tokenizer.json leaves out merges at random (dropout), so that a text has no tokens of its own")
     for name, most in (("vocab", _MOST_TOKENS), ("merges", _MOST_TOKENS)):
         if len(value["model"].get(name) or ()) > most:
-            raise NotStrict(f"tokenizer.json has {len(value['model'][name])} {name}")
+            raise Damaged(f"tokenizer.json has {len(value['model'][name])} {name}")
     if len(added := value.get("added_tokens") or ()) > _MOST_ADDED:
-        raise NotStrict(f"tokenizer.json adds {len(added)} tokens")
+        raise Damaged(f"tokenizer.json adds {len(added)} tokens")
     for stage in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
         parts = _parts(value.get(stage))
         if len(parts) > _MOST_PARTS:
-            raise NotStrict(f"the {stage} of tokenizer.json has more than {_MOST_PARTS} parts")
+            raise Damaged(f"the {stage} of tokenizer.json has more than {_MOST_PARTS} parts")
         growth = 1.0
         for part in parts:
             growth *= _growth(part)
             if growth > tokenizer_probe.MOST_GROWTH:
-                raise NotStrict(f"the {stage} of tokenizer.json makes a text many times longer")
+                raise Damaged(f"the {stage} of tokenizer.json makes a text many times longer")
 
 
 def _parts(stage: Any) -> list[dict[str, Any]]:
@@ -77,15 +70,15 @@ def _parts(stage: Any) -> list[dict[str, Any]]:
 
 
 def _growth(part: dict[str, Any]) -> float:
-    """How many times longer a part can make a text, at most. Raises NotStrict for a text that is too long itself."""
+    """How many times longer a part can make a text, at most. Raises Damaged for a text that is too long itself."""
     texts = [text for key in ("content", "prepend", "prefix", "replacement") if isinstance(text := part.get(key), str)]
     if any(len(text) > _MOST_TEXT for text in texts):
-        raise NotStrict(f"a part of tokenizer.json inserts more than {_MOST_TEXT} characters")
+        raise Damaged(f"a part of tokenizer.json inserts more than {_MOST_TEXT} characters")
     if part.get("type") != "Replace":
         return 1.0
     pattern, content = part.get("pattern"), part.get("content")
     if not isinstance(pattern, dict) or not isinstance(content, str):
-        raise NotStrict("tokenizer.json replaces nothing that it names")
+        raise Damaged("tokenizer.json replaces nothing that it names")
     # A regular expression can match one character, or none between any two.
     matched = len(pattern["String"]) if isinstance(pattern.get("String"), str) else 0
     return max(1.0, len(content) / matched if matched else 1.0 + len(content))

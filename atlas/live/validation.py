@@ -126,7 +126,7 @@ def _check_head(live: LiveModel, record: Record) -> None:
         last = record.sites["resid_post", live.n_layers - 1].to(live.dtype)
         normed = live.submodule(live.adapter.final_norm.module)(last)
         expected = normed.float() @ live.unembedding().float().T
-    cap = getattr(live.model.config, "final_logit_softcapping", None)
+    cap = live.logit_softcap
     if cap:
         expected = cap * torch.tanh(expected / cap)
     _agree(live, "logits = unembedding of the normed last resid_post", record.logits, expected)

@@ -12,17 +12,22 @@ from torch import nn
 from transformers import PretrainedConfig
 
 from atlas.errors import ModelError
-from atlas.live.checkpoint import RECOMPUTED, check_complete, misshapen
+from atlas.live.adapters.base import Adapter
+from atlas.live.checkpoint import check_complete, is_recomputed, misshapen
 from atlas.live.shards import Weights
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
-_LAYER = re.compile(r"\.?(?:layers|h)\.(\d+)\.")
 _SPARE_BUFFERS = 256 << 20  # bytes of tables and masks beside the weights
 
 
-def check_layers(config: Mapping[str, Any], attribute_map: Mapping[str, str], weights: Weights, model_id: str) -> None:
+def check_layers(
+    config: Mapping[str, Any], attribute_map: Mapping[str, str], weights: Weights, adapter: Adapter, model_id: str
+) -> None:
     """Refuse a config that asks for more blocks than there are weights of: to build them takes minutes."""
-    numbers = {int(found[1][:9]) for name in weights.tensors if (found := _LAYER.search(name))}
+    # A model saved without its LM head leaves out what stands before the last name, as in h.3 for transformer.h.3.
+    blocks = adapter.block.removesuffix(".{layer}").rpartition(".")[2]
+    layer = re.compile(rf"(?:^|\.){re.escape(blocks)}\.(\d+)\.")
+    numbers = {int(found[1][:9]) for name in weights.tensors if (found := layer.search(name))}
     check_layer_count(config, attribute_map, len(numbers), model_id)
 
 
@@ -43,10 +48,10 @@ def check_layer_count(config: Mapping[str, Any], attribute_map: Mapping[str, str
             )
 
 
-def check_dtypes(weights: Weights, model_id: str) -> None:
+def check_dtypes(weights: Weights, adapter: Adapter, model_id: str) -> None:
     """Refuse weights that are no floating-point numbers, such as packed or complex ones."""
     for name, tensor in weights.tensors.items():
-        if tensor.dtype not in _FLOATS and not RECOMPUTED.search(name):
+        if tensor.dtype not in _FLOATS and not is_recomputed(name, adapter):
             raise ModelError(
                 f"cannot load the weights of {model_id}: {name[:100]} is of dtype {tensor.dtype}, "
                 f"and weights are {', '.join(_FLOATS)}",
@@ -55,7 +60,13 @@ def check_dtypes(weights: Weights, model_id: str) -> None:
 
 
 def check_fit(
-    model_class: type, config: PretrainedConfig, weights: Weights, model_id: str, architecture: str, dtype: torch.dtype
+    model_class: type,
+    config: PretrainedConfig,
+    weights: Weights,
+    adapter: Adapter,
+    model_id: str,
+    architecture: str,
+    dtype: torch.dtype,
 ) -> None:
     """Refuse weights that are not exactly the parameters of `model_class(config)`, or that no memory can hold.
 
@@ -63,29 +74,29 @@ def check_fit(
     """
     with torch.device("meta"):
         model = model_class(config)
-    prefix = model.base_model_prefix + "."
     wanted = model.state_dict(keep_vars=True)
-    found = {_place(name, prefix): name for name in weights.tensors}
+
+    def place(name: str) -> str:
+        """A tensor's name without what may differ between the file and the class, as transformers translates it."""
+        # A model saved without its LM head leaves the prefix out.
+        short = name.removeprefix(model.base_model_prefix + ".")
+        return adapter.lm_heads[0] if short in adapter.lm_heads else short
+
+    found = {place(name): name for name in weights.tensors}
     if len(found) < len(weights.tensors):
         raise ModelError(f"cannot load the weights of {model_id}: tensors are there twice", "The file may be damaged.")
-    places = {name: found.get(_place(name, prefix)) for name in wanted}
+    places = {name: found.get(place(name)) for name in wanted}
     # A tied embedding has two names and is stored once.
     held = {id(tensor) for name, tensor in wanted.items() if places[name] is not None}
     report = {
         "missing_keys": [name for name, tensor in wanted.items() if id(tensor) not in held],
         "unexpected_keys": weights.tensors.keys() - set(places.values()),
     }
-    check_complete(report, model_id, architecture)
-    for name, place in places.items():
-        if place is not None and weights.tensors[place].shape != tuple(wanted[name].shape):
-            raise misshapen(model_id, place, weights.tensors[place].shape, wanted[name].shape)
+    check_complete(report, adapter, model_id, architecture)
+    for name, stored in places.items():
+        if stored is not None and weights.tensors[stored].shape != tuple(wanted[name].shape):
+            raise misshapen(model_id, stored, weights.tensors[stored].shape, wanted[name].shape)
     _check_memory(model, weights, model_id, dtype)
-
-
-def _place(name: str, prefix: str) -> str:
-    """A tensor's name without what may differ between the file and the class, as transformers translates it."""
-    # A model saved without its LM head leaves the prefix out; GPT-NeoX has had two names for its head.
-    return re.sub(r"^embed_out\.", "lm_head.", name.removeprefix(prefix))
 
 
 def _check_memory(model: nn.Module, weights: Weights, model_id: str, dtype: torch.dtype) -> None:

@@ -43,7 +43,7 @@ ALL: tuple[Table, ...] = (
             Column("software", "VARCHAR", "name and version of the program that wrote it"),
             Column("model_id", "VARCHAR", "packaged name, Hugging Face id, or folder name"),
             Column("fingerprint", "VARCHAR", "`sha256:` over all weights as float32, independent of parameter names"),
-            Column("family", "VARCHAR", "adapter that located the sites: llama, gpt2, gpt_neox, gemma, phi3"),
+            Column("family", "VARCHAR", "family of the adapter that located the sites"),
             Column("architecture", "VARCHAR", "the model's class in transformers"),
             Column("hidden_act", "VARCHAR", "activation function, as in the model's config"),
             Column("gated", "BOOLEAN", "whether the MLP multiplies act(gate) with a second branch"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from atlas.errors import SpecError
-from atlas.json_text import JsonError, read_json
+from atlas.json_text import CHECKED, JsonError, read_json
 from atlas.printable import json_text
 from atlas.spec.document import InterventionSpec
 from atlas.spec.fields import MAX_EDITS, SPEC
@@ -132,7 +132,7 @@ def _decoded(content: str | bytes) -> str:
 
 def _parse(text: str) -> Any:
     try:
-        return read_json(text, repeated=RepeatedFields)
+        return read_json(text, numbers=CHECKED, repeated=RepeatedFields)
     except JsonError as error:
         raise SpecError(str(error)) from None
 

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
+from atlas.live.saving import save_checkpoint
 from atlas.store.reader import open_atlas
 from benchmarks.common.labelled_text import ag_news
 from builders.build.pipeline import build
 from builders.config import BuildConfig
-from builders.export.weights.weights import with_both_rope_keys
 from queries.compare import compare
 
 SEED = 11
@@ -100,14 +100,7 @@ def fine_tune(model: str, datasets: Path, folder: Path, steps: int) -> None:
         "seconds": time.perf_counter() - started,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    # A model read from GGUF is dequantised, but transformers still takes it for quantised and would not save it.
-    live.model.__dict__.pop("hf_quantizer", None)
-    live.model.save_pretrained(folder)
-    live.tokenizer.save_pretrained(folder)
-    config = folder / "config.json"
-    raw = with_both_rope_keys(json.loads(config.read_text(encoding="utf-8")))
-    raw.pop("quantization_config", None)
-    config.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
+    save_checkpoint(live, folder, live.tensors())
     (folder / "training.json").write_text(json.dumps(log), encoding="utf-8")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from atlas.live.model import LiveModel
+from atlas.live.passes import cache_bytes, run_pass
 from builders.evaluation.edited import Budget, Edits, edited, only_the_last_token
-from builders.evaluation.passes import run_pass
 
 MIN_LENGTH = 4
 """Shorter prefixes are not worth a cache."""
@@ -53,7 +53,7 @@ class SharedPrefix:
         # One more token than these at least, so that `last` is none of them.
         with edited(self._live, spec, self.length + 1, self._override):
             cache = run_pass(self._live, ids, torch.ones_like(ids), keep_cache=True).cache
-        size = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+        size = cache_bytes(cache)
         if size <= self._memory:
             self._memory -= size
             self._kept[arm] = cache
@@ -65,7 +65,7 @@ class SharedPrefix:
         pairs = zip(min(prompts), max(prompts), strict=False)  # in between, all begin as these two do
         common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
         length = min(common, min(map(len, prompts)) - 1)
-        window = getattr(self._live.model.config, "sliding_window", None)
+        window = self._live.sliding_window
         if length < MIN_LENGTH or (window and max(map(len, prompts)) > window):
             # Padding stands between prefix and rest, and a sliding window would count it.
             return 0

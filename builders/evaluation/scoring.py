@@ -1,7 +1,7 @@
 """What each arm makes of each text: log-probabilities of label tokens after a prompt, and of a text's own tokens.
 
 Texts are worked on in batches of similar length, all arms on one batch after the other, so that what the arms
-share is computed once per batch and nothing of it outlives the batch. See passes.py for the two shortcuts.
+share is computed once per batch and nothing of it outlives the batch. See atlas/live/passes.py for the two shortcuts.
 
 Axes: A arms, E texts, C label tokens.
 """
@@ -19,6 +19,7 @@ from torch import Tensor
 from atlas.errors import QuestionError
 from atlas.live.batching import batches
 from atlas.live.model import LiveModel
+from atlas.live.passes import Pass, affordable_starts, log_probs, run_pass
 from builders.evaluation.edited import (
     DEFAULT_BUDGET,
     Budget,
@@ -28,7 +29,6 @@ from builders.evaluation.edited import (
     only_the_last_token,
     stream_bytes,
 )
-from builders.evaluation.passes import Pass, affordable_starts, log_probs, run_pass
 from builders.evaluation.prefix import SharedPrefix
 
 Advance = Callable[[int], None]

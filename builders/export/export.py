@@ -93,7 +93,7 @@ def places_of(live: LiveModel) -> ModelPlaces:
         name: Place(tap.module, tap.io, *((tap.part.index, tap.part.count) if tap.part else ()))
         for name, tap in live.adapter.sites.items()
     }
-    return ModelPlaces(live.model.base_model_prefix, sites)
+    return ModelPlaces(live.base_path, sites)
 
 
 def _code(row: Target, spec: InterventionSpec, live: LiveModel, place: Path) -> tuple[float | None, str]:

@@ -96,7 +96,7 @@ TARGETS: dict[str, Target] = {
             ranges=False,
             some_tokens=False,
             why="weights are the same for every value and every token, and the residual stream has none of its own",
-            limits="only set 0 and scale where the MLP has no bias (all but Llama, GPT-2, GPT-NeoX)",
+            limits="only set 0 and scale where the MLP can have no bias",
         ),
         Target(
             "lora",
@@ -120,7 +120,7 @@ TARGETS: dict[str, Target] = {
             ranges=False,
             some_tokens=False,
             why="a control vector is a constant that is added after a layer, at every token",
-            limits="no layer 0; on Gemma only resid_post, as a norm follows its MLP",
+            limits="no layer 0; only resid_post where a norm follows the MLP",
             extra="gguf",
             package="gguf",
         ),

@@ -53,11 +53,43 @@ class FinalNorm:
 
 
 @dataclass(frozen=True)
+class OlderRope:
+    """What transformers 4 calls the rotary settings of a config, which version 5 gathers in `rope_parameters`.
+
+    `theta`: the base. `share`: how much of a head is rotated, with `default_share` where a config does not say (None:
+    the field is not needed then). `local_theta`: the base of layers that attend to a window, where they have their own.
+    """
+
+    theta: str = "rope_theta"
+    share: str = "partial_rotary_factor"
+    default_share: float | None = None
+    local_theta: str | None = None
+
+
+@dataclass(frozen=True)
 class Adapter:
     """One architecture family. `block`, `mlp`, `sites` and `weights` paths contain `{layer}`.
 
-    `activation_field` names the config field that holds the activation function's name.
-    `refusals` gives the reason for each site or weight of the tables that the family does not have.
+    What it computes:
+
+    - `norm_after_mlp`: a further norm stands between MLP and residual stream, so that what a neuron writes reaches the
+      stream rescaled, and a constant of the MLP's output is none there.
+    - `refusals` gives the reason for each site or weight of the tables that the family does not have.
+
+    What its config calls things (a field of None: the family has no such thing):
+
+    - `activation_field`: holds the name of the activation function.
+    - `mlp_bias_field`: true where every matrix of every MLP has a bias; not every model type of a family need have the
+      field. None as well where biases are always there.
+    - `logit_softcap_field`, `attention_softcap_field`: c of c * tanh(x / c), over the logits and within the attention.
+    - `older_rope` and `older_fields`: names in configs of transformers 4, and further ones that its classes still read.
+
+    What its files call things:
+
+    - `gguf_names`: model type -> the architecture's name in GGUF files and llama.cpp.
+    - `lm_heads`: the weight of the LM head, as it is called now and then as it was in older checkpoints.
+    - `recomputed`: ends of the names of buffers that old checkpoints hold and the code computes itself.
+    - `tokenizers`: transformers' classes, without "Fast", that make its tokenizer of files older than tokenizer.json.
     """
 
     family: str
@@ -68,4 +100,14 @@ class Adapter:
     final_norm: FinalNorm
     sites: Mapping[str, Tap]
     weights: Mapping[str, WeightPlace]
+    gguf_names: Mapping[str, str]
+    tokenizers: tuple[str, ...]
+    norm_after_mlp: bool = False
+    mlp_bias_field: str | None = None
+    logit_softcap_field: str | None = None
+    attention_softcap_field: str | None = None
+    lm_heads: tuple[str, ...] = ("lm_head.weight",)
+    recomputed: tuple[str, ...] = ()
+    older_rope: OlderRope = OlderRope()
+    older_fields: tuple[str, ...] = ()
     refusals: Mapping[str, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from atlas.live.adapters.base import FinalNorm
+from atlas.live.adapters.base import FinalNorm, OlderRope
 from atlas.live.adapters.llama import ADAPTER as LLAMA
 
 ADAPTER = replace(
@@ -17,4 +17,12 @@ ADAPTER = replace(
     family="gemma",
     activation_field="hidden_activation",
     final_norm=FinalNorm("model.norm", "rms", offset=1.0),
+    gguf_names={"gemma2": "gemma2", "gemma3_text": "gemma3"},
+    tokenizers=("GemmaTokenizer",),
+    norm_after_mlp=True,
+    mlp_bias_field=None,
+    logit_softcap_field="final_logit_softcapping",
+    attention_softcap_field="attn_logit_softcapping",
+    older_rope=OlderRope(local_theta="rope_local_base_freq"),
+    older_fields=("sliding_window_pattern",),
 )

@@ -22,6 +22,9 @@ ADAPTER = Adapter(
         "up_proj": WeightPlace(f"{MLP}.c_fc.weight", neurons_last=True, bias=f"{MLP}.c_fc.bias"),
         "down_proj": WeightPlace(f"{MLP}.c_proj.weight", bias=f"{MLP}.c_proj.bias"),
     },
+    gguf_names={"gpt2": "gpt2"},
+    tokenizers=("GPT2Tokenizer",),
+    recomputed=("attn.bias", "attn.masked_bias"),
     refusals={
         "mlp_pre_linear": "GPT-2's MLP is not gated, so its activation is not multiplied with anything",
         "gate_proj": "GPT-2's MLP is not gated; its reading weight (c_fc) is called up_proj here",

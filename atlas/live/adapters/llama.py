@@ -28,4 +28,8 @@ ADAPTER = Adapter(
         "gate_proj": WeightPlace(f"{MLP}.gate_proj.weight", bias=f"{MLP}.gate_proj.bias"),
         "down_proj": WeightPlace(f"{MLP}.down_proj.weight", neurons_last=True, bias=f"{MLP}.down_proj.bias"),
     },
+    gguf_names={"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"},
+    tokenizers=("LlamaTokenizer", "CodeLlamaTokenizer", "Qwen2Tokenizer"),
+    mlp_bias_field="mlp_bias",
+    recomputed=("rotary_emb.inv_freq",),
 )

@@ -24,4 +24,6 @@ ADAPTER = replace(
         "up_proj": WeightPlace(f"{FUSED}.weight", part=UP, bias=f"{FUSED}.bias"),
         "gate_proj": WeightPlace(f"{FUSED}.weight", part=GATE, bias=f"{FUSED}.bias"),
     },
+    gguf_names={"phi3": "phi3"},
+    mlp_bias_field=None,
 )

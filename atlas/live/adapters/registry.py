@@ -59,4 +59,13 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
             f"the checkpoint's weights are quantised ({method}), so they are not plain matrices",
             "Use the unquantised checkpoint, or a GGUF file, which is dequantised on loading.",
         )
-    return importlib.import_module(FAMILIES[model_type]).ADAPTER
+    return _adapter(FAMILIES[model_type])
+
+
+def tokenizer_classes() -> frozenset[str]:
+    """The classes of every family: a checkpoint may well have the tokenizer of another one."""
+    return frozenset(name for module in FAMILIES.values() for name in _adapter(module).tokenizers)
+
+
+def _adapter(module: str) -> Adapter:
+    return importlib.import_module(module).ADAPTER

@@ -7,8 +7,6 @@ In the file, `direction.L` goes to the output of 0-based block L; there is none 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -16,12 +14,11 @@ from torch import Tensor
 
 from atlas.extras import require
 from atlas.live.model import LiveModel
+from atlas.live.steering import steered
 from atlas.spec.document import InterventionSpec
 from atlas.spec.text import spec_hash, to_document
 from builders.export.capabilities import refusal
 from builders.export.weights.record import difference_after
-
-ARCHITECTURES = {"mistral": "llama", "gpt_neox": "gptneox", "gemma3_text": "gemma3"}  # others as in transformers
 
 
 def vectors(live: LiveModel, spec: InterventionSpec) -> dict[int, Tensor]:
@@ -33,7 +30,7 @@ def vectors(live: LiveModel, spec: InterventionSpec) -> dict[int, Tensor]:
         vector_D = found.setdefault(edit.layer, torch.zeros(live.d_model, dtype=torch.float64))
         if edit.site == "resid_post":
             vector_D[edit.neuron] += edit.value
-        elif live.adapter.family == "gemma":
+        elif live.adapter.norm_after_mlp:
             reason = f"in {live.architecture} a norm follows the MLP, so what a neuron adds is no constant"
             raise refusal("control-vector", edit, reason)
         else:
@@ -45,9 +42,8 @@ def write(live: LiveModel, spec: InterventionSpec, path: Path) -> None:
     """Write the file. Raises SpecError as `vectors` does, MissingExtraError without gguf."""
     gguf = require("gguf", extra="gguf", why="to write GGUF files")
     directions = vectors(live, spec)
-    model_type = live.model.config.model_type
     writer = gguf.GGUFWriter(path, "controlvector")
-    writer.add_string("controlvector.model_hint", ARCHITECTURES.get(model_type, model_type))
+    writer.add_string("controlvector.model_hint", live.gguf_name)
     writer.add_uint32("controlvector.layer_count", len(directions))
     writer.add_string("neuron-atlas.spec_hash", spec_hash(spec))
     writer.add_string("neuron-atlas.check", json.dumps(to_document(spec)["check"]))
@@ -68,12 +64,5 @@ def read(path: Path) -> dict[int, Tensor]:
 
 def verify(live: LiveModel, spec: InterventionSpec, path: Path) -> float:
     """Largest difference of the check's log-probabilities with the file's vectors added by plain hooks."""
-    with ExitStack() as hooks:
-        for layer, vector_D in _on(live, read(path)).items():
-            tap = live.tap("resid_post", layer)
-            hooks.callback(tap.register(lambda acts_BTD, vector_D=vector_D: acts_BTD + vector_D).remove)
+    with steered(live, read(path)):
         return difference_after(live, spec)
-
-
-def _on(live: LiveModel, directions: Mapping[int, Tensor]) -> dict[int, Tensor]:
-    return {layer: vector_D.to(live.device, live.dtype) for layer, vector_D in directions.items()}

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from atlas.extras import require
+from atlas.live.lora_adapter import with_lora
 from atlas.live.model import LiveModel
 from atlas.spec.document import InterventionSpec
 from builders.export.weights.record import difference_after, write_record
@@ -46,7 +47,7 @@ def write(live: LiveModel, spec: InterventionSpec, folder: Path) -> None:
         rank_pattern=ranks,
         alpha_pattern=ranks,  # alpha / rank = 1
         lora_dropout=0.0,
-        fan_in_fan_out=live.architecture.startswith("GPT2"),
+        fan_in_fan_out=not live.adapter.weights["down_proj"].neurons_last,
         inference_mode=True,
     ).save_pretrained(folder)
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
@@ -55,9 +56,5 @@ def write(live: LiveModel, spec: InterventionSpec, folder: Path) -> None:
 
 def verify(live: LiveModel, spec: InterventionSpec, folder: Path) -> float:
     """Largest difference of the check's log-probabilities with the adapter as peft loads it."""
-    peft = require("peft", extra="peft", why="to load a LoRA adapter")
-    with_adapter = peft.PeftModel.from_pretrained(live.model, folder)
-    try:
-        return difference_after(live, spec)  # peft replaces modules inside the model
-    finally:
-        with_adapter.unload()
+    with with_lora(live, folder):
+        return difference_after(live, spec)

@@ -8,22 +8,18 @@ sites are different maps, so edits of one layer compose. `resid_post` is a sum, 
 
 from __future__ import annotations
 
-import copy
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from atlas.live.model import LiveModel
-from atlas.live.quiet import quiet
+from atlas.live.saving import save_checkpoint
 from atlas.live.taps import part_of_axis
 from atlas.spec.document import Edit, InterventionSpec
 from builders.export.capabilities import refusal
 from builders.export.weights.record import write_record
 
-BIAS_FIELD = "mlp_bias"
 NO_BIAS = "it needs a bias in the MLP, and {architecture} has none and no config field for one"
 NORM = "in {architecture} a norm follows the MLP, so a constant in its output is not one in the stream"
 
@@ -37,58 +33,22 @@ def write(live: LiveModel, spec: InterventionSpec, folder: Path) -> None:
     baked = _Baked(live)
     for edit in spec.edits:
         baked.apply(edit)
-    # A model read from GGUF is dequantised, but transformers still takes it for quantised and would not save it.
-    quantizer = live.model.__dict__.pop("hf_quantizer", None)
-    try:
-        with quiet():
-            live.model.save_pretrained(folder, state_dict=baked.state)
-            live.tokenizer.save_pretrained(folder)
-    finally:
-        if quantizer is not None:
-            live.model.hf_quantizer = quantizer
-    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    raw.pop("quantization_config", None)
-    if baked.has_new_biases:
-        raw[BIAS_FIELD] = True
-    (folder / "config.json").write_text(json.dumps(with_both_rope_keys(raw), indent=2) + "\n", encoding="utf-8")
+    save_checkpoint(live, folder, baked.state, {live.mlp_bias_field: True} if baked.has_new_biases else {})
     write_record(spec, "weights", folder)
-
-
-def with_both_rope_keys(raw: dict[str, Any]) -> dict[str, Any]:
-    """A config.json of transformers 5 with the rotary settings also where transformers 4 looks for them.
-
-    Version 4 overlooks `rope_parameters` and would silently compute another model with its default base.
-    """
-    raw, rope = copy.deepcopy(raw), raw.get("rope_parameters") or {}
-    by_kind = rope.get("full_attention")
-    whole = by_kind or rope
-    if "rope_theta" in whole:
-        raw.setdefault("rope_theta", whole["rope_theta"])
-        if raw["model_type"] == "gpt_neox":
-            raw.setdefault("rotary_emb_base", whole["rope_theta"])
-            raw.setdefault("rotary_pct", whole.get("partial_rotary_factor", 0.25))
-        elif "partial_rotary_factor" in whole:
-            raw.setdefault("partial_rotary_factor", whole["partial_rotary_factor"])
-    if by_kind and "rope_theta" in rope.get("sliding_attention", {}):
-        raw.setdefault("rope_local_base_freq", rope["sliding_attention"]["rope_theta"])
-    if whole.get("rope_type", "default") != "default":
-        left = ("rope_theta", "partial_rotary_factor")
-        raw.setdefault("rope_scaling", {name: value for name, value in whole.items() if name not in left})
-    return raw
 
 
 class _Baked:
     """The state dict with edited tensors replaced by copies; all else is the model's own."""
 
     def __init__(self, live: LiveModel) -> None:
-        self.live, self.state = live, dict(live.model.state_dict())
+        self.live, self.state = live, live.tensors()
         self.has_new_biases = False
         self._own: set[str] = set()
 
     def apply(self, edit: Edit) -> None:
         """One edit, exactly; SpecError when the architecture rules it out."""
         if edit.site == "resid_post":
-            if self.live.adapter.family == "gemma":
+            if self.live.adapter.norm_after_mlp:
                 raise refusal("weights", edit, NORM.format(architecture=self.live.architecture))
             self._bias("down_proj", edit)[edit.neuron] += edit.value
         elif edit.site == "mlp_post":
@@ -147,7 +107,7 @@ class _Baked:
     def _add_biases(self, edit: Edit) -> None:
         """Zero biases for every map of every MLP, as the config knows them only for all at once."""
         live = self.live
-        if not hasattr(live.model.config, BIAS_FIELD):
+        if live.mlp_bias_field is None:
             raise refusal("weights", edit, NO_BIAS.format(architecture=live.architecture))
         self.has_new_biases = True
         for weight, place in live.adapter.weights.items():

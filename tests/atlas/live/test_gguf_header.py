@@ -16,10 +16,10 @@ from transformers import CONFIG_MAPPING
 
 from atlas.errors import ModelError
 from atlas.live import gguf_header
+from atlas.live.damaged import Damaged
 from atlas.live.gguf_fields import check_fields
 from atlas.live.gguf_header import read_gguf_header
 from atlas.live.loading import load
-from atlas.live.strict_json import NotStrict
 from tests.gguf_model import LAYERS, WIDTH, write_gguf
 
 
@@ -142,7 +142,7 @@ def test_what_would_take_minutes_to_parse(tmp_path, monkeypatch, name, inner, le
 
 def test_pieces_whose_merges_would_be_sought_for_minutes(tmp_path, monkeypatch):
     monkeypatch.setattr(gguf_header, "_MOST_SQUARES", 1000)
-    with pytest.raises(NotStrict, match="longer than any tokenizer's"):
+    with pytest.raises(Damaged, match="longer than any tokenizer's"):
         read_gguf_header(
             changed(tmp_path / "a.gguf", monkeypatch, lambda w: w.add_array("tokenizer.ggml.x", ["y" * 32]))
         )
@@ -152,11 +152,11 @@ def test_tensors_lie_in_the_file_and_beside_each_other(tmp_path):
     path = write_gguf(tmp_path / "a.gguf")
     data = path.read_bytes()
     path.write_bytes(data[:-1])
-    with pytest.raises(NotStrict, match=r"is cut off: .* would end 1 bytes behind it"):
+    with pytest.raises(Damaged, match=r"is cut off: .* would end 1 bytes behind it"):
         read_gguf_header(path)
     at = data.index(b"output_norm.weight") + len("output_norm.weight") + 4 + 8 + 4
     path.write_bytes(data[:at] + struct.pack("<Q", 0) + data[at + 8 :])
-    with pytest.raises(NotStrict, match="where another tensor is"):
+    with pytest.raises(Damaged, match="where another tensor is"):
         read_gguf_header(path)
 
 

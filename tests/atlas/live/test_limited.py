@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from atlas.live import limited
 from atlas.live.chat_template import in_chat_template
 from atlas.live.loading import load
 from atlas.live.prompts import prompt_ids
+from atlas.live.tokenizer_limits import check_tokenizer
 from atlas.spec.document import Tokenization
 from tests.synthetic import make_model, make_tokenizer
 
@@ -31,8 +33,20 @@ def greedy(_: Any) -> int:
     return len(bytearray(limited.MEMORY + (1 << 30)))
 
 
+def big(n_bytes: int) -> int:
+    return len(bytearray(n_bytes))
+
+
 def wrong(_: Any) -> None:
     raise KeyError("line\nline")
+
+
+class Panic(BaseException):
+    """As a panic of Rust comes through: not an Exception."""
+
+
+def panic(_: Any) -> None:
+    raise Panic("index out of bounds")
 
 
 def test_a_step_gives_what_it_would_here():
@@ -40,11 +54,42 @@ def test_a_step_gives_what_it_would_here():
 
 
 @pytest.mark.parametrize(
-    ("step", "why"), [("endless", "more than 1 seconds"), ("greedy", "too much memory"), ("wrong", "KeyError: 'line")]
+    ("step", "why"),
+    [
+        ("endless", "more than 1 seconds"),
+        ("greedy", "too much memory"),
+        ("wrong", "KeyError: 'line"),
+        ("panic", "Panic: index out of bounds"),
+    ],
 )
 def test_a_step_that_fails_says_why(step, why):
     with pytest.raises(limited.Failed, match=why) as error:
         limited.call(__name__, step, None, seconds=1)
+    assert "\n" not in str(error.value)
+
+
+def test_memory_is_what_the_caller_says():
+    assert limited.call(__name__, "big", 1 << 29, memory=1 << 30) == 1 << 29
+    with pytest.raises(limited.Failed, match="too much memory"):
+        limited.call(__name__, "big", 1 << 29, memory=1 << 28)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        # (a+)+ backtracks for hours on a run of a and one other sign.
+        ({"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}},
+         "it takes more than 5 seconds|cannot read a text"),
+        ({"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": 7}}, "unk_token|string|data did not match"),
+    ],
+)  # fmt: skip
+def test_a_tokenizer_is_tried_in_the_same_process(tmp_path, change, why):
+    whole = tmp_path / "tokenizer.json"
+    make_tokenizer().save_pretrained(tmp_path)
+    check_tokenizer(whole, "tiny")
+    whole.write_text(json.dumps({**json.loads(whole.read_text()), **change}))
+    with pytest.raises(ModelError, match=f"cannot load the tokenizer of tiny: .*({why})") as error:
+        check_tokenizer(whole, "tiny")
     assert "\n" not in str(error.value)
 
 

@@ -11,8 +11,8 @@ import torch
 from atlas.errors import QuestionError
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
+from atlas.live.passes import affordable_starts, run_pass
 from builders.evaluation.edited import Budget
-from builders.evaluation.passes import affordable_starts, run_pass
 from builders.evaluation.scoring import label_log_probs, text_losses
 from tests.builders.evaluation.reference import make_spec, plain_log_probs
 from tests.synthetic import make_model

@@ -35,7 +35,7 @@ def emitted(tmp_path: Path) -> Callable[[str, LiveModel, InterventionSpec], Modu
     """`emitted(target module, live, spec)`: the file for that target, imported from disk as a user would."""
 
     def get(target: str, live: LiveModel, spec: InterventionSpec) -> ModuleType:
-        writer = importlib.import_module(f"atlas.export.{target}")
+        writer = importlib.import_module(f"builders.export.code.{target}")
         name = f"emitted_{target}_{next(_NUMBERS)}"
         path = tmp_path / f"{name}.py"
         path.write_text(writer.write(spec, places_of(live)), encoding="utf-8")

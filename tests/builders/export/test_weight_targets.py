@@ -14,11 +14,12 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from atlas.errors import SpecError
+from atlas.live.adapters.registry import find_adapter
 from atlas.live.loading import load
+from atlas.live.saving import with_both_rope_keys
 from atlas.spec.document import Edit, InterventionSpec
 from builders.export.export import export
 from builders.export.weights import weights
-from builders.export.weights.weights import with_both_rope_keys
 from tests.builders.export import reference
 from tests.builders.export.specs import spec_of
 
@@ -174,15 +175,19 @@ def test_control_vector_refusals(live_of, tmp_path):
             export(spec_of(live, [Edit("mlp_post", layer, 3, "add", 2.0)]), "control-vector", tmp_path / "v.gguf")
 
 
+def both_rope_keys(raw):
+    return with_both_rope_keys(raw, find_adapter(raw).older_rope)
+
+
 def test_both_rope_keys():
     rope = {"rope_parameters": {"rope_theta": 5e4, "rope_type": "linear", "factor": 2.0}, "model_type": "llama"}
-    assert with_both_rope_keys(rope)["rope_theta"] == 5e4
-    assert with_both_rope_keys(rope)["rope_scaling"] == {"rope_type": "linear", "factor": 2.0}
+    assert both_rope_keys(rope)["rope_theta"] == 5e4
+    assert both_rope_keys(rope)["rope_scaling"] == {"rope_type": "linear", "factor": 2.0}
     kinds = {"full_attention": {"rope_theta": 1e6}, "sliding_attention": {"rope_theta": 1e4}}
-    gemma = with_both_rope_keys({"rope_parameters": kinds, "model_type": "gemma3_text"})
+    gemma = both_rope_keys({"rope_parameters": kinds, "model_type": "gemma3_text"})
     assert (gemma["rope_theta"], gemma["rope_local_base_freq"]) == (1e6, 1e4)
     neox = {"rope_theta": 1e4, "partial_rotary_factor": 0.3}
-    neox = with_both_rope_keys({"rope_parameters": neox, "model_type": "gpt_neox"})
+    neox = both_rope_keys({"rope_parameters": neox, "model_type": "gpt_neox"})
     assert (neox["rotary_emb_base"], neox["rotary_pct"]) == (1e4, 0.3)
 
 

@@ -93,6 +93,11 @@ def grown(cache: Any, n_texts: int) -> Any:
     return fresh
 
 
+def cache_bytes(cache: Any) -> int:
+    """The size of the keys and values of a cache."""
+    return sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+
+
 def log_probs(live: LiveModel, final_ND: Tensor, pick: Callable[[Tensor, slice], Tensor]) -> Tensor:
     """float32 log-probabilities of the next token after each of N final states, reduced by `pick`.
 
@@ -100,7 +105,7 @@ def log_probs(live: LiveModel, final_ND: Tensor, pick: Callable[[Tensor, slice],
     to keep. The logits are those that atlas/live/validation.py compares with the model's own.
     """
     head = live.model.get_output_embeddings()
-    cap = getattr(live.model.config, "final_logit_softcapping", None)
+    cap = live.logit_softcap
     step = max(1, _LOGIT_VALUES // live.d_vocab)
     kept = []
     with torch.inference_mode():
