@@ -50,6 +50,10 @@ class Step(NamedTuple):
     command: str
     output: str
 
+    def words(self) -> list[str]:
+        """The command as its program gets it."""
+        return shlex.split(self.command.replace("\\\n", ""))
+
 
 def steps(page: str) -> list[Step]:
     """All commands of a page in order."""
@@ -58,7 +62,7 @@ def steps(page: str) -> list[Step]:
 
 def pictures(page: str) -> list[str]:
     """What the commands of a page draw, as paths from the root of the repository."""
-    words = [word for step in steps(page) for word in shlex.split(step.command)]
+    words = [word for step in steps(page) for word in step.words()]
     return [after for word, after in pairwise(words) if word == "--plot"]
 
 
