@@ -16,10 +16,14 @@ LOCK ?= $(CURDIR)/constraints.txt
 export PIP_CONSTRAINT := $(LOCK)
 export PIP_BUILD_CONSTRAINT := $(LOCK)
 
-.PHONY: demo test suite test-oldest test-newest hostile bench lint lock docs clean
+.PHONY: demo tour test suite test-oldest test-newest hostile bench lint lock docs clean
 
 demo: $(ATLAS)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/tour.sh
+	@$(BIN)/python docs/make_tour.py --show
+
+# The outputs in docs/tour.md and README.md, and the pictures, anew.
+tour: $(ATLAS)
+	$(BIN)/python docs/make_tour.py
 
 test: $(INSTALLED)
 	$(BIN)/ruff check atlas builders queries tests benchmarks docs
