@@ -3,58 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 
 import pytest
 
+from tests.architecture import layers
 from tests.architecture.imports import OURS, ROOT, imports, sources
-
-
-@dataclass(frozen=True)
-class Layer:
-    """`path`: file or folder. `ours`: module prefixes it may import. `top`: third parties at module level.
-
-    `never`: what it may not import even inside a function.
-    """
-
-    path: str
-    ours: tuple[str, ...]
-    top: tuple[str, ...]
-    never: tuple[str, ...] = field(default=())
-
-
-LAYERS = (
-    # The front door names every command by text, and asks click for its exceptions when it runs.
-    Layer("atlas/__main__.py", ("atlas",), (), ("torch", "duckdb", "builders", "queries")),
-    Layer("atlas/answers", ("atlas",), ("rich",), ("torch", "duckdb", "click", "atlas.store", "atlas.live")),
-    Layer("atlas/cli", ("atlas",), ("click",), ("torch", "duckdb", "atlas.store", "atlas.live")),
-    Layer("atlas/store", ("atlas",), ("duckdb",), ("torch", "transformers", "click", "atlas.live")),
-    Layer(
-        "atlas/live",
-        ("atlas",),
-        ("torch", "transformers", "safetensors"),  # headers are checked before transformers sees the file
-        ("duckdb", "click", "atlas.store", "builders", "queries"),
-    ),
-    Layer("atlas", ("atlas",), (), ("torch", "numpy", "pyarrow", "duckdb", "click", "atlas.store", "atlas.live")),
-    Layer("builders/cli", ("atlas", "builders"), ("click",), ("queries", "torch")),
-    # A sweep asks what `neuron-atlas spec` asks, many times; make_spec only reads, so it is not written twice.
-    Layer(
-        "builders/evaluation/sweep.py",
-        ("atlas", "builders", "queries.specs.make_spec"),
-        (),
-        ("torch", "transformers", "click"),
-    ),
-    # Kernels are decorated when the module is read; it is only read on a GPU.
-    Layer("builders/decoding/topk/cuda.py", ("builders",), ("torch", "triton"), ("queries", "click")),
-    Layer("builders", ("atlas", "builders"), ("torch", "numpy", "scipy", "pyarrow"), ("queries", "click")),
-    Layer("queries/cli", ("atlas", "queries"), ("click",), ("builders", "atlas.live", "torch", "transformers")),
-    Layer(
-        "queries",
-        ("atlas", "queries"),
-        (),
-        ("builders", "atlas.live", "torch", "transformers", "click", "rich"),
-    ),
-)
+from tests.architecture.layers import LAYERS, Layer
 
 
 def _layer_of(file: str) -> Layer:
@@ -113,3 +67,8 @@ def test_no_file_is_longer_than_300_lines():
         for path in sources(package)
     }
     assert {file: length for file, length in lengths.items() if length > 300} == {}
+
+
+def test_the_page_shows_the_layers():
+    text = layers.PAGE.read_text(encoding="utf-8")
+    assert layers.page(text) == text, "run: python -m tests.architecture.layers"
