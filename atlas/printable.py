@@ -21,6 +21,8 @@ from typing import Any
 
 ELLIPSIS = "…"
 """Stands where a text was cut."""
+TEXT_WIDTH = 80
+"""The most that a table gives to a name, a template or a cell of SQL: a fingerprint is whole, a terminal is full."""
 # Only a stranger's name makes a message of one line longer than this.
 _LONGEST_MESSAGE = 4000
 _NOT_ASCII_TEXT = re.compile(r"[^\x20-\x7e]")

@@ -9,14 +9,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from atlas.printable import ELLIPSIS, printable, shortened, width
+from atlas.printable import ELLIPSIS, TEXT_WIDTH, printable, shortened, width
 
 # Columns whose text is tokens: always quoted, because a leading space is part of a token.
 TOKEN_COLUMNS = frozenset({"token", "tokens", "reads", "writes"})
 # In columns of a terminal. A token with its quotes: words are whole, runs of spaces and dashes are not.
 TOKEN_WIDTH = 24
-# A name, a template, a cell of SQL: as wide as a fingerprint, and no wider than a terminal.
-TEXT_WIDTH = 80
 # A list: all the tokens that the longest lists of an atlas have, unless they are long ones.
 LIST_WIDTH = 1000
 
@@ -50,7 +48,7 @@ def cell(column: str, value: Any, most: int | None = None) -> str:
 def items(column: str, values: Iterable[Any], most: int | None = None) -> Iterator[str]:
     """The cells of the values in a list, as many as fit into LIST_WIDTH with spaces between; then "…" for the rest."""
     room = LIST_WIDTH - width(ELLIPSIS)
-    for value in _flat(values):
+    for value in flat(values):
         text = cell(column, value, most)
         room -= width(text) + 1
         if room < 0:
@@ -92,9 +90,10 @@ def _reads_as_it_is(text: str, most: int) -> bool:
     return printable(shown) == shown and text == text.strip() and text[:1] != '"' and text[-1:] != ELLIPSIS
 
 
-def _flat(values: Iterable[Any]) -> Iterator[Any]:
+def flat(values: Iterable[Any]) -> Iterator[Any]:
+    """The values of a list, and of the lists in it."""
     for value in values:
         if isinstance(value, list | tuple):
-            yield from _flat(value)
+            yield from flat(value)
         else:
             yield value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atlas.printable import width
-from queries.render.cells import TOKEN_COLUMNS, TOKEN_WIDTH, cell, is_number, items, plain
+from queries.render.cells import TOKEN_COLUMNS, TOKEN_WIDTH, cell, flat, is_number, items, plain
 from queries.result import Result
 
 # Columns stand this far apart.
@@ -39,7 +39,7 @@ class Column:
             width(cell(self.name, item))
             for value in self.values
             if isinstance(value, list | tuple)
-            for item in value
+            for item in flat(value)
             if is_number(item)
         )
         return min(self.width, max(FOLDED, width(self.heading), *numbers))
