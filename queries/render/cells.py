@@ -15,8 +15,10 @@ from atlas.printable import ELLIPSIS, TEXT_WIDTH, printable, shortened, width
 TOKEN_COLUMNS = frozenset({"token", "tokens", "reads", "writes"})
 # In columns of a terminal. A token with its quotes: words are whole, runs of spaces and dashes are not.
 TOKEN_WIDTH = 24
-# A list: all the tokens that the longest lists of an atlas have, unless they are long ones.
-LIST_WIDTH = 1000
+# A list of tokens: all of the longest that an atlas has, unless many are long ones.
+TOKEN_LIST_WIDTH = 1000
+# Another list: the counts of a histogram.
+LIST_WIDTH = 240
 
 
 def cell(column: str, value: Any, most: int | None = None) -> str:
@@ -46,8 +48,8 @@ def cell(column: str, value: Any, most: int | None = None) -> str:
 
 
 def items(column: str, values: Iterable[Any], most: int | None = None) -> Iterator[str]:
-    """The cells of the values in a list, as many as fit into LIST_WIDTH with spaces between; then "…" for the rest."""
-    room = LIST_WIDTH - width(ELLIPSIS)
+    """The cells of the values in a list, as many as fit beside each other; then "…" for the rest."""
+    room = (TOKEN_LIST_WIDTH if column in TOKEN_COLUMNS else LIST_WIDTH) - width(ELLIPSIS)
     for value in flat(values):
         text = cell(column, value, most)
         room -= width(text) + 1

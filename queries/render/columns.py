@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from atlas.printable import width
@@ -34,13 +35,9 @@ class Column:
 
     @property
     def least(self) -> int:
-        """The narrowest that it can be: no heading is broken, and no number in a list."""
+        """The narrowest that it can be: no heading and no number is broken, alone or in a list."""
         numbers = (
-            width(cell(self.name, item))
-            for value in self.values
-            if isinstance(value, list | tuple)
-            for item in flat(value)
-            if is_number(item)
+            width(cell(self.name, item)) for item in flat(self.values) if isinstance(item, int | float | Decimal)
         )
         return min(self.width, max(FOLDED, width(self.heading), *numbers))
 
@@ -76,8 +73,8 @@ def _text(name: str, value: Any, most: int | None = None) -> str:
     """The cell; a space inside a quoted token does not break the line."""
     if name not in TOKEN_COLUMNS:
         return cell(name, value)
-    listed = value if isinstance(value, list | tuple) else [value]
-    return " ".join(text.replace(" ", NO_BREAK) for text in items(name, listed, most))
+    texts = items(name, value, most) if isinstance(value, list | tuple) else [cell(name, value, most)]
+    return " ".join(text.replace(" ", NO_BREAK) for text in texts)
 
 
 def _shares(wanted: list[int], least: list[int], room: int) -> list[int]:
