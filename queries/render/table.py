@@ -45,7 +45,8 @@ def write_document(document: Document, stream: BinaryIO) -> None:
 def _print_field(console: Console, text: str) -> None:
     """The field in as many lines as it takes; none but the first begins where the names of fields do."""
     lines = Text(text).wrap(console, max(1, console.width - len(INDENT)), overflow="fold")
-    console.print(Text("\n" + INDENT).join(lines), soft_wrap=True)
+    filled = (line for line in lines if line.plain.strip())  # rich ends a line twice that wide characters fill
+    console.print(Text("\n" + INDENT).join(filled), soft_wrap=True)
 
 
 def _print(console: Console, result: Result) -> None:

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import re
+from itertools import pairwise
 
 import pytest
 from pyarrow import ipc, parquet
@@ -111,7 +112,7 @@ def check_columns(result: Result, room: int) -> None:
     starts = [0, *places[1:4], len(rule) - 5]
     assert len(rule) == len(heading)
     # Only numbers and short texts may need more than the room.
-    assert len(rule) <= room or max(end - start - 2 for start, end in zip(starts[1:], starts[2:], strict=False)) <= 20
+    assert len(rule) <= room or max(end - start - 2 for start, end in pairwise(starts[1:])) <= 20
     found, numbers = [], iter(result.rows)
     for line in lines:
         filled = slots(line)
