@@ -11,8 +11,10 @@ import click
 
 from atlas import errors
 from atlas.__main__ import COMMANDS, PROGRAM
+from atlas.answers.cells import LIST_WIDTH, TOKEN_LIST_WIDTH, TOKEN_WIDTH
 from atlas.answers.formats import BINARY, FORMATS, SUFFIXES
 from atlas.cli.group import LazyGroup
+from atlas.printable import TEXT_WIDTH
 
 PAGE = Path(__file__).with_name("cli.md")
 
@@ -31,15 +33,19 @@ The file of `-o` appears whole or not at all and replaces an older one; a link s
 `/dev/stdout` is written through. No answer replaces a database, such as an atlas, or a file that the command reads;
 `build --replace` replaces only an atlas, `export --force` only what an export wrote.
 
-Names and texts in an atlas may come from strangers: notes, errors and tables show control characters as escapes, such
-as `\\x1b`, and so does CSV where it goes to a terminal.
+Names and texts in an atlas may come from strangers: notes, errors and tables show as escapes, such as `\\x1b`, what a
+terminal obeys or does not draw in a place of its own ([security.md](security.md)), and so does CSV on a terminal.
 """
 
 FORMATS_HEAD = """\
 ## Formats
 
 A table is for reading: it shows the main columns in four digits and quotes tokens, so that a leading space is
-seen. All other formats carry every column at full precision. In JSON, NaN and infinity are null; in CSV they
+seen. A token wider than {token} columns of the terminal, another text wider than {text}, and a list wider than
+{tokens} (of tokens) or {listed} end in "…", as does a token that its column is too narrow for. Numbers are never cut;
+they rather make the table wider than the terminal.
+
+All other formats carry every column, text and digit. In JSON, NaN and infinity are null; in CSV they
 are empty and lists are JSON text. JSON shows controls of any kind as `\\uXXXX`; CSV has texts as they are, unless
 `--csv-safe` puts ' before those that a spreadsheet would take for a formula. {binary} need `-o FILE` or a pipe.
 Without `--format` the suffix of the file chooses.
@@ -92,7 +98,8 @@ def _formats() -> str:
     for name in FORMATS:
         suffixes = ", ".join(f"`{suffix}`" for suffix, format_name in SUFFIXES.items() if format_name == name)
         rows.append(f"| `{name}` | {suffixes or 'any other'} |\n")
-    return FORMATS_HEAD.format(binary=" and ".join(sorted(BINARY))) + "".join(rows)
+    widths = {"token": TOKEN_WIDTH, "text": TEXT_WIDTH, "tokens": TOKEN_LIST_WIDTH, "listed": LIST_WIDTH}
+    return FORMATS_HEAD.format(binary=" and ".join(sorted(BINARY)), **widths) + "".join(rows)
 
 
 def _codes() -> str:

@@ -7,23 +7,19 @@ import sys
 from typing import BinaryIO
 
 from rich import box
-from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from atlas.answers.cells import TOKEN_COLUMNS, cell, heading, is_number
+from atlas.answers.cells import cell
+from atlas.answers.columns import GAP, NO_BREAK, columns
 from atlas.answers.result import Document, Result
 
 # Without a terminal the width is fixed, so that a redirected table is the same everywhere.
 PLAIN_WIDTH = 100
-SHORT = 20
-# A column whose text may be broken gets at least this much.
-FOLDED = 8
-# Columns stand this far apart.
-GAP = 2
-# Stands for a space inside a token until lines are broken; `cell` escapes a real one.
-NO_BREAK = "\ue000"
+# A field of a document has lines of its own: a path and a list of versions are whole.
+FIELD_WIDTH = 400
+INDENT = "  "
 
 
 def write(result: Result, stream: BinaryIO) -> None:
@@ -38,7 +34,7 @@ def write_document(document: Document, stream: BinaryIO) -> None:
     console = _console()
     width = max(map(len, document.fields), default=0)
     for name, value in document.fields.items():
-        console.print(Text(f"{name.replace('_', ' '):<{width}}  {cell(name, value)}"))
+        _print_field(console, f"{name.replace('_', ' '):<{width}}  {cell(name, value, FIELD_WIDTH)}")
     for title, result in document.sections.items():
         if result.rows:
             console.print(Text(f"\n{title.replace('_', ' ')}", style="bold"))
@@ -46,47 +42,28 @@ def write_document(document: Document, stream: BinaryIO) -> None:
     _flush(console, stream)
 
 
+def _print_field(console: Console, text: str) -> None:
+    """The field in as many lines as it takes; none but the first begins where the names of fields do."""
+    lines = Text(text).wrap(console, max(1, console.width - len(INDENT)), overflow="fold")
+    filled = (line for line in lines if line.plain.strip())  # rich ends a line twice that wide characters fill
+    console.print(Text("\n" + INDENT).join(filled), soft_wrap=True)
+
+
 def _print(console: Console, result: Result) -> None:
     """The table in the console's width, or in what it needs: rich would cut numbers and names without a sign."""
-    table = _table(result)
-    needed = GAP * (len(table.columns) - 1)
-    for column in table.columns:
-        widest = max(cell_len(str(text)) for text in (column.header, *column.cells))
-        needed += widest if column.no_wrap else min(widest, FOLDED)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False, collapse_padding=True)
     own_width = console.width
-    console.width = max(own_width, needed)
+    laid_out = columns(result, own_width)
+    for column in laid_out:
+        side = "right" if column.numeric else "left"
+        table.add_column(
+            Text(column.heading), justify=side, overflow="fold", no_wrap=not column.folds, width=column.width
+        )
+    for texts in zip(*(column.texts for column in laid_out), strict=True):
+        table.add_row(*map(Text, texts))
+    console.width = max(own_width, sum(column.width + GAP for column in laid_out) - GAP)
     console.print(table)
     console.width = own_width
-
-
-def _table(result: Result) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False, collapse_padding=True)
-    for position, name in enumerate(result.columns):
-        values = [row[position] for row in result.rows]
-        numeric = all(map(is_number, values))
-        table.add_column(
-            Text(heading(name)),
-            justify="right" if numeric and values else "left",
-            overflow="fold",
-            no_wrap=numeric or all(map(_is_short, values)),
-        )
-    for row in result.rows:
-        table.add_row(*(_text(name, value) for name, value in zip(result.columns, row, strict=True)))
-    return table
-
-
-def _is_short(value: object) -> bool:
-    """Whether a cell is kept on one line; long texts and lists share what width is left."""
-    return not isinstance(value, list | tuple | dict) and len(str(value)) <= SHORT
-
-
-def _text(column: str, value: object) -> Text:
-    """The cell; a space inside a quoted token does not break the line."""
-    text = cell(column, value)
-    if column in TOKEN_COLUMNS:
-        items = value if isinstance(value, list | tuple) else [value]
-        text = " ".join(cell(column, item).replace(" ", NO_BREAK) for item in items)
-    return Text(text)
 
 
 def _console() -> Console:

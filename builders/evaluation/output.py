@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from atlas.printable import json_text, printable, without_formula
+from atlas.printable import TEXT_WIDTH, json_text, shortened, width, without_formula
 from builders.evaluation.bootstrap import Interval
 from builders.evaluation.records import score_rows
 from builders.evaluation.report import EvaluationReport
@@ -52,16 +52,16 @@ def _table(rows: Sequence[Row]) -> str:
     """Columns padded to their widest cell, numbers to the right."""
     names = list(rows[0])
     cells = [names, *([_cell(row[name]) for name in names] for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(names))]
+    widths = [max(width(line[column]) for line in cells) for column in range(len(names))]
     right = [all(not isinstance(row[name], str) for row in rows) for name in names]
     lines = [
         "  ".join(
-            cell.rjust(width) if flush else cell.ljust(width)
-            for cell, width, flush in zip(line, widths, right, strict=True)
+            " " * (widest - width(cell)) + cell if flush else cell + " " * (widest - width(cell))
+            for cell, widest, flush in zip(line, widths, right, strict=True)
         ).rstrip()
         for line in cells
     ]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]]) + "\n"
+    return "\n".join([lines[0], "  ".join("-" * widest for widest in widths), *lines[1:]]) + "\n"
 
 
 def _cell(value: Any) -> str:
@@ -71,7 +71,9 @@ def _cell(value: Any) -> str:
         return "*" if value else ""
     if isinstance(value, str) and value.startswith("sha256:"):
         return value[7:15]
-    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+    if isinstance(value, str):
+        return shortened(value, TEXT_WIDTH)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _plain(rows: Sequence[Row]) -> list[Row]:

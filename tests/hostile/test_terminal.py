@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ from atlas.store.evaluations import append_evaluations, sidecar_of
 from tests.atlas_factory import changed_by_hand, write_small_atlas
 from tests.builders.evaluation.test_sidecar import rows
 from tests.hostile.counts import FULL, count
+from tests.hostile.tables import assert_settled
 from tests.hostile.terminal import HOSTILE, assert_harmless, on_terminal
 
 H = HOSTILE
@@ -160,6 +162,37 @@ def test_a_terminal_gets_no_control_sequence_of_a_stranger(
     assert answered or name not in QUESTIONS or name == "nearest", (
         "no line was answered, so nothing of the atlas was shown"
     )
+
+
+# What no terminal takes for a control, and which all the same moves what stands beside it.
+MOVING = (
+    "Z" + "\u0301\u0489" * 9 + "שלום سلام 12\ufe0f\U0001f1e9\U0001f44d\U0001f3fd\u1112\u1161\ue000\u3164" + "-" * 300
+)
+TABLES = [["info"], ["concepts"], ["token", "--exact", " dog" + MOVING], ["concept", "sports" + MOVING]]
+TABLES += [
+    ["neuron", "L1N7"],
+    ["layer", "1"],
+    ["sql", "FROM vocab"],
+    ["sql", f'SELECT 1 AS "{MOVING}"'],
+    ["evaluations"],
+]
+REFUSED = [["concept", MOVING], ["token", MOVING], ["sql", f"FROM '{MOVING}'"], ["neuron", MOVING]]
+
+
+def test_tables_notes_and_errors_move_nothing(tmp_path: Path) -> None:
+    path = write_small_atlas(tmp_path / "small.duckdb")
+    append_evaluations(sidecar_of(path), rows("one"))
+    with duckdb.connect(str(sidecar_of(path))) as connection:
+        connection.execute("UPDATE evaluation SET target = ?", [MOVING])
+    with changed_by_hand(path) as connection:
+        for table, column in (("atlas", "model_id"), ("concept", "concept"), ("fit", "template"), ("vocab", "token")):
+            connection.execute(f"UPDATE {table} SET {column} = {column} || ?", [MOVING])
+    for line in (*TABLES, *REFUSED):
+        code, text = on_terminal(*line, "-a", str(path))
+        assert (code == 0) == (line in TABLES), (line, text)
+        assert "\\u0" in text, (line, text)  # it was shown
+        for character in re.sub(r"\x1b\[[0-9;]*m|\r?\n", "", text):
+            assert_settled(character)
 
 
 def test_the_front_door_itself(hostile: dict[str, str]) -> None:

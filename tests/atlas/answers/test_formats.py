@@ -8,6 +8,7 @@ import decimal
 import io
 import json
 import math
+import re
 
 import pytest
 
@@ -181,3 +182,47 @@ def test_csv_is_exact_and_csv_safe_holds_no_formula():
 def test_a_heading_of_sql_moves_no_cursor():
     text = written(Result(["a\x1b[2J", "b"], [(1, 2)]), "table").decode()
     assert "\x1b" not in text and '"a\\x1b[2J"' in text
+
+
+def test_a_private_character_of_a_token_is_no_space():
+    text = written(Result(["tokens", "\ue000"], [(["a\ue000b", "a b"], "c\ue000d")]), "table").decode()
+    assert "\ue000" not in text
+    assert '"a\\ue000b" "a b"' in text and '"c\\ue000d"' in text and text.split()[1] == '"\\ue000"'
+
+
+@pytest.mark.parametrize("room", [40, 80, 100])
+def test_a_list_of_tokens_is_folded_between_tokens_only(room, monkeypatch):
+    monkeypatch.setattr("atlas.answers.table.PLAIN_WIDTH", room)
+    tokens = [" the dog", 'say "hi"', "\n  \n", "-" * 40, "日本", " a b c"] * 5
+    text = written(Result(["weight", "sign", "tokens"], [("up_proj", -1, tokens)]), "table").decode()
+    _, rule, *lines = text.splitlines()
+    parts = [part for line in lines for part in re.findall(r'"(?:[^"\\]|\\.)*"|\S+', line)]
+    assert parts[:2] == ["up_proj", "-1"]
+    assert [part[:3] for part in parts[2:]] == ['" t', '"sa', '"\\n', '"--', '"日本"'[:3], '" a'] * 5
+    assert all(part[0] == part[-1] == '"' for part in parts[2:])
+    assert len(rule) <= room
+
+
+def test_an_unbroken_text_pushes_no_number_out(monkeypatch):
+    monkeypatch.setattr("atlas.answers.table.PLAIN_WIDTH", 40)
+    rows = [("x" * 5000, "日" * 5000, 0.25, 2**30)]
+    heading, rule, first, *more = written(Result(["text", "wide", "share", "big"], rows), "table").decode().splitlines()
+    assert len(heading) == len(rule) == 40
+    assert first.split()[2:] == ["0.2500", str(2**30)] and len(more) > 5
+    lines = [line.split() for line in (first, *more)]
+    assert "".join(parts[0] for parts in lines if parts[0][0] in "x…") == "x" * 79 + "…"
+
+
+def test_the_lines_of_a_field_begin_where_no_name_does():
+    forged = "short " + "x" * 90 + "\nfingerprint  sha256:" + "0" * 64 + " fingerprint  sha256:" + "0" * 200
+    text = written(Document({"model_id": forged, "fingerprint": "sha256:" + "1" * 64}, {}), "document_table").decode()
+    assert [line for line in text.splitlines() if line.startswith("fingerprint")] == ["fingerprint  sha256:" + "1" * 64]
+    assert text.count("model id") == 1
+
+
+def test_formats_for_programs_cut_nothing():
+    long = Result(["token", "text", "tokens"], [("-" * 9000, "日" * 9000, ["-" * 9000] * 3)])
+    assert "…" in written(long, "table").decode()
+    for name in ("json", "jsonl", "csv"):
+        text = written(long, name).decode()
+        assert (text.count("-"), text.count("日"), "…" in text) == (36000, 9000, False)
