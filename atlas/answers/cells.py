@@ -6,6 +6,7 @@ import datetime as dt
 import math
 from typing import Any
 
+from atlas.answers.kinds import Digest, Prose
 from atlas.printable import printable
 
 # Columns whose text is tokens: always quoted, because a leading space is part of a token.
@@ -25,6 +26,10 @@ def cell(column: str, value: Any) -> str:
             return value.isoformat(sep=" ", timespec="seconds")
         case list() | tuple():
             return " ".join(cell(column, inner) for inner in value)
+        case Prose():
+            return printable(value.strip("\n"), keep="\n")
+        case Digest():
+            return printable(value.short)
         case str():
             return quoted(value) if column in TOKEN_COLUMNS or not _safe(value) else value
         case _:

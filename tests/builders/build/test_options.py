@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from atlas.errors import AtlasError, UnknownNameError, UsageError
-from builders.cli.build import build as cli
+from builders.cli import build as cli
 from builders.concept_sets import own_sets
 from builders.config import BuildConfig, ConceptSource, layers_of, parse_bytes, parse_layers
 
