@@ -36,7 +36,9 @@ Examples:
 @model_option
 @cache_option
 @click.option("--force", is_flag=True, help="Replace an earlier export.")
-@click.option("--list", "show_list", is_flag=True, help="Show what each target can express, and leave.")
+@click.option(
+    "--list", "show_list", is_flag=True, help="Show what each target can express, a table without --format, and leave."
+)
 @section_option(SECTIONS)
 @made_options
 def export(
