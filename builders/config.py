@@ -85,8 +85,7 @@ class BuildConfig:
             ("--batch-tokens", self.batch_tokens, 1, 10**8),
             ("--memory", self.memory, 200 * 10**6, 10**15),
         ):
-            if not low <= value <= high:
-                raise UsageError(f"{option} {value} is outside {low} to {high}")
+            require_within(option, value, low, high)
         if not 0 <= self.holdout < 1:
             raise UsageError(f"--holdout {self.holdout} is outside 0 to 1 (1 excluded)")
         for option, values in (
@@ -131,6 +130,12 @@ class BuildConfig:
         }
 
 
+def require_within(option: str, value: float, low: float, high: float) -> None:
+    """Raise UsageError unless the number lies in its domain, both ends included."""
+    if not low <= value <= high:
+        raise UsageError(f"{option} {value} is outside {low} to {high}")
+
+
 def parse_bytes(text: str) -> int:
     """'2GB' -> 2 * 10**9 (decimal units). Raises UsageError."""
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?B|)\s*", text.upper())
@@ -148,6 +153,11 @@ def parse_layers(text: str) -> tuple[int, ...]:
             raise UsageError(f"{text!r} is no list of layers", "Write 0-3,7.")
         layers.update(range(int(match[1]), int(match[2] or match[1]) + 1))
     return tuple(sorted(layers))
+
+
+def parse_template(text: str) -> str:
+    r"""A template as it is typed in a shell, where \n is a new line."""
+    return text.replace("\\n", "\n")
 
 
 def layers_of(config: BuildConfig, n_layers: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from atlas.errors import ModelError
 from atlas.live.loading import load
@@ -43,6 +44,11 @@ def find(spec: InterventionSpec, model: str | None = None, beside: Sequence[str]
         missing = ModelError(f"the model {spec.model.id} is no longer at {paths[0]}")
         raise _with_option(missing, spec)
     return [replace(named, ask_hub="/" in named.location)]
+
+
+def model_files(spec: InterventionSpec, model: str | None = None, beside: Sequence[str] = ()) -> list[Path]:
+    """The files and folders that `find` finds, none of which may be an output."""
+    return [source.path for source in find(spec, model, beside) if source.path is not None]
 
 
 def load_for(

@@ -50,6 +50,9 @@ are empty and lists are JSON text. JSON shows controls of any kind as `\\uXXXX`;
 `--csv-safe` puts ' before those that a spreadsheet would take for a formula. {binary} need `-o FILE` or a pipe.
 Without `--format` the suffix of the file chooses.
 
+`build`, `fetch` and `export` say where the thing is that they made: its path alone, as for
+`$({program} fetch smollm2-135m)`, unless `--format` asks for more.
+
 | `--format` | suffix |
 |---|---|
 """
@@ -99,7 +102,7 @@ def _formats() -> str:
         suffixes = ", ".join(f"`{suffix}`" for suffix, format_name in SUFFIXES.items() if format_name == name)
         rows.append(f"| `{name}` | {suffixes or 'any other'} |\n")
     widths = {"token": TOKEN_WIDTH, "text": TEXT_WIDTH, "tokens": TOKEN_LIST_WIDTH, "listed": LIST_WIDTH}
-    return FORMATS_HEAD.format(binary=" and ".join(sorted(BINARY)), **widths) + "".join(rows)
+    return FORMATS_HEAD.format(program=PROGRAM, binary=" and ".join(sorted(BINARY)), **widths) + "".join(rows)
 
 
 def _codes() -> str:

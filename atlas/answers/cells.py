@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from atlas.answers.kinds import Digest, Prose
 from atlas.printable import ELLIPSIS, TEXT_WIDTH, printable, shortened, width
 
 # Columns whose text is tokens: always quoted, because a leading space is part of a token.
@@ -41,6 +42,10 @@ def cell(column: str, value: Any, most: int | None = None) -> str:
             return " ".join(items(column, value, most))
         case int() | decimal.Decimal():
             return str(value)
+        case Prose():
+            return printable(value.strip("\n"), keep="\n")
+        case Digest():
+            return printable(value.short)
         case str() if column in TOKEN_COLUMNS:
             return shortened(value, most, quote=True)
         case _:

@@ -63,7 +63,7 @@ def columns(result: Result, room: int) -> list[Column]:
 def _column(name: str, values: list[Any]) -> Column:
     heading = plain(name, TOKEN_WIDTH)
     texts = [_text(name, value) for value in values]
-    widest = max(map(width, texts), default=0)
+    widest = max((width(line) for text in texts for line in text.split("\n")), default=0)  # of prose; others have one
     numeric = bool(values) and all(map(is_number, values))
     folds = not numeric and (widest > SHORT or any(isinstance(value, list | tuple | dict) for value in values))
     return Column(name, values, heading, numeric, folds, texts, max(widest, width(heading)))

@@ -23,8 +23,10 @@ def write_lines(result: Result, stream: BinaryIO) -> None:
 
 
 def write_document(document: Document, stream: BinaryIO) -> None:
-    """One object: the fields, then each section as an array of objects."""
-    whole = {**document.fields, **{name: result.dicts() for name, result in document.sections.items()}}
+    """One object: the fields, then each section as an array of objects, or as its one object."""
+    sections = {name: result.dicts() for name, result in document.sections.items()}
+    single = {name: sections[name][0] for name, result in document.sections.items() if result.single}
+    whole = {**document.fields, **sections, **single}
     stream.write((json_text(plain(whole), indent=1) + "\n").encode())
 
 

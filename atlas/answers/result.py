@@ -20,6 +20,7 @@ class Result:
     `rows` hold Python values in the order of `columns` (names are made unique: a, a_1).
     `notes` are remarks for a person, `truncated_by` names the flag that would lift a cut (None: complete).
     `shown` names the columns that a table prints where all of them would not fit (None: all).
+    `single`: the one row is all that there ever is, so that in a Document it is an object and no array of one.
     """
 
     columns: list[str]
@@ -27,6 +28,7 @@ class Result:
     notes: list[str] = field(default_factory=list)
     truncated_by: str | None = None
     shown: list[str] | None = None
+    single: bool = False
 
     def __post_init__(self) -> None:
         self.columns = _unique(self.columns)
@@ -54,7 +56,7 @@ class Result:
         positions = [self.columns.index(name) for name in names]
         rows = [tuple(row[position] for position in positions) for row in self.rows]
         shown = None if self.shown is None else [name for name in self.shown if name in names]
-        return Result(list(names), rows, self.notes, self.truncated_by, shown)
+        return Result(list(names), rows, self.notes, self.truncated_by, shown, self.single)
 
     def narrow(self) -> Result:
         """The columns that a table shows."""
@@ -84,10 +86,24 @@ class Result:
 
 @dataclass
 class Document:
-    """An answer of several tables about one thing: `fields` describe it, `sections` are its tables."""
+    """An answer of several tables about one thing: `fields` describe it, `sections` are its tables.
+
+    `notes` are remarks for a person; `shown` names the fields and sections that a table prints (None: all).
+    """
 
     fields: dict[str, Any]
     sections: dict[str, Result]
+    notes: list[str] = field(default_factory=list)
+    shown: list[str] | None = None
+
+    def narrow(self) -> Document:
+        """The fields and sections that a table shows."""
+        if self.shown is None:
+            return self
+        fields, sections = (
+            {name: value for name, value in part.items() if name in self.shown} for part in (self.fields, self.sections)
+        )
+        return Document(fields, sections, self.notes)
 
 
 def _arrow_array(pyarrow: Any, values: list[Any]) -> pyarrow.Array:

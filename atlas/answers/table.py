@@ -31,13 +31,14 @@ def write(result: Result, stream: BinaryIO) -> None:
 
 def write_document(document: Document, stream: BinaryIO) -> None:
     """The fields as lines, then each section as a titled table; empty sections are left out."""
-    console = _console()
+    console, document = _console(), document.narrow()
     width = max(map(len, document.fields), default=0)
     for name, value in document.fields.items():
         _print_field(console, f"{name.replace('_', ' '):<{width}}  {cell(name, value, FIELD_WIDTH)}")
     for title, result in document.sections.items():
         if result.rows:
-            console.print(Text(f"\n{title.replace('_', ' ')}", style="bold"))
+            gap = "\n" if console.file.getvalue() else ""
+            console.print(Text(f"{gap}{title.replace('_', ' ')}", style="bold"))
             _print(console, result.narrow())
     _flush(console, stream)
 

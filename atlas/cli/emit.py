@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from atlas.answers.formats import CSV, writer
@@ -32,27 +33,48 @@ def emit(result: Result, output_format: str, output: Path | None, inputs: Iterab
     _remarks(result)
 
 
-def emit_document(document: Document, section: str | None, output_format: str, output: Path | None) -> None:
-    """Write a Document, or one section of it.
-
-    Only a table and json can hold several tables in one well-formed document; for the other formats
-    UsageError asks for a section.
-    """
+def emit_document(
+    document: Document, section: str | None, output_format: str, output: Path | None, inputs: Iterable[Path] = ()
+) -> None:
+    """Write a Document, or one section of it. `inputs` as for `emit`; raises as `require_section` and `deliver`."""
+    require_section(document.sections, section, output_format)
     if section is not None:
-        if section not in document.sections:
-            raise UsageError(f"this answer has no section {section}", f"It has {', '.join(document.sections)}.")
-        emit(document.sections[section], output_format, output)
-        return
-    if output_format not in ("table", "json"):
+        emit(document.sections[section], output_format, output, inputs)
+    else:
+        content = io.BytesIO()
+        writer("document_" + output_format)(document, content)
+        deliver(content.getvalue(), output, inputs)
+        for name, result in document.sections.items():
+            _remarks(result, name)
+    for text in document.notes:
+        note(text)
+
+
+def require_section(sections: Collection[str], section: str | None, output_format: str) -> None:
+    """Raise UsageError unless a Document of these sections can be written so: whole, or as the one section.
+
+    Only a table and json hold several tables in one well-formed document. For the start of long work; `emit_document`
+    asks again.
+    """
+    if section is not None and section not in sections:
+        raise UsageError(f"this answer has no section {section}", f"It has {', '.join(sections)}.")
+    if section is None and output_format not in ("table", "json"):
         raise UsageError(
-            f"{output_format.partition('_')[0]} holds one table, this answer has {len(document.sections)}",
-            f"Add --section {'|'.join(document.sections)}, or use --format json.",
+            f"{output_format.partition('_')[0]} holds one table, this answer has {len(sections)}",
+            f"Add --section {'|'.join(sections)}, or use --format json.",
         )
-    content = io.BytesIO()
-    writer("document_" + output_format)(document, content)
-    deliver(content.getvalue(), output)
-    for name, result in document.sections.items():
-        _remarks(result, name)
+
+
+def emit_made(made: Result, output_format: str | None) -> None:
+    """Say what a command has made: its `path` alone, as `$(...)` takes it, or the whole row in the format asked for.
+
+    On a terminal, a path has what the terminal would obey as escapes.
+    """
+    if output_format is not None:
+        emit(made, output_format, None)
+        return
+    deliver(b"".join(os.fsencode(for_stdout(path)) + b"\n" for path in made.column("path")), None)
+    _remarks(made)
 
 
 def _for_stdout(result: Result) -> Result:

@@ -53,3 +53,32 @@ def device_options(command: F) -> F:
         help="Computing type; auto is float32 on the CPU, the checkpoint's on a GPU.",
     )(command)
     return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")(command)
+
+
+def model_option(command: F) -> F:
+    """--model, for commands whose spec names one."""
+    return click.option(
+        "--model",
+        metavar="MODEL",
+        help="Packaged name, folder, .gguf file or Hugging Face id. Default: the one that the spec names.",
+    )(command)
+
+
+def override_option(command: F) -> F:
+    """--override-model."""
+    return click.option("--override-model", is_flag=True, help="Accept other weights of the same dims.")(command)
+
+
+def batch_options(memory: str, what: str) -> Callable[[F], F]:
+    """--max-tokens, --batch-tokens and --memory (of this default, for `what`), for commands that read many texts."""
+
+    def add(command: F) -> F:
+        command = click.option("--memory", default=memory, show_default=True, help=what)(command)
+        command = click.option(
+            "--batch-tokens", type=int, default=2048, show_default=True, help="Padded tokens per forward pass."
+        )(command)
+        return click.option(
+            "--max-tokens", type=int, default=512, show_default=True, help="Longer texts are cut to this."
+        )(command)
+
+    return add

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -56,21 +56,22 @@ def output_options(command: Command) -> Command:
         metavar="FILE",
         help="Write to FILE instead of stdout; its suffix chooses the format unless --format does.",
     )(command)
-    command = click.option(
-        "--csv-safe",
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_keep_csv_safe,
-        help="With csv: put ' before a text that a spreadsheet would take for a formula.",
-    )(command)
+    return _format_options(command, _resolve_format, "table")
+
+
+def made_options(command: Command) -> Command:
+    """`--format` with `--csv-safe` for a command that makes something and says where; for `emit_made`.
+
+    `output_format` is None without them: then the answer is the bare path. -o is free to say what is made.
+    """
+    return _format_options(command, _asked_format, "the path alone")
+
+
+def section_option(sections: Collection[str]) -> Callable[[Command], Command]:
+    """Adds `--section`, for an answer of several tables."""
     return click.option(
-        "--format",
-        "output_format",
-        type=click.Choice(list(FORMATS)),
-        callback=_resolve_format,
-        help="Form of the answer. Default: table.",
-    )(command)
+        "--section", type=click.Choice(list(sections)), help="Only this part; needed for jsonl, csv, parquet, arrow."
+    )
 
 
 def limit_option(default: int) -> Callable[[Command], Command]:
@@ -106,17 +107,52 @@ def writable(context: click.Context, parameter: click.Parameter, value: Path | N
     return value
 
 
+def _format_options(command: Command, callback: Callable[..., Any], default: str) -> Command:
+    command = click.option(
+        "--csv-safe",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_keep_csv_safe,
+        help="With csv: put ' before a text that a spreadsheet would take for a formula.",
+    )(command)
+    return click.option(
+        "--format",
+        "output_format",
+        type=click.Choice(list(FORMATS)),
+        callback=callback,
+        help=f"Form of the answer. Default: {default}.",
+    )(command)
+
+
 def _keep_csv_safe(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     context.meta[_CSV_SAFE] = value
 
 
 def _resolve_format(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
     output: Path | None = context.params.get("output")
-    if value is None and output is not None:
-        value = SUFFIXES.get(output.suffix.lower())
-    value = value or "table"
-    if value in BINARY and output is None and not context.resilient_parsing and sys.stdout.isatty():
-        raise UsageError(f"{value} is a binary format", "Add -o FILE, or pipe the output.")
+    return _allowed_format(context, value or format_for(output), output)
+
+
+def _asked_format(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    asked = value is not None or context.meta.get(_CSV_SAFE)
+    return _allowed_format(context, value or "table", context.params.get("output")) if asked else None
+
+
+def format_for(output: Path | None) -> str:
+    """The format of an answer where no --format says: what the suffix of its file asks for, else a table."""
+    return "table" if output is None else SUFFIXES.get(output.suffix.lower(), "table")
+
+
+def refuse_binary(output_format: str | None, output: Path | None) -> None:
+    """Raise UsageError where bytes would go to a terminal."""
+    if output_format in BINARY and output is None and sys.stdout.isatty():
+        raise UsageError(f"{output_format} is a binary format", "Add -o FILE, or pipe the output.")
+
+
+def _allowed_format(context: click.Context, value: str, output: Path | None) -> str:
+    if not context.resilient_parsing:
+        refuse_binary(value, output)
     if context.meta.get(_CSV_SAFE):
         if value != "csv":
             raise UsageError(f"--csv-safe is for csv, and this is {value}", "Add --format csv, or leave it out.")

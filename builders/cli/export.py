@@ -6,9 +6,14 @@ from pathlib import Path
 
 import click
 
-from atlas.cli.model_options import cache_option
+from atlas.answers.result import Result
+from atlas.cli.emit import emit_document, emit_made
+from atlas.cli.model_options import cache_option, model_option
+from atlas.cli.options import format_for, made_options, refuse_binary, section_option
 from atlas.errors import UsageError
-from atlas.printable import for_stdout, say
+from atlas.whole_file import require_output
+from builders.export.capabilities import SECTIONS, capabilities
+from builders.export.registry import target as find
 
 EXAMPLES = """\b
 Examples:
@@ -21,27 +26,47 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("spec", required=False, type=click.Path(path_type=Path))
 @click.option("--to", "target", metavar="TARGET", help="The form to write; see --list.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file or folder to write.")
-@click.option("--model", help="The model, if it is not where the spec says.")
+@click.option(
+    "-o",
+    "--output",
+    is_eager=True,
+    type=click.Path(path_type=Path),
+    help="The file or folder to write; with --list, the file for the list.",
+)
+@model_option
 @cache_option
 @click.option("--force", is_flag=True, help="Replace an earlier export.")
-@click.option("--list", "show_table", is_flag=True, help="Show what each target can express, and leave.")
+@click.option(
+    "--list", "show_list", is_flag=True, help="Show what each target can express, a table without --format, and leave."
+)
+@section_option(SECTIONS)
+@made_options
 def export(
-    spec: Path | None, target: str | None, output: Path | None, model: str | None, force: bool, show_table: bool
+    spec: Path | None,
+    target: str | None,
+    output: Path | None,
+    model: str | None,
+    force: bool,
+    show_list: bool,
+    section: str | None,
+    output_format: str | None,
 ) -> None:
     """Write SPEC in a form that another tool loads.
 
     What a target can't do exactly is refused. The result carries the spec's check and is verified in its own
     runtime before it appears; prints its path.
     """
-    from builders.export.registry import target as find
-
-    if show_table:
-        click.echo(_table())
+    if show_list:
+        if output is not None:
+            require_output(output)
+        emit_document(capabilities(), section, output_format or format_for(output), output)
         return
+    if section is not None:
+        raise UsageError("--section goes with --list")
     for value, name in ((spec, "SPEC"), (target, "--to TARGET"), (output, "-o PATH")):
         if value is None:
             raise UsageError(f"{name} is missing", "See neuron-atlas export --help, and --list for the targets.")
+    refuse_binary(output_format, None)  # the answer is about the export, which is what goes to -o
     find(target)
     from atlas.spec.text import read_spec
 
@@ -49,20 +74,9 @@ def export(
     from builders.export.export import export as write
 
     report = write(document, target, output, model=model, force=force, inputs=[spec])
-    if report.note:
-        say("note", report.note)
+    allowed = document.check.tolerance
+    notes = [report.note] if report.note else []
     if report.difference is not None:
-        allowed = document.check.tolerance
-        say("note", f"verified, {report.difference:.1e} from the check ({allowed:g} is allowed)")
-    click.echo(for_stdout(str(report.path)))
-
-
-def _table() -> str:
-    from builders.export.capabilities import CAPABILITY_COLUMNS, capability_rows
-    from builders.export.registry import TARGETS
-
-    rows = [CAPABILITY_COLUMNS, *capability_rows()]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(CAPABILITY_COLUMNS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    meanings = [f"{name.ljust(widths[0])}  {row.summary}" for name, row in TARGETS.items()]
-    return "\n".join([*lines, "", *meanings])
+        notes.append(f"verified, {report.difference:.1e} from the check ({allowed:g} is allowed)")
+    row = (target, str(report.path), report.difference, allowed)
+    emit_made(Result(["target", "path", "difference", "tolerance"], [row], notes), output_format)

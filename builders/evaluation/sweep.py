@@ -8,34 +8,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from atlas.errors import UsageError
 from atlas.spec.document import InterventionSpec
 from atlas.store.reader import Atlas
 from builders.evaluation.arms import RANGE
 from builders.evaluation.bootstrap import Interval
+from builders.evaluation.config import SweepRequest
 from builders.evaluation.report import COMPLEMENT, TARGET, EvaluationReport
 from queries.specs.make_spec import make_spec
 
 MAX_SPECS = 1000
-
-
-@dataclass(frozen=True)
-class SweepRequest:
-    """What to vary (lists) and what all specs share (`common`: other options of make_spec).
-
-    The ranges are Gaussian ones at each of `taus`, and the contrast one, as `bounds` asks for.
-    """
-
-    concept: str
-    rules: Sequence[str] = ("auc",)
-    tops: Sequence[str] = ("100",)
-    taus: Sequence[float] = (2.5,)
-    bounds: Sequence[str] = ("gaussian",)
-    ops: Sequence[str] = ("set=0",)
-    common: dict[str, Any] = field(default_factory=dict)
 
 
 def make_specs(atlas: Atlas, request: SweepRequest) -> list[InterventionSpec]:

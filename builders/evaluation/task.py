@@ -14,8 +14,9 @@ from atlas.spec.document import InterventionSpec
 from atlas.store.reader import Atlas
 from builders.corpora.base import Corpus
 from builders.corpora.text_hash import text_hash
+from builders.evaluation.config import TaskRequest
 from builders.evaluation.prompts import Example, draw_per_concept
-from builders.evaluation.texts import Origin, TaskRequest, open_corpus, other_texts, seen_texts
+from builders.evaluation.texts import Origin, open_corpus, other_texts, seen_texts
 
 _HOLD_OUT = "Build the atlas with --holdout 0.3, or name other texts with --corpus."
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +15,7 @@ from builders.corpora.limits import MAX_TEXT, MAX_TOTAL
 from builders.corpora.lines import lines
 from builders.corpora.registry import FORMATS, load_corpus
 from builders.corpora.text_hash import text_hash
+from builders.evaluation.config import TaskRequest
 
 
 class Origin(NamedTuple):
@@ -24,24 +23,6 @@ class Origin(NamedTuple):
 
     family: str | None
     template: str | None
-
-
-@dataclass(frozen=True)
-class TaskRequest:
-    """What the user says of the task; None and empty: take it from the spec's source."""
-
-    corpus: str | None = None
-    text_column: str = "text"
-    concept_column: str = "concept"
-    split: str | None = None
-    template: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    target: str | None = None
-    shots: int = 0
-    limit_per_concept: int | None = None
-    other_text: str | None = None
-    other_limit: int = 200
-    seed: int = 0
 
 
 def seen_texts(atlas: Atlas, family: str | None = None) -> set[int]:

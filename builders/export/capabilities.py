@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from atlas.answers.result import Document, Result
 from atlas.errors import SpecError
 from atlas.sites import SITES, format_neuron
 from atlas.spec.document import Edit, InterventionSpec
@@ -38,21 +39,26 @@ def refusal(name: str, edit: Edit, reason: str) -> SpecError:
     return _refusal(name, f"{edit.op} {edit.value:g} of {_address(edit)}", reason, able)
 
 
-def capability_rows() -> list[tuple[str, ...]]:
-    """(target, ops at each site of the table ..., ranges, positions and phase, limits), with words."""
-    return [
-        (
-            row.name,
-            *(", ".join(row.ops.get(site, ())) or "no" for site in SITES),
-            "yes" if row.ranges else "no",
-            "yes" if row.some_tokens else "no",
-            row.limits,
-        )
+SECTIONS = ("exact", "targets")
+
+
+def capabilities() -> Document:
+    """All targets: `exact` says what each expresses, `targets` what it is.
+
+    exact: the ops that come out exact at each site, whether edits may have ranges, whether they may depend on
+    position and phase, and what limits there are beside. targets: what is written (a file of code, a folder, a
+    file), and the extra and package that use it.
+    """
+    exact = [
+        (row.name, *(list(row.ops.get(site, ())) for site in SITES), row.ranges, row.some_tokens, row.limits)
         for row in TARGETS.values()
     ]
-
-
-CAPABILITY_COLUMNS = ("target", *SITES, "ranges", "positions, phase", "limits")
+    targets = [(row.name, row.summary, row.output, row.extra or None, row.package or None) for row in TARGETS.values()]
+    tables = (
+        Result(["target", *SITES, "ranges", "positions", "limits"], exact),
+        Result(["target", "summary", "output", "extra", "package"], targets),
+    )
+    return Document({}, dict(zip(SECTIONS, tables, strict=True)))
 
 
 def _address(edit: Edit) -> str:

@@ -23,7 +23,7 @@ from builders.export.place import check_output, free_place, put
 from builders.export.places import ModelPlaces, Place
 from builders.export.registry import Target, target
 from builders.export.weights.record import SCRIPT
-from builders.spec_model import find, load_for
+from builders.spec_model import load_for, model_files
 
 CHECK_HINT = "Add one: neuron-atlas run SPEC --prompt TEXT --write-check."
 
@@ -61,8 +61,8 @@ def export(
     if spec.check is None:
         raise SpecError("the spec has no check, which every export carries", CHECK_HINT)
     check_expressible(row, spec)
-    found = [source.path for source in find(spec, model)]
-    check_output(row, output, force, [*inputs, *filter(None, found)])
+    found = model_files(spec, model)
+    check_output(row, output, force, [*inputs, *found])
     live = load_for(spec, model, dtype="float32")
     report = verify_check(live, spec)
     if not report.ok:
@@ -82,7 +82,7 @@ def export(
                 f"and {spec.check.tolerance:g} is allowed; nothing was written",
                 "Another version of its library may mean something else; see docs/exports.md.",
             )
-        check_output(row, output, force, [*inputs, *filter(None, found)])  # what is there now, minutes later
+        check_output(row, output, force, [*inputs, *found])  # what is there now, minutes later
         put(place, output)
     return ExportReport(output, difference, note)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import threading
 from pathlib import Path
@@ -118,3 +119,7 @@ def test_every_phase_of_a_build_has_its_line(tmp_path: Path) -> None:
         "publishing",
     ]
     assert found.stdout == f"{tmp_path / 'a.duckdb'}\n"
+    asked = CliRunner().invoke(
+        cli.build, [*arguments, "--replace", "--format", "json"], help_option_names=["-h", "--help"]
+    )
+    assert json.loads(asked.stdout) == [{"model": arguments[0], "path": str(tmp_path / "a.duckdb")}]

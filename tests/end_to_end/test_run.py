@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import platform
 from dataclasses import replace
@@ -81,7 +82,7 @@ def test_next_token_and_texts_are_those_of_plain_hooks(run, spec, live):
 
 def test_a_seed_decides_what_is_drawn(run, spec):
     def texts(*options):
-        return json.loads(run(spec, "--format", "jsonl", *options)[1])["generated"]
+        return json.loads(run(spec, "--format", "json", *options)[1])["generated"]
 
     drawn = texts("--sample", "--seed", "1")
     torch.manual_seed(99)
@@ -96,11 +97,54 @@ def test_the_table_shows_both_runs(run, spec):
     code, out, _ = run(spec, "--top", "3", "--max-new-tokens", "4")
     lines = out.splitlines()
     assert code == 0
-    assert lines[0] == f'next token after "{PROMPT}"'
-    assert lines[1].split() == ["token", "before", "after", "rank", "before", "rank", "after"]
-    assert all(line.startswith(chr(34)) for line in lines[3:6])
-    assert "generated" in lines and max(map(len, lines)) <= 100
+    assert lines[:3] == [f"prompt  {PROMPT}", "", "next token"]
+    shown = ["token", "probability_before", "probability_after", "rank_before", "rank_after"]
+    assert lines[3].split() == shown
+    assert all(line.startswith(chr(34)) for line in lines[5:8])
+    assert lines[lines.index("generated") + 1].split() == ["before", "after"] and max(map(len, lines)) <= 100
+    assert "versions" not in out and "prompt ids" not in out
     assert "generated" not in run(spec, "--max-new-tokens", "0")[1]
+    assert f'prompt  "{PROMPT} "' in run(spec, "--max-new-tokens", "0", prompt=PROMPT + " ")[1]
+
+
+def test_each_section_in_every_format(run, spec, tmp_path):
+    from pyarrow import ipc, parquet
+
+    options = ("--top", "3", "--max-new-tokens", "4")
+    whole = json.loads(run(spec, *options, "--format", "json")[1])
+    assert list(whole) == ["prompt", "prompt_ids", "versions", "next_token", "generated"]
+    expected = {"next_token": whole["next_token"], "generated": [whole["generated"]]}
+    for section, rows in expected.items():
+        for suffix in ("json", "jsonl", "csv", "parquet", "arrow"):
+            path = tmp_path / f"{section}.{suffix}"
+            assert run(spec, *options, "--section", section, "-o", str(path)) == (0, "", "")
+        assert json.loads((tmp_path / f"{section}.json").read_text()) == rows
+        assert [json.loads(line) for line in (tmp_path / f"{section}.jsonl").read_text().splitlines()] == rows
+        assert parquet.read_table(tmp_path / f"{section}.parquet").to_pylist() == rows
+        assert ipc.open_file(tmp_path / f"{section}.arrow").read_all().to_pylist() == rows
+        with open(tmp_path / f"{section}.csv", newline="") as stream:
+            assert list(csv.DictReader(stream)) == [{n: str(v) for n, v in row.items()} for row in rows]
+    run(spec, "--write-check")
+    code, out, err = run(spec, "--section", "generated", "--format", "jsonl")
+    assert code == 0 and len(out.splitlines()) == 1 and err.startswith("note: check ok")
+
+
+def test_an_answer_never_replaces_what_it_is_made_from(run, spec, folder, tmp_path):
+    weights = tmp_path / "model.gguf"
+    weights.write_bytes(b"GGUF")
+    named = replace(read_spec(spec), source={"model_path": str(weights)})
+    write_spec(named, tmp_path / "remembers.spec.json")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for document, output, options in (
+        (spec, spec, ()),
+        (spec, folder, ()),
+        (spec, weights, ("--model", str(weights))),
+        (tmp_path / "remembers.spec.json", weights, ()),
+        (spec, tmp_path / "no" / "x.json", ()),
+    ):
+        code, out, err = run(document, "-o", str(output), *options)
+        assert (code, out) == (2, "") and str(output) in err, err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_check_is_written_verified_and_can_fail(run, spec):
@@ -147,7 +191,10 @@ def test_other_weights(run, spec, tmp_path):
         (["--temperature", "0", "--sample"], 2, "temperature"),
         (["--top", "0"], 2, "--top"),
         (["--max-new-tokens", "60"], 2, "Use --max-new-tokens 58"),
-        (["--format", "csv"], 2, "csv"),
+        (["--format", "csv"], 2, "Add --section next_token|generated"),
+        (["--format", "jsonl"], 2, "Add --section next_token|generated"),
+        (["--section", "texts"], 2, "texts"),
+        (["--csv-safe"], 2, "--csv-safe is for csv"),
         (["--dtype", "float64"], 2, "float64"),
         (["--device", "tpu"], 2, "tpu"),
         (["--model", "/nowhere/at/all"], 5, "/nowhere/at/all"),

