@@ -46,18 +46,18 @@ class _Evaluation:
     """One evaluation as its config says; the model is loaded once and only after everything is planned."""
 
     def __init__(self, config: EvaluateConfig, progress: Silent) -> None:
-        self.config = config
+        self.wanted = config
         self.progress = progress
 
     def of_specs(self) -> Result:
         """Evaluate spec files. Specs of different families or templates are planned by themselves."""
-        specs = [read_spec(path) for path in self.config.specs]
+        specs = [read_spec(path) for path in self.wanted.specs]
         groups: dict[tuple, list[InterventionSpec]] = {}
         for spec in specs:
             groups.setdefault((spec.source.get("family"), spec.source.get("template")), []).append(spec)
         reports, notes = [], []
-        with open_atlas(self.config.atlas) as atlas:
-            tasks = [(group, plan_task(atlas, group, self.config.task)) for group in groups.values()]
+        with open_atlas(self.wanted.atlas) as atlas:
+            tasks = [(group, plan_task(atlas, group, self.wanted.task)) for group in groups.values()]
             live = self._load(atlas, specs)
             for group, task in tasks:
                 reports.append(self._measure(atlas, live, group, task))
@@ -66,13 +66,13 @@ class _Evaluation:
 
     def of_sweep(self, request: SweepRequest) -> Result:
         """Make and evaluate the specs of a sweep; the rows are its frontier of accuracy."""
-        plot = self.config.plot
+        plot = self.wanted.plot
         if plot is not None:
             require_target(plot)
         sweep_id = uuid.uuid4().hex
-        with open_atlas(self.config.atlas) as atlas:
+        with open_atlas(self.wanted.atlas) as atlas:
             specs = make_specs(atlas, request)
-            task = plan_task(atlas, specs, self.config.task)
+            task = plan_task(atlas, specs, self.wanted.task)
             report = self._measure(atlas, self._load(atlas, specs), specs, task, sweep_id)
         points = frontier(report)
         n_best = sum(point.best for point in points)
@@ -83,7 +83,7 @@ class _Evaluation:
         return frontier_table(points, [*notes, *self._kept(f" --sweep {sweep_id}")])
 
     def _load(self, atlas: Atlas, specs: Sequence[InterventionSpec]) -> LiveModel:
-        config = self.config
+        config = self.wanted
         if len({spec.model.fingerprint for spec in specs}) > 1:
             raise UsageError("the specs are for different models", "Evaluate them one by one.")
         if config.store:
@@ -102,7 +102,7 @@ class _Evaluation:
         task: Task,
         sweep_id: str | None = None,
     ) -> EvaluationReport:
-        config = self.config
+        config = self.wanted
         report = evaluate(
             live,
             specs,
@@ -125,6 +125,6 @@ class _Evaluation:
         return report
 
     def _kept(self, how: str = "") -> list[str]:
-        if not self.config.store:
+        if not self.wanted.store:
             return []
-        return [f"kept in {sidecar_of(self.config.atlas)}; `neuron-atlas evaluations{how}` shows it"]
+        return [f"kept in {sidecar_of(self.wanted.atlas)}; `neuron-atlas evaluations{how}` shows it"]
