@@ -8,62 +8,20 @@ from __future__ import annotations
 
 import ctypes
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from atlas.sites import WEIGHTS
 from atlas.store.reader import Atlas
+from queries.fits import Fit
 from queries.session.resident import resident, token_texts
 from queries.sqlfile import load_sql
 
-PAPER_TAU = 2.5
 TOKEN_COLUMNS = "weight sign rank token_id token logit probability cosine".split()
 CONCEPT_COLUMNS = (
     "family concept site position n mean std tau lower upper coverage leakage worst_concept worst_leakage auc dprime "
     "overlap skewness kurtosis min max mean_abs ks"
 ).split()
 BACKGROUND_COLUMNS = "family site position n mean std skewness kurtosis min max mean_abs ks".split()
-
-
-@dataclass(frozen=True)
-class FitOfAtlas:
-    """One fit: `concepts` maps concept_id to name and values per neuron."""
-
-    fit_id: int
-    family: str
-    site: str
-    position: str
-    template: str
-    n: int
-    taus: list[float]
-    concepts: dict[int, tuple[str, int]]
-
-    def tau(self, wanted: float | None) -> float:
-        """The half-width to show: the one asked for, else the paper's 2.5 where it was measured, else the first."""
-        if wanted is not None:
-            return wanted
-        return PAPER_TAU if PAPER_TAU in self.taus else self.taus[0]
-
-
-class Fits(dict[int, FitOfAtlas]):
-    """The fits by id."""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes in memory, about."""
-        return sum(1000 + 300 * len(fit.concepts) for fit in self.values())
-
-
-def all_fits(atlas: Atlas) -> dict[int, FitOfAtlas]:
-    """The fits by id; read once per open atlas."""
-
-    def read_fits() -> Fits:
-        _, rows = atlas.query(load_sql("all_fits"))
-        return Fits(
-            (row[0], FitOfAtlas(*row[:7], dict(zip(row[7], zip(*row[8:], strict=True), strict=True)))) for row in rows
-        )
-
-    return atlas.kept.read("all fits", read_fits)
 
 
 def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> dict[str, list[tuple]]:
@@ -92,9 +50,9 @@ def token_rows(atlas: Atlas, lists: list[tuple], top: int) -> list[tuple]:
 
 
 def concept_rows(
-    gaussians: list[tuple], counted: list[tuple], fits: dict[int, FitOfAtlas], tau: float | None
+    gaussians: list[tuple], counted: list[tuple], fits: dict[int, Fit], taus: dict[int, float | None]
 ) -> list[tuple[Any, ...]]:
-    """CONCEPT_COLUMNS of one neuron in `fits`, best separated first."""
+    """CONCEPT_COLUMNS of one neuron in `fits`, each at its half-width in `taus`; best separated first."""
     ranges = {row[:3]: row[3:] for row in counted}
     ordered = []
     for fit_id, concept_id, mean, std, twice_u, dprime, overlap, *moments in gaussians:
@@ -103,7 +61,7 @@ def concept_rows(
             continue
         concept, n = fit.concepts[concept_id]
         n_rest = fit.n - n
-        half = fit.tau(tau)
+        half = taus[fit_id]
         inside, others_inside, worst_id, worst_inside = ranges.get((fit_id, concept_id, half), (None,) * 4)
         measured = inside is not None
         worst, worst_n = fit.concepts.get(worst_id, (None, None))
@@ -123,7 +81,7 @@ def concept_rows(
     return [row for _, row in sorted(ordered, key=lambda pair: pair[0])]
 
 
-def background_rows(found: list[tuple], fits: dict[int, FitOfAtlas]) -> list[tuple[Any, ...]]:
+def background_rows(found: list[tuple], fits: dict[int, Fit]) -> list[tuple[Any, ...]]:
     """BACKGROUND_COLUMNS of one neuron in `fits`, by family, site and position."""
     ordered = []
     for fit_id, *numbers in found:

@@ -12,15 +12,15 @@ from queries.sqlfile import load_sql
 
 @question
 def info(atlas: Atlas) -> Document:
-    """The manifest as fields (with the file, its bytes and `built_with`), and sections `fits`, `runs` and `rows`."""
-    executions = runs(atlas)
+    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS."""
+    sections = {name: ask(atlas) for name, ask in SECTIONS.items()}
     fields = {
         "file": str(atlas.path),
         "bytes": atlas.path.stat().st_size,
         **dataclasses.asdict(atlas.manifest),
-        "built_with": built_with(executions),
+        "built_with": built_with(sections["runs"]),
     }
-    return Document(fields, {"fits": fits(atlas), "runs": executions, "rows": row_counts(atlas)})
+    return Document(fields, sections)
 
 
 def built_with(executions: Result) -> str:
@@ -47,3 +47,7 @@ def runs(atlas: Atlas) -> Result:
 def row_counts(atlas: Atlas) -> Result:
     """Rows of each public table or view."""
     return Result(*atlas.query(load_sql("info_rows")))
+
+
+SECTIONS = {"fits": fits, "runs": runs, "rows": row_counts}
+"""name -> its question: the parts of `info`."""

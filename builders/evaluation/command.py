@@ -10,6 +10,7 @@ from typing import Any
 
 from atlas.answers.picture import require_target
 from atlas.errors import UsageError
+from atlas.fit_choice import FitChoice
 from atlas.live.model import LiveModel
 from atlas.model_place import places
 from atlas.spec.document import InterventionSpec
@@ -53,7 +54,6 @@ def run_sweep(options: dict[str, Any]) -> Answer:
     """Make and evaluate the specs of a sweep; the rows are its frontier of accuracy."""
     if options["plot"] is not None:
         require_target(options["plot"])
-    names = ("family", "site", "layers", "positions")
     request = SweepRequest(
         concept=options["concept"],
         rules=_listed(options["rules"]),
@@ -61,7 +61,8 @@ def run_sweep(options: dict[str, Any]) -> Answer:
         taus=[_number(text) for text in _listed(options["taus"])],
         bounds=_listed(options["bounds"]),
         ops=_listed(options["ops"]),
-        common={name: options[name] for name in names if options[name] is not None},
+        fit=FitChoice(family=options["family"], site=options["site"]),
+        common={name: options[name] for name in ("layers", "positions") if options[name] is not None},
     )
     sweep_id = uuid.uuid4().hex
     with open_atlas(options["atlas_path"]) as atlas:

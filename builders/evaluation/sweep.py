@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atlas.errors import UsageError
+from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.spec.document import InterventionSpec
 from atlas.store.reader import Atlas
 from builders.evaluation.arms import RANGE
@@ -24,7 +25,7 @@ MAX_SPECS = 1000
 
 @dataclass(frozen=True)
 class SweepRequest:
-    """What to vary (lists) and what all specs share (`common`: other options of make_spec).
+    """What to vary (lists) and what all specs share (`fit`, and `common`: other options of make_spec).
 
     The ranges are Gaussian ones at each of `taus`, and the contrast one, as `bounds` asks for.
     """
@@ -35,6 +36,7 @@ class SweepRequest:
     taus: Sequence[float] = (2.5,)
     bounds: Sequence[str] = ("gaussian",)
     ops: Sequence[str] = ("set=0",)
+    fit: FitChoice = ANY_FIT
     common: dict[str, Any] = field(default_factory=dict)
 
 
@@ -56,6 +58,7 @@ def make_specs(atlas: Atlas, request: SweepRequest) -> list[InterventionSpec]:
             tau=tau,
             op=op,
             use_range=True,
+            fit=request.fit,
             **request.common,
         )
         for rule, top, (bounds, tau), op in combinations

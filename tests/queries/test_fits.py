@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from atlas.errors import UnknownNameError, UsageError
+from atlas.fit_choice import FitChoice
 from atlas.store.reader import open_atlas
 from queries.card import neuron_card
 from queries.concepts import concepts
@@ -54,21 +55,21 @@ def test_two_families_are_listed(crowded):
 
 
 def test_names_narrow_to_one_fit(crowded):
-    assert choose_fit(crowded, "sports", site="mlp_post", position="mean").fit_id == 2
-    assert choose_fit(crowded, "sports", site="resid_post").fit_id == 3
-    assert choose_fit(crowded, "joy", template="About: {text}").concept_id == 20
+    assert choose_fit(crowded, "sports", FitChoice(site="mlp_post", position="mean")).fit_id == 2
+    assert choose_fit(crowded, "sports", FitChoice(site="resid_post")).fit_id == 3
+    assert choose_fit(crowded, "joy", FitChoice(template="About: {text}")).concept_id("joy") == 20
     assert choose_fit(crowded, "anger").family == "moods"
 
 
 def test_a_name_that_does_not_occur(crowded):
     with pytest.raises(UnknownNameError, match="Known: mlp_post, resid_post"):
-        choose_fit(crowded, "sports", site="mlp_pre_linear")
+        choose_fit(crowded, "sports", FitChoice(site="mlp_pre_linear"))
     with pytest.raises(UnknownNameError):
         choose_fit(crowded, "unmeasured")
 
 
 def test_tau_is_taken_or_asked_for(crowded):
-    resid, post = choose_fit(crowded, "sports", site="resid_post"), choose_fit(crowded, "anger")
+    resid, post = choose_fit(crowded, "sports", FitChoice(site="resid_post")), choose_fit(crowded, "anger")
     assert (choose_tau(post, None), choose_tau(post, 2.5), choose_tau(resid, 3.0)) == (2.5, 2.5, 3.0)
     with pytest.raises(UsageError, match="Choose one with --tau: 1, 3"):
         choose_tau(resid, None)
@@ -77,7 +78,7 @@ def test_tau_is_taken_or_asked_for(crowded):
 
 
 def test_coordinates_of_the_residual_stream_have_no_tokens(crowded):
-    result = neurons_for_concept(crowded, "sports", site="resid_post", tau=1.0)
+    result = neurons_for_concept(crowded, "sports", fit=FitChoice(site="resid_post"), tau=1.0)
     assert set(result.column("reads")) == set(result.column("writes")) == {None}
     assert result.narrow().columns[-3:] == ["dprime", "mean", "std"]
 
@@ -85,10 +86,9 @@ def test_coordinates_of_the_residual_stream_have_no_tokens(crowded):
 def test_a_card_keeps_neurons_and_coordinates_apart(crowded):
     card = neuron_card(crowded, "L1N7")
     assert "resid_post" not in card.sections["concepts"].column("site")
-    coordinate = neuron_card(crowded, "L1N7", site="resid_post")
+    coordinate = neuron_card(crowded, "L1N7", fit=FitChoice(site="resid_post"), tau=1.0)
     assert list(coordinate.sections) == ["concepts", "background"]
     assert set(coordinate.sections["concepts"].column("site")) == {"resid_post"}
-    # No tau 2.5 there: the first measured one stands in, and the row says which.
     assert set(coordinate.sections["concepts"].column("tau")) == {1.0}
 
 
