@@ -9,7 +9,7 @@ import pytest
 
 from atlas.errors import CorpusError, UsageError
 from atlas.store.reader import open_atlas
-from builders.cli.build import build as cli
+from builders.cli import build as cli
 from builders.config import BuildConfig, ConceptSource
 from builders.corpora.registry import load_corpus
 from builders.corpora.text_hash import is_held_out, text_hash
