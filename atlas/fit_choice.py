@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
+from atlas.errors import UsageError
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitChoice:
@@ -22,6 +24,12 @@ class FitChoice:
     site: str | None = None
     position: str | None = None
     template: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a value that is no text, as a file of a stranger may hold."""
+        for name, value in self.given():
+            if not isinstance(value, str):
+                raise UsageError(f"the {name} of a fit is a text, and this is {str(value)[:60]!r}", "Name one fit.")
 
     def given(self) -> Iterator[tuple[str, str]]:
         """(name, value) of what was said, in the order of FIT_NAMES."""

@@ -24,7 +24,7 @@ from builders.evaluation.picture import draw_frontier
 from builders.evaluation.records import store
 from builders.evaluation.report import EvaluationReport
 from builders.evaluation.sweep import SweepRequest, frontier, make_specs
-from builders.evaluation.task import Task, plan_task
+from builders.evaluation.task import Task, origin_of, plan_task
 from builders.evaluation.texts import TaskRequest
 from builders.spec_model import load_for
 
@@ -35,9 +35,9 @@ Answer = tuple[list[Row], list[str]]
 def run_specs(options: dict[str, Any]) -> Answer:
     """Evaluate spec files. Specs of different families or templates are planned by themselves."""
     specs = [read_spec(path) for path in options["specs"]]
-    groups: dict[tuple, list[InterventionSpec]] = {}
+    groups: dict[FitChoice, list[InterventionSpec]] = {}
     for spec in specs:
-        groups.setdefault((spec.source.get("family"), spec.source.get("template")), []).append(spec)
+        groups.setdefault(origin_of(spec), []).append(spec)
     rows: list[Row] = []
     notes: list[str] = []
     with open_atlas(options["atlas_path"]) as atlas:

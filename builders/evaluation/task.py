@@ -81,6 +81,14 @@ def plan_task(atlas: Atlas, specs: Sequence[InterventionSpec], request: TaskRequ
     )
 
 
+def origin_of(spec: InterventionSpec) -> FitChoice:
+    """Family and template of the fit that lent the spec its numbers, as its source names them.
+
+    UsageError where these are no names.
+    """
+    return FitChoice(family=spec.source.get("family"), template=spec.source.get("template"))
+
+
 def _origin(atlas: Atlas, specs: Sequence[InterventionSpec]) -> FitChoice:
     sources = [spec.source for spec in specs]
     if any("family" in source and source.get("atlas_id") != atlas.manifest.atlas_id for source in sources):
@@ -88,7 +96,7 @@ def _origin(atlas: Atlas, specs: Sequence[InterventionSpec]) -> FitChoice:
             f"a spec takes its numbers from another atlas than {atlas.path}, so its texts cannot be told apart",
             "Name its atlas with -a, or make the spec anew.",
         )
-    origins = {FitChoice(family=source.get("family"), template=source.get("template")) for source in sources}
+    origins = {origin_of(spec) for spec in specs}
     if len(origins) > 1:
         raise UsageError("the specs come from different families or templates", "Evaluate them one by one.")
     return origins.pop()
