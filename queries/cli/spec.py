@@ -62,7 +62,11 @@ Examples:
     default=None,
     help="Edit only values inside the concept's range, or all. Default: with --concept the range.",
 )
-@click.option("--tau", type=float, help="Half-width of the range in standard deviations. Default: 2.5.")
+@click.option(
+    "--tau",
+    type=float,
+    help="Half-width of the range in standard deviations; any. Default: 2.5, else the only one that was measured.",
+)
 @click.option(
     "--bounds",
     type=click.Choice(list(BOUNDS)),
