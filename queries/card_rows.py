@@ -7,62 +7,20 @@ found by their place in sorted tables.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from atlas.schema.measures import float32
 from atlas.sites import WEIGHTS
 from atlas.store.reader import Atlas
+from queries.fits import Fit
 from queries.measured import card_sql, columns_on, shown_on, stored_columns, table_names
 from queries.session.resident import resident, token_texts
 from queries.sqlfile import load_sql
 
-PAPER_TAU = 2.5
 GAUSSIANS, RANGES = "_gaussian", "_range"
 TOKEN_COLUMNS = "weight sign rank token_id token logit probability cosine".split()
 CONCEPT_COLUMNS = ["family", "concept", "site", "position", *columns_on("card")]
 BACKGROUND_COLUMNS = "family site position n mean std skewness kurtosis min max mean_abs ks".split()
-
-
-@dataclass(frozen=True)
-class FitOfAtlas:
-    """One fit: `concepts` maps concept_id to name and values per neuron."""
-
-    fit_id: int
-    family: str
-    site: str
-    position: str
-    template: str
-    n: int
-    taus: list[float]
-    concepts: dict[int, tuple[str, int]]
-
-    def tau(self, wanted: float | None) -> float:
-        """The half-width to show: the one asked for, else the paper's 2.5 where it was measured, else the first."""
-        if wanted is not None:
-            return wanted
-        return PAPER_TAU if PAPER_TAU in self.taus else self.taus[0]
-
-
-class Fits(dict[int, FitOfAtlas]):
-    """The fits by id."""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes in memory, about."""
-        return sum(1000 + 300 * len(fit.concepts) for fit in self.values())
-
-
-def all_fits(atlas: Atlas) -> dict[int, FitOfAtlas]:
-    """The fits by id; read once per open atlas."""
-
-    def read_fits() -> Fits:
-        _, rows = atlas.query(load_sql("all_fits"))
-        return Fits(
-            (row[0], FitOfAtlas(*row[:7], dict(zip(row[7], zip(*row[8:], strict=True), strict=True)))) for row in rows
-        )
-
-    return atlas.kept.read("all fits", read_fits)
 
 
 def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> dict[str, list[tuple]]:
@@ -92,9 +50,12 @@ def token_rows(atlas: Atlas, lists: list[tuple], top: int) -> list[tuple]:
 
 
 def concept_rows(
-    found: dict[str, list[tuple]], fits: dict[int, FitOfAtlas], tau: float | None
+    found: dict[str, list[tuple]], fits: dict[int, Fit], taus: dict[int, float | None]
 ) -> list[tuple[Any, ...]]:
-    """CONCEPT_COLUMNS of one neuron in `fits`, best separated first. `found`: its rows, by table of measures."""
+    """CONCEPT_COLUMNS of one neuron in `fits`, each at its half-width in `taus`; best separated first.
+
+    `found`: its rows, by table of measures.
+    """
     columns = {table: stored_columns(table, "card") for table in found}
     ranges = {row[:3]: row[3:] for row in found[RANGES]}
     others = {(table, row[:2]): row[2:] for table in found if table not in (GAUSSIANS, RANGES) for row in found[table]}
@@ -106,18 +67,16 @@ def concept_rows(
         if fit is None:
             continue
         concept, n = fit.concepts[concept_id]
-        half = fit.tau(tau)
+        half = taus[fit_id]
         *counted, worst_id, worst_inside = ranges.get((fit_id, concept_id, half), (None,) * (len(columns[RANGES]) + 2))
         measured = counted[0] is not None
-        numbers: dict[str, Any] = {"n": n, "n_all": fit.n, "tau": half}
+        numbers: dict[str, Any] = {"n": n, "n_all": fit.n, "tau": half if measured else None}
         numbers |= zip(columns[GAUSSIANS], stored, strict=True)
         numbers |= zip(columns[RANGES], counted, strict=True)
         for table in found:
             if (table, (fit_id, concept_id)) in others:
                 numbers |= zip(columns[table], others[table, (fit_id, concept_id)], strict=True)
-        row = {"n": n, "tau": half if measured else None} | {name: of(numbers) for name, of in measures}
-        if not measured:
-            row |= {"lower": None, "upper": None}
+        row = {"n": n, "tau": numbers["tau"]} | {name: of(numbers) for name, of in measures}
         worst, worst_n = fit.concepts.get(worst_id, (None, None))
         row |= {"worst_concept": worst, "worst_leakage": None if worst is None else worst_inside / worst_n}
         distance = math.inf if row["auc"] is None else -abs(row["auc"] - 0.5)
@@ -126,7 +85,7 @@ def concept_rows(
     return [row for _, row in sorted(ordered, key=lambda pair: pair[0])]
 
 
-def background_rows(found: list[tuple], fits: dict[int, FitOfAtlas]) -> list[tuple[Any, ...]]:
+def background_rows(found: list[tuple], fits: dict[int, Fit]) -> list[tuple[Any, ...]]:
     """BACKGROUND_COLUMNS of one neuron in `fits`, by family, site and position."""
     ordered = []
     for fit_id, *numbers in found:

@@ -8,6 +8,7 @@ from atlas.answers.result import Result
 from atlas.errors import AtlasFileError
 from atlas.store.evaluations import read_rows, sidecar_of
 from queries.answering import question
+from queries.require import require_limit
 from queries.sqlfile import load_sql
 
 SHOWN = "target rule top op bounds tau sites layers arm metric text_group value drop_value drop_low drop_high n".split()
@@ -30,6 +31,7 @@ def evaluations(
     No row, with a note, where nothing has been evaluated yet. Raises AtlasFileError when the sidecar cannot
     be read, or there is neither it nor the atlas. `timeout_s` is that of `open_atlas`.
     """
+    require_limit(limit)
     path = sidecar_of(atlas_path)
     if not path.exists():
         if not atlas_path.exists():

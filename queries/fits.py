@@ -1,10 +1,14 @@
-"""Which fit of a concept, and which tau, a question is about. Refuses to choose between several."""
+"""The fits of an atlas: which one a question is about, and at which tau. Refuses to choose between several."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
+from atlas.fit_choice import ANY_FIT, FIT_NAMES, FitChoice
+from atlas.sites import SITES
+from atlas.sites import site as site_of
 from atlas.store.reader import Atlas
 from queries.sqlfile import load_sql
 
@@ -14,53 +18,81 @@ PAPER_TAU = 2.5
 
 @dataclass(frozen=True)
 class Fit:
-    """One concept in one fit. `taus` are the measured half-widths, in standard deviations."""
+    """One labelled corpus at one site and position.
+
+    `n` values a neuron are in it, `width` neurons a layer. `taus` are the measured half-widths of ranges, in
+    standard deviations. `concepts` maps concept_id to name and values per neuron.
+    """
 
     fit_id: int
-    concept_id: int
     family: str
-    concept: str
     site: str
     position: str
     template: str
     width: int
+    n: int
     taus: list[float]
+    concepts: dict[int, tuple[str, int]]
+
+    def concept_id(self, concept: str) -> int | None:
+        """The id of a concept by its name, which is its only one in a family; None where the fit has none."""
+        return next((concept_id for concept_id, (name, _) in self.concepts.items() if name == concept), None)
 
 
-class Fits(list[Fit]):
-    """The fits of one concept."""
+class Fits(dict[int, Fit]):
+    """Fits by id, in the order of the ids."""
 
     @property
     def nbytes(self) -> int:
         """Bytes in memory, about."""
-        return 1000 * (1 + len(self))
+        return sum(1000 + 300 * len(fit.concepts) for fit in self.values())
 
 
-def choose_fit(
-    atlas: Atlas,
-    concept: str,
-    *,
-    family: str | None = None,
-    site: str | None = None,
-    position: str | None = None,
-    template: str | None = None,
-) -> Fit:
-    """The one fit of `concept` that agrees with the given names.
+def all_fits(atlas: Atlas) -> Fits:
+    """The fits of the atlas; read once per open atlas."""
+
+    def read_fits() -> Fits:
+        _, rows = atlas.query(load_sql("all_fits"))
+        return Fits((row[0], Fit(*row[:8], _concepts(*row[8:]))) for row in rows)
+
+    return atlas.kept.read("all fits", read_fits)
+
+
+def _concepts(ids: list[int] | None, names: list[str] | None, counts: list[int] | None) -> dict[int, tuple[str, int]]:
+    return dict(zip(ids or (), zip(names or (), counts or (), strict=True), strict=True))
+
+
+def fits_of_neurons(atlas: Atlas, choice: FitChoice) -> Fits:
+    """The fits that agree with `choice`; those of MLP neurons, at any site, where it names none.
+
+    No fit is no error, a name that the atlas has nowhere is: UnknownNameError.
+    """
+    fits = all_fits(atlas)
+    for name, value in choice.given():
+        known = {getattr(fit, name) for fit in fits.values()}
+        if name == "site":
+            site_of(value)  # a site that exists may well have no fit
+        elif value not in known:
+            raise UnknownNameError(name, value, known)
+    sites = [site.name for site in SITES.values() if choice.site is not None or site.width == "d_mlp"]
+    return Fits((fit_id, fit) for fit_id, fit in fits.items() if choice.fits(fit) and fit.site in sites)
+
+
+def choose_fit(atlas: Atlas, concept: str, choice: FitChoice = ANY_FIT) -> Fit:
+    """The one fit of `concept` that agrees with `choice`.
 
     Raises UnknownNameError for a concept, or a name, that no fit has; UsageError that lists the choices
     when several fits remain.
     """
-    fits = list(atlas.kept.get(("fits", concept)) or _read_fits(atlas, concept))
+    known = all_fits(atlas).values()
+    fits = [fit for fit in known if fit.concept_id(concept) is not None]
     if not fits:
-        _, known = atlas.query("SELECT DISTINCT concept FROM concept JOIN fit_concept USING (concept_id)")
-        raise UnknownNameError("concept", concept, [name for (name,) in known])
-    wanted = {"family": family, "site": site, "position": position, "template": template}
-    for name, value in wanted.items():
-        if value is not None:
-            chosen = [fit for fit in fits if getattr(fit, name) == value]
-            if not chosen:
-                raise _no_fit(atlas, concept, fits, name, value)
-            fits = chosen
+        raise UnknownNameError("concept", concept, {name for fit in known for name, _ in fit.concepts.values()})
+    for name, value in choice.given():
+        chosen = [fit for fit in fits if getattr(fit, name) == value]
+        if not chosen:
+            raise _no_fit(atlas, concept, fits, name, value)
+        fits = chosen
     if len(fits) > 1:
         raise UsageError(f"the concept {concept!r} has {len(fits)} fits here", _choices(fits))
     return fits[0]
@@ -71,45 +103,53 @@ def _no_fit(atlas: Atlas, concept: str, fits: list[Fit], name: str, value: str) 
     here = {getattr(fit, name) for fit in fits}
     if name != "family":
         return UnknownNameError(name, value, here, problem=f"the concept {concept!r} has no fit with {name} {value!r}")
-    families = {family for (family,) in atlas.query("SELECT DISTINCT family FROM concept")[1]}
+    families = {fit.family for fit in all_fits(atlas).values()}
     if value not in families:
         return UnknownNameError(name, value, families)
     where = f"It is in {', '.join(sorted(here))}."
     return UnknownNameError(name, value, here, where, problem=f"the family {value!r} has no concept {concept!r}")
 
 
-def _read_fits(atlas: Atlas, concept: str) -> Fits:
-    fits = Fits(Fit(*row) for row in atlas.query(load_sql("fits_of_concept"), {"concept": concept})[1])
-    if fits:  # names that are none have no end
-        atlas.kept.put(("fits", concept), fits)
-    return fits
-
-
-def choose_tau(fit: Fit, tau: float | None) -> float:
-    """`tau` if it was measured; without one the paper's 2.5, or the only one. UsageError otherwise."""
-    measured = ", ".join(f"{value:g}" for value in fit.taus)
-    if tau is not None:
-        if tau in fit.taus:
-            return tau
-        raise UsageError(
-            f"tau {tau:g} was not measured for {fit.concept!r}",
-            f"Measured: {measured}. Ranges are measured while building: rebuild with --tau {tau:g}.",
-        )
-    if PAPER_TAU in fit.taus:
-        return PAPER_TAU
-    if len(fit.taus) == 1:
-        return fit.taus[0]
-    if not fit.taus:
-        raise QuestionError(f"no range was measured for {fit.concept!r}", "Rebuild the atlas with --tau 2.5.")
-    raise UsageError("several half-widths were measured", f"Choose one with --tau: {measured}.")
-
-
 def _choices(fits: list[Fit]) -> str:
     """'Choose with --site mlp_post|resid_post.' for whatever tells the fits apart."""
     parts = []
-    for name in ("family", "site", "position", "template"):
+    for name in FIT_NAMES:
         values = sorted({getattr(fit, name) for fit in fits})
         if len(values) > 1:
             shown = values if name != "template" else [repr(value) for value in values]
             parts.append(f"--{name} {'|'.join(shown)}")
     return f"Choose with {' or '.join(parts)}."
+
+
+def choose_taus(fits: Iterable[Fit], tau: float | None) -> dict[int, float | None]:
+    """The half-width at which to read each of `fits`, by fit_id: THE rule for every answer that shows measured ranges.
+
+    A `tau` that is given is taken where it was measured. Without one it is the paper's 2.5 where that was measured,
+    else the only one there is. None: no such range was measured in the fit.
+
+    Raises UsageError, with a list of what was measured, for a `tau` that none of the fits has, and without one
+    where a fit leaves a choice.
+    """
+    fits = list(fits)
+    if tau is not None:
+        if not any(tau in fit.taus for fit in fits):
+            measured = _listed(fits) or "none"
+            hint = f"Measured: {measured}. Ranges are measured while building: rebuild with --tau {tau:g}."
+            raise UsageError(f"tau {tau:g} was not measured", hint)
+        return {fit.fit_id: tau if tau in fit.taus else None for fit in fits}
+    unclear = [fit for fit in fits if PAPER_TAU not in fit.taus and len(fit.taus) > 1]
+    if unclear:
+        raise UsageError("several half-widths were measured", f"Choose one with --tau: {_listed(unclear)}.")
+    return {fit.fit_id: PAPER_TAU if PAPER_TAU in fit.taus else next(iter(fit.taus), None) for fit in fits}
+
+
+def choose_tau(fit: Fit, tau: float | None) -> float:
+    """The half-width for a question that is about one fit, by the same rule; QuestionError where none was measured."""
+    chosen = choose_taus([fit], tau)[fit.fit_id]
+    if chosen is None:
+        raise QuestionError(f"no range was measured for {fit.family}", "Rebuild the atlas with --tau 2.5.")
+    return chosen
+
+
+def _listed(fits: Iterable[Fit]) -> str:
+    return ", ".join(f"{tau:g}" for tau in sorted({tau for fit in fits for tau in fit.taus}))

@@ -14,15 +14,15 @@ from queries.sqlfile import load_sql
 
 @question
 def info(atlas: Atlas) -> Document:
-    """The manifest as fields (with the file, its bytes and `built_with`), and sections `fits`, `runs` and `rows`."""
-    executions = runs(atlas)
+    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS."""
+    sections = {name: ask(atlas) for name, ask in SECTIONS.items()}
     fields = {
         "file": str(atlas.path),
         "bytes": atlas.path.stat().st_size,
         **dataclasses.asdict(atlas.manifest),
-        "built_with": built_with(executions),
+        "built_with": built_with(sections["runs"]),
     }
-    return Document(fields, {"fits": fits(atlas), "runs": executions, "rows": row_counts(atlas)})
+    return Document(fields, sections)
 
 
 def built_with(executions: Result) -> str:
@@ -52,3 +52,7 @@ def row_counts(atlas: Atlas) -> Result:
     counted |= {view.name: view.rows for view in views().values()}
     counts = " UNION ALL ".join(f"SELECT '{name}' AS \"table\", ({sql}) AS rows" for name, sql in counted.items())
     return Result(*atlas.query(counts))
+
+
+SECTIONS = {"fits": fits, "runs": runs, "rows": row_counts}
+"""name -> its question: the parts of `info`."""

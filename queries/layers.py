@@ -7,7 +7,7 @@ from atlas.errors import UsageError
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
-from queries.neurons import require_layer
+from queries.require import require_layer, require_limit
 from queries.session.resident import present, token_texts
 from queries.sqlfile import load_sql
 
@@ -19,7 +19,7 @@ def layer_tokens(atlas: Atlas, layer: int, *, weight: str | None = None, sign: i
     Columns token_id, token, places (lists that hold the token) and share (of all lists counted). `weight` keeps
     the lists of one weight; `sign` +1 counts raised tokens, -1 lowered ones. No rows where nothing is decoded.
     Raises UnknownNameError for a weight, QuestionError for a layer that does not exist, UsageError for another
-    sign or a limit below 1.
+    sign or a limit out of range.
     """
     import numpy as np
 
@@ -28,8 +28,7 @@ def layer_tokens(atlas: Atlas, layer: int, *, weight: str | None = None, sign: i
         weight_of(weight)
     if sign not in (-1, 1):
         raise UsageError(f"sign {sign} is none of -1, 1", "1 counts raised tokens, -1 lowered ones.")
-    if limit < 1:
-        raise UsageError(f"the limit {limit} is out of range", "Give a number from 1.")
+    require_limit(limit)
     lists = atlas.arrow(load_sql("layer_lists"), {"layer": layer, "weight": weight, "sign": sign})
     # The lists as they are stored, counted in numpy: unnesting them in SQL takes five times as long.
     places_V = np.zeros(atlas.manifest.d_vocab, np.int64)

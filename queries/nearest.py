@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from atlas.answers.result import Result
-from atlas.errors import QuestionError, UsageError
+from atlas.errors import QuestionError
 from atlas.sites import format_neuron, parse_neuron, row_number
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
-from queries.neurons import require_neuron
+from queries.require import require_limit, require_neuron
 from queries.session.resident import HEAD, resident
 from queries.sqlfile import load_sql
 
@@ -58,8 +58,7 @@ def nearest(atlas: Atlas, address: str, *, weight: str = DEFAULT_WEIGHT, limit: 
     import numpy as np
 
     weight_of(weight)
-    if not 1 <= limit < 2**31:
-        raise UsageError(f"the limit {limit} is out of range", f"Give a number from 1 to {2**31 - 1}.")
+    require_limit(limit)
     layer, neuron = parse_neuron(address)
     require_neuron(atlas, layer, neuron, atlas.manifest.d_mlp)
     kept = _kept(atlas, weight)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from atlas.answers.result import Result
-from atlas.errors import QuestionError, UsageError
-from atlas.sites import format_neuron
+from atlas.errors import UsageError
+from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.fits import Fit, choose_fit, choose_tau
 from queries.measured import columns_on, measured_sql, shown_sql
+from queries.require import require_layer, require_limit
 from queries.rules import DEFAULT_RULE
 from queries.rules import rule as rule_of
 from queries.session.rankings import COLUMNS, pick, ranking
@@ -50,7 +52,7 @@ def neurons_for_token(
 
     Raises UnknownNameError for a word without a token, a weight or a layer that does not exist.
     """
-    _require_limit(limit)
+    require_limit(limit)
     if sign not in (-1, 0, 1):
         raise UsageError(f"sign {sign} is none of -1, 0, 1", "0 means both.")
     if weight is not None:
@@ -73,25 +75,48 @@ def neurons_for_token(
     return Result(columns, rows, shown=shown).cut(limit)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Only:
+    """What a neuron of a concept must have to be listed; None leaves it open.
+
+    It is in `layer`, its range holds at most the share `max_leakage` of all other activations and at least
+    `min_coverage` of the concept's own (default: what the rule asks for), and one of its token lists has a form of
+    these `words`; `exact` takes them as literal token texts.
+    """
+
+    layer: int | None = None
+    max_leakage: float | None = None
+    min_coverage: float | None = None
+    words: str | Sequence[str] | None = None
+    exact: bool = False
+
+    def require(self, atlas: Atlas) -> None:
+        """Raise UsageError for a share that is none, QuestionError for a layer that does not exist."""
+        require_layer(atlas, self.layer)
+        for name in ("max_leakage", "min_coverage"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise UsageError(f"{name} {share:g} is not a share", "Give a number from 0 to 1.")
+
+
+ALL_NEURONS = Only()
+
+
 @question
 def neurons_for_concept(
     atlas: Atlas,
     concept: str,
     *,
-    family: str | None = None,
-    site: str | None = None,
-    position: str | None = None,
-    template: str | None = None,
+    fit: FitChoice = ANY_FIT,
     tau: float | None = None,
     rule: str = DEFAULT_RULE,
-    layer: int | None = None,
+    only: Only = ALL_NEURONS,
     limit: int = 20,
-    max_leakage: float | None = None,
-    min_coverage: float | None = None,
-    words: str | Sequence[str] | None = None,
-    exact: bool = False,
 ) -> Result:
     """Neurons that encode `concept`, strongest first by `rule` (queries/rules.py); one row a neuron.
+
+        neurons_for_concept(atlas, "sports", limit=3)
+        neurons_for_concept(atlas, "sports", fit=FitChoice(site="mlp_post"), only=Only(max_leakage=0.05, words="ball"))
 
     lower and upper bound the range mean +- tau std, in units of the activation; coverage is the share of
     the concept's own activations inside it, leakage that of all others, worst_concept the concept with
@@ -99,41 +124,37 @@ def neurons_for_concept(
     that is lower on the concept. `reads` are the tokens that open the neuron, `writes` those that it raises
     when its activation goes from the rest's mean towards the concept's; None where that is not determined.
 
-    `words` keeps neurons that also have a form of these words in one of their token lists (token_hits
-    places, token_rank the best). family, site, position and template choose the fit, tau one of its
-    measured half-widths.
+    `fit` chooses the fit where the concept has several, `tau` one of its measured half-widths (queries/fits.py).
+    Words in `only` add token_hits, the places of their forms in the neuron's token lists, and token_rank, the best.
 
     Raises UnknownNameError for unknown names, UsageError when several fits remain or tau was not measured.
     """
     chosen = rule_of(rule)
-    _require_limit(limit)
-    require_layer(atlas, layer)
-    for name, share in (("max_leakage", max_leakage), ("min_coverage", min_coverage)):
-        if share is not None and not 0 <= share <= 1:
-            raise UsageError(f"{name} {share:g} is not a share", "Give a number from 0 to 1.")
-    fit = choose_fit(atlas, concept, family=family, site=site, position=position, template=template)
-    reads, writes = _context_weights(atlas, fit)
-    tau = choose_tau(fit, tau)
+    require_limit(limit)
+    only.require(atlas)
+    found = choose_fit(atlas, concept, fit)
+    reads, writes = _context_weights(atlas, found)
+    tau = choose_tau(found, tau)
     parameters = {
-        "fit_id": fit.fit_id,
-        "concept_id": fit.concept_id,
+        "fit_id": found.fit_id,
+        "concept_id": found.concept_id(concept),
         "tau": tau,
-        "layer": layer,
+        "layer": only.layer,
         "limit": limit + 1,
-        "max_leakage": max_leakage,
-        "min_coverage": chosen.min_coverage if min_coverage is None else min_coverage,
-        "ids": None if words is None else token_ids(atlas, words, exact=exact),
+        "max_leakage": only.max_leakage,
+        "min_coverage": chosen.min_coverage if only.min_coverage is None else only.min_coverage,
+        "ids": None if only.words is None else token_ids(atlas, only.words, exact=only.exact),
         "read_weight": reads,
         "write_weight": writes,
         "context": min(HEAD, atlas.manifest.top),
     }
     columns, rows = _ranked(atlas, parameters, chosen.order_by)
-    about = f"{fit.family}/{fit.concept} at {fit.site}, position {fit.position}, tau {tau:g}, ranked by {rule}"
+    about = f"{found.family}/{concept} at {found.site}, position {found.position}, tau {tau:g}, ranked by {rule}"
     context = ["reads", "writes"] if reads else ["dprime", "mean", "std"]
     shown = ["address", "lower", "upper", "coverage", "leakage"]
-    shown += ["worst_concept", "auc"] if words is None else ["auc", "token_rank"]
+    shown += ["worst_concept", "auc"] if only.words is None else ["auc", "token_rank"]
     result = Result(columns, rows, [about], shown=[*shown, *context]).cut(limit)
-    if words is None:
+    if only.words is None:
         result = result.keep([name for name in columns if name not in ("token_hits", "token_rank")])
     return result
 
@@ -152,30 +173,6 @@ def _ranked(atlas: Atlas, parameters: dict[str, Any], order_by: str) -> tuple[li
     if parameters["ids"] is not None:
         clauses |= {"hits": "JOIN hit USING (layer, neuron)", "token_columns": "token_hits, token_rank"}
     return atlas.query(load_sql("neurons_for_concept", **clauses), parameters)
-
-
-def require_layer(atlas: Atlas, layer: int | None) -> None:
-    """Raise QuestionError unless `layer` is None or a layer of the model."""
-    if layer is not None and not 0 <= layer < atlas.manifest.n_layers:
-        raise QuestionError(
-            f"there is no layer {layer} in {atlas.manifest.model_id}",
-            f"Layers run from 0 to {atlas.manifest.n_layers - 1}.",
-        )
-
-
-def require_neuron(atlas: Atlas, layer: int, neuron: int, width: int) -> None:
-    """Raise QuestionError unless the model has this layer and `neuron` < `width`."""
-    require_layer(atlas, layer)
-    if not 0 <= neuron < width:
-        raise QuestionError(
-            f"there is no {format_neuron(layer, neuron)} in {atlas.manifest.model_id}",
-            f"Neurons run from 0 to {width - 1}.",
-        )
-
-
-def _require_limit(limit: int) -> None:
-    if not 1 <= limit < 2**31:
-        raise UsageError(f"the limit {limit} is out of range", f"Give a number from 1 to {2**31 - 1}.")
 
 
 def _context_weights(atlas: Atlas, fit: Fit) -> tuple[str | None, str | None]:

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.answers.formats import CSV, writer
@@ -18,6 +19,23 @@ from atlas.whole_file import write_whole
 def note(text: str) -> None:
     """A remark for a person, on stderr."""
     say("note", text)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the answer of a command goes: its form, the file (None: stdout), and the picture beside it, if any."""
+
+    format: str
+    path: Path | None
+    picture: Path | None = None
+
+    def emit(self, result: Result, inputs: Iterable[Path] = ()) -> None:
+        """As `emit`."""
+        emit(result, self.format, self.path, inputs)
+
+    def emit_document(self, document: Document, section: str | None, inputs: Iterable[Path] = ()) -> None:
+        """As `emit_document`."""
+        emit_document(document, section, self.format, self.path, inputs)
 
 
 def emit(result: Result, output_format: str, output: Path | None, inputs: Iterable[Path] = ()) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -10,14 +11,33 @@ from typing import Any
 import click
 
 from atlas.answers.formats import BINARY, FORMATS, SUFFIXES
-from atlas.cli.emit import note
+from atlas.cli.emit import Output, note
 from atlas.errors import UsageError
+from atlas.fit_choice import FIT_NAMES, FitChoice
 from atlas.newest import ATLAS_FOLDER, ATLAS_VARIABLE, newest_atlas
+from atlas.sites import POSITIONS, SITES
 from atlas.time_limit import DEFAULT_TIMEOUT_S, TIMEOUT_VARIABLE
-from atlas.whole_file import require_output
+from atlas.whole_file import require_apart, require_output
 
 Command = Callable[..., Any]
 _CSV_SAFE = "atlas.csv_safe"
+
+
+def bundled(name: str, make: Callable[..., Any], parts: tuple[str, ...]) -> Callable[[Command], Command]:
+    """A decorator: the values of the options `parts` reach the command as one argument, `name`, that `make` makes.
+
+    `make` takes them by keyword. The options themselves are added above it.
+    """
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def call(**values: Any) -> Any:
+            values[name] = make(**{part: values.pop(part) for part in parts})
+            return command(**values)
+
+        return call
+
+    return decorate
 
 
 def atlas_option(command: Command) -> Command:
@@ -72,6 +92,52 @@ def section_option(sections: Collection[str]) -> Callable[[Command], Command]:
     return click.option(
         "--section", type=click.Choice(list(sections)), help="Only this part; needed for jsonl, csv, parquet, arrow."
     )
+
+
+def answer_options(picture: str = "") -> Callable[[Command], Command]:
+    """Adds the options of `output_options`, passed as one `out`; with a help text for it also `--plot FILE.png`."""
+
+    def decorate(command: Command) -> Command:
+        parts = ("output_format", "output", *(["plot"] if picture else []))
+        command = output_options(bundled("out", _output, parts)(command))
+        if picture:
+            file = click.Path(path_type=Path, dir_okay=False)
+            command = click.option("--plot", type=file, metavar="FILE.png", help=picture)(command)
+        return command
+
+    return decorate
+
+
+def _output(output_format: str, output: Path | None, plot: Path | None = None) -> Output:
+    require_apart(output, plot)
+    return Output(output_format, output, plot)
+
+
+def fit_options(command: Command) -> Command:
+    """Adds `--family`, `--site`, `--position` and `--template`, passed as `fit`: which fit of the Gaussians to read."""
+    return fit_options_with(site="Site of the fit, where the atlas has several.")(command)
+
+
+def fit_options_with(site: str) -> Callable[[Command], Command]:
+    """`fit_options` for a command whose `--site` means more, as its help `site` says."""
+    options = (
+        click.option(
+            "--family", metavar="NAME", help="Family of the concept, where several have a concept of this name."
+        ),
+        click.option("--site", type=click.Choice(list(SITES)), help=site),
+        click.option(
+            "--position", type=click.Choice(POSITIONS), help="Token position of the fit, where the atlas has several."
+        ),
+        click.option("--template", metavar="TEXT", help="Prompt template of the fit, where the atlas has several."),
+    )
+
+    def decorate(command: Command) -> Command:
+        command = bundled("fit", FitChoice, FIT_NAMES)(command)
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def limit_option(default: int) -> Callable[[Command], Command]:

@@ -61,6 +61,8 @@ class Measure:
         """Its value, from the stored columns; None where any of them is NULL."""
         if any(numbers.get(column) is None for column in self.stored):
             return None
+        if "{tau}" in self.sql and numbers["tau"] is None:  # of a fit that has no such range
+            return None
         return numbers[self.name] if self.value is None else self.value(numbers)
 
     def expression(self, **names: str) -> str:

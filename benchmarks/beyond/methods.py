@@ -1,4 +1,5 @@
-"""The methods that benchmarks/beyond/main.py compares: each a list of settings, each setting options of make_spec.
+"""The methods that benchmarks/beyond/main.py compares: each a list of settings, each setting options of make_spec
+and the site of its fit.
 
 Edits stand at position `last`. In the last layer that is no restriction for a classification, because nothing
 else of that layer reaches the answer; while text is written it means every token.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 
+from atlas.fit_choice import FitChoice
 from atlas.sites import SITES, format_neuron
 from atlas.spec.document import InterventionSpec
 from atlas.store.reader import Atlas
@@ -52,9 +54,11 @@ METHODS: dict[str, list[Setting]] = {
 
 def specs_of(atlas: Atlas, setting: Setting, concept: str) -> InterventionSpec:
     """The spec of one setting and class. The rule `random` draws neurons of the layer, the same for every class."""
-    options = setting | {"concept": concept, "positions": "last"}
+    site = setting["site"]
+    options = setting | {"concept": concept, "positions": "last", "fit": FitChoice(site=site)}
+    del options["site"]
     if options["rule"] == "random":
-        layer, width = int(options.pop("layers")), getattr(atlas.manifest, SITES[options["site"]].width)
+        layer, width = int(options.pop("layers")), getattr(atlas.manifest, SITES[site].width)
         drawn = random.Random(0).sample(range(width), options.pop("top"))
         options |= {"rule": None, "neurons": [format_neuron(layer, neuron) for neuron in drawn]}
     return make_spec(atlas, **options)

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from atlas.fit_choice import FitChoice
 from atlas.sites import WEIGHTS, parse_neuron
 from atlas.store.reader import Atlas
 from benchmarks.postgres import sql
 from queries.card import neuron_card
 from queries.layers import layer_tokens
-from queries.neurons import neurons_for_concept, neurons_for_token
+from queries.neurons import Only, neurons_for_concept, neurons_for_token
 from queries.wordforms import word_forms
 
 if TYPE_CHECKING:
@@ -36,15 +37,18 @@ class Word:
 def ours(atlas: Atlas, concept_family: str) -> dict[str, Ask]:
     """How the atlas answers each kind of question: a list of tables a question."""
 
+    fit = FitChoice(family=concept_family)
+
     def token(word: Word) -> list[Rows]:
         return [neurons_for_token(atlas, word.words, exact=word.exact, limit=LIMIT).dicts()]
 
     def concept(name: str) -> list[Rows]:
-        return [neurons_for_concept(atlas, name, family=concept_family, limit=LIMIT).dicts()]
+        return [neurons_for_concept(atlas, name, fit=fit, limit=LIMIT).dicts()]
 
     def both(asked: tuple[str, Word]) -> list[Rows]:
         name, word = asked
-        found = neurons_for_concept(atlas, name, family=concept_family, limit=LIMIT, words=word.words, exact=word.exact)
+        only = Only(words=word.words, exact=word.exact)
+        found = neurons_for_concept(atlas, name, fit=fit, only=only, limit=LIMIT)
         return [found.dicts()]
 
     def card(asked: tuple[str, int]) -> list[Rows]:

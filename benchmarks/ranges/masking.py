@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from atlas.fit_choice import FitChoice
 from atlas.live.batching import encode
 from atlas.live.model import LiveModel
 from atlas.manifest import Manifest
@@ -66,7 +67,7 @@ def specs_of(atlas: Atlas, setting: Setting, concepts: Sequence[str]) -> dict[tu
     The random neurons (key: RANDOM, RANDOM) are as many, set to 0 always, and belong to no class.
     """
     layers = f"{setting.layers[0]}-{setting.layers[-1]}"
-    common = {"site": setting.site, "op": "set=0"}
+    common = {"fit": FitChoice(site=setting.site), "op": "set=0"}
     found = {}
     for concept in concepts:
         for tau in (None, *TAUS):

@@ -24,7 +24,7 @@ from benchmarks.common.synthetic_atlas import SCALES
 from benchmarks.speed.queries_sets import SETS, Sets, check, check_nearest
 from queries.card import neuron_card, neuron_tokens
 from queries.nearest import nearest
-from queries.neurons import neurons_for_concept, neurons_for_token
+from queries.neurons import Only, neurons_for_concept, neurons_for_token
 
 FOLDER = Path(__file__).parents[2] / "data" / "work"
 GOALS_MS = {"card of a neuron": 3, "token, 20 forms": 5, "concept": 2, "20 forms and concept": 8, "nearest neurons": 10}
@@ -88,7 +88,7 @@ def _questions(atlas: Atlas, sets: Sets, with_vectors: Atlas) -> dict[str, Ask]:
         "SQL: FROM find_neurons(20 forms)": find([[ids[text] for text in texts] for texts in sets.forms]),
         "concept": concept(),
         "concept, low_leakage": concept(rule="low_leakage"),
-        "20 forms and concept": lambda i: concept(words=sets.forms[i], exact=True)(i),
+        "20 forms and concept": lambda i: concept(only=Only(words=sets.forms[i], exact=True))(i),
         "top tokens of a layer": lambda i: atlas.query(
             "SELECT raised_token[1] AS token_id, count(*) FROM _decoding WHERE layer = $layer GROUP BY ALL"
             " ORDER BY 2 DESC, 1 LIMIT 20",

@@ -12,6 +12,7 @@ from atlas.cli.emit import emit
 from atlas.cli.model_options import batch_options, device_options, model_option, override_option
 from atlas.cli.options import atlas_option, output_options
 from atlas.errors import UsageError
+from atlas.fit_choice import FitChoice
 from builders.cli.options import column_options
 from builders.config import parse_bytes, parse_template
 from builders.evaluation.config import (
@@ -27,7 +28,7 @@ from builders.progress import for_terminal
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _LISTS = {"rules": parse_list, "tops": parse_list, "taus": parse_taus, "bounds": parse_list, "ops": parse_list}
 """What --sweep varies: field of SweepRequest -> how its option is read."""
-_COMMON = ("family", "site", "layers", "positions")
+_FIT, _COMMON = ("family", "site"), ("layers", "positions")
 """What all specs of a sweep share."""
 _FLAGS = {"rules": "rule", "tops": "top", "taus": "tau", "ops": "op"}
 _EXAMPLES = """\b
@@ -153,10 +154,11 @@ def _of_the_same_name(dataclass: type, options: dict[str, Any]) -> dict[str, Any
 
 def _sweep(options: dict[str, Any]) -> SweepRequest | None:
     if not options["sweep"]:
-        for name in ("concept", *_LISTS, *_COMMON):
+        for name in ("concept", *_LISTS, *_FIT, *_COMMON):
             if options[name] is not None:
                 raise UsageError(f"--{_FLAGS.get(name, name)} goes with --sweep")
         return None
     lists = {name: parse(options[name]) for name, parse in _LISTS.items() if options[name]}
     common = {name: options[name] for name in _COMMON if options[name] is not None}
-    return SweepRequest(options["concept"] or "", **lists, common=common)
+    fit = FitChoice(**{name: options[name] for name in _FIT})
+    return SweepRequest(options["concept"] or "", **lists, fit=fit, common=common)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from atlas.answers.picture import require_target
 from atlas.answers.result import Result
 from atlas.errors import UsageError
+from atlas.fit_choice import FitChoice
 from atlas.live.model import LiveModel
 from atlas.model_place import places
 from atlas.spec.document import InterventionSpec
@@ -23,7 +24,7 @@ from builders.evaluation.picture import draw_frontier
 from builders.evaluation.records import store
 from builders.evaluation.report import EvaluationReport
 from builders.evaluation.sweep import frontier, make_specs
-from builders.evaluation.task import Task, plan_task
+from builders.evaluation.task import Task, origin_of, plan_task
 from builders.progress import Silent
 from builders.spec_model import load_for, model_files
 
@@ -52,9 +53,9 @@ class _Evaluation:
     def of_specs(self) -> Result:
         """Evaluate spec files. Specs of different families or templates are planned by themselves."""
         specs = [read_spec(path) for path in self.wanted.specs]
-        groups: dict[tuple, list[InterventionSpec]] = {}
+        groups: dict[FitChoice, list[InterventionSpec]] = {}
         for spec in specs:
-            groups.setdefault((spec.source.get("family"), spec.source.get("template")), []).append(spec)
+            groups.setdefault(origin_of(spec), []).append(spec)
         reports, notes = [], []
         with open_atlas(self.wanted.atlas) as atlas:
             tasks = [(group, plan_task(atlas, group, self.wanted.task)) for group in groups.values()]

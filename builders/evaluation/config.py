@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from atlas.errors import UsageError
+from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.store.evaluations import sidecar_of
 from builders.config import require_within
 
@@ -48,7 +49,7 @@ class TaskRequest:
 
 @dataclass(frozen=True)
 class SweepRequest:
-    """What to vary (lists) and what all specs share (`common`: other options of make_spec).
+    """What to vary (lists) and what all specs share (`fit`, and `common`: other options of make_spec).
 
     The ranges are Gaussian ones at each of `taus`, and the contrast one, as `bounds` asks for.
     """
@@ -60,6 +61,7 @@ class SweepRequest:
     taus: Sequence[float] = (2.5,)
     bounds: Sequence[str] = ("gaussian",)
     ops: Sequence[str] = ("set=0",)
+    fit: FitChoice = ANY_FIT
     common: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

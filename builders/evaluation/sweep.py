@@ -40,6 +40,7 @@ def make_specs(atlas: Atlas, request: SweepRequest) -> list[InterventionSpec]:
             tau=tau,
             op=op,
             use_range=True,
+            fit=request.fit,
             **request.common,
         )
         for rule, top, (bounds, tau), op in combinations

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
+from atlas.fit_choice import FitChoice
 from atlas.spec.document import InterventionSpec
 from atlas.store.reader import Atlas
 from builders.corpora.base import Corpus
 from builders.corpora.text_hash import text_hash
 from builders.evaluation.config import TaskRequest
 from builders.evaluation.prompts import Example, draw_per_concept
-from builders.evaluation.texts import Origin, open_corpus, other_texts, seen_texts
+from builders.evaluation.texts import open_corpus, other_texts, seen_texts
 
 _HOLD_OUT = "Build the atlas with --holdout 0.3, or name other texts with --corpus."
 
@@ -81,14 +82,22 @@ def plan_task(atlas: Atlas, specs: Sequence[InterventionSpec], request: TaskRequ
     )
 
 
-def _origin(atlas: Atlas, specs: Sequence[InterventionSpec]) -> Origin:
+def origin_of(spec: InterventionSpec) -> FitChoice:
+    """Family and template of the fit that lent the spec its numbers, as its source names them.
+
+    UsageError where these are no names.
+    """
+    return FitChoice(family=spec.source.get("family"), template=spec.source.get("template"))
+
+
+def _origin(atlas: Atlas, specs: Sequence[InterventionSpec]) -> FitChoice:
     sources = [spec.source for spec in specs]
     if any("family" in source and source.get("atlas_id") != atlas.manifest.atlas_id for source in sources):
         raise UsageError(
             f"a spec takes its numbers from another atlas than {atlas.path}, so its texts cannot be told apart",
             "Name its atlas with -a, or make the spec anew.",
         )
-    origins = {Origin(source.get("family"), source.get("template")) for source in sources}
+    origins = {origin_of(spec) for spec in specs}
     if len(origins) > 1:
         raise UsageError("the specs come from different families or templates", "Evaluate them one by one.")
     return origins.pop()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import NamedTuple
 
 from atlas.errors import CorpusError, QuestionError, UsageError
+from atlas.fit_choice import FitChoice
 from atlas.json_text import JsonError, read_json
 from atlas.store.reader import Atlas
 from builders.concept_sets import own_sets
@@ -16,13 +16,6 @@ from builders.corpora.lines import lines
 from builders.corpora.registry import FORMATS, load_corpus
 from builders.corpora.text_hash import text_hash
 from builders.evaluation.config import TaskRequest
-
-
-class Origin(NamedTuple):
-    """Where specs come from: the family of their concept and its template, if a fit lent them numbers."""
-
-    family: str | None
-    template: str | None
 
 
 def seen_texts(atlas: Atlas, family: str | None = None) -> set[int]:
@@ -42,9 +35,10 @@ def seen_texts(atlas: Atlas, family: str | None = None) -> set[int]:
     return {number for (number,) in rows}
 
 
-def open_corpus(atlas: Atlas, origin: Origin, request: TaskRequest) -> tuple[Corpus, str]:
+def open_corpus(atlas: Atlas, origin: FitChoice, request: TaskRequest) -> tuple[Corpus, str]:
     """The labelled corpus of the request, or that of the family, and the template its texts are put into.
 
+    `origin`: family and template of the fit that lent the specs their numbers, if one did.
     Raises UsageError where neither is known, CorpusError when the file cannot be read.
     """
     own = own_sets()
@@ -65,7 +59,7 @@ def open_corpus(atlas: Atlas, origin: Origin, request: TaskRequest) -> tuple[Cor
     return corpus, template
 
 
-def other_texts(atlas: Atlas, origin: Origin, request: TaskRequest) -> tuple[list[str], str]:
+def other_texts(atlas: Atlas, origin: FitChoice, request: TaskRequest) -> tuple[list[str], str]:
     """Texts for perplexity, at most `other_limit`, and their name. Texts that the family's fits used are left out.
 
     Default: the project's own concept sets of other families.

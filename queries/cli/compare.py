@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from atlas.cli.emit import emit
-from atlas.cli.options import output_options, timeout_option
+from atlas.cli.emit import Output
+from atlas.cli.options import answer_options, timeout_option
 from atlas.store.reader import open_atlas
 from queries import compare as question
 
@@ -25,8 +25,8 @@ _FILE = click.Path(path_type=Path)
     help="One row per weight, or per weight and layer.",
 )
 @timeout_option
-@output_options
-def compare(base: Path, tuned: Path, by: str, timeout: float | None, output_format: str, output: Path | None) -> None:
+@answer_options()
+def compare(base: Path, tuned: Path, by: str, timeout: float | None, out: Output) -> None:
     """How far two atlases agree: a model and a tuned version of it.
 
     same_token is the share of neurons whose most raised token is the same; shuffled is what that share
@@ -34,4 +34,4 @@ def compare(base: Path, tuned: Path, by: str, timeout: float | None, output_form
     vectors have turned (1: not at all), where both atlases store them.
     """
     with open_atlas(base, timeout) as base_atlas, open_atlas(tuned, timeout) as tuned_atlas:
-        emit(question.compare(base_atlas, tuned_atlas, by=by), output_format, output)
+        out.emit(question.compare(base_atlas, tuned_atlas, by=by))

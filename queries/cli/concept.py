@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from atlas.answers.cells import quoted
-from atlas.cli.emit import emit, note
-from atlas.cli.options import atlas_option, limit_option, output_options, timeout_option
-from atlas.store.reader import open_atlas
-from atlas.whole_file import require_apart
-from queries.cli.options import fit_options, range_options
-from queries.neurons import neurons_for_concept
+from atlas.cli.emit import Output, note
+from atlas.cli.options import answer_options, bundled, fit_options, limit_option
+from atlas.fit_choice import FitChoice
+from queries.cli.options import Source, range_options, source_options
+from queries.neurons import Only, neurons_for_concept
 from queries.tokens import token_forms
+
+
+def _only(words: tuple[str, ...], **others: object) -> Only:
+    return Only(words=words or None, **others)
 
 
 @click.command(epilog="Example: neuron-atlas concept sports --max-leakage 0.05 --limit 10")
@@ -29,35 +30,20 @@ from queries.tokens import token_forms
     metavar="WORD",
     help="Only neurons that also hold this word; repeatable.",
 )
+@bundled("only", _only, ("layer", "max_leakage", "min_coverage", "words"))
 @fit_options
 @limit_option(20)
-@click.option(
-    "--plot",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE.png",
-    help="Also draw the best ones.",
-)
-@atlas_option
-@timeout_option
-@output_options
+@source_options
+@answer_options(picture="Also draw the best ones.")
 def concept(
     name: str,
     rule: str,
     tau: float | None,
-    layer: int | None,
-    max_leakage: float | None,
-    min_coverage: float | None,
-    words: tuple[str, ...],
-    family: str | None,
-    site: str | None,
-    position: str | None,
-    template: str | None,
+    only: Only,
+    fit: FitChoice,
     limit: int,
-    plot: Path | None,
-    atlas_path: Path,
-    timeout: float | None,
-    output_format: str,
-    output: Path | None,
+    source: Source,
+    out: Output,
 ) -> None:
     """Neurons that encode the concept NAME, strongest first, with the range in which each one does.
 
@@ -69,27 +55,13 @@ def concept(
     writes are the tokens that it makes likelier when its activation goes from the rest's mean to the concept's:
     those that down_proj raises, or where the concept's mean is the lower one those that it lowers.
     """
-    fit = {"family": family, "site": site, "position": position, "template": template}
-    require_apart(output, plot)
-    with open_atlas(atlas_path, timeout) as atlas:
-        if words:
-            forms = token_forms(atlas, words)
-            note("tokens used: " + " ".join(map(quoted, forms.column("token"))))
-        result = neurons_for_concept(
-            atlas,
-            name,
-            rule=rule,
-            tau=tau,
-            layer=layer,
-            max_leakage=max_leakage,
-            min_coverage=min_coverage,
-            words=words or None,
-            limit=limit,
-            **fit,
-        )
-        if plot is not None:
+    with source.open() as atlas:
+        if only.words:
+            note("tokens used: " + " ".join(map(quoted, token_forms(atlas, only.words).column("token"))))
+        result = neurons_for_concept(atlas, name, fit=fit, tau=tau, rule=rule, only=only, limit=limit)
+        if out.picture is not None:
             from queries.plots.plot import plot_concept
 
-            plot_concept(atlas, name, plot, tau=tau, rule=rule, **fit)
-            note(f"picture written to {plot}")
-    emit(result, output_format, output)
+            plot_concept(atlas, name, out.picture, fit=fit, tau=tau, rule=rule)
+            note(f"picture written to {out.picture}")
+    out.emit(result)

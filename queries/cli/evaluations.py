@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from atlas.cli.emit import emit
-from atlas.cli.options import atlas_option, limit_option, output_options, timeout_option
+from atlas.cli.emit import Output
+from atlas.cli.options import answer_options, limit_option
 from queries import evaluations as question
+from queries.cli.options import Source, source_options
 
 
 @click.command(epilog="Example: neuron-atlas evaluations --target sports --metric accuracy")
@@ -16,18 +15,10 @@ from queries import evaluations as question
 @click.option("--metric", metavar="NAME", help="Only this metric: accuracy, confidence, label_confidence, perplexity.")
 @click.option("--sweep", "sweep_id", metavar="ID", help="Only this sweep.")
 @limit_option(200)
-@atlas_option
-@timeout_option
-@output_options
+@source_options
+@answer_options()
 def evaluations(
-    target: str | None,
-    metric: str | None,
-    sweep_id: str | None,
-    limit: int,
-    atlas_path: Path,
-    timeout: float | None,
-    output_format: str,
-    output: Path | None,
+    target: str | None, metric: str | None, sweep_id: str | None, limit: int, source: Source, out: Output
 ) -> None:
     """What `evaluate` found, newest first: every arm of every spec beside the model itself (baseline).
 
@@ -35,10 +26,5 @@ def evaluations(
     paired interval; where perplexity rises it is negative. text_group says which texts: those of the target
     concept, of all other concepts (complement), or other text.
     """
-    emit(
-        question.evaluations(
-            atlas_path, target=target, metric=metric, sweep_id=sweep_id, limit=limit, timeout_s=timeout
-        ),
-        output_format,
-        output,
-    )
+    wanted = {"target": target, "metric": metric, "sweep_id": sweep_id, "limit": limit}
+    out.emit(question.evaluations(source.path, **wanted, timeout_s=source.timeout_s))

@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from atlas.cli.emit import emit, emit_document
-from atlas.cli.options import atlas_option, output_options, timeout_option
-from atlas.store.reader import open_atlas
+from atlas.cli.emit import Output
+from atlas.cli.options import answer_options, section_option
 from queries import concepts as concepts_question
 from queries import info as info_question
-
-SECTIONS = ("fits", "runs", "rows")
+from queries.cli.options import Source, source_options
 
 
 @click.command(epilog="Example: neuron-atlas info --format json")
-@click.option("--section", type=click.Choice(SECTIONS), help="Only this part; needed for jsonl, csv, parquet, arrow.")
-@atlas_option
-@timeout_option
-@output_options
-def info(section: str | None, atlas_path: Path, timeout: float | None, output_format: str, output: Path | None) -> None:
+@section_option(info_question.SECTIONS)
+@source_options
+@answer_options()
+def info(section: str | None, source: Source, out: Output) -> None:
     """What is in the atlas: its model, the fits of concepts, the runs that built it, and row counts."""
-    with open_atlas(atlas_path, timeout) as atlas:
-        document = info_question.info(atlas)
-    emit_document(document, section, output_format, output)
+    out.emit_document(source.ask(info_question.info), section)
 
 
 @click.command(epilog="Example: neuron-atlas concepts --family topics")
 @click.option("--family", metavar="NAME", help="Only this family.")
-@atlas_option
-@timeout_option
-@output_options
-def concepts(
-    family: str | None, atlas_path: Path, timeout: float | None, output_format: str, output: Path | None
-) -> None:
+@source_options
+@answer_options()
+def concepts(family: str | None, source: Source, out: Output) -> None:
     """The concepts, each with the neuron that separates it best from the rest of its family.
 
     A concept is listed once for every site and position at which it was fitted.
     """
-    with open_atlas(atlas_path, timeout) as atlas:
-        result = concepts_question.concepts(atlas, family=family)
-    emit(result, output_format, output)
+    out.emit(source.ask(concepts_question.concepts, family=family))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from atlas.cli.emit import emit
-from atlas.cli.options import atlas_option, limit_option, output_options, timeout_option
+from atlas.cli.emit import Output
+from atlas.cli.options import answer_options, limit_option
 from atlas.sites import WEIGHTS
-from atlas.store.reader import open_atlas
 from queries import nearest as question
+from queries.cli.options import Source, source_options
 
 
 @click.command(epilog="Example: neuron-atlas nearest L29N808 --weight gate_proj")
@@ -23,22 +21,11 @@ from queries import nearest as question
     help="Which of the neurons' vectors to compare.",
 )
 @limit_option(20)
-@atlas_option
-@timeout_option
-@output_options
-def nearest(
-    address: str,
-    weight: str,
-    limit: int,
-    atlas_path: Path,
-    timeout: float | None,
-    output_format: str,
-    output: Path | None,
-) -> None:
+@source_options
+@answer_options()
+def nearest(address: str, weight: str, limit: int, source: Source, out: Output) -> None:
     """The neurons whose weight vector has the largest cosine to that of the neuron at ADDRESS.
 
     tokens are those that the neighbour's vector raises most. The atlas must hold the vectors: build --vectors.
     """
-    with open_atlas(atlas_path, timeout) as atlas:
-        result = question.nearest(atlas, address, weight=weight, limit=limit)
-    emit(result, output_format, output)
+    out.emit(source.ask(question.nearest, address, weight=weight, limit=limit))

@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from atlas.cli.emit import emit_document, note
-from atlas.cli.options import atlas_option, output_options, timeout_option
-from atlas.store.reader import open_atlas
-from atlas.whole_file import require_apart
-from queries.card import compact_tokens, neuron_card
-from queries.cli.options import fit_options
-
-SECTIONS = ("tokens", "concepts", "background")
+from atlas.cli.emit import Output, note
+from atlas.cli.options import answer_options, fit_options, section_option
+from atlas.fit_choice import FitChoice
+from queries.card import SECTIONS, TOKENS, compact_tokens, neuron_card
+from queries.cli.options import Source, source_options, tau_option
 
 
 @click.command(epilog="Example: neuron-atlas neuron L29N808 --top 5")
 @click.argument("address", metavar="ADDRESS")
 @click.option("--top", type=click.IntRange(min=1), help="Tokens per weight and sign. Default: 8.")
-@click.option("--tau", type=float, help="Half-width of the ranges in standard deviations; one that was measured.")
-@click.option("--section", type=click.Choice(SECTIONS), help="Only this part; needed for jsonl, csv, parquet, arrow.")
-@click.option(
-    "--plot",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE.png",
-    help="Also draw its Gaussians.",
-)
+@tau_option
+@section_option(SECTIONS)
 @fit_options
-@atlas_option
-@timeout_option
-@output_options
+@source_options
+@answer_options(picture="Also draw its Gaussians.")
 def neuron(
-    address: str,
-    top: int | None,
-    tau: float | None,
-    section: str | None,
-    plot: Path | None,
-    family: str | None,
-    site: str | None,
-    position: str | None,
-    template: str | None,
-    atlas_path: Path,
-    timeout: float | None,
-    output_format: str,
-    output: Path | None,
+    address: str, top: int | None, tau: float | None, section: str | None, fit: FitChoice, source: Source, out: Output
 ) -> None:
     """The card of the neuron at ADDRESS, written L29N808: layer 29, neuron 808, both counted from 0.
 
@@ -53,15 +29,13 @@ def neuron(
     and range under every concept (best separated first), and its background over all examples. The options that
     name a fit narrow what is listed.
     """
-    fit = {"family": family, "site": site, "position": position, "template": template}
-    require_apart(output, plot)
-    with open_atlas(atlas_path, timeout) as atlas:
-        card = neuron_card(atlas, address, tau=tau, top=top, **fit)
-        if plot is not None:
+    with source.open() as atlas:
+        card = neuron_card(atlas, address, fit=fit, tau=tau, top=top)
+        if out.picture is not None:
             from queries.plots.plot import plot_neuron
 
-            plot_neuron(atlas, address, plot, tau=tau, **fit)
-            note(f"picture written to {plot}")
-    if output_format == "table" and section is None and "tokens" in card.sections:
-        card.sections["tokens"] = compact_tokens(card.sections["tokens"])
-    emit_document(card, section, output_format, output)
+            plot_neuron(atlas, address, out.picture, fit=fit, tau=tau)
+            note(f"picture written to {out.picture}")
+    if out.format == "table" and section is None and TOKENS in card.sections:
+        card.sections[TOKENS] = compact_tokens(card.sections[TOKENS])
+    out.emit_document(card, section)

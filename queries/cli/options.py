@@ -1,30 +1,45 @@
-"""Options that several questions share, as decorators: which fit, which range."""
+"""Options that several questions share, as decorators: what to read, which range, which part of the answer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import click
 
-from atlas.cli.options import Command
-from atlas.sites import POSITIONS, SITES
-from queries.rules import RULES
+from atlas.cli.options import Command, atlas_option, bundled, timeout_option
+from atlas.store.reader import Atlas, open_atlas
+from queries.rules import DEFAULT_RULE, RULES
+
+SIGNS = {"both": 0, "raised": 1, "lowered": -1}
 
 
-def fit_options(command: Command) -> Command:
-    """Adds `--family`, `--site`, `--position` and `--template`: which fit of the Gaussians to read."""
-    command = click.option(
-        "--template", metavar="TEXT", help="Prompt template of the fit, where the atlas has several."
-    )(command)
-    command = click.option(
-        "--position",
-        type=click.Choice(POSITIONS),
-        help="Token position of the fit, where the atlas has several.",
-    )(command)
-    command = click.option(
-        "--site", type=click.Choice(list(SITES)), help="Site of the fit, where the atlas has several."
-    )(command)
-    return click.option(
-        "--family", metavar="NAME", help="Family of the concept, where several have a concept of this name."
-    )(command)
+@dataclass(frozen=True)
+class Source:
+    """The atlas that a command reads, and the seconds that one of its statements may take (see `open_atlas`)."""
+
+    path: Path
+    timeout_s: float | None
+
+    def open(self) -> Atlas:
+        """Open the atlas, for a `with` around several questions."""
+        return open_atlas(self.path, self.timeout_s)
+
+    def ask(self, question: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """The answer to one question of the opened atlas."""
+        with self.open() as atlas:
+            return question(atlas, *arguments, **options)
+
+
+def source_options(command: Command) -> Command:
+    """Adds `--atlas` and `--timeout`, passed as one `source`."""
+    return atlas_option(timeout_option(bundled("source", _source, ("atlas_path", "timeout"))(command)))
+
+
+def _source(atlas_path: Path, timeout: float | None) -> Source:
+    return Source(atlas_path, timeout)
 
 
 def range_options(command: Command) -> Command:
@@ -32,10 +47,30 @@ def range_options(command: Command) -> Command:
     command = click.option(
         "--rule",
         type=click.Choice(list(RULES)),
-        default="auc",
+        default=DEFAULT_RULE,
         show_default=True,
         help="By what neurons are ranked: " + "; ".join(f"{rule.name}: {rule.meaning}" for rule in RULES.values()),
     )(command)
+    return tau_option(command)
+
+
+def tau_option(command: Command) -> Command:
+    """Adds `--tau` for ranges that were measured."""
     return click.option(
-        "--tau", type=float, help="Half-width of the range in standard deviations; one that was measured."
+        "--tau",
+        type=float,
+        help="Half-width of the ranges in standard deviations; one that was measured. Default: 2.5, else the only one.",
     )(command)
+
+
+def sign_option(help: str, both: bool = True) -> Callable[[Command], Command]:
+    """Adds `--sign`, passed as a number: 1 raised, -1 lowered, 0 (the default where there is `both`) both."""
+    names = [name for name in SIGNS if both or name != "both"]
+    return click.option(
+        "--sign",
+        type=click.Choice(names),
+        default=names[0],
+        show_default=True,
+        callback=lambda context, parameter, name: SIGNS[name],
+        help=help,
+    )

@@ -10,13 +10,13 @@ import click
 
 from atlas.answers.cells import quoted
 from atlas.cli.emit import deliver, note
-from atlas.cli.options import atlas_option, timeout_option, writable
-from atlas.sites import POSITIONS, SITES, WEIGHTS
+from atlas.cli.options import fit_options_with, writable
+from atlas.fit_choice import FitChoice
+from atlas.sites import WEIGHTS
 from atlas.spec.document import InterventionSpec
 from atlas.spec.fields import PHASES
 from atlas.spec.text import dumps, write_spec
-from atlas.store.reader import open_atlas
-from queries.cli.token import SIGNS
+from queries.cli.options import Source, sign_option, source_options
 from queries.rules import DEFAULT_RULE, RULES
 from queries.specs.make_spec import make_spec
 from queries.specs.neurons import DEFAULT_TOP, DEFAULT_WEIGHT
@@ -62,7 +62,11 @@ Examples:
     default=None,
     help="Edit only values inside the concept's range, or all. Default: with --concept the range.",
 )
-@click.option("--tau", type=float, help="Half-width of the range in standard deviations. Default: 2.5.")
+@click.option(
+    "--tau",
+    type=float,
+    help="Half-width of the range in standard deviations; any. Default: 2.5, else the only one that was measured.",
+)
 @click.option(
     "--bounds",
     type=click.Choice(list(BOUNDS)),
@@ -83,12 +87,9 @@ Examples:
     type=click.Choice(list(WEIGHTS)),
     help=f"Weight to look for the word in. Default: {DEFAULT_WEIGHT}.",
 )
-@click.option("--sign", type=click.Choice(list(SIGNS)), default="both", help="Raised or lowered words. Default: both.")
+@sign_option("Raised or lowered words.")
 @click.option("--exact", is_flag=True, help='Take each WORD as the literal text of a token, as in " dog".')
-@click.option("--site", type=click.Choice(list(SITES)), help="Where to edit. Default: where the fit or the word is.")
-@click.option("--family", metavar="NAME", help="Family of the concept, or of the mean.")
-@click.option("--position", type=click.Choice(POSITIONS), help="Token position of the fit, if there are several.")
-@click.option("--template", metavar="TEXT", help="Prompt template of the fit, if there are several.")
+@fit_options_with(site="Where to edit. Default: where the fit or the word is.")
 @click.option(
     "-o",
     "--output",
@@ -97,11 +98,8 @@ Examples:
     metavar="FILE",
     help="Write to FILE.",
 )
-@atlas_option
-@timeout_option
-def spec(
-    atlas_path: Path, timeout: float | None, output: Path | None, token: tuple[str, ...], sign: str, **options: Any
-) -> None:
+@source_options
+def spec(source: Source, output: Path | None, token: tuple[str, ...], fit: FitChoice, **options: Any) -> None:
     """Write an intervention spec: which neurons to change, how, and in which range of their values.
 
     Neurons are chosen by --concept, by --token or by name. The JSON goes to stdout or to FILE (replacing it),
@@ -109,8 +107,7 @@ def spec(
 
     The number of set and add counts towards the word with --token: a neuron that lowers it gets the negative.
     """
-    with open_atlas(atlas_path, timeout) as atlas:
-        made = make_spec(atlas, token=list(token) or None, sign=SIGNS[sign], **options)
+    made = source.ask(make_spec, token=list(token) or None, fit=fit, **options)
     if output is None:
         deliver(dumps(made).encode(), None)
     else:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from atlas.cli.emit import emit
-from atlas.cli.options import atlas_option, limit_option, output_options
+from atlas.cli.emit import Output
+from atlas.cli.options import answer_options, atlas_option, limit_option
 from atlas.errors import UsageError
 from queries.sandbox import sandbox
 from queries.sandbox.sandbox import run_sql
@@ -40,16 +40,9 @@ from queries.sandbox.sandbox import run_sql
     help="Stop the query when its process needs more memory.",
 )
 @atlas_option
-@output_options
+@answer_options()
 def sql(
-    sql: str | None,
-    source: Path | None,
-    limit: int,
-    timeout: float,
-    memory: int,
-    atlas_path: Path,
-    output_format: str,
-    output: Path | None,
+    sql: str | None, source: Path | None, limit: int, timeout: float, memory: int, atlas_path: Path, out: Output
 ) -> None:
     """Answer one SELECT (or EXPLAIN) over the atlas.
 
@@ -58,7 +51,7 @@ def sql(
     """
     text = _sql_text(sql, source)
     result = run_sql(atlas_path, text, max_rows=limit, timeout_s=timeout, memory_mb=memory)
-    emit(result, output_format, output, [source] if source is not None else [])
+    out.emit(result, [source] if source is not None else [])
 
 
 def _sql_text(sql: str | None, source: Path | None) -> str:

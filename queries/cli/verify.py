@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from atlas.cli.emit import emit
-from atlas.cli.options import output_options
+from atlas.cli.emit import Output
+from atlas.cli.options import answer_options
 from atlas.errors import AtlasFileError
 from queries import verify as question
 
 
 @click.command("verify", epilog="Example: neuron-atlas verify data/atlases/smollm2-135m.duckdb")
 @click.argument("file", type=click.Path(path_type=Path))
-@output_options
-def verify(file: Path, output_format: str, output: Path | None) -> None:
+@answer_options()
+def verify(file: Path, out: Output) -> None:
     """Check that an atlas is whole, and the evaluations beside it.
 
     One line a check: the digests of all columns and definitions against those that were published, the order of all
@@ -23,7 +23,7 @@ def verify(file: Path, output_format: str, output: Path | None) -> None:
     It finds damage, not forgery: an atlas is signed by nobody.
     """
     result = question.verify(file)
-    emit(result, output_format, output)
+    out.emit(result)
     broken = question.broken_check(result)
     if broken is not None:
         raise AtlasFileError(f"{file} is damaged: {broken}", "Fetch it again, or rebuild it with `neuron-atlas build`.")

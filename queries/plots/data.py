@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from atlas.errors import QuestionError, UnknownNameError, UsageError
-from atlas.sites import SITES, format_neuron
+from atlas.errors import QuestionError, UsageError
+from atlas.fit_choice import FitChoice
+from atlas.sites import format_neuron
 from atlas.store.reader import Atlas
-from queries.fits import Fit
+from queries.fits import Fit, fits_of_neurons
 from queries.sqlfile import load_sql
 
 
@@ -31,39 +32,27 @@ class Bump:
     auc: float | None = None
 
 
-def fits_of_neuron(
-    atlas: Atlas,
-    layer: int,
-    neuron: int,
-    *,
-    family: str | None = None,
-    site: str | None = None,
-    position: str | None = None,
-    template: str | None = None,
-) -> list[Fit]:
-    """The fits with these names that measured the neuron, each with the concept it separates best.
+def measured_fits(atlas: Atlas, layer: int, neuron: int, choice: FitChoice) -> list[Fit]:
+    """The fits that `choice` allows and that measured the neuron, by family, site and position.
 
-    Without `site` those of the MLP; a coordinate of the residual stream must be asked for by its site.
+    Without a site in it those of the MLP; a coordinate of the residual stream must be asked for by its site.
     Raises UnknownNameError for a name that no fit has, QuestionError when nothing was measured.
     """
-    sites = [site] if site else [row.name for row in SITES.values() if row.width == "d_mlp"]
-    parameters = {"layer": layer, "neuron": neuron, "sites": sites}
-    fits = [Fit(*row) for row in atlas.query(load_sql("plot_fits"), parameters)[1]]
-    if not fits:
+    fits = fits_of_neurons(atlas, choice)
+    _, rows = atlas.query(load_sql("plot_fits"), {"layer": layer, "neuron": neuron})
+    found = [fits[fit_id] for (fit_id,) in rows if fit_id in fits]
+    if not found:
+        which = ", ".join(value for _, value in choice.given()) or "any site of the MLP"
         raise QuestionError(
-            f"no activations of {format_neuron(layer, neuron)} were measured at {', '.join(sites)}",
+            f"no activations of {format_neuron(layer, neuron)} were measured for {which}",
             "`neuron-atlas info` lists what was.",
         )
-    for name, value in (("family", family), ("position", position), ("template", template)):
-        if value is not None:
-            known = {getattr(fit, name) for fit in fits}
-            if value not in known:
-                raise UnknownNameError(name, value, known)
-            fits = [fit for fit in fits if getattr(fit, name) == value]
-    return fits
+    return sorted(found, key=lambda fit: (fit.family, fit.site, fit.position, fit.fit_id))
 
 
-def bumps_of_neuron(atlas: Atlas, fit_id: int, layer: int, neuron: int, tau: float) -> tuple[list[float], list[Bump]]:
+def bumps_of_neuron(
+    atlas: Atlas, fit_id: int, layer: int, neuron: int, tau: float | None
+) -> tuple[list[float], list[Bump]]:
     """(bin edges, bumps of all concepts of the fit), best separated (by AUC) first.
 
     There is one edge more than counts, in units of the activation. Raises QuestionError when the atlas has

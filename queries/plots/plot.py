@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from atlas.answers.picture import new_figure, require_target, save
 from atlas.errors import QuestionError, UsageError
+from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.sites import parse_neuron
 from atlas.store.reader import Atlas
 from queries.answering import question
-from queries.fits import choose_fit, choose_tau
+from queries.fits import choose_fit, choose_tau, choose_taus
 from queries.neurons import neurons_for_concept
 from queries.plots import bumps as look
-from queries.plots.data import Bump, bumps_of_neuron, fits_of_neuron, rest_of
+from queries.plots.data import Bump, bumps_of_neuron, measured_fits, rest_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,45 +31,42 @@ def plot_neuron(
     address: str,
     path: str | Path,
     *,
-    family: str | None = None,
-    site: str | None = None,
-    position: str | None = None,
-    template: str | None = None,
+    fit: FitChoice = ANY_FIT,
     tau: float | None = None,
 ) -> None:
     """Draw one neuron under every concept, a row per concept, best separated first; a column per fit.
 
-    `path` ends in .png, .svg or .pdf and is replaced in one step. The names choose among the fits of the
-    neuron (site: those of the MLP by default). The shaded band is the range of the best concept of a
-    column, at half-width `tau` (a measured one), drawn through all rows: what stands in it leaks.
+    `path` ends in .png, .svg or .pdf and is replaced in one step. `fit` chooses among the fits of the
+    neuron (without a site: those of the MLP). The shaded band is the range of the best concept of a
+    column, at half-width `tau` (chosen as for neuron_concepts), drawn through all rows: what stands in it leaks.
 
     Raises UsageError for a path, address or tau that will not do, or more fits than fit in a picture;
     UnknownNameError, QuestionError when there is nothing to draw; MissingExtraError without matplotlib.
     """
     target = Path(path)
     require_target(target)
-    names = {"family": family, "site": site, "position": position, "template": template}
     with look.style():
-        save(draw_neuron(atlas, address, tau=tau, **names), target)
+        save(draw_neuron(atlas, address, fit=fit, tau=tau), target)
 
 
 @question
-def draw_neuron(atlas: Atlas, address: str, *, tau: float | None = None, **names: str | None) -> Figure:
+def draw_neuron(atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT, tau: float | None = None) -> Figure:
     """The figure of `plot_neuron`."""
     layer, neuron = parse_neuron(address)
-    fits = fits_of_neuron(atlas, layer, neuron, **names)
+    fits = measured_fits(atlas, layer, neuron, fit)
     if len(fits) > _MOST_FITS:
         raise UsageError(f"{address} has {len(fits)} fits here", "Choose some with --family, --site or --position.")
-    taus = [choose_tau(fit, tau) for fit in fits]
-    pictures = [bumps_of_neuron(atlas, fit.fit_id, layer, neuron, half) for fit, half in zip(fits, taus, strict=True)]
+    taus = choose_taus(fits, tau)
+    pictures = [bumps_of_neuron(atlas, fit.fit_id, layer, neuron, taus[fit.fit_id]) for fit in fits]
     rows = max(len(bumps) for _, bumps in pictures)
     figure = new_figure(max(6.4, 5.0 * len(fits)), 1.6 + 0.62 * rows)
     figure.suptitle(f"{address} of {atlas.manifest.model_id}", fontweight="bold")
     parts = figure.subfigures(1, len(fits), squeeze=False)[0]
-    for part, fit, half, (edges, bumps) in zip(parts, fits, taus, pictures, strict=True):
+    for part, drawn, (edges, bumps) in zip(parts, fits, pictures, strict=True):
         _neuron_column(part, rows, edges, bumps)
-        part.axes[0].set_title(_range_title(fit.family, half, bumps[0]), fontsize=9, loc="left")
-        part.axes[-1].set_xlabel(look.activation_label(fit.site, fit.position))
+        title = _range_title(drawn.family, taus[drawn.fit_id], bumps[0])
+        part.axes[0].set_title(title, fontsize=9, loc="left")
+        part.axes[-1].set_xlabel(look.activation_label(drawn.site, drawn.position))
     parts[0].supylabel("density, each row to its own scale", fontsize=8)
     return figure
 
@@ -96,7 +94,9 @@ def _neuron_column(part: SubFigure, rows: int, edges: list[float], bumps: list[B
         axes.remove()
 
 
-def _range_title(family: str, tau: float, best: Bump) -> str:
+def _range_title(family: str, tau: float | None, best: Bump) -> str:
+    if tau is None:
+        return f"{family}: no such range was measured"
     return (
         f"{family}: shaded is the range of {best.name}, {best.lower:.3g} to {best.upper:.3g}\n"
         f"(mean ± {tau:g} std; coverage {look.share(best.coverage)}, leakage {look.share(best.leakage)})"
@@ -109,10 +109,7 @@ def plot_concept(
     concept: str,
     path: str | Path,
     *,
-    family: str | None = None,
-    site: str | None = None,
-    position: str | None = None,
-    template: str | None = None,
+    fit: FitChoice = ANY_FIT,
     tau: float | None = None,
     rule: str = "auc",
     limit: int = 6,
@@ -123,21 +120,20 @@ def plot_concept(
     """
     target = Path(path)
     require_target(target)
-    names = {"family": family, "site": site, "position": position, "template": template}
     with look.style():
-        save(draw_concept(atlas, concept, tau=tau, rule=rule, limit=limit, **names), target)
+        save(draw_concept(atlas, concept, fit=fit, tau=tau, rule=rule, limit=limit), target)
 
 
 @question
 def draw_concept(
-    atlas: Atlas, concept: str, *, tau: float | None, rule: str, limit: int, **names: str | None
+    atlas: Atlas, concept: str, *, fit: FitChoice = ANY_FIT, tau: float | None = None, rule: str, limit: int
 ) -> Figure:
     """The figure of `plot_concept`."""
     if not 1 <= limit <= 24:
         raise UsageError(f"{limit} neurons do not fit in a picture", "Choose from 1 to 24.")
-    fit = choose_fit(atlas, concept, **names)
-    tau = choose_tau(fit, tau)
-    best = neurons_for_concept(atlas, concept, tau=tau, rule=rule, limit=limit, **names).dicts()
+    found = choose_fit(atlas, concept, fit)
+    tau = choose_tau(found, tau)
+    best = neurons_for_concept(atlas, concept, fit=fit, tau=tau, rule=rule, limit=limit).dicts()
     if not best:
         raise QuestionError(f"no neuron was measured for {concept!r}", "`neuron-atlas info` lists what was.")
     across = min(_COLUMNS, len(best))
@@ -146,7 +142,7 @@ def draw_concept(
     head, body = figure.subfigures(2, 1, height_ratios=[0.6, 0.5 + 2.0 * down])
     panels = body.subplots(down, across, squeeze=False).flatten()
     for axes, row in zip(panels, best, strict=False):
-        edges, bumps = bumps_of_neuron(atlas, fit.fit_id, row["layer"], row["neuron"], tau)
+        edges, bumps = bumps_of_neuron(atlas, found.fit_id, row["layer"], row["neuron"], tau)
         (own,) = (bump for bump in bumps if bump.name == concept)
         rest = rest_of(bumps, concept)
         _against_rest(axes, edges, own, rest)
@@ -158,9 +154,9 @@ def draw_concept(
         )
     for axes in panels[len(best) :]:
         axes.remove()
-    body.supxlabel(look.activation_label(fit.site, fit.position), fontsize=9)
+    body.supxlabel(look.activation_label(found.site, found.position), fontsize=9)
     body.supylabel("density", fontsize=9)
-    title = f"{concept} ({fit.family}): best neurons of {atlas.manifest.model_id} by {rule}"
+    title = f"{concept} ({found.family}): best neurons of {atlas.manifest.model_id} by {rule}"
     head.suptitle(title, fontweight="bold")
     handles = _legend_handles(own, rest, tau)
     head.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False)

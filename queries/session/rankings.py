@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from atlas.sites import format_neuron, row_number
 from atlas.store.reader import Atlas
+from queries.fits import all_fits
 from queries.measured import columns_on, measured_sql, shown_sql
 from queries.session.resident import Resident
 from queries.sqlfile import load_sql
@@ -26,17 +27,16 @@ _PATIENCE = 2
 
 @dataclass(frozen=True)
 class Ranking:
-    """`columns`: one array [M] a column of sql/ranking.sql; `concepts`: id -> name and values per neuron."""
+    """`columns`: one array [M] a column of sql/ranking.sql."""
 
     columns: dict[str, np.ndarray]
-    concepts: dict[int, tuple[str, int]]
     complete: bool
     """Whether no neuron is left out."""
 
     @property
     def nbytes(self) -> int:
         """Bytes in memory."""
-        return sum(values.nbytes for values in self.columns.values()) + 200 * len(self.concepts)
+        return sum(values.nbytes for values in self.columns.values())
 
 
 def ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_by: str) -> Ranking | None:
@@ -51,15 +51,14 @@ def read_ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_b
     sql = load_sql("ranking", order_by=order_by, measured=measured_sql(), columns=columns)
     asked = {"fit_id": fit_id, "concept_id": concept_id, "tau": tau, "longest": LONGEST}
     columns = atlas.arrays(sql, asked)
-    _, concepts = atlas.query(load_sql("ranking_concepts"), {"fit_id": fit_id})
-    return Ranking(columns, {row[0]: row[1:] for row in concepts}, len(columns["layer"]) < LONGEST)
+    return Ranking(columns, len(columns["layer"]) < LONGEST)
 
 
 def pick(atlas: Atlas, kept: Resident, found: Ranking, asked: dict[str, Any]) -> list[tuple] | None:
     """Rows for the parameters `asked` of sql/neurons_for_concept.sql; None where the ranking is too short."""
     import numpy as np
 
-    columns = found.columns
+    columns, concepts = found.columns, all_fits(atlas)[asked["fit_id"]].concepts
     spot_M, spot_P, postings = columns["layer"], None, None
     wanted_M = np.ones(len(columns["layer"]), bool)
     if asked["layer"] is not None:
@@ -86,7 +85,7 @@ def pick(atlas: Atlas, kept: Resident, found: Ranking, asked: dict[str, Any]) ->
     for i in range(len(chosen)):
         row = {name: None if value != value else value for name, value in ((name, picked[name][i]) for name in picked)}
         layer, neuron = row["layer"], row["neuron"]
-        worst, worst_n = found.concepts.get(row["worst_concept_id"], (None, None))
+        worst, worst_n = concepts.get(row["worst_concept_id"], (None, None))
         token_hits, token_rank = hits[i]
         row |= {
             "address": format_neuron(layer, neuron),

@@ -6,6 +6,7 @@ because that takes the model.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from atlas.errors import QuestionError, UsageError
@@ -36,6 +37,8 @@ MAX_POSITIONS = 1_000_000
 @question
 def make_spec(atlas: Atlas, **options: Any) -> InterventionSpec:
     """The spec that `options` ask for; they are the fields of SpecRequest.
+
+        make_spec(atlas, concept="sports", top=1000, fit=FitChoice(site="mlp_post"), op="set=mean")
 
     Bounds are mean -+ tau std of the concept as the atlas's macros range_lower and range_upper give them
     (float32); a standard deviation of 0 makes a range of one point, which `damp` refuses. The value of
@@ -87,22 +90,22 @@ def _refuse_unresolvable(request: SpecRequest, op: OpRequest) -> None:
         raise UsageError(f"{op.op} needs the centre of a range, and contrast bounds are open", "Use --bounds gaussian.")
     if op.needs_concept and not request.concept:
         raise UsageError(f"{request.op} depends on a concept", "Add --concept NAME, or use set=mean.")
-    if not request.concept and op.value != "mean" and (request.family or request.position or request.template):
+    if not request.concept and op.value != "mean" and any(name != "site" for name, _ in request.fit.given()):
         raise UsageError("--family, --position and --template choose a fit, and nothing here needs one")
 
 
 def _site_and_source(atlas: Atlas, request: SpecRequest, op: OpRequest) -> tuple[str, NumberSource | None]:
     """Where the edits are, and the fit that lends them numbers (None where none are needed)."""
-    site = request.site
+    site = request.fit.site
     if site is not None and site_of(site).gated_only and not atlas.manifest.gated:
         raise UsageError(f"{site} exists on gated models only", f"{atlas.manifest.model_id} is not gated.")
     if site is None and request.token:
         site = natural_site(request.weight, atlas.manifest.gated)
     if request.concept:
-        source = concept_source(atlas, request, site)
-        return source.site, source
+        source = concept_source(atlas, request, replace(request.fit, site=site))
+        return source.fit.site, source
     site = site or DEFAULT_SITE
-    return site, background_source(atlas, request, site) if op.value == "mean" else None
+    return site, background_source(atlas, replace(request.fit, site=site)) if op.value == "mean" else None
 
 
 def _choose(atlas: Atlas, request: SpecRequest, site: str, source: NumberSource | None) -> Choice:
@@ -186,9 +189,9 @@ def _origin(
     }
     if source is not None:
         origin |= {
-            "family": source.family,
-            "position": source.position,
-            "template": source.template,
+            "family": source.fit.family,
+            "position": source.fit.position,
+            "template": source.fit.template,
             "bounds": request.bounds if request.with_range else None,
             "tau": source.tau,
             "mean_auc": _mean(separations),

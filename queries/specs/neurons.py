@@ -10,7 +10,8 @@ from atlas.errors import QuestionError, UsageError
 from atlas.sites import SITES, format_neuron, parse_neuron
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
-from queries.neurons import neurons_for_token, require_neuron
+from queries.neurons import neurons_for_token
+from queries.require import require_neuron
 from queries.rules import DEFAULT_RULE
 from queries.rules import rule as rule_of
 from queries.specs.numbers import NumberSource
@@ -50,11 +51,11 @@ def by_rule(atlas: Atlas, request: SpecRequest, source: NumberSource, layers: It
     """
     rule = rule_of(request.rule or DEFAULT_RULE)
     layers = list(layers)
-    asked = None if request.top is None else parse_top(request.top, len(layers) * source.width)
+    asked = None if request.top is None else parse_top(request.top, len(layers) * source.fit.width)
     _, rows = atlas.query(
         load_sql("spec_by_rule", order_by=rule.order_by),
         {
-            "fit_id": source.fit_id,
+            "fit_id": source.fit.fit_id,
             "concept_id": source.concept_id,
             "tau": source.tau,
             "layers": layers,

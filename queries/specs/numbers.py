@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from atlas.errors import QuestionError, UsageError
+from atlas.fit_choice import FitChoice
 from atlas.spec.float32 import FLOAT32_MAX
 from atlas.store.reader import Atlas
-from queries.fits import PAPER_TAU, choose_fit, choose_tau
+from queries.fits import PAPER_TAU, Fit, all_fits, choose_fit, choose_tau
 from queries.rules import RULES
 from queries.specs.request import SpecRequest
 from queries.sqlfile import load_sql
@@ -18,12 +19,7 @@ from queries.sqlfile import load_sql
 class NumberSource:
     """One fit, and a concept in it; `concept_id` and `tau` are None where only the background is wanted."""
 
-    fit_id: int
-    family: str
-    site: str
-    position: str
-    template: str
-    width: int
+    fit: Fit
     concept_id: int | None = None
     tau: float | None = None
 
@@ -42,44 +38,38 @@ class Numbers:
     coverage: float | None
 
 
-def concept_source(atlas: Atlas, request: SpecRequest, site: str | None) -> NumberSource:
-    """The fit of the concept that `request` names. `site` None: whatever site the concept was fitted at.
+def concept_source(atlas: Atlas, request: SpecRequest, choice: FitChoice) -> NumberSource:
+    """The fit of the concept that `request` names. `choice` without a site: whatever site it was fitted at.
 
-    Any tau will do for a range; only a rule that looks at the measured coverage needs one that was measured.
-    Raises as choose_fit and choose_tau.
+    Any tau that is given will do for a range, which needs no counting; only a rule that looks at the measured
+    coverage needs one that was measured. Raises as choose_fit and choose_tau.
     """
-    fit = choose_fit(
-        atlas,
-        request.concept or "",
-        family=request.family,
-        site=site,
-        position=request.position,
-        template=request.template,
-    )
-    tau = request.tau
-    if request.bounds == "contrast" and not (request.rule in RULES and RULES[request.rule].min_coverage > 0):
-        tau = None
-    elif request.rule in RULES and RULES[request.rule].min_coverage > 0:
+    concept = request.concept or ""
+    fit, tau = choose_fit(atlas, concept, choice), request.tau
+    counted = request.rule in RULES and RULES[request.rule].min_coverage > 0
+    if counted:
         tau = choose_tau(fit, tau)
+    elif request.bounds == "contrast":
+        tau = None
     elif tau is None:
         tau = choose_tau(fit, None) if fit.taus else PAPER_TAU
-    return NumberSource(fit.fit_id, fit.family, fit.site, fit.position, fit.template, fit.width, fit.concept_id, tau)
+    return NumberSource(fit, fit.concept_id(concept), tau)
 
 
-def background_source(atlas: Atlas, request: SpecRequest, site: str) -> NumberSource:
-    """The one fit at `site` whose background means are to be used. QuestionError or UsageError if not one."""
-    names = {"family": request.family, "position": request.position, "template": request.template}
-    _, rows = atlas.query(load_sql("spec_backgrounds"), {"site": site, **names})
-    fits = [NumberSource(*row) for row in rows]
+def background_source(atlas: Atlas, choice: FitChoice) -> NumberSource:
+    """The one fit whose background means are to be used. QuestionError or UsageError if not one."""
+    fits = [fit for fit in all_fits(atlas).values() if choice.fits(fit)]
     if not fits:
-        raise QuestionError(f"no statistics of {site} agree with these options", "`neuron-atlas info` lists them.")
+        raise QuestionError(
+            f"no statistics of {choice.site} agree with these options", "`neuron-atlas info` lists them."
+        )
     if len(fits) > 1:
         found = "; ".join(f"{fit.family} at {fit.position} with {fit.template!r}" for fit in fits[:6])
         raise UsageError(
-            f"there are {len(fits)} backgrounds of {site}",
+            f"there are {len(fits)} backgrounds of {choice.site}",
             f"Choose by --family, --position or --template: {found}.",
         )
-    return fits[0]
+    return NumberSource(fits[0])
 
 
 def numbers_of(
@@ -90,7 +80,7 @@ def numbers_of(
     _, rows = atlas.query(
         load_sql("spec_numbers"),
         {
-            "fit_id": source.fit_id,
+            "fit_id": source.fit.fit_id,
             "concept_id": source.concept_id,
             "tau": source.tau,
             "layers": [layer for layer, _ in addresses],
@@ -113,7 +103,7 @@ def with_contrast_bounds(
     _, rows = atlas.query(
         load_sql("spec_contrast_bounds"),
         {
-            "fit_id": source.fit_id,
+            "fit_id": source.fit.fit_id,
             "concept_id": source.concept_id,
             "limit": FLOAT32_MAX,
             "layers": [layer for layer, _ in addresses],

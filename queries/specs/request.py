@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from atlas.errors import UnknownNameError, UsageError
+from atlas.fit_choice import ANY_FIT, FitChoice
 
 # Beyond this a range holds everything; what is meant is a whole-neuron edit.
 MAX_TAU = 1000.0
@@ -27,8 +28,8 @@ class SpecRequest:
 
     A concept beside `neurons` or `token` lends its ranges. `use_range` limits the edits to the concept's
     range, by default exactly when there is a concept. `bounds` says which range: "gaussian" is mean -+ `tau`
-    std, any tau > 0; "contrast" is the one-sided interval with the largest coverage - leakage. `family`,
-    `site`, `position` and `template` choose the fit; `site` is also where the edits are.
+    std, any tau > 0; "contrast" is the one-sided interval with the largest coverage - leakage. `fit` chooses
+    the fit; its site is also where the edits are.
     `op` is "set=0", "set=mean", "set=concept-mean", "set=rest-mean", "set=contrast:2", "scale=0.5", "add=3" or
     "damp=0.125".
     `layers` and `positions` take "12-29,3" or numbers.
@@ -43,10 +44,7 @@ class SpecRequest:
     exact: bool = False
     weight: str | None = None
     sign: int = 0
-    family: str | None = None
-    site: str | None = None
-    position: str | None = None
-    template: str | None = None
+    fit: FitChoice = ANY_FIT
     tau: float | None = None
     bounds: str = "gaussian"
     op: str = "set=0"

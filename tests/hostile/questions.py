@@ -17,17 +17,18 @@ from queries.concepts import concepts
 from queries.info import info
 from queries.layers import layer_tokens
 from queries.nearest import nearest
-from queries.neurons import neurons_for_concept, neurons_for_token
+from queries.neurons import Only, neurons_for_concept, neurons_for_token
 from queries.specs.make_spec import make_spec
 from queries.tokens import token_forms
 
+DOGS = Only(words=["dog"])
 QUESTIONS: dict[str, Callable[[Atlas], Any]] = {
     "info": info,
     "concepts": concepts,
     "token_forms": lambda atlas: token_forms(atlas, ["dog"]),
     "token": lambda atlas: neurons_for_token(atlas, ["dog", "cat"]),
     "concept": lambda atlas: neurons_for_concept(atlas, "sports"),
-    "concept and token": lambda atlas: neurons_for_concept(atlas, "sports", words=["dog"], rule="low_leakage"),
+    "concept and token": lambda atlas: neurons_for_concept(atlas, "sports", rule="low_leakage", only=DOGS),
     "card": lambda atlas: neuron_card(atlas, "L1N7"),
     "tokens of a neuron": lambda atlas: neuron_tokens(atlas, "L2N3"),
     "concepts of a neuron": lambda atlas: neuron_concepts(atlas, "L0N0"),

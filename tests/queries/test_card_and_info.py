@@ -5,12 +5,13 @@ import pytest
 
 from atlas.answers.result import Result
 from atlas.errors import QuestionError, UnknownNameError, UsageError
+from atlas.fit_choice import FitChoice
 from atlas.sites import WEIGHTS
 from atlas.store.reader import open_atlas
 from queries.card import neuron_card, neuron_concepts, neuron_tokens
 from queries.concepts import concepts
 from queries.info import built_with, info
-from queries.neurons import neurons_for_concept
+from queries.neurons import Only, neurons_for_concept
 from tests.atlas_factory import D_MLP, FAMILIES, N_LAYERS, TOP, WORDS, changed_by_hand, random_logits, write_small_atlas
 
 
@@ -41,7 +42,7 @@ def test_concepts_of_a_card_agree_with_the_concept_question(small):
     assert distances == sorted(distances, reverse=True)
     assert len(card) == sum(map(len, FAMILIES.values()))
     for row in card:
-        asked = neurons_for_concept(small, row["concept"], limit=1000, min_coverage=0.0).dicts()
+        asked = neurons_for_concept(small, row["concept"], only=Only(min_coverage=0.0), limit=1000).dicts()
         same = next(other for other in asked if other["address"] == "L1N7")
         shared = set(row) & set(same)
         assert {"lower", "upper", "coverage", "leakage", "worst_concept", "auc", "dprime"} <= shared
@@ -49,11 +50,11 @@ def test_concepts_of_a_card_agree_with_the_concept_question(small):
 
 
 def test_a_card_narrows_by_fit(small):
-    card = neuron_card(small, "L1N7", family="moods")
+    card = neuron_card(small, "L1N7", fit=FitChoice(family="moods"))
     assert set(card.sections["concepts"].column("family")) == {"moods"}
     assert card.sections["background"].column("family") == ["moods"]
     with pytest.raises(UnknownNameError, match="unknown family 'mood'"):
-        neuron_card(small, "L1N7", family="mood")
+        neuron_card(small, "L1N7", fit=FitChoice(family="mood"))
     with pytest.raises(UsageError, match="tau 3 was not measured"):
         neuron_card(small, "L1N7", tau=3)
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 
 from atlas.errors import UnknownNameError, UsageError
+from atlas.fit_choice import FitChoice
 from atlas.store.reader import open_atlas
 from queries.card import neuron_card
 from queries.concepts import concepts
-from queries.fits import choose_fit, choose_tau
+from queries.fits import all_fits, choose_fit, choose_tau, fits_of_neurons
 from queries.neurons import neurons_for_concept
+from queries.plots.plot import draw_neuron
+from queries.specs.make_spec import make_spec
+from queries.sqlfile import load_sql
 from tests.atlas_factory import D_MODEL, changed_by_hand, write_small_atlas
 
 MORE = f"""
@@ -54,21 +58,21 @@ def test_two_families_are_listed(crowded):
 
 
 def test_names_narrow_to_one_fit(crowded):
-    assert choose_fit(crowded, "sports", site="mlp_post", position="mean").fit_id == 2
-    assert choose_fit(crowded, "sports", site="resid_post").fit_id == 3
-    assert choose_fit(crowded, "joy", template="About: {text}").concept_id == 20
+    assert choose_fit(crowded, "sports", FitChoice(site="mlp_post", position="mean")).fit_id == 2
+    assert choose_fit(crowded, "sports", FitChoice(site="resid_post")).fit_id == 3
+    assert choose_fit(crowded, "joy", FitChoice(template="About: {text}")).concept_id("joy") == 20
     assert choose_fit(crowded, "anger").family == "moods"
 
 
 def test_a_name_that_does_not_occur(crowded):
     with pytest.raises(UnknownNameError, match="Known: mlp_post, resid_post"):
-        choose_fit(crowded, "sports", site="mlp_pre_linear")
+        choose_fit(crowded, "sports", FitChoice(site="mlp_pre_linear"))
     with pytest.raises(UnknownNameError):
         choose_fit(crowded, "unmeasured")
 
 
 def test_tau_is_taken_or_asked_for(crowded):
-    resid, post = choose_fit(crowded, "sports", site="resid_post"), choose_fit(crowded, "anger")
+    resid, post = choose_fit(crowded, "sports", FitChoice(site="resid_post")), choose_fit(crowded, "anger")
     assert (choose_tau(post, None), choose_tau(post, 2.5), choose_tau(resid, 3.0)) == (2.5, 2.5, 3.0)
     with pytest.raises(UsageError, match="Choose one with --tau: 1, 3"):
         choose_tau(resid, None)
@@ -77,7 +81,7 @@ def test_tau_is_taken_or_asked_for(crowded):
 
 
 def test_coordinates_of_the_residual_stream_have_no_tokens(crowded):
-    result = neurons_for_concept(crowded, "sports", site="resid_post", tau=1.0)
+    result = neurons_for_concept(crowded, "sports", fit=FitChoice(site="resid_post"), tau=1.0)
     assert set(result.column("reads")) == set(result.column("writes")) == {None}
     assert result.narrow().columns[-3:] == ["dprime", "mean", "std"]
 
@@ -85,10 +89,11 @@ def test_coordinates_of_the_residual_stream_have_no_tokens(crowded):
 def test_a_card_keeps_neurons_and_coordinates_apart(crowded):
     card = neuron_card(crowded, "L1N7")
     assert "resid_post" not in card.sections["concepts"].column("site")
-    coordinate = neuron_card(crowded, "L1N7", site="resid_post")
+    with pytest.raises(UsageError, match="Choose one with --tau: 1, 3"):
+        neuron_card(crowded, "L1N7", fit=FitChoice(site="resid_post"))
+    coordinate = neuron_card(crowded, "L1N7", fit=FitChoice(site="resid_post"), tau=1.0)
     assert list(coordinate.sections) == ["concepts", "background"]
     assert set(coordinate.sections["concepts"].column("site")) == {"resid_post"}
-    # No tau 2.5 there: the first measured one stands in, and the row says which.
     assert set(coordinate.sections["concepts"].column("tau")) == {1.0}
 
 
@@ -101,3 +106,48 @@ def test_a_concept_is_listed_once_per_fit(crowded):
     ]
     lonely = [row for row in concepts(crowded, family="other") if row["concept"] == "unmeasured"]
     assert [(row["fit_id"], row["best_neuron"]) for row in lonely] == [(None, None)]
+
+
+def test_fits_are_as_the_tables_say(crowded):
+    names = "fit_id family site position template width n taus".split()
+    _, rows = crowded.query(f"SELECT {', '.join(names)} FROM fit")
+    assert len(rows) == len(all_fits(crowded)) == 5
+    for row in rows:
+        fit = all_fits(crowded)[row[0]]
+        assert tuple(getattr(fit, name) for name in names) == row
+        sql = "SELECT concept_id, concept, n FROM fit_concept JOIN concept USING (concept_id) WHERE fit_id = ?"
+        assert fit.concepts == {found[0]: found[1:] for found in crowded.query(sql, [row[0]])[1]}
+        assert [fit.concept_id(name) for name, _ in fit.concepts.values()] == list(fit.concepts)
+        assert fit.concept_id("unmeasured") is None
+
+
+def test_a_choice_of_the_fits_of_neurons(crowded):
+    def chosen(**names):
+        return list(fits_of_neurons(crowded, FitChoice(**names)))
+
+    assert chosen() == [0, 1, 2, 4]  # the residual stream only by its site
+    assert chosen(site="resid_post") == [3]
+    assert chosen(family="topics", position="mean") == [2]
+    assert chosen(site="mlp_pre") == chosen(family="moods", position="mean") == []
+    for names in ({"family": "topic"}, {"site": "mlp"}, {"position": "max"}, {"template": "{}"}):
+        with pytest.raises(UnknownNameError):
+            chosen(**names)
+
+
+def test_fits_are_read_once_for_all_questions(crowded, monkeypatch):
+    with open_atlas(crowded.path) as atlas:
+        ask, asked = atlas.query, []
+
+        def query(sql, parameters=None):
+            asked.append(sql)
+            return ask(sql, parameters) if parameters is not None else ask(sql)
+
+        monkeypatch.setattr(atlas, "query", query)
+        for _ in range(3):
+            neuron_card(atlas, "L1N7")
+            neurons_for_concept(atlas, "anger")
+            make_spec(atlas, concept="anger", top=1)
+            make_spec(atlas, neurons="L1N7", op="set=mean", fit=FitChoice(family="moods"))
+            draw_neuron(atlas, "L1N7", fit=FitChoice(family="moods"))
+        assert asked.count(load_sql("all_fits")) == 1
+        assert sum("FROM fit " in sql for sql in asked) == 1

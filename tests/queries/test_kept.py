@@ -8,7 +8,7 @@ from atlas.errors import UnknownNameError
 from atlas.store.kept import Kept
 from atlas.store.reader import open_atlas
 from queries.card import neuron_card
-from queries.neurons import neurons_for_concept, neurons_for_token
+from queries.neurons import Only, neurons_for_concept, neurons_for_token
 from queries.rules import RULES
 from queries.session import rankings, resident
 from queries.tokens import token_forms
@@ -24,10 +24,10 @@ TOKEN_QUESTIONS = [
 ]
 CONCEPT_QUESTIONS = [
     {},
-    {"limit": 4, "layer": 2},
-    {"max_leakage": 0.9, "min_coverage": 0.95},
-    {"words": ["dog", "cat"], "limit": 1000},
-    {"words": ["dog"], "limit": 2, "rule": "low_leakage"},
+    {"limit": 4, "only": Only(layer=2)},
+    {"only": Only(max_leakage=0.9, min_coverage=0.95)},
+    {"only": Only(words=["dog", "cat"]), "limit": 1000},
+    {"only": Only(words=["dog"]), "limit": 2, "rule": "low_leakage"},
 ]
 
 
@@ -80,11 +80,11 @@ def test_rules(from_file, from_memory, rule, monkeypatch):
 
 
 def test_a_ranking_that_is_too_short_leaves_the_question_to_the_file(from_file, monkeypatch):
-    expected = neurons_for_concept(from_file, "sports", words=["dog"], limit=1000)
+    expected = neurons_for_concept(from_file, "sports", only=Only(words=["dog"]), limit=1000)
     monkeypatch.setattr(rankings, "LONGEST", 3)
     monkeypatch.setattr(rankings, "_PATIENCE", 0)
     monkeypatch.setattr(resident, "_PATIENCE", 0)
-    assert neurons_for_concept(from_file, "sports", words=["dog"], limit=1000) == expected
+    assert neurons_for_concept(from_file, "sports", only=Only(words=["dog"]), limit=1000) == expected
     (ranking,) = kept_rankings(from_file)
     assert len(ranking.columns["layer"]) == 3 and not ranking.complete
 

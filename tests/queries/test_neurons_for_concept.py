@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
-from queries.neurons import neurons_for_concept
+from atlas.fit_choice import FitChoice
+from queries.neurons import Only, neurons_for_concept
 from queries.rules import RULES
 from queries.tokens import token_ids
 from tests.atlas_factory import D_MLP, FAMILIES, N_LAYERS, TAU, TOP, WORDS, planted_activations, random_logits
@@ -46,8 +47,8 @@ def measured(concept):
     return numbers
 
 
-def whole(small, concept="sports", **options):
-    return neurons_for_concept(small, concept, limit=1000, min_coverage=0.0, **options)
+def whole(small, concept="sports", rule="auc", **only):
+    return neurons_for_concept(small, concept, rule=rule, only=Only(min_coverage=0.0, **only), limit=1000)
 
 
 @pytest.mark.parametrize("concept", TOPICS)
@@ -90,7 +91,7 @@ def test_low_leakage_asks_for_coverage(small):
 
 def test_bounds_on_leakage_and_coverage(small):
     rows = whole(small).dicts()
-    narrowed = neurons_for_concept(small, "sports", limit=1000, max_leakage=0.9, min_coverage=0.95).dicts()
+    narrowed = neurons_for_concept(small, "sports", limit=1000, only=Only(max_leakage=0.9, min_coverage=0.95)).dicts()
     assert narrowed == [row for row in rows if row["leakage"] <= 0.9 and row["coverage"] >= 0.95]
     assert 0 < len(narrowed) < len(rows)
 
@@ -144,15 +145,15 @@ def test_refusals(small):
         ({"template": "{text}?"}, "the concept 'sports' has no fit with template '{text}?'", "Did you mean {text}?"),
     ):
         with pytest.raises(UnknownNameError) as caught:
-            neurons_for_concept(small, "sports", **names)
+            neurons_for_concept(small, "sports", fit=FitChoice(**names))
         assert (caught.value.message, caught.value.hint) == (message, hint)
     with pytest.raises(UnknownNameError):
         neurons_for_concept(small, "sports", rule="acu")
     with pytest.raises(UnknownNameError):
-        neurons_for_concept(small, "sports", site="mlp_pre")
+        neurons_for_concept(small, "sports", fit=FitChoice(site="mlp_pre"))
     with pytest.raises(UsageError, match=r"Measured: 2\.5\. .*rebuild with --tau 3"):
         neurons_for_concept(small, "sports", tau=3)
     with pytest.raises(UsageError, match="is not a share"):
-        neurons_for_concept(small, "sports", max_leakage=5)
+        neurons_for_concept(small, "sports", only=Only(max_leakage=5))
     with pytest.raises(QuestionError):
-        neurons_for_concept(small, "sports", layer=99)
+        neurons_for_concept(small, "sports", only=Only(layer=99))

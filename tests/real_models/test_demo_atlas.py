@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from atlas.fit_choice import FitChoice
 from atlas.packaged import data_folder, model_file
 from atlas.store.reader import Atlas, open_atlas
-from queries.neurons import neurons_for_concept, neurons_for_token
+from queries.neurons import Only, neurons_for_concept, neurons_for_token
 
 pytestmark = pytest.mark.slow
 
@@ -120,7 +121,8 @@ def test_gaussians_of_500_random_neurons(atlas: Atlas, model_and_tokenizer) -> N
 
 def test_the_best_neurons_of_a_concept_make_sense(atlas: Atlas) -> None:
     """They separate well, and some of them read or write words of their own concept."""
+    topics = FitChoice(family="topics")
     for concept, words in (("sports", ("team", "game")), ("food", ("food", "cook")), ("music", ("music", "song"))):
-        best = neurons_for_concept(atlas, concept, family="topics", limit=10)
+        best = neurons_for_concept(atlas, concept, fit=topics, limit=10)
         assert min(abs(auc - 0.5) for auc in best.column("auc")) > 0.3
-        assert len(neurons_for_concept(atlas, concept, family="topics", words=list(words), limit=5)) == 5
+        assert len(neurons_for_concept(atlas, concept, fit=topics, only=Only(words=list(words)), limit=5)) == 5

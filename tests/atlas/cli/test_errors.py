@@ -130,7 +130,7 @@ def test_an_interrupt_exits_130(run, small_path, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("queries.cli.token.open_atlas", interrupted)
+    monkeypatch.setattr("queries.cli.options.open_atlas", interrupted)
     assert run("token", "dog", "-a", small_path).code == 130
 
 

@@ -11,7 +11,7 @@ from atlas.store.reader import open_atlas
 from queries.card import neuron_card
 from queries.concepts import concepts
 from queries.layers import layer_tokens
-from queries.neurons import neurons_for_concept, neurons_for_token
+from queries.neurons import Only, neurons_for_concept, neurons_for_token
 from tests import golden_files
 
 QUESTIONS = {
@@ -42,7 +42,7 @@ def test_json_is_what_the_functions_return(run, small_path):
             (["concept", "sports", "--rule", "max"], neurons_for_concept(atlas, "sports", rule="max")),
             (
                 ["concept", "joy", "--layer", "1", "--max-leakage", "0.95", "--min-coverage", "0.5"],
-                neurons_for_concept(atlas, "joy", layer=1, max_leakage=0.95, min_coverage=0.5),
+                neurons_for_concept(atlas, "joy", only=Only(layer=1, max_leakage=0.95, min_coverage=0.5)),
             ),
             (
                 ["layer", "2", "--weight", "gate_proj", "--sign", "lowered"],

@@ -184,3 +184,28 @@ def test_points_that_tie_are_all_best() -> None:
 
     points = [point(0.9, 0.5), point(0.9, 0.5), point(0.9, 0.6), point(0.2, 0.1), point(0.1, 0.1), point(0.0, -0.1)]
     assert [_marked(each, points).best for each in points] == [True, True, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "message"),
+    [
+        (["--family", "word"], 1, "unknown family 'word'"),
+        (["--site", "mlp_pre"], 1, "the concept 'pets' has no fit with site 'mlp_pre'"),
+        (["--family", "words", "--site", "mlp_post", "--layers", "7"], 2, "--layers has 7"),  # the fit itself is found
+    ],
+)
+def test_a_sweep_says_which_fit_it_means(ask, names: list[str], code: int, message: str) -> None:
+    found, out, err = ask("evaluate", "--sweep", "--concept", "pets", *names)
+    assert (found, out) == (code, "")
+    assert message in err
+
+
+def test_a_spec_whose_source_is_no_name_is_refused_in_a_line(ask, tmp_path: Path) -> None:
+    path = tmp_path / "pets.spec.json"
+    assert ask("spec", "--concept", "pets", "--neurons", "L1N7", "-o", str(path))[0] == 0
+    document = json.loads(path.read_text())
+    for name, value in (("family", ["words"]), ("template", {"text": 1})):
+        path.write_text(json.dumps(document | {"source": document["source"] | {name: value}}))
+        code, out, err = ask("evaluate", str(path))
+        assert (code, out) == (2, "")
+        assert f"the {name} of a fit is a text" in err.splitlines()[0]

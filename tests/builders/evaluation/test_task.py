@@ -111,6 +111,8 @@ def test_what_cannot_be_known_is_refused(published: Path) -> None:
         planned(published, {"atlas_id": "f" * 32})
     with pytest.raises(UsageError, match="names no family"):
         planned(published, {"family": None})
+    with pytest.raises(UsageError, match="the family of a fit is a text"):
+        planned(published, {"family": ["words"]})
     with pytest.raises(UsageError, match="names no concept"):
         planned(published, {"concept": None})
     with pytest.raises(UnknownNameError, match="'poetry'"):

@@ -16,6 +16,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import StepPatch
 
 from atlas.errors import AtlasError, QuestionError, UnknownNameError, UsageError
+from atlas.fit_choice import FitChoice
 from atlas.store.reader import Atlas, open_atlas
 from queries.neurons import neurons_for_concept
 from queries.plots import bumps as plot_style
@@ -24,6 +25,7 @@ from queries.plots.data import Bump, rest_of
 from queries.plots.plot import plot_concept, plot_neuron
 from tests.atlas_factory import FAMILIES, PER_CONCEPT, TAU, changed_by_hand, planted_activations, write_small_atlas
 
+RESIDUAL = FitChoice(site="resid_post")
 TOPICS = FAMILIES["topics"]
 
 
@@ -82,7 +84,7 @@ def band(axes: Axes) -> tuple[float, float]:
 
 def test_neuron_rows_are_the_concepts_best_first(atlas: Atlas) -> None:
     with plot_style.style():
-        figure = plot.draw_neuron(atlas, "L1N7", family="topics")
+        figure = plot.draw_neuron(atlas, "L1N7", fit=FitChoice(family="topics"))
     panels = figure.subfigs[0].axes
     assert len(panels) == len(TOPICS)
     drawn = [panel.get_ylabel().split("\n")[0] for panel in panels]
@@ -145,7 +147,7 @@ def test_concept_panels_are_the_best_neurons_against_all_others(atlas: Atlas) ->
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_files_have_their_format(atlas: Atlas, tmp_path: Path, suffix: str) -> None:
     neuron, concept = tmp_path / f"neuron{suffix}", tmp_path / f"concept{suffix}"
-    plot_neuron(atlas, "L1N7", neuron, family="moods")
+    plot_neuron(atlas, "L1N7", neuron, fit=FitChoice(family="moods"))
     plot_concept(atlas, "animals", concept, limit=2, rule="dprime", tau=TAU)
     starts = {".png": b"\x89PNG\r\n\x1a\n", ".svg": b"<?xml", ".pdf": b"%PDF-"}
     for path in (neuron, concept):
@@ -155,7 +157,7 @@ def test_files_have_their_format(atlas: Atlas, tmp_path: Path, suffix: str) -> N
 
 def test_png_size_and_that_something_is_drawn(atlas: Atlas, tmp_path: Path) -> None:
     path = tmp_path / "picture.PNG"
-    plot_neuron(atlas, "L1N7", path, family="topics")
+    plot_neuron(atlas, "L1N7", path, fit=FitChoice(family="topics"))
     pixels = image.imread(path, format="png")
     assert pixels.shape[:2] == (round((1.6 + 0.62 * len(TOPICS)) * 150), 960)
     assert len(np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)) > 100
@@ -178,13 +180,17 @@ def test_the_same_picture_twice_is_the_same_file(atlas: Atlas, tmp_path: Path) -
         (lambda a, d: plot_concept(a, "sports", d / "none" / "x.png"), UsageError, "no folder"),
         (lambda a, d: plot_neuron(a, "1.7", d / "x.png"), UsageError, "address"),
         (lambda a, d: plot_neuron(a, "L9N7", d / "x.png"), QuestionError, "L9N7"),
-        (lambda a, d: plot_neuron(a, "L1N7", d / "x.png", family="topic"), UnknownNameError, "topic"),
-        (lambda a, d: plot_neuron(a, "L1N7", d / "x.png", site="resid_post"), QuestionError, "resid_post"),
+        (lambda a, d: plot_neuron(a, "L1N7", d / "x.png", fit=FitChoice(family="topic")), UnknownNameError, "topic"),
+        (
+            lambda a, d: plot_neuron(a, "L1N7", d / "x.png", fit=RESIDUAL),
+            QuestionError,
+            "resid_post",
+        ),
         (lambda a, d: plot_neuron(a, "L1N7", d / "x.png", tau=9.0), UsageError, "tau 9"),
         (lambda a, d: plot_concept(a, "sport", d / "x.png"), UnknownNameError, "sport"),
         (lambda a, d: plot_concept(a, "sports", d / "x.png", rule="best"), UnknownNameError, "best"),
         (lambda a, d: plot_concept(a, "sports", d / "x.png", limit=0), UsageError, "0 neurons"),
-        (lambda a, d: plot_concept(a, "sports", d / "x.png", position="all"), UnknownNameError, "all"),
+        (lambda a, d: plot_concept(a, "sports", d / "x.png", fit=FitChoice(position="all")), UnknownNameError, "all"),
     ],
 )
 def test_refusals_write_nothing(atlas: Atlas, tmp_path: Path, call, error, reason: str) -> None:
@@ -214,7 +220,7 @@ def test_degenerate_neurons(atlas_file: Path, tmp_path: Path) -> None:
             plot_neuron(atlas, "L0N1", tmp_path / "x.png")
         with pytest.raises(QuestionError, match="no histogram"):
             plot_neuron(atlas, "L0N2", tmp_path / "x.png")
-        panels = plot.draw_neuron(atlas, "L0N3", family="topics").subfigs[0].axes
+        panels = plot.draw_neuron(atlas, "L0N3", fit=FitChoice(family="topics")).subfigs[0].axes
         assert sorted(len(panel.lines) for panel in panels) == [0, 1, 1]
         plot_concept(atlas, "$5 & <more>_", tmp_path / "odd.svg", limit=1)
         assert "$5 &amp; &lt;more&gt;_ (n 20)" in (tmp_path / "odd.svg").read_text()

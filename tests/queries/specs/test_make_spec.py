@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from atlas.errors import QuestionError, UsageError
+from atlas.fit_choice import FitChoice
 from atlas.spec.document import InterventionSpec
 from atlas.spec.float32 import FLOAT32_MAX
 from atlas.spec.text import dumps, loads
@@ -91,7 +92,7 @@ def test_ranges_are_mean_and_std_of_the_activations(atlas: Atlas, tau: float | N
 
 
 def test_ranges_are_the_stored_ones_to_the_bit(atlas: Atlas) -> None:
-    made = make_spec(atlas, concept="joy", family="moods", top=48)
+    made = make_spec(atlas, concept="joy", fit=FitChoice(family="moods"), top=48)
     _, rows = atlas.query("SELECT layer, neuron, lower, upper FROM concept_range WHERE concept = 'joy' AND tau = 2.5")
     stored = {(layer, neuron): (np.float32(low), np.float32(high)) for layer, neuron, low, high in rows}
     assert {
@@ -107,7 +108,7 @@ def test_means_are_resolved_to_numbers(atlas: Atlas) -> None:
         mean = acts_ELN.mean(axis=0)
         assert [edit.value for edit in made.edits] == pytest.approx([mean[at] for at in addresses(made)], rel=1e-5)
     assert made.edits[0].when is not None
-    by_name = make_spec(atlas, neurons=["L1N7"], op="set=mean", family="topics")
+    by_name = make_spec(atlas, neurons=["L1N7"], op="set=mean", fit=FitChoice(family="topics"))
     assert by_name.edits[0].value == pytest.approx(np.concatenate([own_ELN, rest_ELN])[:, 1, 7].mean(), rel=1e-5)
     assert by_name.edits[0].when is None
 
@@ -231,7 +232,7 @@ def test_a_rule_that_tells_nothing_apart_is_refused(changed: Callable[[str], Atl
 def test_plain_model_refuses_the_gated_site_and_reads_at_mlp_pre(tmp_path: Path) -> None:
     with open_atlas(write_small_atlas(tmp_path / "plain.duckdb", gated=False)) as atlas:
         with pytest.raises(UsageError, match="mlp_pre_linear exists on gated models only"):
-            make_spec(atlas, neurons=["L0N0"], site="mlp_pre_linear")
+            make_spec(atlas, neurons=["L0N0"], fit=FitChoice(site="mlp_pre_linear"))
         assert make_spec(atlas, token="dog", weight="up_proj", top=1).edits[0].site == "mlp_pre"
 
 

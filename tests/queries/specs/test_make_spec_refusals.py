@@ -5,8 +5,18 @@ from __future__ import annotations
 import pytest
 
 from atlas.errors import AtlasError, QuestionError, SpecError, UnknownNameError, UsageError
+from atlas.fit_choice import FitChoice
 from atlas.store.reader import Atlas
 from queries.specs.make_spec import make_spec
+
+
+def at(site: str) -> FitChoice:
+    return FitChoice(site=site)
+
+
+def of(family: str) -> FitChoice:
+    return FitChoice(family=family)
+
 
 REFUSED: list[tuple[dict, type[AtlasError], str]] = [
     ({}, UsageError, "nothing chooses the neurons"),
@@ -18,7 +28,7 @@ REFUSED: list[tuple[dict, type[AtlasError], str]] = [
     ({"neurons": ["L1N7"], "use_range": True}, UsageError, "a range belongs to a concept"),
     ({"neurons": ["L1N7"], "tau": 2.0}, UsageError, "--tau goes with --concept"),
     (
-        {"neurons": ["L1N7"], "family": "topics"},
+        {"neurons": ["L1N7"], "fit": of("topics")},
         UsageError,
         "--family, --position and --template choose a fit",
     ),
@@ -31,7 +41,7 @@ REFUSED: list[tuple[dict, type[AtlasError], str]] = [
     ({"concept": "sports", "bounds": "contrast", "tau": 2.0}, UsageError, "--tau is the half-width of gaussian"),
     ({"concept": "sports", "bounds": "contrast", "op": "damp=0.1"}, UsageError, "damp needs the centre"),
     ({"neurons": ["L1N7"], "op": "set=mean"}, UsageError, "there are 2 backgrounds of mlp_post"),
-    ({"neurons": ["L1N7"], "op": "set=mean", "site": "mlp_pre"}, QuestionError, "no statistics of mlp_pre"),
+    ({"neurons": ["L1N7"], "op": "set=mean", "fit": at("mlp_pre")}, QuestionError, "no statistics of mlp_pre"),
     ({"neurons": ["L1N7"], "op": "damp=0.125"}, UsageError, "damp works inside a range"),
     ({"concept": "sports", "op": "damp=0.125", "use_range": False}, UsageError, "damp works inside a range"),
     ({"concept": "sports", "tau": 0.0}, UsageError, "tau 0.0 is not in (0, 1000]"),
@@ -49,17 +59,25 @@ REFUSED: list[tuple[dict, type[AtlasError], str]] = [
     ({"token": "dog", "top": 1000}, UsageError, "--top 1000 asks for 1000 neurons"),
     ({"token": "zebra"}, UnknownNameError, "unknown token 'zebra'"),
     ({"token": "dog", "weight": "down"}, UnknownNameError, "unknown weight 'down'"),
-    ({"token": "dog", "site": "resid_post"}, UsageError, "tokens are decoded for MLP neurons"),
+    ({"token": "dog", "fit": at("resid_post")}, UsageError, "tokens are decoded for MLP neurons"),
     (
-        {"token": "dog", "site": "mlp_pre", "op": "add=1"},
+        {"token": "dog", "fit": at("mlp_pre"), "op": "add=1"},
         UsageError,
         "which sign lowers a token in down_proj",
     ),
     ({"concept": "sprots"}, UnknownNameError, "unknown concept 'sprots'"),
-    ({"concept": "sports", "family": "moods"}, UnknownNameError, "the family 'moods' has no concept 'sports'"),
-    ({"concept": "sports", "family": "nope"}, UnknownNameError, "unknown family 'nope'"),
-    ({"concept": "sports", "site": "mlp_pre"}, UnknownNameError, "the concept 'sports' has no fit with site 'mlp_pre'"),
-    ({"concept": "sports", "site": "mlp_pots"}, UnknownNameError, "unknown site 'mlp_pots'"),
+    (
+        {"concept": "sports", "fit": of("moods")},
+        UnknownNameError,
+        "the family 'moods' has no concept 'sports'",
+    ),
+    ({"concept": "sports", "fit": of("nope")}, UnknownNameError, "unknown family 'nope'"),
+    (
+        {"concept": "sports", "fit": at("mlp_pre")},
+        UnknownNameError,
+        "the concept 'sports' has no fit with site 'mlp_pre'",
+    ),
+    ({"concept": "sports", "fit": at("mlp_pots")}, UnknownNameError, "unknown site 'mlp_pots'"),
     ({"concept": "sports", "rule": "acu"}, UnknownNameError, "unknown rule 'acu'"),
     ({"concept": "sports", "layers": "3"}, UsageError, "--layers has 3, but indices run from 0 to 2"),
     ({"concept": "sports", "layers": "2-1"}, UsageError, "the span 2-1 in --layers runs backwards"),
@@ -75,7 +93,7 @@ REFUSED: list[tuple[dict, type[AtlasError], str]] = [
     ({"concept": "sports", "op": "ablate"}, UnknownNameError, "unknown op 'ablate'"),
     ({"neurons": ["L3N0"]}, QuestionError, "there is no layer 3"),
     ({"neurons": ["L0N16"]}, QuestionError, "there is no L0N16"),
-    ({"neurons": ["L0N9"], "site": "resid_post"}, QuestionError, "there is no L0N9"),
+    ({"neurons": ["L0N9"], "fit": at("resid_post")}, QuestionError, "there is no L0N9"),
     ({"neurons": "L0N1,L0N1"}, UsageError, "L0N1 is named twice"),
     ({"neurons": "29:808"}, UsageError, "'29:808' is not a neuron address"),
 ]
