@@ -22,8 +22,8 @@ demo: $(ATLAS)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash docs/tour.sh
 
 test: $(INSTALLED)
-	$(BIN)/ruff check atlas builders queries tests benchmarks docs
-	$(BIN)/ruff format --check atlas builders queries tests benchmarks docs
+	$(BIN)/ruff check atlas builders neuron_atlas queries tests benchmarks docs
+	$(BIN)/ruff format --check atlas builders neuron_atlas queries tests benchmarks docs
 	$(MAKE) suite
 
 suite: $(INSTALLED)
@@ -60,8 +60,8 @@ bench: $(RIVALS)
 	$(BIN)/python benchmarks/report.py
 
 lint: $(INSTALLED)
-	$(BIN)/ruff check --fix atlas builders queries tests benchmarks docs
-	$(BIN)/ruff format atlas builders queries tests benchmarks docs
+	$(BIN)/ruff check --fix atlas builders neuron_atlas queries tests benchmarks docs
+	$(BIN)/ruff format atlas builders neuron_atlas queries tests benchmarks docs
 
 # constraints.txt anew: the newest versions that pyproject.toml and constraints.in allow, for every platform and extra.
 lock: $(LOCKER)

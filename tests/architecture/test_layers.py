@@ -25,7 +25,13 @@ class Layer:
 
 LAYERS = (
     # The front door names every command by text, and asks click for its exceptions when it runs.
-    Layer("atlas/__main__.py", ("atlas", "queries.cli"), (), ("torch", "duckdb", "builders")),
+    Layer("atlas/__main__.py", ("atlas", "queries.cli", "neuron_atlas"), (), ("torch", "duckdb", "builders")),
+    # It tells whether the other three are ours, so it needs none of them; its start ends in the front door.
+    Layer("neuron_atlas/__main__.py", ("neuron_atlas", "atlas.__main__"), ()),
+    Layer("neuron_atlas", ("neuron_atlas",), ()),
+    # The first of a package to run: it asks whether what the package imports is ours.
+    Layer("builders/__init__.py", ("neuron_atlas.names",), ()),
+    Layer("queries/__init__.py", ("neuron_atlas.names",), ()),
     Layer("atlas/store", ("atlas",), ("duckdb",), ("torch", "transformers", "click", "atlas.live")),
     Layer(
         "atlas/live",
@@ -114,14 +120,22 @@ def test_only_the_store_and_the_sandbox_open_databases():
     assert {file for file in users if not file.startswith(allowed)} == set()
 
 
+# Of these packages others import what lies in `atlas`: theirs is the only place that runs when `atlas` is not ours.
+GUARDS = {"builders/__init__.py": 'require_ours("atlas", "queries")', "queries/__init__.py": 'require_ours("atlas")'}
+
+
 def test_package_files_are_empty():
-    full = [
-        str(path.relative_to(ROOT))
+    full = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
         for package in OURS
         for path in sources(package)
         if path.name == "__init__.py" and path.read_text(encoding="utf-8").strip()
-    ]
-    assert full == []
+    }
+    assert full.keys() == GUARDS.keys()
+    for file, guard in GUARDS.items():
+        lines = [line for line in full[file].splitlines() if line]
+        assert lines[0].startswith('"""') and lines[0].endswith('"""')
+        assert lines[1:] == ["from neuron_atlas.names import require_ours", guard]
 
 
 def test_no_file_is_longer_than_300_lines():
