@@ -50,9 +50,6 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environm
 
 
 @pytest.fixture
-def own(wheel: Path, tmp_path: Path) -> Environment:
+def own(installed: Environment, tmp_path: Path) -> Environment:
     """An environment for one test, which may change it."""
-    environment = Environment(tmp_path / "env")
-    environment.pip("install", "--no-deps", "--no-compile", wheel)
-    environment.see_libraries()
-    return environment
+    return Environment(tmp_path / "env", installed)

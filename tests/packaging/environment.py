@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,15 @@ VARIABLES = ("PYTHONPATH", "PYTHONSAFEPATH", "NEURON_ATLAS", "NEURON_ATLAS_DATA"
 class Environment:
     """A virtual environment at `folder`, which sees the libraries of the test environment but not our checkout."""
 
-    def __init__(self, folder: Path) -> None:
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    def __init__(self, folder: Path, model: Environment | None = None) -> None:
+        """A new one, or a copy of `model`."""
+        if model is None:
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        else:
+            shutil.copytree(model.folder, folder, symlinks=True)
+            script = folder / "bin" / "neuron-atlas"
+            script.write_text(script.read_text().replace(str(model.folder), str(folder)))
+        self.folder = folder
         self.python = folder / "bin" / "python"
         self.command = folder / "bin" / "neuron-atlas"
         (self.site,) = folder.glob("lib/python*/site-packages")
