@@ -108,8 +108,8 @@ def test_what_a_terminal_would_obey_in_a_name(installed, tmp_path) -> None:
 
 PYTHON = {  # what is imported, whose name is taken
     "import queries.neurons": "atlas",
-    "import builders.fetch": "atlas",
-    "import builders.evaluation.sweep": "queries",
+    "import builders": "atlas",
+    "import builders.config": "queries",
     "import neuron_atlas.names as names; names.require_ours(*names.OURS)": "builders",
     "import atlas, queries.neurons": "atlas",  # theirs is imported already
     "import sys, types; sys.modules['atlas'] = types.ModuleType('atlas'); import queries": None,
@@ -146,7 +146,7 @@ def distribution(folder: Path, files: dict[str, str]) -> Path:
         ("atlas/errors.py", "class MapError(Exception): pass", "--version"),
         ("atlas/printable.py", "", "no-such-command"),  # fails while it says what is wrong
         ("atlas/__main__.py", "def main(): pass", "--version"),
-        ("queries/cli/group.py", "", "--version"),
+        ("queries/cli/info.py", "", "info --help"),
         ("queries/cli/info/__init__.py", "", "info --help"),  # hides info.py, which stays as it is
         ("atlas/manifest/__init__.py", "", "--version"),
     ],
@@ -177,7 +177,7 @@ def test_when_the_other_distribution_has_gone_with_our_files(own, wheel, tmp_pat
     assert answered(start(own, "command", empty))
 
 
-@pytest.mark.parametrize("file", ["atlas/errors.py", "queries/cli/group.py", "atlas/manifest.py"])
+@pytest.mark.parametrize("file", ["atlas/errors.py", "atlas/interrupt.py", "atlas/manifest.py"])
 def test_a_file_of_ours_that_is_gone(own, tmp_path, file: str) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
