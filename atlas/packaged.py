@@ -30,7 +30,8 @@ class PackagedModel:
 
 def data_folder() -> Path:
     """The folder with models.toml and the project's own concept sets."""
-    return _BESIDE_THE_PACKAGES if (_BESIDE_THE_PACKAGES / "models.toml").exists() else _IN_THE_WHEEL
+    # Beside an installed package lies what others install: a folder `data` there is not ours.
+    return _IN_THE_WHEEL if _IN_THE_WHEEL.exists() else _BESIDE_THE_PACKAGES
 
 
 def packaged_models() -> dict[str, PackagedModel]:

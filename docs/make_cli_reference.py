@@ -23,8 +23,8 @@ HEAD = """\
 
 Written by `docs/make_cli_reference.py` from the commands themselves; do not edit by hand.
 
-`{program}` and `python -m atlas` are the same. A command that reads takes its atlas from `-a FILE`, else from
-`$NEURON_ATLAS`, else it takes the newest file in `data/atlases`.
+`{program}`, `python -m neuron_atlas` and `python -m atlas` are the same. A command that reads takes its atlas from
+`-a FILE`, else from `$NEURON_ATLAS`, else it takes the newest file in `data/atlases`.
 
 Data goes to stdout or to the file of `-o`; notes, progress and errors go to stderr. When an answer is cut,
 stderr says so and names the flag that lifts the cut.
@@ -62,7 +62,10 @@ CODES = [
     (errors.EXIT_QUESTION, "the question cannot be answered: an unknown name, bad SQL, a limit reached"),
     (errors.EXIT_USAGE, "wrong options, or options that do not fit together"),
     (errors.EXIT_ATLAS, "the atlas is missing, locked, damaged or of another schema version"),
-    (errors.EXIT_EXTRA, "an optional package is missing; the hint is the command that installs it"),
+    (
+        errors.EXIT_EXTRA,
+        "an optional package is missing, or one of ours is hidden by another; the hint says what to do",
+    ),
     (errors.EXIT_BUILD, "a build could not start or failed its checks; nothing was published"),
     (errors.EXIT_INTERRUPT, "interrupted"),
 ]

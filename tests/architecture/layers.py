@@ -27,11 +27,15 @@ class Layer:
 LAYERS = (
     Layer(
         "atlas/__main__.py",
-        ("atlas",),
+        ("atlas", "neuron_atlas"),
         (),
         ("torch", "duckdb", "builders", "queries"),
         "the front door names every command by text",
     ),
+    Layer("neuron_atlas/__main__.py", ("neuron_atlas", "atlas.__main__"), ()),
+    Layer("neuron_atlas", ("neuron_atlas",), (), (), "it tells whether the other three are ours"),
+    Layer("builders/__init__.py", ("neuron_atlas.names",), ()),
+    Layer("queries/__init__.py", ("neuron_atlas.names",), ()),
     Layer("atlas/answers", ("atlas",), ("rich",), ("torch", "duckdb", "click", "atlas.store", "atlas.live")),
     Layer("atlas/cli", ("atlas",), ("click",), ("torch", "duckdb", "atlas.store", "atlas.live")),
     Layer("atlas/store", ("atlas",), ("duckdb",), ("torch", "transformers", "click", "atlas.live")),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -114,3 +116,13 @@ def test_pips_failure_is_one_line(index, tmp_path):
 def test_an_unknown_name():
     with pytest.raises(UnknownNameError):
         fetch("no-such-model")
+
+
+def test_an_environment_without_pip_says_how_to_get_it(index, tmp_path, monkeypatch):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "env" / "bin" / "python"))
+    with pytest.raises(BuildError) as raised:
+        fetch(NAME)
+    assert "no pip" in raised.value.message and raised.value.hint == f"Run: {sys.executable} -m ensurepip"
+    subprocess.run([sys.executable, "-m", "ensurepip"], check=True, capture_output=True)  # as the hint says
+    assert fetch(NAME).read_bytes() == CONTENT
