@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.manifest import Manifest
+
+EARLIER = Path(__file__).with_name("earlier")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,17 @@ def schema_sql(layout: Layout) -> str:
 def macros_sql(layout: Layout) -> str:
     """CREATE MACRO and CREATE VIEW statements."""
     return filled(_read("macros.sql"), layout)
+
+
+def earlier_sql(layout: Layout) -> list[str]:
+    """What macros.sql said before: statements of `earlier/`, a file each, that take the place of those of today."""
+    files = sorted(EARLIER.glob("*.sql"))
+    return [as_kind("OR REPLACE", filled(file.read_text(encoding="utf-8"), layout)) for file in files]
+
+
+def as_kind(word: str, sql: str) -> str:
+    """CREATE MACRO and CREATE VIEW statements as CREATE `word` MACRO and so on: OR REPLACE, TEMP."""
+    return re.sub(r"^CREATE (?=MACRO |VIEW )", f"CREATE {word} ", sql, flags=re.MULTILINE)
 
 
 def filled(sql: str, layout: Layout) -> str:

@@ -21,13 +21,15 @@ from atlas.errors import AtlasError, AtlasFileError
 from atlas.interrupt import undone
 from atlas.manifest import Manifest
 from atlas.schema.keys import KEYS, OPTIONAL
-from atlas.schema.statements import layout_of, macros_sql, schema_sql
+from atlas.schema.statements import Layout, earlier_sql, layout_of, macros_sql, schema_sql
 from atlas.store.attached import SAFE_CONFIG
 from atlas.store.checks import ask_rules, list_rules, mirror_rule, scanned_tables
 from atlas.store.digests import TABLE, WORDING, definition_digests, stored_digests, wording, wrong_dims
 from atlas.store.evaluations import sidecar_of
 from atlas.store.files import full_name, require_database, translate
-from atlas.store.reader import read_manifest
+from atlas.store.lacking import Lacking
+from atlas.store.overlay import columns_sql
+from atlas.store.reader import read_atlas
 from atlas.store.scan import Scan, begin
 from atlas.store.seal import seal_holds
 from atlas.store.verify_evaluations import evaluation_checks
@@ -119,9 +121,9 @@ def checks_of(path: Path) -> Iterator[Check]:
     except duckdb.Error as error:
         raise translate(error, path) from error
     with connection:
-        manifest = read_manifest(connection, path)
+        manifest, lacking = read_atlas(connection, path)
         try:
-            yield from _atlas_checks(connection, manifest)
+            yield from _atlas_checks(connection, manifest, lacking)
         except duckdb.Error as error:
             yield Check("DuckDB can read the file", BROKEN, _line(error))
     sidecar = sidecar_of(path)
@@ -130,7 +132,7 @@ def checks_of(path: Path) -> Iterator[Check]:
             yield Check(f"evaluations: {name}", *_counted(broken))
 
 
-def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> Iterator[Check]:
+def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest, lacking: Lacking) -> Iterator[Check]:
     wrong = wrong_dims(manifest)
     yield Check("the atlas row describes a model", BROKEN if wrong else OK, wrong)
     if wrong:
@@ -140,7 +142,7 @@ def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> 
         fresh.execute(schema_sql(layout))
         fresh.execute(macros_sql(layout))
         required = _columns(fresh)
-        own = definition_digests(fresh)
+        own = _own_digests(fresh, layout)
     columns = _columns(connection)
     wrong = _wrong_columns(columns, required)
     yield Check("tables and columns are those of the schema", BROKEN if wrong else OK, wrong)
@@ -169,6 +171,8 @@ def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> 
         yield Check(name, *_counted(broken))
     for name, broken in mirror_rule(scans, layout):
         yield Check(name, *_counted(broken))
+    # Rules about columns that the file lacks find NULL there; all other checks saw the file as it is.
+    connection.execute(columns_sql(lacking, layout, connection.execute("SELECT current_database()").fetchall()[0][0]))
     for name, broken in ask_rules(connection, layout, without=set(OPTIONAL) - set(tables)):
         yield Check(name, *_counted(broken))
 
@@ -203,13 +207,24 @@ def _column(kind: tuple[str, bool] | None) -> str:
     return "absent" if kind is None else kind[0] + ("" if kind[1] else " NOT NULL")
 
 
-def _definitions(connection: duckdb.DuckDBPyConnection, stored: dict, own: dict[str, int]) -> Check:
+def _own_digests(fresh: duckdb.DuckDBPyConnection, layout: Layout) -> dict[str, set[int]]:
+    """Digests of our definitions by name: those of today, which are made, and those that are kept of earlier ones."""
+    own: dict[str, set[int]] = {}
+    for sql in ("", *earlier_sql(layout)):
+        if sql:
+            fresh.execute(sql)
+        for name, crc32 in definition_digests(fresh).items():
+            own.setdefault(name, set()).add(crc32)
+    return own
+
+
+def _definitions(connection: duckdb.DuckDBPyConnection, stored: dict, own: dict[str, set[int]]) -> Check:
     """Definitions are those of this software, or those that were published."""
     name = "definitions of tables, views, types and macros"
     found = definition_digests(connection)
     for key in sorted(found.keys() | stored.keys()):
         published = {part: crc32 for part, (_, crc32) in stored.get(key, {}).items() if part.startswith(WORDING)}
-        if found.get(key) == own.get(key, -1) or found.get(key) in published.values():
+        if found.get(key) in own.get(key, ()) or found.get(key) in published.values():
             continue
         if key in found and (not stored or (published and wording() not in published)):
             return Check(name, UNKNOWN, f"{key} is not this software's, and was stored by another version of DuckDB")
