@@ -26,6 +26,13 @@ KEYS: dict[str, tuple[str, ...]] = {
     "_digest": ("object", "part"),
 }
 
+# How older files are sorted, and stay right: what questions ask is found in either order.
+EARLIER_KEYS: dict[str, tuple[str, ...]] = {
+    "_posting": ("token_id", "sign DESC", "nid"),
+    "_gaussian": ("fit_id", "concept_id", "layer", "neuron"),
+    "_range": ("fit_id", "concept_id", "tau", "layer", "neuron"),
+}
+
 # Made from the other tables on publishing.
 DERIVED = ("_token_form", "_posting", "_digest")
 

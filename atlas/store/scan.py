@@ -69,7 +69,7 @@ def begin(
 def scan(connection: duckdb.DuckDBPyConnection, table: str, layout: Layout) -> Scan:
     """Read one table from its first to its last row."""
     found, order, digests = Scan(), Order(), {}
-    keys = order_by(table) if table in KEYS else []
+    keys = order_by(KEYS[table]) if table in KEYS else []
     plain = set(key_columns(table)) if keys else set()
     made = [key for key in keys if key not in plain]  # expressions over columns
     look = _look_into_lists(connection, table, layout, found)

@@ -20,10 +20,11 @@ import duckdb
 from atlas.errors import AtlasError, AtlasFileError
 from atlas.interrupt import undone
 from atlas.manifest import Manifest
-from atlas.schema.keys import KEYS, OPTIONAL
+from atlas.schema.keys import EARLIER_KEYS, KEYS, OPTIONAL
 from atlas.schema.statements import Layout, earlier_sql, layout_of, macros_sql, schema_sql
 from atlas.store.attached import SAFE_CONFIG
 from atlas.store.checks import ask_rules, list_rules, mirror_rule, scanned_tables
+from atlas.store.columns import misplaced_rows
 from atlas.store.digests import TABLE, WORDING, definition_digests, stored_digests, wording, wrong_dims
 from atlas.store.evaluations import sidecar_of
 from atlas.store.files import full_name, require_database, translate
@@ -153,7 +154,7 @@ def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest, lac
         yield Check(
             "digests", UNKNOWN if TABLE not in columns else BROKEN, "written without: only its rules are checked"
         )
-    yield _definitions(connection, stored, own)
+    yield _definitions(connection, stored, own, lacking)
     tables = [table for table in scanned_tables() if table in columns]
     with ThreadPoolExecutor(_WORKERS) as workers:
         readings = begin(workers, connection, tables, layout)
@@ -165,6 +166,7 @@ def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest, lac
                 yield Check(f"{table} can be read", BROKEN, _line(error))
                 continue
             yield from _table_checks(table, scans[table], stored, required[table])
+            yield from _order_checks(connection, table, scans[table].misplaced)
     if len(scans) < len(tables):
         return
     for name, broken in list_rules(scans):
@@ -218,13 +220,18 @@ def _own_digests(fresh: duckdb.DuckDBPyConnection, layout: Layout) -> dict[str, 
     return own
 
 
-def _definitions(connection: duckdb.DuckDBPyConnection, stored: dict, own: dict[str, set[int]]) -> Check:
-    """Definitions are those of this software, or those that were published."""
+def _definitions(
+    connection: duckdb.DuckDBPyConnection, stored: dict, own: dict[str, set[int]], lacking: Lacking
+) -> Check:
+    """Definitions are, or were, those of this software, or those that were published."""
     name = "definitions of tables, views, types and macros"
     found = definition_digests(connection)
+    short = {name.partition(".")[0] for name in lacking.columns}  # ours but for these, as opening has seen
     for key in sorted(found.keys() | stored.keys()):
         published = {part: crc32 for part, (_, crc32) in stored.get(key, {}).items() if part.startswith(WORDING)}
         if found.get(key) in own.get(key, ()) or found.get(key) in published.values():
+            continue
+        if key in short and wording() not in published:
             continue
         if key in found and (not stored or (published and wording() not in published)):
             return Check(name, UNKNOWN, f"{key} is not this software's, and was stored by another version of DuckDB")
@@ -235,8 +242,6 @@ def _definitions(connection: duckdb.DuckDBPyConnection, stored: dict, own: dict[
 def _table_checks(table: str, scan: Scan, stored: dict, required: dict[str, tuple[str, bool]]) -> Iterator[Check]:
     nulls = sum(count for column, count in scan.nulls.items() if not required[column][1])
     yield Check(f"{table}: nothing is NULL that must not be", *_counted(nulls))
-    if table in KEYS:
-        yield Check(f"{table}: keys differ and ascend", *_counted(scan.misplaced))
     if not stored:
         return
     due = {part: found for part, found in stored.get(table, {}).items() if not part.startswith(WORDING)}
@@ -244,6 +249,14 @@ def _table_checks(table: str, scan: Scan, stored: dict, required: dict[str, tupl
         name for name in due.keys() | scan.digests.keys() if due.get(name) != (scan.rows, scan.digests.get(name))
     ]
     yield Check(f"{table}: digests", BROKEN if changed else OK, f"of {', '.join(sorted(changed))}" if changed else "")
+
+
+def _order_checks(connection: duckdb.DuckDBPyConnection, table: str, misplaced: int) -> Iterator[Check]:
+    """Whether the rows are in the order of today, or in that of older files."""
+    if misplaced and table in EARLIER_KEYS:
+        misplaced = misplaced_rows(connection, table, keys=EARLIER_KEYS[table])
+    if table in KEYS:
+        yield Check(f"{table}: keys differ and ascend", *_counted(misplaced))
 
 
 def _counted(broken: int) -> tuple[str, str]:
