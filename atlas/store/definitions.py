@@ -4,7 +4,7 @@ A view in place of a table, or a macro in place of a function, would run what a 
 
 To make our own objects and let DuckDB print them takes longer than a look-up, so the texts are kept in
 definitions.txt, with the integers of a layout left open. Where a file differs from them ours are made and printed
-after all: a schema that is newer than definitions.txt, or a DuckDB that prints otherwise, costs time and nothing else.
+after all: a DuckDB that prints otherwise costs time and nothing else.
 
 An older file has what was ours when it was written: views and macros of `atlas/schema/earlier`, fewer tables, fewer
 columns. `atlas.store.overlay` gives it the rest.

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 
 from atlas.schema.statements import Layout, as_kind, macros_sql
-from atlas.store.definitions import ATLAS, made_objects, stored_objects
+from atlas.store.definitions import ATLAS, stored_objects
 from atlas.store.lacking import Lacking
 from atlas.store.objects import column_name, columns_of
 
@@ -26,24 +26,19 @@ def overlay_sql(lacking: Lacking, layout: Layout, database: str) -> str:
     """Statements for each connection to the file, which SQL knows as `database`; '' where it lacks nothing."""
     if not lacking:
         return ""
-    known = _tables(layout, lacking)
+    known = _tables(layout)
     empty = (known[table].replace("CREATE TABLE ", "CREATE TEMP TABLE ", 1) for table in lacking.tables)
     return "\n".join([*empty, *_widened(lacking, known, database), *_definitions(lacking, layout)])
 
 
 def columns_sql(lacking: Lacking, layout: Layout, database: str) -> str:
     """Only what gives the tables of the file the columns that it lacks."""
-    return "\n".join(_widened(lacking, _tables(layout, lacking), database))
+    return "\n".join(_widened(lacking, _tables(layout), database))
 
 
-def _tables(layout: Layout, lacking: Lacking) -> dict[str, str]:
+def _tables(layout: Layout) -> dict[str, str]:
     """Name -> CREATE TABLE statement of every table of the schema."""
-    for objects in (stored_objects, made_objects):  # the latter where definitions.txt is older than the schema
-        known = {object.name: object.text for object in objects(ATLAS, layout) if object.kind == "table"}
-        there = {f"{table}.{column_name(column)}" for table, text in known.items() for column in columns_of(text)}
-        if known.keys() >= set(lacking.tables) and there >= set(lacking.columns):
-            break
-    return known
+    return {object.name: object.text for object in stored_objects(ATLAS, layout) if object.kind == "table"}
 
 
 def _definitions(lacking: Lacking, layout: Layout) -> list[str]:
