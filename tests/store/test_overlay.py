@@ -28,7 +28,7 @@ INTERVAL = """CREATE TABLE _interval (
     fit_id INTEGER NOT NULL, concept_id INTEGER NOT NULL, layer INTEGER NOT NULL, neuron INTEGER NOT NULL,
     low FLOAT NOT NULL, shape ENUM('left', 'right'));
 """
-# A nullable column at the end and one in the middle, a table beside others, a macro, and two that change.
+# A nullable column at the end and one in the middle, a table beside others; macros that come, change and go.
 CHANGES = {
     "schema.sql": (
         ("dprime FLOAT, overlap FLOAT);", "dprime FLOAT, overlap FLOAT, precision_ DOUBLE);"),
@@ -42,7 +42,7 @@ CHANGES = {
          "FROM _gaussian AS g LEFT JOIN _interval USING (fit_id, concept_id, layer, neuron)"),
     ),
 }  # fmt: skip
-CHANGED = ("neuron_name", "concept_gaussian")
+CHANGED, GONE = ("neuron_name", "concept_gaussian"), "norm_mass"
 LATER = "SELECT count(*), count(precision_), count(low), count(shape), sum(doubled(n)) FROM concept_gaussian"
 ROWS = 2 * (24 + 16) * (3 + 2)  # layers, neurons of both sites, concepts
 
@@ -62,7 +62,9 @@ def moved_on(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
             texts[name] = texts[name].replace(before, after)
     earlier = tmp_path / "earlier"
     earlier.mkdir()
-    kept = [re.search(rf"^CREATE \w+ {name}\b.*?;$", text_of("macros.sql"), re.M | re.S)[0] for name in CHANGED]
+    said = {found[1]: found[0] for found in overlay._STATEMENT.finditer(text_of("macros.sql"))}
+    texts["macros.sql"] = texts["macros.sql"].replace(said[GONE], "")
+    kept = [said[name] for name in (*CHANGED, GONE)]
     (earlier / "2027-01-intervals.sql").write_text("\n".join(kept) + "\n", encoding="utf-8")
     monkeypatch.setattr(statements, "_read", texts.__getitem__)
     monkeypatch.setattr(statements, "EARLIER", earlier)
@@ -84,6 +86,7 @@ def test_it_answers_as_before_and_null_for_what_came(moved_on: Path, name: str) 
         assert {"_interval"} <= set(atlas.lacking.tables)
         assert {"_gaussian.precision_", "fit.folds"} <= set(atlas.lacking.columns)
         assert {*CHANGED, "doubled"} <= set(atlas.lacking.definitions)
+        assert GONE not in atlas.lacking.definitions
         n = sum(row[0] for row in atlas.query("SELECT n FROM concept_gaussian")[1])
         assert atlas.query(LATER)[1] == [(ROWS, 0, 0, 0, 2 * n)]
         assert atlas.query("SELECT DISTINCT folds, width IN (16, 24) FROM fit")[1] == [(None, True)]
