@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from atlas.answers.result import Document, Result
-from atlas.schema.tables import built
+from atlas.schema.tables import TABLES, built
 from atlas.schema.views import views
 from atlas.store.reader import Atlas
 from queries.answering import question
@@ -47,10 +47,15 @@ def runs(atlas: Atlas) -> Result:
 
 @question
 def row_counts(atlas: Atlas) -> Result:
-    """Rows of each public table or view, counted in the tables below them."""
-    counted = {table.name: f"SELECT count(*) FROM {table.name}" for table in built() if table.public}
-    counted |= {view.name: view.rows for view in views().values()}
-    counts = " UNION ALL ".join(f"SELECT '{name}' AS \"table\", ({sql}) AS rows" for name, sql in counted.items())
+    """Rows of each public table or view, counted in the tables below them; views where the tables stand they show."""
+    shown = {view.of: view for view in views().values() if view.counted}
+    counted = {table.name: f"SELECT count(*) FROM {table.name}" for table in built() if table.public and table.counted}
+    statements = [
+        (shown[name].name, shown[name].rows) if name in shown else (name, counted[name])
+        for name in TABLES
+        if name in shown or name in counted
+    ]
+    counts = " UNION ALL ".join(f"SELECT '{name}' AS \"table\", ({sql}) AS rows" for name, sql in statements)
     return Result(*atlas.query(counts))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from atlas.schema.tables import TABLES, WEIGHT_TYPE
 
 JOINED = {"concept_gaussian": "g", "background_gaussian": "b", "concept_range": "r"}
 """The views that show further tables, and what each calls the table that has its rows."""
+
+EARLIER = Path(__file__).with_name("earlier")
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,17 @@ def macros_sql(layout: Layout) -> str:
         ]
         sql = sql.replace(f"{{columns of {view}}}", "".join(columns)).replace(f"{{joins of {view}}}", " ".join(joins))
     return filled(sql, layout)
+
+
+def earlier_sql(layout: Layout) -> list[str]:
+    """What macros.sql said before: statements of `earlier/`, a file each, that take the place of those of today."""
+    files = sorted(EARLIER.glob("*.sql"))
+    return [as_kind("OR REPLACE", filled(file.read_text(encoding="utf-8"), layout)) for file in files]
+
+
+def as_kind(word: str, sql: str) -> str:
+    """CREATE MACRO and CREATE VIEW statements as CREATE `word` MACRO and so on: OR REPLACE, TEMP."""
+    return re.sub(r"^CREATE (?=MACRO |VIEW )", f"CREATE {word} ", sql, flags=re.MULTILINE)
 
 
 def filled(sql: str, layout: Layout) -> str:

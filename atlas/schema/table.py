@@ -37,22 +37,27 @@ class Table:
     stored in its order. There is no PRIMARY KEY: an index costs size and load time and is not used by the questions
     we ask; sorted tables with zone maps are. Uniqueness is checked once, before publishing.
 
+    `earlier_key`: how older files are sorted, and stay right: what questions ask is found in either order.
+
     `waiting`: rows of a build wait for publishing as files, because nobody asks for them before. `derived`: made from
     other tables on publishing. `later`: introduced without a new schema version, so an older atlas lacks it.
     `complete`: of a table about fits, whether it has a row for every neuron of its layers (and concept, and tau).
-    `view`: the public view that shows its columns beside those of the view's own tables.
+    `view`: the public view that shows its columns beside those of the view's own tables. `counted`: whether `info`
+    says how many rows it has, if it is public.
     """
 
     name: str
     about: str
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
+    earlier_key: tuple[str, ...] = ()
     meaning: str = ""
     waiting: bool = False
     derived: bool = False
     later: bool = False
     complete: bool = False
     view: str = ""
+    counted: bool = True
 
     @property
     def public(self) -> bool:
@@ -78,9 +83,14 @@ class Table:
 
 @dataclass(frozen=True)
 class View:
-    """One public view, whose SQL stands in macros.sql. `rows`: SQL that counts its rows without computing them."""
+    """One public view, whose SQL stands in macros.sql. `of`: the table that it shows.
+
+    `rows`: SQL that counts its rows without computing them; `counted` as of a Table.
+    """
 
     name: str
+    of: str
     columns: tuple[Column, ...]
     rows: str
     meaning: str = ""
+    counted: bool = True

@@ -86,6 +86,7 @@ ALL: tuple[Table, ...] = (
         ),
         key=("run_id",),
         meaning="One row per execution of a builder.",
+        counted=False,
     ),
     Table(
         "vocab",
@@ -135,19 +136,8 @@ ALL: tuple[Table, ...] = (
         ),
         # Lowered postings run backwards: steps between neighbours stay small, which packs nid a tenth tighter.
         key=("token_id", "sign DESC", "sign * nid"),
+        earlier_key=("token_id", "sign DESC", "nid"),
         derived=True,
-    ),
-    Table(
-        "neuron_vector",
-        WEIGHT,
-        (
-            _WEIGHT,
-            _LAYER,
-            _NEURON,
-            Column("vector", "FLOAT[{d_model}]", "the neuron's vector in the residual space"),
-        ),
-        key=("weight", "layer", "neuron"),
-        meaning="Only after `build --vectors`: the weight vectors themselves, without the norm's gain.",
     ),
     Table(
         "concept",
@@ -183,6 +173,7 @@ ALL: tuple[Table, ...] = (
         FIT,
         (_FIT, _CONCEPT, Column("n", "INTEGER", "values per neuron under this concept")),
         key=("fit_id", "concept_id"),
+        counted=False,
     ),
     Table(
         "_fit_example",
@@ -207,6 +198,7 @@ ALL: tuple[Table, ...] = (
         ),
         # Layer before concept: the rows of a neuron stand in few row groups, each of which costs a look-up time.
         key=("fit_id", "layer", "concept_id", "neuron"),
+        earlier_key=("fit_id", "concept_id", "layer", "neuron"),
         waiting=True,
         complete=True,
     ),
@@ -233,6 +225,7 @@ ALL: tuple[Table, ...] = (
             Column("worst_inside", "INTEGER", "its values in it", null=True),
         ),
         key=("fit_id", "layer", "tau", "concept_id", "neuron"),
+        earlier_key=("fit_id", "concept_id", "tau", "layer", "neuron"),
         waiting=True,
         complete=True,
     ),
@@ -243,6 +236,18 @@ ALL: tuple[Table, ...] = (
         key=("fit_id", "layer", "neuron", "concept_id"),
         waiting=True,
         complete=True,
+    ),
+    Table(
+        "neuron_vector",
+        WEIGHT,
+        (
+            _WEIGHT,
+            _LAYER,
+            _NEURON,
+            Column("vector", "FLOAT[{d_model}]", "the neuron's vector in the residual space"),
+        ),
+        key=("weight", "layer", "neuron"),
+        meaning="Only after `build --vectors`: the weight vectors themselves, without the norm's gain.",
     ),
     # What was published, so that damage shows: of every column of every table, and of every definition.
     Table(

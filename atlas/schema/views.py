@@ -5,6 +5,8 @@ A view also shows the value columns of every table that names it (`Table.view`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from atlas.schema.measures import MEASURES
 from atlas.schema.table import Column, View
 from atlas.schema.tables import TABLES
@@ -27,6 +29,7 @@ _SHAPE = _of("_background", "mean", "std", "skewness", "kurtosis", "min", "max",
 ALL: tuple[View, ...] = (
     View(
         "token_decoding",
+        "_decoding",
         (
             Column("weight", "weight_t", "which of the neuron's vectors"),
             *_of("_decoding", "layer", "neuron"),
@@ -44,14 +47,17 @@ ALL: tuple[View, ...] = (
     ),
     View(
         "fit_example",
+        "_fit_example",
         _of("_fit_example", "fit_id", "text_hash"),
         "SELECT count(*) FROM _fit_example",
         "One row per fit and text that its statistics used, so that an evaluation can leave these out. The hash is "
         "the first\n8 bytes, big-endian, of SHA-256 over the UTF-8 of the casefolded text with every run of white "
         "space as one space.",
+        counted=False,
     ),
     View(
         "concept_gaussian",
+        "_gaussian",
         (
             *_of("_gaussian", "fit_id", "concept_id"),
             *_FIT_OF,
@@ -65,6 +71,7 @@ ALL: tuple[View, ...] = (
     ),
     View(
         "background_gaussian",
+        "_background",
         (
             *_of("_background", "fit_id"),
             *(column for column in _FIT_OF if column.name != "concept"),
@@ -76,6 +83,7 @@ ALL: tuple[View, ...] = (
     ),
     View(
         "concept_range",
+        "_range",
         (
             *_of("_range", "fit_id", "concept_id"),
             *_FIT_OF,
@@ -95,6 +103,7 @@ ALL: tuple[View, ...] = (
     ),
     View(
         "concept_histogram",
+        "_histogram",
         (
             *_of("_histogram", "fit_id", "concept_id"),
             Column("concept", "VARCHAR"),
@@ -118,5 +127,5 @@ def views() -> dict[str, View]:
     for table in TABLES.values():
         if table.view:
             view = shown[table.view]
-            shown[view.name] = View(view.name, (*view.columns, *table.values()), view.rows, view.meaning)
+            shown[view.name] = replace(view, columns=(*view.columns, *table.values()))
     return shown

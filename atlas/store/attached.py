@@ -52,10 +52,10 @@ def attach(path: Path, timeout_s: float | None = None) -> duckdb.DuckDBPyConnect
     return connection
 
 
-def another(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """A second connection to the same attached file."""
+def another(connection: duckdb.DuckDBPyConnection, overlay: str = "") -> duckdb.DuckDBPyConnection:
+    """A second connection to the same attached file; `overlay`: what each connection to an older one needs."""
     cursor = connection.cursor()
-    cursor.execute(f"USE {NAME}")
+    cursor.execute(f"USE {NAME};{overlay}")
     return cursor
 
 

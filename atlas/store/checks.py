@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
 from itertools import chain
@@ -49,7 +50,8 @@ def ask_rules(
     Raises duckdb.Error.
     """
     for asked in RULES:
-        if isinstance(asked, Counted) and any(table in asked.sql for table in without):
+        text = asked.sql if isinstance(asked, Counted) else asked.source
+        if any(re.search(rf"\b{table}\b", text) for table in without):
             continue
         if isinstance(asked, Counted):
             yield asked.name, connection.execute(filled(asked.sql, layout)).fetchall()[0][0]

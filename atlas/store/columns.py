@@ -6,7 +6,7 @@ Axes: B rows of a batch, K tokens of a list.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -50,9 +50,9 @@ def values_of(column: pa.Array) -> np.ndarray:
     return column.to_numpy(zero_copy_only=False)
 
 
-def order_by(table: str) -> list[str]:
+def order_by(keys: Iterable[str]) -> list[str]:
     """The key of a table as SQL expressions that all ascend: a column that runs backwards is a number."""
-    return [f"-{key.removesuffix(' DESC')}" if key.endswith(" DESC") else key for key in TABLES[table].key]
+    return [f"-{key.removesuffix(' DESC')}" if key.endswith(" DESC") else key for key in keys]
 
 
 class Order:
@@ -75,13 +75,16 @@ class Order:
         self.misplaced += len(later_B) - np.count_nonzero(later_B)
 
 
-def misplaced_rows(connection: duckdb.DuckDBPyConnection, table: str, source: str = "") -> int:
+def misplaced_rows(
+    connection: duckdb.DuckDBPyConnection, table: str, source: str = "", keys: Sequence[str] = ()
+) -> int:
     """How many rows of a table do not come after the row before them in the order of its key, strictly.
 
-    `source`: where SQL finds the rows, if not in that table.
+    `source`: where SQL finds the rows, if not in that table; `keys`: another key than that of the table.
     """
     order = Order()
-    for columns in read_columns(connection, f"SELECT {', '.join(order_by(table))} FROM {source or table}"):
+    ascending = order_by(keys or TABLES[table].key)
+    for columns in read_columns(connection, f"SELECT {', '.join(ascending)} FROM {source or table}"):
         order.add(columns)
     return order.misplaced
 

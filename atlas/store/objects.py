@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import duckdb
@@ -43,8 +43,8 @@ def read_objects(connection: duckdb.DuckDBPyConnection) -> list[Object]:
     return [Object(*row, f"{names or ''}{text or ''}") for *row, text, names in rows]
 
 
-def strange_object(found: Iterable[Object], known: Iterable[Object]) -> Object | None:
-    """The first of `found` that is not `known`.
+def strange_object(found: Iterable[Object], known: Iterable[Object], earlier: Collection[Object] = ()) -> Object | None:
+    """The first of `found` that is neither `known` nor one of the `earlier` definitions, word by word.
 
     A table may lack columns that may be NULL: they were added to the schema after it was written.
     """
@@ -52,23 +52,41 @@ def strange_object(found: Iterable[Object], known: Iterable[Object]) -> Object |
     seen = set()
     for object in found:
         text = definitions.get(object[:3])
-        if text is None or object[:3] in seen:  # one macro name can stand for several
+        if object[:3] in seen:  # one macro name can stand for several
             return object
         seen.add(object[:3])
-        if object.text != text and not (object.kind == "table" and _is_earlier(object.text, text)):
+        if object.text == text or object in earlier:
+            continue
+        if text is None or object.kind != "table" or absent_columns(object.text, text) is None:
             return object
     return None
 
 
-def _is_earlier(found: str, known: str) -> bool:
-    """Whether a table's definition is the known one without some of the columns that may be NULL."""
-    head, _, columns = known.removesuffix(");").partition("(")
+def absent_columns(found: str, known: str) -> list[str] | None:
+    """Columns, as `name TYPE`, that the known definition of a table has beyond the one that was found.
+
+    None where the two differ in anything else than columns that may be NULL.
+    """
+    head, _, _ = known.partition("(")
     if not (found.startswith(f"{head}(") and found.endswith(");")):
-        return False
+        return None
     rest = found[len(head) + 1 : -len(");")] + ", "
-    for column in re.split(r", (?![^(]*\))", columns):
+    absent = []
+    for column in columns_of(known):
         if rest.startswith(f"{column}, "):
             rest = rest[len(column) + len(", ") :]
         elif column.endswith(" NOT NULL"):
-            return False
-    return not rest
+            return None
+        else:
+            absent.append(column)
+    return None if rest else absent
+
+
+def columns_of(table: str) -> list[str]:
+    """The columns of a table's definition, each as `name TYPE`, with NOT NULL where it may not be NULL."""
+    return re.split(r", (?![^(]*\))", table.removesuffix(");").partition("(")[2])
+
+
+def column_name(column: str) -> str:
+    """The name of a column that is given as `name TYPE`; DuckDB quotes those that are words of SQL."""
+    return column.partition(" ")[0].strip('"')

@@ -15,15 +15,16 @@ import duckdb
 from atlas.errors import AtlasFileError, QuestionError
 from atlas.interrupt import reacting
 from atlas.manifest import SCHEMA_VERSION, Manifest
-from atlas.schema.statements import Layout
+from atlas.schema.statements import Layout, layout_of
 from atlas.store import definitions
-from atlas.store.attached import attach
+from atlas.store.attached import NAME, attach
 from atlas.store.digests import require_sound
 from atlas.store.files import is_damage, require_database, translate
 from atlas.store.kept import Kept
+from atlas.store.lacking import Lacking
 from atlas.store.objects import Object, read_objects
 from atlas.store.seal import require_seal
-from atlas.store.seen import mark_of, remember, was_seen
+from atlas.store.seen import mark_of, recall, remember
 from atlas.store.sessions import Session, Sessions
 from atlas.time_limit import DEFAULT_TIMEOUT_S, stopped_by_it, time_limit
 
@@ -45,12 +46,14 @@ class Atlas:
     (`kept`). Closing it ends the questions that are still being asked with a QuestionError.
     """
 
-    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, manifest: Manifest, lacking: Lacking) -> None:
         self.path = path
         self.manifest = manifest
+        self.lacking = lacking
+        """What the schema has and this file has not. Questions find it all the same, empty or NULL (overlay.py)."""
         self.kept = Kept()
         """What questions keep for the next ones, each under a key of its own: an open atlas does not change."""
-        self._sessions = Sessions(connection)
+        self._sessions = Sessions(connection, overlay_of(lacking, manifest, NAME))
         self._helper: ThreadPoolExecutor | None = None
         self._helper_free = threading.Lock()
 
@@ -176,8 +179,8 @@ def open_atlas(path: str | Path, timeout_s: float | None = None) -> Atlas:
     require_database(path)
     try:
         mark = mark_of(path, f"{duckdb.__version__} {os.stat(definitions.STORED).st_mtime_ns}")
-        seen = was_seen(mark)
-        if not seen:
+        seen = recall(mark)
+        if seen is None:
             require_seal(path)
         connection = attach(path, timeout_s)
     except duckdb.Error as error:
@@ -185,14 +188,14 @@ def open_atlas(path: str | Path, timeout_s: float | None = None) -> Atlas:
     except OSError as error:
         raise AtlasFileError(f"cannot read {path}: {error.strerror}", "Check the permissions.") from error
     try:
-        manifest = read_manifest(connection, path, looked_through=seen)
-        if not seen:
+        manifest, lacking = read_atlas(connection, path, seen)
+        if seen is None:
             require_sound(connection, manifest, path)
-            remember(mark)
+            remember(mark, lacking)
     except BaseException:
         connection.close()
         raise
-    return Atlas(path, connection, manifest)
+    return Atlas(path, connection, manifest, lacking)
 
 
 def is_atlas(path: Path) -> bool:
@@ -205,14 +208,26 @@ def is_atlas(path: Path) -> bool:
         return False
 
 
-def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path, *, looked_through: bool = False) -> Manifest:
-    """The row of table `atlas`, once the file holds nothing but our own objects, or was `looked_through` before.
+def overlay_of(lacking: Lacking, manifest: Manifest, database: str) -> str:
+    """What each connection to the file needs before it is asked; `database`: what the file is called there."""
+    if not lacking:
+        return ""
+    from atlas.store.overlay import overlay_sql  # only for older files
 
-    Raises AtlasFileError when it is absent or of another schema version, and for foreign objects.
+    return overlay_sql(lacking, layout_of(manifest), database)
+
+
+def read_atlas(
+    connection: duckdb.DuckDBPyConnection, path: Path, seen: Lacking | None = None
+) -> tuple[Manifest, Lacking]:
+    """The row of table `atlas`, and what the file lacks, once it holds nothing but our own objects.
+
+    `seen`: what it lacked when it was looked through before; that is not done again. Raises AtlasFileError when the
+    row is absent or of another schema version, and for foreign objects.
     """
     try:
-        objects = [] if looked_through else read_objects(connection)
-        if not looked_through and not any(_is_plain(object) for object in objects):
+        objects = [] if seen is not None else read_objects(connection)
+        if seen is None and not any(_is_plain(object) for object in objects):
             raise _no_atlas(path)
         found = connection.execute("SELECT schema_version FROM atlas").fetchall()
     except (duckdb.CatalogException, duckdb.BinderException) as error:
@@ -247,9 +262,9 @@ def read_manifest(connection: duckdb.DuckDBPyConnection, path: Path, *, looked_t
     sizes = (manifest.top, manifest.bins, manifest.d_model, manifest.n_layers, manifest.d_mlp)
     if not all(isinstance(size, int) and size > 0 for size in sizes):
         raise AtlasFileError(f"{path} states sizes that no model has", "Rebuild it with `neuron-atlas build`.")
-    if not looked_through:
-        definitions.require_known(objects, definitions.ATLAS, path, Layout(*sizes))
-    return manifest
+    if seen is None:
+        seen = definitions.require_known(objects, definitions.ATLAS, path, Layout(*sizes))
+    return manifest, seen
 
 
 def _is_plain(object: Object) -> bool:

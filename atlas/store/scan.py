@@ -69,7 +69,7 @@ def begin(
 def scan(connection: duckdb.DuckDBPyConnection, table: str, layout: Layout) -> Scan:
     """Read one table from its first to its last row."""
     found, order, digests = Scan(), Order(), {}
-    keys, plain = order_by(table), set(TABLES[table].key_columns())
+    keys, plain = order_by(TABLES[table].key), set(TABLES[table].key_columns())
     made = [key for key in keys if key not in plain]  # expressions over columns
     look = _look_into_lists(connection, table, layout, found)
     lists = {"_decoding": 4 * layout.top, "_histogram": layout.bins, "neuron_vector": layout.d_model}

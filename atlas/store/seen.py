@@ -13,6 +13,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from atlas.store.lacking import Lacking, as_words, from_words
+
 CACHE_VARIABLE = "XDG_CACHE_HOME"
 _KEPT = 64  # files
 _SETTLED_S = 2.0  # a change within the clock's tick after the last one would not show
@@ -26,18 +28,21 @@ def mark_of(path: Path, judge: str) -> str:
     return " ".join(map(str, (*numbers, *judge.split()))) if settled else ""
 
 
-def was_seen(mark: str) -> bool:
-    """Whether `remember` was told of this mark; any trouble with the cache means no."""
+def recall(mark: str) -> Lacking | None:
+    """What the file lacks, if `remember` was told of this mark; any trouble with the cache means None."""
     try:
-        return bool(mark) and mark in _place().read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = _place().read_text(encoding="utf-8", errors="replace").splitlines() if mark else []
     except OSError:
-        return False
+        return None
+    found = (line.removeprefix(mark).strip() for line in lines if line == mark or line.startswith(f"{mark} "))
+    return next(map(from_words, found), None)
 
 
-def remember(mark: str) -> None:
+def remember(mark: str, lacking: Lacking) -> None:
     """Keep the mark of a file that was found good. A cache that cannot be written costs time and nothing else."""
     if not mark:
         return
+    mark = f"{mark} {as_words(lacking)}".strip()
     with suppress(OSError):
         place = _place()
         place.parent.mkdir(parents=True, exist_ok=True)

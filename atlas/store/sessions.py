@@ -40,8 +40,9 @@ class Session:
 class Sessions:
     """Lends connections to the instance of DuckDB that `first` belongs to. Any thread may call any method."""
 
-    def __init__(self, first: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, first: duckdb.DuckDBPyConnection, overlay: str = "") -> None:
         self._first = first  # never lent: the others are made from it
+        self._overlay = overlay
         self._idle: list[Session] = []
         # Weak: a KeyboardInterrupt can come between any two steps, also before a session is given back.
         self._lent: WeakSet[Session] = WeakSet()
@@ -90,7 +91,7 @@ class Sessions:
                 self._changed.wait()
             if self._closed:
                 raise QuestionError("the atlas is closed", "Open it again.")
-            session = self._idle.pop() if self._idle else Session(another(self._first))
+            session = self._idle.pop() if self._idle else Session(another(self._first, self._overlay))
             self._lent.add(session)
             return session
 

@@ -20,14 +20,17 @@ import duckdb
 from atlas.errors import AtlasError, AtlasFileError
 from atlas.interrupt import undone
 from atlas.manifest import Manifest
-from atlas.schema.statements import layout_of, macros_sql, schema_sql
+from atlas.schema.statements import Layout, earlier_sql, layout_of, macros_sql, schema_sql
 from atlas.schema.tables import TABLES
 from atlas.store.attached import SAFE_CONFIG
 from atlas.store.checks import ask_rules, list_rules, mirror_rule, scanned_tables
+from atlas.store.columns import misplaced_rows
 from atlas.store.digests import TABLE, WORDING, definition_digests, stored_digests, wording, wrong_dims
 from atlas.store.evaluations import sidecar_of
 from atlas.store.files import full_name, require_database, translate
-from atlas.store.reader import read_manifest
+from atlas.store.lacking import Lacking
+from atlas.store.overlay import columns_sql
+from atlas.store.reader import read_atlas
 from atlas.store.scan import Scan, begin
 from atlas.store.seal import seal_holds
 from atlas.store.verify_evaluations import evaluation_checks
@@ -119,9 +122,9 @@ def checks_of(path: Path) -> Iterator[Check]:
     except duckdb.Error as error:
         raise translate(error, path) from error
     with connection:
-        manifest = read_manifest(connection, path)
+        manifest, lacking = read_atlas(connection, path)
         try:
-            yield from _atlas_checks(connection, manifest)
+            yield from _atlas_checks(connection, manifest, lacking)
         except duckdb.Error as error:
             yield Check("DuckDB can read the file", BROKEN, _line(error))
     sidecar = sidecar_of(path)
@@ -130,7 +133,7 @@ def checks_of(path: Path) -> Iterator[Check]:
             yield Check(f"evaluations: {name}", *_counted(broken))
 
 
-def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> Iterator[Check]:
+def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest, lacking: Lacking) -> Iterator[Check]:
     wrong = wrong_dims(manifest)
     yield Check("the atlas row describes a model", BROKEN if wrong else OK, wrong)
     if wrong:
@@ -140,7 +143,7 @@ def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> 
         fresh.execute(schema_sql(layout))
         fresh.execute(macros_sql(layout))
         required = _columns(fresh)
-        own = definition_digests(fresh)
+        own = _own_digests(fresh, layout)
     columns = _columns(connection)
     wrong = _wrong_columns(columns, required)
     yield Check("tables and columns are those of the schema", BROKEN if wrong else OK, wrong)
@@ -151,7 +154,7 @@ def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> 
         yield Check(
             "digests", UNKNOWN if TABLE not in columns else BROKEN, "written without: only its rules are checked"
         )
-    yield _definitions(connection, stored, own)
+    yield _definitions(connection, stored, own, lacking)
     tables = [table for table in scanned_tables() if table in columns]
     with ThreadPoolExecutor(_WORKERS) as workers:
         readings = begin(workers, connection, tables, layout)
@@ -163,12 +166,15 @@ def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> 
                 yield Check(f"{table} can be read", BROKEN, _line(error))
                 continue
             yield from _table_checks(table, scans[table], stored, required[table])
+            yield from _order_checks(connection, table, scans[table].misplaced)
     if len(scans) < len(tables):
         return
     for name, broken in list_rules(scans):
         yield Check(name, *_counted(broken))
     for name, broken in mirror_rule(scans, layout):
         yield Check(name, *_counted(broken))
+    # Rules about columns that the file lacks find NULL there; all other checks saw the file as it is.
+    connection.execute(columns_sql(lacking, layout, connection.execute("SELECT current_database()").fetchall()[0][0]))
     for name, broken in ask_rules(connection, layout, without=set(TABLES) - set(tables)):
         yield Check(name, *_counted(broken))
 
@@ -203,13 +209,29 @@ def _column(kind: tuple[str, bool] | None) -> str:
     return "absent" if kind is None else kind[0] + ("" if kind[1] else " NOT NULL")
 
 
-def _definitions(connection: duckdb.DuckDBPyConnection, stored: dict, own: dict[str, int]) -> Check:
-    """Definitions are those of this software, or those that were published."""
+def _own_digests(fresh: duckdb.DuckDBPyConnection, layout: Layout) -> dict[str, set[int]]:
+    """Digests of our definitions by name: those of today, which are made, and those that are kept of earlier ones."""
+    own: dict[str, set[int]] = {}
+    for sql in ("", *earlier_sql(layout)):
+        if sql:
+            fresh.execute(sql)
+        for name, crc32 in definition_digests(fresh).items():
+            own.setdefault(name, set()).add(crc32)
+    return own
+
+
+def _definitions(
+    connection: duckdb.DuckDBPyConnection, stored: dict, own: dict[str, set[int]], lacking: Lacking
+) -> Check:
+    """Definitions are, or were, those of this software, or those that were published."""
     name = "definitions of tables, views, types and macros"
     found = definition_digests(connection)
+    short = {name.partition(".")[0] for name in lacking.columns}  # ours but for these, as opening has seen
     for key in sorted(found.keys() | stored.keys()):
         published = {part: crc32 for part, (_, crc32) in stored.get(key, {}).items() if part.startswith(WORDING)}
-        if found.get(key) == own.get(key, -1) or found.get(key) in published.values():
+        if found.get(key) in own.get(key, ()) or found.get(key) in published.values():
+            continue
+        if key in short and wording() not in published:
             continue
         if key in found and (not stored or (published and wording() not in published)):
             return Check(name, UNKNOWN, f"{key} is not this software's, and was stored by another version of DuckDB")
@@ -220,8 +242,6 @@ def _definitions(connection: duckdb.DuckDBPyConnection, stored: dict, own: dict[
 def _table_checks(table: str, scan: Scan, stored: dict, required: dict[str, tuple[str, bool]]) -> Iterator[Check]:
     nulls = sum(count for column, count in scan.nulls.items() if not required[column][1])
     yield Check(f"{table}: nothing is NULL that must not be", *_counted(nulls))
-    if TABLES[table].key:
-        yield Check(f"{table}: keys differ and ascend", *_counted(scan.misplaced))
     if not stored:
         return
     due = {part: found for part, found in stored.get(table, {}).items() if not part.startswith(WORDING)}
@@ -229,6 +249,14 @@ def _table_checks(table: str, scan: Scan, stored: dict, required: dict[str, tupl
         name for name in due.keys() | scan.digests.keys() if due.get(name) != (scan.rows, scan.digests.get(name))
     ]
     yield Check(f"{table}: digests", BROKEN if changed else OK, f"of {', '.join(sorted(changed))}" if changed else "")
+
+
+def _order_checks(connection: duckdb.DuckDBPyConnection, table: str, misplaced: int) -> Iterator[Check]:
+    """Whether the rows are in the order of today, or in that of older files."""
+    if misplaced and TABLES[table].earlier_key:
+        misplaced = misplaced_rows(connection, table, keys=TABLES[table].earlier_key)
+    if TABLES[table].key:
+        yield Check(f"{table}: keys differ and ascend", *_counted(misplaced))
 
 
 def _counted(broken: int) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import AtlasError, QuestionError
-from queries.sandbox import wire
+from queries.sandbox.sandbox import wire
 
 if TYPE_CHECKING:
     import duckdb
@@ -101,7 +101,7 @@ def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConn
 
     from atlas.store.attached import SAFE_CONFIG
     from atlas.store.files import full_name, require_database, translate
-    from atlas.store.reader import read_manifest
+    from atlas.store.reader import overlay_of, read_atlas
     from atlas.store.seal import require_seal
 
     require_database(Path(path))
@@ -115,7 +115,10 @@ def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConn
             connection.execute(f"SET {name} = '{value}'")
     except duckdb.Error as error:
         raise translate(error, Path(path)) from error
-    read_manifest(connection, Path(path))
+    manifest, lacking = read_atlas(connection, Path(path))
+    if lacking:
+        name = connection.execute("SELECT current_database()").fetchall()[0][0]
+        connection.execute(overlay_of(lacking, manifest, name))
     return connection
 
 
