@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future
 from itertools import chain
@@ -9,7 +10,7 @@ from itertools import chain
 import duckdb
 
 from atlas.errors import BuildError
-from atlas.schema.rules import RULES, Counted
+from atlas.schema.rules import RULES, Counted, further_rules
 from atlas.schema.statements import Layout, filled
 from atlas.schema.tables import TABLES
 from atlas.store.digests import TABLE, write_digests
@@ -48,8 +49,9 @@ def ask_rules(
 
     Raises duckdb.Error.
     """
-    for asked in RULES:
-        if isinstance(asked, Counted) and any(table in asked.sql for table in without):
+    for asked in (*RULES, *further_rules()):
+        text = asked.sql if isinstance(asked, Counted) else asked.source
+        if any(re.search(rf"\b{table}\b", text) for table in without):
             continue
         if isinstance(asked, Counted):
             yield asked.name, connection.execute(filled(asked.sql, layout)).fetchall()[0][0]

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from atlas.silence import silence
-from builders.cli.build import build as cli
+from builders.cli import build as cli
 from builders.progress import INTERVAL, Bars, Lines, for_terminal
 from tests.end_to_end.workbench import write_corpus
 from tests.synthetic import make_model
