@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from atlas.store.staging import Staging
 from builders.activations.record import Rows, record
 from builders.activations.scratch import DeviceScratch, Scratch, scratch_for
-from builders.build.plan import Plan, Reading
 from builders.build.product import Activations, Place
 from builders.progress import Silent
+
+if TYPE_CHECKING:
+    from builders.build.plan import Plan, Reading
 
 
 class ActivationReader:
