@@ -184,22 +184,23 @@ RULES: tuple[RowRules | Counted, ...] = (
 
 
 def further_rules() -> Iterator[RowRules | Counted]:
-    """Rules about the tables about fits that none of RULES names: what their columns and keys promise of themselves."""
+    """Rules about the tables about fits that none of RULES names: what their columns and keys promise."""
     named = " ".join(rule.sql if isinstance(rule, Counted) else rule.source for rule in RULES)
     for name in about(FIT):
         table = TABLES[name]
-        if re.search(rf"\b{name}\b", named) or not {"fit_id", "layer", "neuron"} <= set(table.key_columns()):
+        if re.search(rf"\b{name}\b", named):
             continue
-        yield _of_neurons(table)
+        yield _of_fits(table)
         if table.complete:
             yield _complete_or_absent(table)
 
 
-def _of_neurons(table: Table) -> RowRules:
+def _of_fits(table: Table) -> RowRules:
     keys = set(table.key_columns())
     numbers = [f"t.{column.name}" for column in table.values() if column.type in ("FLOAT", "DOUBLE")]
     rules = {
-        "of a neuron of their fit": _AT_SITE,
+        "of a fit": "f.n > 0",
+        **({"of a neuron of their fit": _AT_SITE} if {"layer", "neuron"} <= keys else {}),
         **({"of a concept of their fit": "c.n > 0"} if "concept_id" in keys else {}),
         **({"at a tau of their fit": "list_contains(f.taus, t.tau)"} if "tau" in keys else {}),
         **({"finite or NULL": _finite_or_null(*numbers)} if numbers else {}),

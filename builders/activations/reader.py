@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from atlas.store.staging import Staging
 from builders.activations.record import Rows, record
 from builders.activations.scratch import DeviceScratch, Scratch, scratch_for
@@ -22,7 +20,7 @@ class ActivationReader:
 
     def __init__(self, plan: Plan, reading: Reading, scratch: Scratch | DeviceScratch, rows: Rows) -> None:
         self._live, self._scratch, self._rows = plan.live, scratch, rows
-        self._hashes_R = np.array(reading.text_hashes, dtype=np.uint64)[rows.examples_R]
+        self._hashes_R = reading.text_hashes[rows.examples_R]
 
     def read(self, place: Place) -> Activations:
         """Every activation at one place, memory-mapped or on the device."""

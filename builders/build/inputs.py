@@ -52,6 +52,8 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], pro
     from atlas.live.vocabulary import vocabulary
 
     plan = Plan(config, live, vocabulary(live.tokenizer, live.d_vocab), layers_of(config, live.n_layers))
+    for weight in config.weights:  # also where nothing is made of them: a name that the model lacks is a mistake
+        live.weight(weight, 0)
     for product in products:
         product.check(plan)
     readings = [_read(config, live, *each) for each in zip(config.concepts, corpora, strict=True)]
@@ -70,10 +72,11 @@ def _read(config: BuildConfig, live: LiveModel, source: ConceptSource, corpus: C
     return Reading(source, corpus, encoded.input_ids, encoded.n_cut, config.position, counted)
 
 
-def identity(plan: Plan, base: Manifest | None) -> dict[str, Any]:
+def identity(plan: Plan, products: Sequence[Product], base: Manifest | None) -> dict[str, Any]:
     """All that decides the rows of this build; a resumed build must have the same."""
     return {
         **plan.config.parameters(),
+        "products": [product.name for product in products],
         "fingerprint": plan.live.fingerprint,
         "device": str(plan.live.device),
         "dtype": str(plan.live.dtype).removeprefix("torch."),

@@ -26,6 +26,8 @@ def make(plan: Plan, products: Sequence[Product], staging: Staging, progress: Si
     for needs in Needs:
         parts = [(each, part) for each in products if each.needs is needs for part in each.parts(plan)]
         if needs is Needs.ACTIVATIONS:
+            for product in {product for product, part in parts if part.reading not in plan.readings}:
+                raise BuildError(f"the product {product.name} needs activations and names no corpus of this build")
             for reading in plan.readings:
                 same = [(product, part) for product, part in parts if part.reading is reading]
                 notes += _together(plan, reading, same, staging, progress)

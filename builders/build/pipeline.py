@@ -75,7 +75,7 @@ def build(
             with progress.task("reading the texts as tokens", 1):
                 products = wanted(config)
                 plan = prepare(config, live, corpora, products)
-            parameters = identity(plan, base)
+            parameters = identity(plan, products, base)
             if resuming:
                 staging.resume(parameters)
             else:

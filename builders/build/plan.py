@@ -12,6 +12,8 @@ from builders.corpora.base import Corpus
 from builders.corpora.text_hash import text_hash
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from atlas.live.batching import Counted
     from atlas.live.model import LiveModel
 
@@ -52,9 +54,11 @@ class Reading:
         return counts
 
     @cached_property
-    def text_hashes(self) -> list[int]:
-        """The hash of each text (builders/corpora/text_hash.py)."""
-        return [text_hash(text) for text in self.corpus.texts]
+    def text_hashes(self) -> np.ndarray:
+        """The hash of each text (builders/corpora/text_hash.py), uint64."""
+        import numpy as np
+
+        return np.fromiter(map(text_hash, self.corpus.texts), np.uint64, len(self.corpus.texts))
 
 
 @dataclass(frozen=True)

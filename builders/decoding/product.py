@@ -52,13 +52,11 @@ class Decoding(Product):
         return {"decoding_mode": config.mode}
 
     def check(self, plan: Plan) -> None:
-        """Raises BuildError for more tokens than there are, ModelError for a weight that the model does not have."""
+        """Raises BuildError for more tokens than there are."""
         if plan.config.top > len(plan.tokens):
             raise BuildError(
                 f"--top {plan.config.top} exceeds the vocabulary of {len(plan.tokens)} tokens", "Lower --top."
             )
-        for weight in _weights(plan):
-            plan.live.weight(weight, 0)
 
     def parts(self, plan: Plan) -> list[Part]:
         """One."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from atlas.schema.table import FAMILY, FIT
@@ -77,10 +78,6 @@ def ids_of(family: str, run_id: int, ask: Ask) -> dict[str, Any]:
 
 
 def _example_rows(reading: Reading, fit_ids: list[int]) -> pa.Table:
-    hashes = sorted(set(reading.text_hashes))
-    return pa.table(
-        {
-            "fit_id": pa.array([fit_id for fit_id in fit_ids for _ in hashes], pa.int32()),
-            "text_hash": pa.array(hashes * len(fit_ids), pa.uint64()),
-        }
-    )
+    hashes = np.unique(reading.text_hashes)  # ascending
+    fit_column = np.repeat(np.array(fit_ids, np.int32), len(hashes))
+    return pa.table({"fit_id": fit_column, "text_hash": np.tile(hashes, len(fit_ids))})

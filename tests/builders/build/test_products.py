@@ -10,7 +10,7 @@ import pytest
 from transformers import AutoTokenizer
 
 import builders.activations.record as recording
-from atlas.errors import BuildError
+from atlas.errors import BuildError, ModelError
 from atlas.live.batching import batches
 from atlas.schema.table import FAMILY, FIT, WEIGHT
 from atlas.schema.tables import TABLES, about
@@ -19,7 +19,7 @@ from atlas.store.staging import Staging
 from builders.activations.scratch import Scratch
 from builders.build import target
 from builders.build.pipeline import build
-from builders.build.product import Needs
+from builders.build.product import Needs, Part
 from builders.build.products import PRODUCTS, product
 from builders.corpora.text_hash import text_hash
 from tests.builders.build import toy_products
@@ -162,7 +162,7 @@ def test_adding_replaces_what_is_made_anew_and_no_more(
 ) -> None:
     path, before = tmp_path / "a.duckdb", without[1]
     path.write_bytes(without[0].read_bytes())
-    with toy_products.registered(only=True):
+    with toy_products.registered(others=False):
         for _ in range(2):
             build(config(model, path, corpus, decode=False), existing="add")
             found = all_rows(path)
@@ -171,9 +171,8 @@ def test_adding_replaces_what_is_made_anew_and_no_more(
             assert len(totals) == LAYERS * WIDTH * CONCEPTS and {row[0] for row in totals} == {0}
             for table in before.keys() - {"run", "_digest"}:
                 assert found[table] == before[table], table
-    with toy_products.registered():
+    with toy_products.registered(toys=False):
         # The fit itself is made anew: whatever is about it goes, also what this build does not make.
-        del PRODUCTS["totals"], PRODUCTS["norms"]
         build(config(model, path, corpus, decode=False, taus=(1.0,)), existing="add")
         found = all_rows(path)
         assert len(found["_toy_norm"]) == LAYERS * WIDTH and found["_toy_total"] == []
@@ -216,3 +215,33 @@ def test_rows_of_a_table_that_is_not_declared_are_refused(
     with pytest.raises(BuildError, match="norms made rows of _toy_norm"):
         build(config(model, tmp_path / "a.duckdb", corpus))
     assert not (tmp_path / "a.duckdb").exists()
+
+
+def test_a_build_is_not_resumed_with_other_products(
+    model: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(self, *arguments, **options):
+        raise Killed
+
+    options = config(model, tmp_path / "a.duckdb", corpus)
+    with toy_products.registered(), monkeypatch.context() as patch:
+        patch.setattr(Staging, "commit", stop)
+        with pytest.raises(Killed):
+            build(options)
+    with pytest.raises(BuildError, match=r"had products = \['decode', 'gaussians', 'norms', 'totals'\], this one has"):
+        build(options, interrupted="resume")
+
+
+def test_activations_of_no_corpus_are_refused(
+    toys, model: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(toy_products.Totals, "parts", lambda self, plan: [Part("words", {})])
+    with pytest.raises(BuildError, match="totals needs activations and names no corpus"):
+        build(config(model, tmp_path / "a.duckdb", corpus, decode=False))
+
+
+def test_a_weight_that_the_model_lacks_is_refused_whatever_is_built(corpus: Path, tmp_path: Path) -> None:
+    gpt2 = make_model("gpt2", tmp_path / "gpt2")
+    for decode in (True, False):
+        with pytest.raises(ModelError, match="no weight gate_proj"):
+            build(config(gpt2, tmp_path / "a.duckdb", corpus, weights=("gate_proj",), decode=decode))

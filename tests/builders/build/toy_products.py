@@ -13,9 +13,9 @@ import pytest
 
 from atlas.schema.table import FIT, WEIGHT, Column, Table
 from atlas.schema.tables import TABLES
+from builders.build import products
 from builders.build.plan import Plan
 from builders.build.product import Activations, Ask, Needs, Part, Product, Replaced, Tables, Work, place_of
-from builders.build.products import PRODUCTS
 from builders.config import BuildConfig
 
 NORMS = Table(
@@ -49,6 +49,8 @@ TOTALS = Table(
 )
 RUNS: Counter[str] = Counter()
 """How often each unit was computed."""
+SEEN: list[Activations] = []
+"""What the second was given."""
 
 
 class Norms(Product):
@@ -130,7 +132,6 @@ class Totals(Product):
 class TotalsOf(Work):
     def __init__(self, ids: Any) -> None:
         self.ids = ids
-        self.seen: list[Activations] = []
 
     def run(self, unit: str, activations: Activations | None = None) -> Tables:
         RUNS[f"totals {unit}"] += 1
@@ -155,21 +156,17 @@ class TotalsOf(Work):
         return {"_toy_total": pa.Table.from_pylist(rows)}
 
 
-SEEN: list[Activations] = []
 NORMS_PRODUCT, TOTALS_PRODUCT = Norms(), Totals()
 TOYS = {"norms": f"{__name__}:NORMS_PRODUCT", "totals": f"{__name__}:TOTALS_PRODUCT"}
 
 
 @contextmanager
-def registered(*, only: bool = False) -> Iterator[None]:
-    """The toys in both tables, for a while; `only`: no other product."""
+def registered(*, toys: bool = True, others: bool = True) -> Iterator[None]:
+    """The toys' tables, and in the table of products the toys, the others or both, for a while."""
     RUNS.clear()
     SEEN.clear()
     with pytest.MonkeyPatch.context() as patch:
         for table in (NORMS, TOTALS):
             patch.setitem(TABLES, table.name, table)
-        for name in list(PRODUCTS) if only else ():
-            patch.delitem(PRODUCTS, name)
-        for name, place in TOYS.items():
-            patch.setitem(PRODUCTS, name, place)
+        patch.setattr(products, "PRODUCTS", {**(products.PRODUCTS if others else {}), **(TOYS if toys else {})})
         yield
