@@ -39,8 +39,8 @@ def completed(config: BuildConfig) -> bool:
         return False
     with Staging(config.target) as staging:
         own = staging.read_state(PUBLISHING) if staging.interrupted() else None
-        wanted = fitted_to(config, None).parameters()
-        if own is None or any(staging.parameters().get(key) != wanted[key] for key in wanted):
+        options = fitted_to(config, None).parameters()
+        if own is None or any(staging.parameters().get(key) != options[key] for key in options):
             return False
         try:
             with open_atlas(config.target) as atlas:

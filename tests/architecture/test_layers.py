@@ -46,25 +46,6 @@ LAYERS = (
     ),
     # Kernels are decorated when the module is read; it is only read on a GPU.
     Layer("builders/decoding/topk/cuda.py", ("builders",), ("torch", "triton"), ("queries", "click")),
-    # A product knows what a product is and nothing of what drives it: builders/build/products.py names it by text.
-    Layer(
-        "builders/decoding",
-        ("atlas", "builders.decoding", "builders.build.product", "builders.arrow"),
-        ("torch", "numpy", "pyarrow"),
-        ("queries", "click"),
-    ),
-    Layer(
-        "builders/gaussians",
-        ("atlas", "builders.gaussians", "builders.build.product", "builders.arrow", "builders.threads"),
-        ("torch", "numpy", "scipy", "pyarrow"),
-        ("queries", "click"),
-    ),
-    Layer(
-        "builders/activations",
-        ("atlas", "builders.activations", "builders.build.product", "builders.progress"),
-        ("torch", "numpy"),
-        ("queries", "click"),
-    ),
     Layer("builders", ("atlas", "builders"), ("torch", "numpy", "scipy", "pyarrow"), ("queries", "click")),
     Layer("queries/cli", ("atlas", "queries"), ("click",), ("builders", "atlas.live", "torch", "transformers")),
     Layer(
@@ -101,12 +82,6 @@ def test_imports_follow_the_layers(package):
             elif not found.deferred and found.top not in sys.stdlib_module_names and found.top not in layer.top:
                 wrong.append(f"{found} at module level")
     assert not wrong, "\n".join(wrong)
-
-
-def test_the_loop_of_a_build_knows_no_product():
-    for name in ("pipeline", "make"):
-        text = (ROOT / "builders" / "build" / f"{name}.py").read_text(encoding="utf-8").lower()
-        assert [word for word in ("decod", "gaussian", "weight", "concept") if word in text] == [], name
 
 
 def test_only_the_store_and_the_sandbox_open_databases():
