@@ -198,6 +198,8 @@ def further_rules() -> Iterator[RowRules | Counted]:
 def _of_fits(table: Table) -> RowRules:
     keys = set(table.key_columns())
     numbers = [f"t.{column.name}" for column in table.values() if column.type in ("FLOAT", "DOUBLE")]
+    # As doubles, floats have a sum that does not overflow: it is finite where all of them are.
+    numbers += [f"list_sum(t.{column.name}::DOUBLE[])" for column in table.values() if column.type[:6] == "FLOAT["]
     rules = {
         "of a fit": "f.n > 0",
         **({"of a neuron of their fit": _AT_SITE} if {"layer", "neuron"} <= keys else {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from transformers import AutoTokenizer
 import builders.activations.record as recording
 from atlas.errors import BuildError, ModelError
 from atlas.live.batching import batches
+from atlas.live.loading import load
 from atlas.schema.table import FAMILY, FIT, WEIGHT
 from atlas.schema.tables import TABLES, about
 from atlas.store.reader import open_atlas
 from atlas.store.staging import Staging
 from builders.activations.scratch import Scratch
 from builders.build import target
+from builders.build.inputs import prepare, read_corpora
 from builders.build.pipeline import build
 from builders.build.product import Needs, Part
 from builders.build.products import PRODUCTS, product
@@ -245,3 +248,24 @@ def test_a_weight_that_the_model_lacks_is_refused_whatever_is_built(corpus: Path
     for decode in (True, False):
         with pytest.raises(ModelError, match="no weight gate_proj"):
             build(config(gpt2, tmp_path / "a.duckdb", corpus, weights=("gate_proj",), decode=decode))
+
+
+def test_a_unit_follows_from_the_plan_the_ids_and_its_name(
+    model: Path, corpus: Path, without: tuple[Path, dict]
+) -> None:
+    """As another process would compute it: with a model and a plan of its own, any unit first."""
+    options = config(model, without[0], corpus, keep_vectors=True)
+    live, decode = load(options.model, device="cpu"), product("decode")
+    plan = prepare(options, live, read_corpora(options), [decode])
+    [part] = decode.parts(plan)
+    found: dict[str, list[tuple]] = {"_decoding": [], "neuron_vector": []}
+    for unit in reversed(decode.units(plan, part)):
+        for table, rows in decode.work(plan, part, None).run(unit).items():
+            found[table] += [
+                tuple(tuple(v) if isinstance(v, list) else v for v in row.values()) for row in rows.to_pylist()
+            ]
+    for table, rows in found.items():
+        assert sorted(rows) == sorted(without[1][table])
+    with open_atlas(without[0]) as atlas:
+        ids = product("gaussians").ids(plan, Part("words", {}), 2, lambda sql, values: atlas.query(sql, values)[1])
+    assert json.loads(json.dumps(ids)) == ids == {"fits": {"mlp_post": 0}, "concepts": [0, 1, 2]}

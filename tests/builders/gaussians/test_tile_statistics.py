@@ -105,6 +105,7 @@ def broken_rules(path: Path) -> set[str]:
         ("UPDATE _toy SET concept_id = 7 WHERE concept_id = 2", "rows of _toy are of a concept of their fit"),
         ("UPDATE _toy SET fit_id = 1", "rows of _toy are of a neuron of their fit"),
         ("UPDATE _toy SET median = 'inf' WHERE neuron = 3", "rows of _toy are finite or NULL"),
+        ("UPDATE _toy SET ends = ['-inf', 'inf'] WHERE neuron = 3", "rows of _toy are finite or NULL"),
         ("UPDATE _toy SET geometric = 'nan' WHERE neuron = 3", "rows of _toy are finite or NULL"),
     ],
 )
