@@ -17,11 +17,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from atlas.schema.table import Table
-from builders.gaussians.statistics.base import Statistic
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from builders.gaussians.statistics.base import Statistic
     from builders.gaussians.tile import Tile
 
 STATISTICS = {
