@@ -12,7 +12,7 @@ import click
 from atlas import errors
 from atlas.__main__ import COMMANDS, PROGRAM
 from atlas.answers.cells import LIST_WIDTH, TOKEN_LIST_WIDTH, TOKEN_WIDTH
-from atlas.answers.formats import BINARY, FORMATS, SUFFIXES
+from atlas.answers.formats import FORMATS
 from atlas.cli.group import LazyGroup
 from atlas.printable import TEXT_WIDTH
 
@@ -102,10 +102,11 @@ def _help(title: str, text: str) -> str:
 def _formats() -> str:
     rows = []
     for name in FORMATS:
-        suffixes = ", ".join(f"`{suffix}`" for suffix, format_name in SUFFIXES.items() if format_name == name)
+        suffixes = ", ".join(f"`{suffix}`" for suffix in FORMATS[name].suffixes)
         rows.append(f"| `{name}` | {suffixes or 'any other'} |\n")
     widths = {"token": TOKEN_WIDTH, "text": TEXT_WIDTH, "tokens": TOKEN_LIST_WIDTH, "listed": LIST_WIDTH}
-    return FORMATS_HEAD.format(program=PROGRAM, binary=" and ".join(sorted(BINARY)), **widths) + "".join(rows)
+    binary = " and ".join(sorted(name for name, row in FORMATS.items() if row.binary))
+    return FORMATS_HEAD.format(program=PROGRAM, binary=binary, **widths) + "".join(rows)
 
 
 def _codes() -> str:

@@ -20,8 +20,9 @@ from atlas.schema.statements import Layout
 from atlas.sites import WEIGHTS
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
+from builders.decoding.rows import decoding_rows
 from builders.gaussians.layer import separate_and_fit
-from builders.gaussians.rows import decoding_rows, statistics_rows
+from builders.gaussians.rows import statistics_rows
 
 N_LAYERS, D_MLP, D_MODEL, TOP, BINS, TAU = 3, 16, 8, 6, 10, 2.5
 WORDS = (

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from atlas.answers.formats import CSV, writer
+from atlas.answers.formats import CSV, of_documents, writer
 from atlas.answers.result import Document, Result
 from atlas.errors import QuestionError, UsageError
 from atlas.printable import for_stdout, say
@@ -76,7 +76,7 @@ def require_section(sections: Collection[str], section: str | None, output_forma
     """
     if section is not None and section not in sections:
         raise UsageError(f"this answer has no section {section}", f"It has {', '.join(sections)}.")
-    if section is None and output_format not in ("table", "json"):
+    if section is None and output_format not in of_documents():
         raise UsageError(
             f"{output_format.partition('_')[0]} holds one table, this answer has {len(sections)}",
             f"Add --section {'|'.join(sections)}, or use --format json.",

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from atlas.answers.formats import BINARY, FORMATS, SUFFIXES
+from atlas.answers.formats import FORMATS, suffixes
 from atlas.cli.emit import Output, note
 from atlas.errors import UsageError
 from atlas.fit_choice import FIT_NAMES, FitChoice
@@ -207,12 +207,12 @@ def _asked_format(context: click.Context, parameter: click.Parameter, value: str
 
 def format_for(output: Path | None) -> str:
     """The format of an answer where no --format says: what the suffix of its file asks for, else a table."""
-    return "table" if output is None else SUFFIXES.get(output.suffix.lower(), "table")
+    return "table" if output is None else suffixes().get(output.suffix.lower(), "table")
 
 
 def refuse_binary(output_format: str | None, output: Path | None) -> None:
     """Raise UsageError where bytes would go to a terminal."""
-    if output_format in BINARY and output is None and sys.stdout.isatty():
+    if output_format in FORMATS and FORMATS[output_format].binary and output is None and sys.stdout.isatty():
         raise UsageError(f"{output_format} is a binary format", "Add -o FILE, or pipe the output.")
 
 

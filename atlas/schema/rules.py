@@ -8,8 +8,12 @@ what a damaged file may have wrong. What must hold inside lists and between rows
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from atlas.schema.table import FIT, Table
+from atlas.schema.tables import TABLES, about
 from atlas.sites import DECODING_MODES, POSITIONS, SITES
 
 
@@ -177,3 +181,48 @@ RULES: tuple[RowRules | Counted, ...] = (
         },
     ),
 )
+
+
+def further_rules() -> Iterator[RowRules | Counted]:
+    """Rules about the tables about fits that none of RULES names: what their columns and keys promise."""
+    named = " ".join(rule.sql if isinstance(rule, Counted) else rule.source for rule in RULES)
+    for name in about(FIT):
+        table = TABLES[name]
+        if re.search(rf"\b{name}\b", named):
+            continue
+        yield _of_fits(table)
+        if table.complete:
+            yield _complete_or_absent(table)
+
+
+def _of_fits(table: Table) -> RowRules:
+    keys = set(table.key_columns())
+    numbers = [f"t.{column.name}" for column in table.values() if column.type in ("FLOAT", "DOUBLE")]
+    # As doubles, floats have a sum that does not overflow: it is finite where all of them are.
+    numbers += [f"list_sum(t.{column.name}::DOUBLE[])" for column in table.values() if column.type[:6] == "FLOAT["]
+    rules = {
+        "of a fit": "f.n > 0",
+        **({"of a neuron of their fit": _AT_SITE} if {"layer", "neuron"} <= keys else {}),
+        **({"of a concept of their fit": "c.n > 0"} if "concept_id" in keys else {}),
+        **({"at a tau of their fit": "list_contains(f.taus, t.tau)"} if "tau" in keys else {}),
+        **({"finite or NULL": _finite_or_null(*numbers)} if numbers else {}),
+    }
+    source = f"{table.name} AS t {_OF_CONCEPT if 'concept_id' in keys else _OF_FIT}"
+    return RowRules(source, {f"rows of {table.name} are {rule}": predicate for rule, predicate in rules.items()})
+
+
+def _complete_or_absent(table: Table) -> Counted:
+    """Of a table that came later, a fit from before has no row at all."""
+    keys = set(table.key_columns())
+    due = " * ".join(
+        ["layers", "width", *["concepts"] * ("concept_id" in keys), *["len(taus)"] * ("tau" in keys)],
+    )
+    return Counted(
+        f"fits have all their rows of {table.name}",
+        f"""SELECT count(*) FROM {_PLACES}
+            LEFT JOIN (SELECT fit_id, count(*) AS rows, count(fitted) AS placed FROM {table.name}
+                       LEFT JOIN (SELECT DISTINCT fit_id, layer, true AS fitted FROM _background)
+                       USING (fit_id, layer) GROUP BY fit_id) USING (fit_id)
+            WHERE {"rows IS NOT NULL AND" if table.later else ""}
+                  ({due} IS DISTINCT FROM rows OR {due} IS DISTINCT FROM placed)""",
+    )

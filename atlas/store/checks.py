@@ -10,7 +10,7 @@ from itertools import chain
 import duckdb
 
 from atlas.errors import BuildError
-from atlas.schema.rules import RULES, Counted
+from atlas.schema.rules import RULES, Counted, further_rules
 from atlas.schema.statements import Layout, filled
 from atlas.schema.tables import TABLES
 from atlas.store.digests import TABLE, write_digests
@@ -49,7 +49,7 @@ def ask_rules(
 
     Raises duckdb.Error.
     """
-    for asked in RULES:
+    for asked in (*RULES, *further_rules()):
         text = asked.sql if isinstance(asked, Counted) else asked.source
         if any(re.search(rf"\b{table}\b", text) for table in without):
             continue

@@ -12,6 +12,7 @@ columns. `atlas.store.overlay` gives it the rest.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -56,6 +57,12 @@ def _always(content: str) -> set[str]:
     if content == EVALUATIONS:
         return set("evaluations_file spec evaluation score".split())
     return {table.name for table in TABLES.values() if not table.later}
+
+
+def identity() -> str:
+    """Of the schema by which this process judges files, definitions.txt, and the tables it knows."""
+    tables = "".join(table.create() for table in TABLES.values())
+    return f"{STORED.stat().st_mtime_ns} {zlib.crc32(tables.encode())}"
 
 
 def evaluations_sql() -> str:

@@ -32,8 +32,10 @@ from benchmarks.common.synthetic_atlas import (
     token_texts,
     vectors,
 )
+from builders.arrow import fixed_lists
+from builders.decoding.rows import decoding_rows
 from builders.gaussians.layer import separate_and_fit
-from builders.gaussians.rows import decoding_rows, fixed_lists, statistics_rows
+from builders.gaussians.rows import statistics_rows
 
 BINS, TAU = 20, 2.5
 Unit = tuple[str, str, dict[str, pa.Table]]

@@ -21,11 +21,11 @@ from atlas.store.staging import Staging
 from benchmarks.common.claim import Claim, Goal, Table
 from benchmarks.common.measure import Timings, interleave, machine
 from benchmarks.speed.statistics_ways import SITE, Lens, Work, bare, lists, options, ours, staging
+from builders.activations.record import record
+from builders.activations.scratch import Scratch
 from builders.corpora.registry import load_corpus
-from builders.gaussians.activations import record
 from builders.gaussians.layer import LayerStatistics, separate_and_fit
 from builders.gaussians.rows import statistics_rows
-from builders.gaussians.scratch import Scratch
 
 TOPICS = Path(__file__).parents[2] / "data" / "concepts" / "topics.jsonl"
 TEMPLATE = "{text}\nThis text is about"

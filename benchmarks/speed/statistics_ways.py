@@ -16,15 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atlas.live.batching import Batch, Encoded, batches
+from atlas.live.batching import Batch, batches
 from atlas.live.capture import capture
 from atlas.live.model import LiveModel
 from atlas.schema.statements import Layout
 from atlas.store.staging import Staging
+from builders.build.make import make
+from builders.build.plan import Plan, Reading
+from builders.build.products import product
 from builders.config import BuildConfig, ConceptSource
 from builders.corpora.base import Corpus
-from builders.gaussians.fits import fit_corpus
-from builders.preparation import Examples
 from builders.progress import Silent
 
 SITE, BINS, BATCH_TOKENS = "mlp_post", 20, 2048
@@ -69,7 +70,8 @@ def ours(work: Work, look: Callable[[Staging], None] = lambda _: None) -> None:
     """The Gaussian builder, to its rows in the staging area, which `look` gets to see."""
     with staging(work.live) as area:
         config, source = options(area.target)
-        fit_corpus(work.live, area, work.corpus, Examples(Encoded(work.encoded, 0)), source, config, 1, Silent())
+        reading = Reading(source, work.corpus, work.encoded, 0, config.position)
+        make(Plan(config, work.live, [], work.layers(), (reading,)), [product("gaussians")], area, Silent())
         look(area)
 
 

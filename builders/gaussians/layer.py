@@ -23,8 +23,9 @@ from builders.gaussians.sorting import counts_below, sort_labelled, sort_rows
 from builders.gaussians.statistics.histogram import histogram, inner_edges
 from builders.gaussians.statistics.moments import CentralSums, Moments
 from builders.gaussians.statistics.normality import ks_of_sorted
-from builders.gaussians.statistics.registry import statistic
-from builders.gaussians.threads import in_order, threads_of
+from builders.gaussians.statistics.registry import statistic, tile_statistics
+from builders.gaussians.tile import Tile
+from builders.threads import in_order, threads_of
 
 TILE_VALUES = {"cpu": 1 << 19, "cuda": 1 << 24}
 """Activations in a tile: on a CPU about what the caches hold, on a GPU enough to fill it."""
@@ -72,6 +73,8 @@ class LayerStatistics:
     background_mean_abs: np.ndarray
     background_ks: np.ndarray
     """background_mean .. background_ks: float32 [N], over the examples of all concepts."""
+    further: dict[str, dict[str, np.ndarray]]
+    """Table -> column -> array [C, N] of the registered statistics with tables of their own."""
 
 
 def separate_and_fit(
@@ -159,6 +162,8 @@ def _fit_tile(
     queries = range_queries(lower, upper)
     below_NQC = counts_below(everything, np.hstack([queries, edges]), n_concepts)
     ranges, inner = np.split(below_NQC, [queries.shape[1]], axis=1)
+    counted = range_counts(ranges, counts_C, len(taus))
+    tile = Tile(counts_C, everything, sorted_parts, moments, extremes, pooled, taus, lower, upper, counted)
     return LayerStatistics(
         n=counts_C,
         twice_u=twice_u_of_sorted(everything, counts_C),
@@ -166,7 +171,8 @@ def _fit_tile(
         overlap=_float32(overlap(*against_rest)),
         histogram=histogram(inner, counts_C),
         background_n=int(counts_C.sum()),
-        **range_counts(ranges, counts_C, len(taus))._asdict(),
+        further=tile.further(tile_statistics()),
+        **counted._asdict(),
         **{name: _float32(values) for name, values in own.items() if name != "n"},
         **{f"background_{name}": _float32(values[0]) for name, values in background.items() if name != "n"},
     )
@@ -207,4 +213,9 @@ def _join(tiles: list[LayerStatistics]) -> LayerStatistics:
             return parts[0]
         return np.concatenate(parts, axis=1 if name == "histogram" else -1)
 
-    return LayerStatistics(**{field.name: joined(field.name) for field in fields(LayerStatistics)})
+    further = {
+        table: {name: np.concatenate([tile.further[table][name] for tile in tiles], axis=1) for name in columns}
+        for table, columns in tiles[0].further.items()
+    }
+    names = (field.name for field in fields(LayerStatistics) if field.name != "further")
+    return LayerStatistics(further=further, **{name: joined(name) for name in names})

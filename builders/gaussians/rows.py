@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from atlas.sites import row_number
+from atlas.schema.tables import TABLES
+from builders.arrow import column_rows, fixed_lists
 
 if TYPE_CHECKING:
     from builders.gaussians.layer import LayerStatistics
@@ -17,50 +18,10 @@ _SHAPE = ("mean", "std", "skewness", "kurtosis", "min", "max", "mean_abs", "ks")
 """Columns that a concept's Gaussian and the background have in common."""
 
 
-def fixed_lists(values_NK: np.ndarray, kind: pa.DataType) -> pa.Array:
-    """A 2-d array as an Arrow column of fixed-size lists."""
-    flat = pa.array(np.ascontiguousarray(values_NK).reshape(-1), type=kind)
-    return pa.FixedSizeListArray.from_arrays(flat, values_NK.shape[1])
-
-
-def decoding_rows(
-    *,
-    weight: str,
-    layer: int,
-    n_layers: int,
-    norm_N: np.ndarray,
-    raised_lse_N: np.ndarray,
-    lowered_lse_N: np.ndarray,
-    raised_token_NK: np.ndarray,
-    raised_logit_NK: np.ndarray,
-    lowered_token_NK: np.ndarray,
-    lowered_logit_NK: np.ndarray,
-) -> pa.Table:
-    """Rows of `_decoding` for all neurons of one weight and layer; K is the atlas's `top`."""
-    n = len(norm_N)
-    neurons_N = np.arange(n, dtype=np.int32)
-    first = row_number(weight, layer, 0, n_layers, n)
-    return pa.table(
-        {
-            "nid": neurons_N + np.int32(first),
-            "weight": pa.array([weight] * n),
-            "layer": np.full(n, layer, np.int32),
-            "neuron": neurons_N,
-            "norm": norm_N.astype(np.float32),
-            "raised_lse": raised_lse_N.astype(np.float32),
-            "lowered_lse": lowered_lse_N.astype(np.float32),
-            "raised_token": fixed_lists(raised_token_NK, pa.int32()),
-            "raised_logit": fixed_lists(raised_logit_NK, pa.float32()),
-            "lowered_token": fixed_lists(lowered_token_NK, pa.int32()),
-            "lowered_logit": fixed_lists(lowered_logit_NK, pa.float32()),
-        }
-    )
-
-
 def statistics_rows(
     statistics: LayerStatistics, *, fit_id: int, concept_ids: Sequence[int], layer: int, taus: Sequence[float]
 ) -> dict[str, pa.Table]:
-    """Rows of `_gaussian`, `_background`, `_range` and `_histogram` for one site and layer.
+    """Rows of `_gaussian`, `_background`, `_range`, `_histogram` and registered statistics for one site and layer.
 
     `concept_ids` are in the order of the statistics' concept axis, `taus` in that of its tau axis. What is
     undefined (NaN) becomes NULL.
@@ -104,6 +65,11 @@ def statistics_rows(
         "counts": fixed_lists(counts, pa.int32()),
     }
     columns = {"_gaussian": gaussian, "_background": background, "_range": ranges, "_histogram": histogram}
+    for name, values in statistics.further.items():
+        columns[name] = place(n_concepts) | {
+            "concept_id": concept_column,
+            **{column.name: column_rows(name, column, values[column.name]) for column in TABLES[name].values()},
+        }
     return {name: pa.table(arrays) for name, arrays in columns.items()}
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import builders.gaussians.fits
+import builders.activations.reader
 from atlas.store.staging import Staging
+from builders.activations.scratch import DeviceScratch
 from builders.build.pipeline import build
-from builders.gaussians.scratch import DeviceScratch
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
 from tests.synthetic import make_model
 
@@ -22,7 +22,7 @@ class Killed(Exception):
 def test_the_rows_are_the_same_and_a_killed_build_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, corpus = make_model("llama", tmp_path / "model"), write_corpus(tmp_path / "words.jsonl")
     expected = all_rows(built(model, tmp_path / "disk.duckdb", corpus))
-    monkeypatch.setattr(builders.gaussians.fits, "scratch_for", lambda *_: DeviceScratch(torch.device("cpu")))
+    monkeypatch.setattr(builders.activations.reader, "scratch_for", lambda *_: DeviceScratch(torch.device("cpu")))
     assert all_rows(built(model, tmp_path / "device.duckdb", corpus)) == expected
 
     commit = Staging.commit

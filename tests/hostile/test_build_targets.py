@@ -13,8 +13,8 @@ from atlas.store import publish
 from atlas.store.evaluations import append_evaluations
 from atlas.store.verify import OK, checks_of
 from builders.build.pipeline import build
+from builders.build.target import base_of
 from builders.config import BuildConfig
-from builders.preparation import base_of
 from tests.atlas_factory import write_small_atlas
 from tests.builders.evaluation.test_sidecar import rows
 from tests.end_to_end.workbench import built, config

@@ -13,7 +13,7 @@ from atlas.schema.statements import Layout, schema_sql
 from atlas.store import columns, postings
 from atlas.store.columns import misplaced_rows, read_lists, unsorted_tokens
 from atlas.store.postings import insert_postings
-from builders.gaussians.rows import decoding_rows
+from builders.decoding.rows import decoding_rows
 
 TOP, N_LAYERS, D_MLP, D_VOCAB = 5, 2, 60, 40
 BY_DEFINITION = """

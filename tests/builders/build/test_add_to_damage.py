@@ -8,8 +8,8 @@ import duckdb
 import pytest
 
 from atlas.errors import AtlasFileError
+from builders.build.target import base_of
 from builders.config import BuildConfig
-from builders.preparation import base_of
 from tests.atlas_factory import write_small_atlas
 
 

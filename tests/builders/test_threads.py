@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from builders.gaussians.threads import in_order
+from builders.threads import in_order
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])

@@ -20,7 +20,7 @@ from atlas.live.batching import Batch, Counted, batches, counted_mask
 from atlas.live.capture import capture
 from atlas.live.pooling import pool
 from atlas.store.staging import Staging
-from builders.gaussians.scratch import DeviceScratch, Scratch
+from builders.activations.scratch import DeviceScratch, Scratch
 
 if TYPE_CHECKING:
     from atlas.live.model import LiveModel
@@ -30,9 +30,12 @@ _NOTE_EVERY = 2.0  # seconds between notes of progress: what a kill can cost
 
 @dataclass(frozen=True)
 class Rows:
-    """The order of the scratch rows: the label of each row, and how many rows come from each batch."""
+    """The order of the scratch rows: the label and the text of each row, and how many rows come from each batch."""
 
     labels_R: np.ndarray
+    """int64."""
+    examples_R: np.ndarray
+    """int64: index in the list of texts."""
     per_batch: list[int]
 
 
@@ -45,13 +48,13 @@ def plan_rows(
 ) -> Rows:
     """Rows in batch order: one per example, or one per token that counts at position `all`."""
     lengths = list(map(len, encoded) if counted is None else map(sum, counted))
-    labels_E = np.asarray(labels, dtype=np.int64)
     parts, per_batch = [], []
     for batch in plan:
         repeats = [lengths[index] if position == "all" else 1 for index in batch.indices]
-        parts.append(np.repeat(labels_E[list(batch.indices)], repeats))
+        parts.append(np.repeat(np.asarray(batch.indices, dtype=np.int64), repeats))
         per_batch.append(int(sum(repeats)))
-    return Rows(np.concatenate(parts), per_batch)
+    examples_R = np.concatenate(parts)
+    return Rows(np.asarray(labels, dtype=np.int64)[examples_R], examples_R, per_batch)
 
 
 def record(

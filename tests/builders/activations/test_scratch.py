@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from atlas.errors import BuildError
-from builders.gaussians.scratch import DeviceScratch, Scratch, scratch_for
+from builders.activations.scratch import DeviceScratch, Scratch, scratch_for
 
 SIZES = {("mlp_post", 0): 4, ("resid_post", 0): 2}
 

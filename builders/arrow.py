@@ -1,0 +1,43 @@
+"""Numpy arrays as Arrow columns, as the staging area takes them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from atlas.errors import BuildError
+from atlas.schema.table import Column
+
+_TYPES = {
+    "FLOAT": pa.float32(),
+    "DOUBLE": pa.float64(),
+    "TINYINT": pa.int8(),
+    "SMALLINT": pa.int16(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "UBIGINT": pa.uint64(),
+    "BOOLEAN": pa.bool_(),
+}
+
+
+def fixed_lists(values_NK: np.ndarray, kind: pa.DataType) -> pa.Array:
+    """A 2-d array as an Arrow column of fixed-size lists."""
+    flat = pa.array(np.ascontiguousarray(values_NK).reshape(-1), type=kind)
+    return pa.FixedSizeListArray.from_arrays(flat, values_NK.shape[1])
+
+
+def column_rows(table: str, column: Column, values: np.ndarray) -> pa.Array:
+    """An array [C, N] as the rows of a column of that table, NaN as NULL; [C, N, K] of a column of lists.
+
+    Raises BuildError for a value that the column cannot hold.
+    """
+    kind, _, lists = column.type.partition("[")
+    try:
+        if lists:
+            return fixed_lists(values.reshape(-1, values.shape[-1]), _TYPES[kind])
+        rows = pa.array(values.reshape(-1), from_pandas=True).cast(_TYPES[kind])
+    except pa.ArrowInvalid as error:
+        raise BuildError(f"{table}.{column.name} cannot hold what was computed: {error}") from error
+    if rows.null_count and not column.null:
+        raise BuildError(f"{table}.{column.name} must not be NULL, and {rows.null_count} values are NaN")
+    return rows

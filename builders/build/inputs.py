@@ -1,0 +1,86 @@
+"""Before the work of a build: the corpora, and all of them as the model's own tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from atlas.errors import UsageError
+from atlas.manifest import Manifest
+from builders.build.plan import Plan, Reading
+from builders.build.product import Product
+from builders.config import BuildConfig, ConceptSource, layers_of
+from builders.corpora.base import Corpus
+from builders.corpora.registry import load_corpus
+
+if TYPE_CHECKING:
+    from atlas.live.model import LiveModel
+
+
+def read_corpora(config: BuildConfig) -> list[Corpus]:
+    """All corpora of the build. Raises CorpusError, or UsageError for names that clash or cannot name a folder."""
+    corpora = [
+        load_corpus(
+            source.source,
+            family=source.family,
+            limit_per_concept=config.limit_per_concept,
+            holdout=config.holdout,
+            **config.corpus_options,
+        )
+        for source in config.concepts
+    ]
+    for corpus in corpora:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", corpus.family):
+            raise UsageError(
+                f"{corpus.family!r} cannot name a family",
+                "Name it with letters, digits, _ . - as in --concepts NAME=FILE.",
+            )
+    names = [corpus.family for corpus in corpora]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two corpora are called {name!r}", "Name them: --concepts FAMILY=FILE.")
+    return corpora
+
+
+def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], products: Sequence[Product]) -> Plan:
+    """Meet everything that this model cannot do with these options and texts before hours of work, not after.
+
+    Raises UsageError, ModelError, CorpusError or BuildError, as the step that would have met it.
+    """
+    from atlas.live.vocabulary import vocabulary
+
+    plan = Plan(config, live, vocabulary(live.tokenizer, live.d_vocab), layers_of(config, live.n_layers))
+    for weight in config.weights:  # also where nothing is made of them: a name that the model lacks is a mistake
+        live.weight(weight, 0)
+    for product in products:
+        product.check(plan)
+    readings = [_read(config, live, *each) for each in zip(config.concepts, corpora, strict=True)]
+    return replace(plan, readings=tuple(readings))
+
+
+def _read(config: BuildConfig, live: LiveModel, source: ConceptSource, corpus: Corpus) -> Reading:
+    from atlas.live.batching import batches, encode, encode_counted
+
+    counted = None
+    if config.position == "last":
+        encoded = encode(live, corpus.texts, source.template, config.max_tokens)
+    else:
+        encoded, counted = encode_counted(live, corpus.texts, source.template, config.max_tokens, config.pool)
+    next(batches(encoded.input_ids, config.batch_tokens))  # the longest texts come first
+    return Reading(source, corpus, encoded.input_ids, encoded.n_cut, config.position, counted)
+
+
+def identity(plan: Plan, products: Sequence[Product], base: Manifest | None) -> dict[str, Any]:
+    """All that decides the rows of this build; a resumed build must have the same."""
+    return {
+        **plan.config.parameters(),
+        "products": [product.name for product in products],
+        "fingerprint": plan.live.fingerprint,
+        "device": str(plan.live.device),
+        "dtype": str(plan.live.dtype).removeprefix("torch."),
+        "corpora": [reading.corpus.sha256 for reading in plan.readings],
+        "tokenizer": plan.sha256(),
+        "base": None if base is None else base.atlas_id,
+    }

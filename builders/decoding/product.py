@@ -1,0 +1,86 @@
+"""The product `decode`: the tokens that each neuron's weights raise and lower. One run; a unit per weight and layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from atlas.errors import BuildError, UsageError
+from atlas.schema.table import WEIGHT
+from builders.build.product import Ask, Needs, Part, Product, Replaced
+
+if TYPE_CHECKING:
+    from atlas.manifest import Manifest
+    from atlas.store.reader import Atlas
+    from builders.build.plan import Plan
+    from builders.build.product import Work
+    from builders.config import BuildConfig
+
+
+class Decoding(Product):
+    """Rows of `_decoding`, and of `neuron_vector` where they are wanted."""
+
+    name, needs, label = "decode", Needs.WEIGHTS, "decoding"
+
+    def wanted(self, config: BuildConfig) -> bool:
+        """Unless it is switched off."""
+        return config.decode
+
+    def tables(self, config: BuildConfig) -> tuple[str, ...]:
+        """The vectors too only if they are kept: those of an older build stay otherwise."""
+        return ("_decoding", "neuron_vector") if config.keep_vectors else ("_decoding",)
+
+    def require_base(self, config: BuildConfig, atlas: Atlas) -> None:
+        """One atlas has one mode and one top: UsageError if other weights' decodings, of other ones, would go."""
+        if not config.weights or self._alike(config, atlas.manifest):
+            return
+        base, others = atlas.manifest, atlas.query("SELECT DISTINCT weight::VARCHAR FROM _decoding ORDER BY 1")[1]
+        if lost := [weight for (weight,) in others if weight not in config.weights]:
+            raise UsageError(
+                f"{config.target} has decodings of {', '.join(lost)} with --top {base.top} --mode {base.decoding_mode}",
+                "Give the same, or decode all weights anew.",
+            )
+
+    def left_out(self, config: BuildConfig, base: Manifest) -> tuple[str, ...]:
+        """All decodings if they had another mode or top."""
+        return () if self._alike(config, base) else ("_decoding",)
+
+    def _alike(self, config: BuildConfig, base: Manifest) -> bool:
+        return (base.top, base.decoding_mode) == (config.top, config.mode)
+
+    def described(self, config: BuildConfig) -> dict[str, Any]:
+        """The mode."""
+        return {"decoding_mode": config.mode}
+
+    def check(self, plan: Plan) -> None:
+        """Raises BuildError for more tokens than there are."""
+        if plan.config.top > len(plan.tokens):
+            raise BuildError(
+                f"--top {plan.config.top} exceeds the vocabulary of {len(plan.tokens)} tokens", "Lower --top."
+            )
+
+    def parts(self, plan: Plan) -> list[Part]:
+        """One."""
+        config = plan.config
+        return [Part("", {"weights": _weights(plan), "mode": config.mode, "top": config.top})]
+
+    def units(self, plan: Plan, part: Part) -> list[str]:
+        """WEIGHT/LAYER: all layers, whichever the activations are read of."""
+        return [f"{weight}/{layer}" for weight in _weights(plan) for layer in range(plan.live.n_layers)]
+
+    def replaces(self, plan: Plan, part: Part, ask: Ask) -> list[Replaced]:
+        """The decodings of the same weights."""
+        return [Replaced(WEIGHT, _weights(plan))]
+
+    def work(self, plan: Plan, part: Part, ids: object) -> Work:
+        """Beside the model it holds copies of the unembedding in float32 and bfloat16."""
+        from builders.decoding.decode import Decoder  # torch: only now
+
+        return Decoder(plan)
+
+
+def _weights(plan: Plan) -> list[str]:
+    """Those that were asked for, or all that the model has."""
+    return list(plan.config.weights or plan.live.weights())
+
+
+PRODUCT = Decoding()
