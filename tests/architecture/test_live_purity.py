@@ -62,7 +62,7 @@ def touches(tree: ast.AST) -> Iterator[tuple[int, str]]:
             is_live = name.strip("_") == "live" and node.attr in OF_LIVE_MODELS
             # `live.tap(...).register` is a hook as well.
             is_tap = node.attr == "register" and ("tap" in name or "tap" in ast.unparse(owner))
-            if name == "plan" and node.attr == "config":  # of a build: a BuildConfig
+            if name in ("plan", "self") and node.attr == "config":  # a BuildConfig: no class outside is a module
                 continue
             if OF_MODULES.fullmatch(node.attr) or is_live or is_tap:
                 yield node.lineno, f"{name}.{node.attr}" if is_live else node.attr
@@ -124,6 +124,7 @@ def test_no_emitted_code_names_families():
         ("live.model.config.sliding_window", "config"),
         ("getattr(live.model.config, 'sliding_window', None)", "config"),
         ("getattr(network, 'config')", "config"),
+        ("self.network.config.n_layer", "config"),
         ("self._live.model(ids)", "_live.model"),
         ("live.submodule('model.layers.0')", "live.submodule"),
         ("live.tap('mlp_post', 3).register(f)", "register"),
@@ -136,7 +137,15 @@ def test_the_first_rule_sees(source, what):
 
 
 @pytest.mark.parametrize(
-    "source", ["spec.model.id", "connection.register('_rows', t)", "live.tap('a', 1).path", "config", "self.plan.config.top"]
+    "source",
+    [
+        "spec.model.id",
+        "connection.register('_rows', t)",
+        "live.tap('a', 1).path",
+        "config",
+        "self.plan.config.top",
+        "self.config.top",
+    ],
 )
 def test_the_first_rule_lets_pass(source):
     assert list(touches(ast.parse(source))) == []
