@@ -49,8 +49,7 @@ _SLOTS = """
 _GAUSSIAN = """
     SELECT g.fit_id, g.concept_id, g.layer * (SELECT d_mlp FROM atlas) + g.neuron AS spot, g.n, g.mean, g.std,
            g.skewness, g.kurtosis, g.min, g.max, g.mean_abs, g.ks, g.dprime, g.overlap, tau, inside, others_inside,
-           worst_concept_id, worst_inside, (b.n * b.mean::DOUBLE - g.n * g.mean::DOUBLE) / nullif(b.n - g.n, 0),
-           twice_u / nullif(2.0 * g.n * (b.n - g.n), 0)
+           worst_concept_id, worst_inside, rest_mean_of(g.n, g.mean, b.n, b.mean), auc_of(twice_u, g.n, b.n)
     FROM _gaussian AS g JOIN _background AS b USING (fit_id, layer, neuron)
     LEFT JOIN _range AS r USING (fit_id, concept_id, layer, neuron) WHERE layer = $part"""
 
