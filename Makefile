@@ -26,8 +26,8 @@ tour: $(ATLAS)
 	$(BIN)/python docs/make_tour.py
 
 test: $(INSTALLED)
-	$(BIN)/ruff check atlas builders neuron_atlas queries tests benchmarks docs
-	$(BIN)/ruff format --check atlas builders neuron_atlas queries tests benchmarks docs
+	$(BIN)/ruff check atlas builders queries tests benchmarks docs
+	$(BIN)/ruff format --check atlas builders queries tests benchmarks docs
 	$(MAKE) suite
 
 suite: $(INSTALLED)
@@ -64,8 +64,8 @@ bench: $(RIVALS)
 	$(BIN)/python -m benchmarks.common.report
 
 lint: $(INSTALLED)
-	$(BIN)/ruff check --fix atlas builders neuron_atlas queries tests benchmarks docs
-	$(BIN)/ruff format atlas builders neuron_atlas queries tests benchmarks docs
+	$(BIN)/ruff check --fix atlas builders queries tests benchmarks docs
+	$(BIN)/ruff format atlas builders queries tests benchmarks docs
 
 # constraints.txt anew: the newest versions that pyproject.toml and constraints.in allow, for every platform and extra.
 lock: $(LOCKER)

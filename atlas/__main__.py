@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from atlas.errors import EXIT_INTERRUPT, EXIT_OK, EXIT_QUESTION, EXIT_USAGE, AtlasError, ModelError
     from atlas.interrupt import interrupted
-    from neuron_atlas.names import OURS, NameClashError, damage, require_ours
+    from atlas.name_clash import OURS, NameClashError, damage, require_ours
 
     _open_closed_streams()
     try:
@@ -157,6 +157,6 @@ def _say(kind: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    from neuron_atlas.__main__ import process as begin
+    from atlas.name_clash import process as begin
 
     begin()

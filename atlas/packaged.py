@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.errors import UnknownNameError
+from atlas.extras import require_gguf
 
 _HERE = Path(__file__).resolve().parent
 _BESIDE_THE_PACKAGES = _HERE.parent / "data"  # in a repository
@@ -26,6 +27,11 @@ class PackagedModel:
     sha256: str
     licence: str
     description: str
+
+    def require_extras(self) -> None:
+        """Raise MissingExtraError where this machine could not read the file: to be asked before it is brought."""
+        if self.file.endswith(".gguf"):
+            require_gguf(imported=False)
 
 
 def data_folder() -> Path:

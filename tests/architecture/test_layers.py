@@ -51,7 +51,7 @@ def test_only_the_store_and_the_sandbox_open_databases():
 
 
 # Of these packages others import what lies in `atlas`: theirs is the only place that runs when `atlas` is not ours.
-GUARDS = {"builders/__init__.py": 'require_ours("atlas", "queries")', "queries/__init__.py": 'require_ours("atlas")'}
+GUARDS = {"builders/__init__.py": '("atlas", "queries")', "queries/__init__.py": '("atlas")'}
 
 
 def test_package_files_are_empty():
@@ -62,10 +62,16 @@ def test_package_files_are_empty():
         if path.name == "__init__.py" and path.read_text(encoding="utf-8").strip()
     }
     assert full.keys() == GUARDS.keys()
-    for file, guard in GUARDS.items():
-        lines = [line for line in full[file].splitlines() if line]
-        assert lines[0].startswith('"""') and lines[0].endswith('"""')
-        assert lines[1:] == ["from neuron_atlas.names import require_ours", guard]
+    parts = {full[file].partition("_name_clash.require_ours") for file in GUARDS}
+    assert len({guard for guard, _, _ in parts}) == 1, "the same, but for the names"
+    assert all(full[file].endswith(f"_name_clash.require_ours{names}\n") for file, names in GUARDS.items())
+    assert len(full["builders/__init__.py"].splitlines()) <= 11
+
+
+def test_what_is_read_by_its_path_imports_nothing_of_ours_at_once():
+    """It runs where those names are somebody else's."""
+    files = ("atlas/neuron_atlas.py", "atlas/name_clash.py", *GUARDS)
+    assert [found for file in files for found in imports(ROOT / file) if found.top in OURS and not found.deferred] == []
 
 
 def test_no_file_is_longer_than_300_lines():

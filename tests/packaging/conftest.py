@@ -49,6 +49,16 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environm
     return environment
 
 
+@pytest.fixture(scope="session")
+def editable(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """With the checkout itself, as CONTRIBUTING.md has it; its path has a space, which a #! line cannot have."""
+    environment = Environment(tmp_path_factory.mktemp("editable") / "an env")
+    pip = [sys.executable, "-m", "pip", "--python", environment.python, "install", "--quiet", "--no-deps", "-e", ROOT]
+    subprocess.run(pip, check=True, cwd=environment.folder)
+    environment.see_libraries()
+    return environment
+
+
 @pytest.fixture
 def own(installed: Environment, tmp_path: Path) -> Environment:
     """An environment for one test, which may change it."""

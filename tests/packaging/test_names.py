@@ -8,6 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from tests.architecture.imports import ROOT
 from tests.packaging.environment import Environment
 
 WAYS = {"command": ["neuron-atlas"], "-m atlas": ["-m", "atlas"], "-m neuron_atlas": ["-m", "neuron_atlas"]}
@@ -92,9 +93,40 @@ def test_a_link_to_our_own_folder_is_no_clash(installed, tmp_path) -> None:
 
 def test_no_command_runs_beside_a_clash(installed, tmp_path) -> None:
     """Not even one that the other file would serve: its code never runs."""
-    take(tmp_path, "builders", "file").write_text("raise SystemExit('it ran')")
-    for words in (["--help"], ["info"], ["build", "x", "-o", "x.duckdb"], ["no-such-command"]):
-        refusal(start(installed, "-m atlas", tmp_path, *words))
+    lines = (["--help"], ["info"], ["build", "x", "-o", "x.duckdb"], ["no-such-command"])
+    for name, way in (("builders", "-m atlas"), ("atlas", "-m neuron_atlas")):
+        take(tmp_path / name, name, "file").write_text("raise SystemExit('it ran')")
+        for words in lines:
+            refusal(start(installed, way, tmp_path / name, *words))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for words in lines:
+        refusal(start(installed, "command", empty, *words, PYTHONPATH=str(tmp_path / "atlas")))
+
+
+@pytest.mark.parametrize("package", ["builders", "queries"])
+def test_in_python_neither_does_the_code_of_another_atlas_run(installed, tmp_path, package: str) -> None:
+    take(tmp_path, "atlas", "package").write_text("raise SystemExit('it ran')")
+    done = installed.run(installed.python, "-c", f"import {package}", cwd=tmp_path)
+    assert done.returncode == 1 and "NameClashError" in done.stderr.splitlines()[-1]
+
+
+def test_a_link_to_one_of_our_folders_finds_the_others(installed, tmp_path) -> None:
+    (tmp_path / "queries").symlink_to(installed.site / "queries")
+    done = installed.run(installed.python, "-c", "import queries.neurons, builders.config", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_editable_installation(editable, tmp_path) -> None:
+    """There the start lies in the environment, the packages in the checkout."""
+    for way in WAYS:
+        assert answered(start(editable, way, tmp_path))
+    for name in ("atlas", "queries"):
+        path, empty = take(tmp_path / name, name, "package"), tmp_path / f"no {name}"
+        empty.mkdir()
+        for way, folder in (("command", empty), ("-m neuron_atlas", path.parents[1])):
+            error, _ = refusal(start(editable, way, folder, PYTHONPATH=str(path.parents[1])))
+            assert f"the name {name} means {path} here" in error and str(ROOT) in error
 
 
 def test_what_a_terminal_would_obey_in_a_name(installed, tmp_path) -> None:
@@ -110,7 +142,7 @@ PYTHON = {  # what is imported, whose name is taken
     "import queries.neurons": "atlas",
     "import builders": "atlas",
     "import builders.config": "queries",
-    "import neuron_atlas.names as names; names.require_ours(*names.OURS)": "builders",
+    "from atlas import name_clash; name_clash.require_ours(*name_clash.OURS)": "builders",
     "import atlas, queries.neurons": "atlas",  # theirs is imported already
     "import sys, types; sys.modules['atlas'] = types.ModuleType('atlas'); import queries": None,
 }
@@ -123,7 +155,7 @@ def test_in_python_what_imports_the_name_says_who_has_it(installed, tmp_path, pr
     done = installed.run(installed.python, "-c", program, cwd=tmp_path)
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1
-    assert last.startswith(f"neuron_atlas.names.NameClashError: the name {name or 'atlas'} means {path} here")
+    assert last.startswith(f"atlas.name_clash.NameClashError: the name {name or 'atlas'} means {path} here")
 
 
 def distribution(folder: Path, files: dict[str, str]) -> Path:
@@ -177,7 +209,7 @@ def test_when_the_other_distribution_has_gone_with_our_files(own, wheel, tmp_pat
     assert answered(start(own, "command", empty))
 
 
-@pytest.mark.parametrize("file", ["atlas/errors.py", "atlas/interrupt.py", "atlas/manifest.py"])
+@pytest.mark.parametrize("file", ["atlas/errors.py", "atlas/interrupt.py", "atlas/manifest.py", "atlas/name_clash.py"])
 def test_a_file_of_ours_that_is_gone(own, tmp_path, file: str) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -185,6 +217,19 @@ def test_a_file_of_ours_that_is_gone(own, tmp_path, file: str) -> None:
     done = start(own, "command", empty)
     assert done.returncode == 4 and "Traceback" not in done.stderr
     assert f"{own.site / file} is missing" in done.stderr and "--force-reinstall" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "raise OSError", "def"])
+def test_the_file_that_tells_whose_the_names_are(own, tmp_path, text: str) -> None:
+    """It is read first: where it is another, it cannot say so itself."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    path = own.site / "atlas/name_clash.py"
+    path.unlink()
+    path.write_text(text)
+    for way in ("command", "-m neuron_atlas"):
+        error, hint = refusal(start(own, way, empty))
+        assert f"{path} is missing or not the file of neuron-atlas" in error and "--force-reinstall" in hint
 
 
 def test_a_package_of_ours_that_is_gone(own, tmp_path) -> None:

