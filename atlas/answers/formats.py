@@ -39,4 +39,5 @@ SUFFIXES = {
 def writer(name: str) -> Callable[[Any, BinaryIO], None]:
     """The writer of a format: a key of FORMATS, or `csv_safe`, `document_table`, `document_json`."""
     module, _, attribute = {**FORMATS, **_VARIANTS}[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    found: Callable[[Any, BinaryIO], None] = getattr(importlib.import_module(module), attribute)
+    return found
