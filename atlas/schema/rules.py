@@ -8,6 +8,7 @@ what a damaged file may have wrong. What must hold inside lists and between rows
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from atlas.sites import DECODING_MODES, POSITIONS, SITES
@@ -29,7 +30,7 @@ class Counted:
     sql: str
 
 
-def _one_of(names: tuple[str, ...] | dict) -> str:
+def _one_of(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
