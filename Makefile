@@ -28,6 +28,7 @@ tour: $(ATLAS)
 test: $(INSTALLED)
 	$(BIN)/ruff check atlas builders queries tests benchmarks docs
 	$(BIN)/ruff format --check atlas builders queries tests benchmarks docs
+	$(BIN)/mypy
 	$(MAKE) suite
 
 suite: $(INSTALLED)

@@ -102,7 +102,8 @@ def _place_of(name: str) -> str | None:
         return getattr(sys.modules[name], "__file__", None) or repr(sys.modules[name])
     if spec is None:
         return None
-    return spec.origin if spec.has_location else next(iter(spec.submodule_search_locations or [spec.origin]))
+    folders = spec.submodule_search_locations
+    return next(iter(folders)) if folders and not spec.has_location else spec.origin
 
 
 def _is_ours(name: str, place: str) -> bool:
@@ -130,7 +131,7 @@ def _way_out(name: str, place: str) -> str:
     return f"Install {DISTRIBUTION} in an environment of its own."
 
 
-def _taken(us: Distribution, path: str, name: str, how: str) -> NameClashError:
+def _taken(us: Distribution | None, path: str, name: str, how: str) -> NameClashError:
     """The error about a file in our folders that is not ours, with the distribution that brought it where pip knows."""
     from importlib import metadata
 
@@ -157,6 +158,7 @@ def _is_as_recorded(path: str, file: PackagePath) -> bool:
     import base64
     import hashlib
 
+    assert file.hash is not None  # others are not asked about
     with open(path, "rb") as stream:
         digest = hashlib.file_digest(stream, file.hash.mode).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == file.hash.value

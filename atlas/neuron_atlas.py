@@ -23,6 +23,7 @@ def process() -> NoReturn:
 
         path = _name_clash()
         spec = spec_from_file_location("atlas.name_clash", path)
+        assert spec and spec.loader
         name_clash = sys.modules[spec.name] = module_from_spec(spec)  # also for those that import it by name
         try:
             spec.loader.exec_module(name_clash)
@@ -32,7 +33,7 @@ def process() -> NoReturn:
                 sys.stderr.write(f"error: {ascii(path)[1:-1]} is missing or not the file of neuron-atlas\n")
                 sys.stderr.write("hint: Run: pip install --force-reinstall --no-deps neuron-atlas\n")
             sys.exit(4)
-        go_on()
+        sys.exit(go_on())  # which does not return
     except KeyboardInterrupt:
         os._exit(130)
 

@@ -19,9 +19,9 @@ def time_limit(timeout_s: float | None) -> float | None:
 
     Raises UsageError for what is no number of seconds up to a day.
     """
-    given: object = os.environ.get(TIMEOUT_VARIABLE, DEFAULT_TIMEOUT_S) if timeout_s is None else timeout_s
+    given: str | float = os.environ.get(TIMEOUT_VARIABLE, DEFAULT_TIMEOUT_S) if timeout_s is None else timeout_s
     try:
-        seconds = float(given)  # type: ignore[arg-type]
+        seconds = float(given)
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds <= _MOST_S:

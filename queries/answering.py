@@ -10,23 +10,24 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar
 
 from atlas.store.blame import damage, is_unexpected
 from atlas.store.reader import Atlas
 
 _WHOLE = "the atlas was looked at and is whole"
-Question = TypeVar("Question", bound=Callable[..., Any])
+Asked = ParamSpec("Asked")
+Answer = TypeVar("Answer")
 
 
-def question(ask: Question) -> Question:
+def question(ask: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
     """`ask` with another error: AtlasFileError instead of one that the damage of its file explains.
 
     Its file: atlases and paths among its positional arguments. Any other error stays as it is.
     """
 
     @functools.wraps(ask)
-    def asked(*arguments: Any, **options: Any) -> Any:
+    def asked(*arguments: Asked.args, **options: Asked.kwargs) -> Answer:
         try:
             return ask(*arguments, **options)
         except Exception as error:
@@ -40,4 +41,4 @@ def question(ask: Question) -> Question:
                 raise
             raise found from error
 
-    return asked  # type: ignore[return-value]
+    return asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Any
 
 from atlas.answers.result import Document, Result
 from atlas.errors import UsageError
@@ -106,11 +107,11 @@ def compact_tokens(tokens: Result) -> Result:
     return Result(["weight", "sign", "cosine", "tokens"], rows, tokens.notes, tokens.truncated_by)
 
 
-def _tokens(atlas: Atlas, lists: list[tuple], top: int) -> Result:
+def _tokens(atlas: Atlas, lists: list[tuple[Any, ...]], top: int) -> Result:
     return Result(TOKEN_COLUMNS, token_rows(atlas, lists, top))
 
 
-def _concepts(found: dict[str, list[tuple]], fits: dict[int, Fit], taus: dict[int, float | None]) -> Result:
+def _concepts(found: dict[str, list[tuple[Any, ...]]], fits: dict[int, Fit], taus: dict[int, float | None]) -> Result:
     rows = concept_rows({table: found[table] for table in table_names("card")}, fits, taus)
     shown = "family concept site mean std lower upper coverage leakage auc dprime".split()
     if len({row[CONCEPT_COLUMNS.index("position")] for row in rows}) > 1:
@@ -118,7 +119,7 @@ def _concepts(found: dict[str, list[tuple]], fits: dict[int, Fit], taus: dict[in
     return Result(CONCEPT_COLUMNS, rows, shown=shown)
 
 
-def _background(found: list[tuple], fits: dict[int, Fit]) -> Result:
+def _background(found: list[tuple[Any, ...]], fits: dict[int, Fit]) -> Result:
     shown = "family site position n mean std min max skewness kurtosis".split()
     return Result(BACKGROUND_COLUMNS, background_rows(found, fits), shown=shown)
 

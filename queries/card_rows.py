@@ -23,13 +23,13 @@ CONCEPT_COLUMNS = ["family", "concept", "site", "position", *columns_on("card")]
 BACKGROUND_COLUMNS = "family site position n mean std skewness kurtosis min max mean_abs ks".split()
 
 
-def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> dict[str, list[tuple]]:
+def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> dict[str, list[tuple[Any, ...]]]:
     """What the tables have about one neuron: by statement of queries/sql, and by table of measures."""
     statements = [card_sql(name) if name in table_names("card") else load_sql(name) for name in names]
     return dict(zip(names, atlas.rows(statements, layer=layer, neuron=neuron), strict=True))
 
 
-def token_rows(atlas: Atlas, lists: list[tuple], top: int) -> list[tuple]:
+def token_rows(atlas: Atlas, lists: list[tuple[Any, ...]], top: int) -> list[tuple[Any, ...]]:
     """TOKEN_COLUMNS: weights in order, raised before lowered, strongest first."""
     # Cut here: DuckDB takes longer to slice a list than to hand it over.
     lists = [(*row[:4], *(side[:top] for side in row[4:])) for row in lists]
@@ -50,7 +50,7 @@ def token_rows(atlas: Atlas, lists: list[tuple], top: int) -> list[tuple]:
 
 
 def concept_rows(
-    found: dict[str, list[tuple]], fits: dict[int, Fit], taus: dict[int, float | None]
+    found: dict[str, list[tuple[Any, ...]]], fits: dict[int, Fit], taus: dict[int, float | None]
 ) -> list[tuple[Any, ...]]:
     """CONCEPT_COLUMNS of one neuron in `fits`, each at its half-width in `taus`; best separated first.
 
@@ -85,7 +85,7 @@ def concept_rows(
     return [row for _, row in sorted(ordered, key=lambda pair: pair[0])]
 
 
-def background_rows(found: list[tuple], fits: dict[int, Fit]) -> list[tuple[Any, ...]]:
+def background_rows(found: list[tuple[Any, ...]], fits: dict[int, Fit]) -> list[tuple[Any, ...]]:
     """BACKGROUND_COLUMNS of one neuron in `fits`, by family, site and position."""
     ordered = []
     for fit_id, *numbers in found:

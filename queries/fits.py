@@ -53,7 +53,7 @@ def all_fits(atlas: Atlas) -> Fits:
 
     def read_fits() -> Fits:
         _, rows = atlas.query(load_sql("all_fits"))
-        return Fits((row[0], Fit(*row[:8], _concepts(*row[8:]))) for row in rows)
+        return Fits((row[0], Fit(*[*row[:8], _concepts(*row[8:])])) for row in rows)
 
     return atlas.kept.read("all fits", read_fits)
 

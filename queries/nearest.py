@@ -21,6 +21,7 @@ from queries.sqlfile import load_sql
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 DEFAULT_WEIGHT = "down_proj"
 COLUMNS = ["address", "layer", "neuron", "cosine", "tokens"]
@@ -93,7 +94,8 @@ def _own(atlas: Atlas, kept: Directions | None, weight: str, layer: int, neuron:
         raise QuestionError(f"this atlas has no vectors of {weight}", "Build it with --vectors.")
     if not vector_1D.any():
         raise QuestionError(f"{weight} of {format_neuron(layer, neuron)} is zero and has no direction")
-    return vector_1D[0]
+    vector_D: np.ndarray = vector_1D[0]
+    return vector_D
 
 
 def _vectors(atlas: Atlas, weight: str, layer: int | None, neuron: int | None) -> tuple[np.ndarray, ...]:
@@ -102,7 +104,7 @@ def _vectors(atlas: Atlas, weight: str, layer: int | None, neuron: int | None) -
     return _unpacked(atlas, read)
 
 
-def _unpacked(atlas: Atlas, read: object) -> tuple[np.ndarray, ...]:
+def _unpacked(atlas: Atlas, read: pa.Table) -> tuple[np.ndarray, ...]:
     vector = read.column("vector").combine_chunks()
     vector_CD = vector.flatten().to_numpy(zero_copy_only=False).reshape(-1, atlas.manifest.d_model)
     return read.column("layer").to_numpy(), read.column("neuron").to_numpy(), vector_CD

@@ -159,11 +159,11 @@ def neurons_for_concept(
     return result
 
 
-def _ranked(atlas: Atlas, parameters: dict[str, Any], order_by: str) -> tuple[list[str], list[tuple]]:
+def _ranked(atlas: Atlas, parameters: dict[str, Any], order_by: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Columns and rows of neurons_for_concept, from what the session keeps or from the file."""
-    found = ranking(atlas, *(parameters[name] for name in ("fit_id", "concept_id", "tau")), order_by)
+    found = ranking(atlas, parameters["fit_id"], parameters["concept_id"], parameters["tau"], order_by)
     kept = None if found is None else resident(atlas)
-    rows = None if kept is None else pick(atlas, kept, found, parameters)
+    rows = None if found is None or kept is None else pick(atlas, kept, found, parameters)
     if rows is not None:
         return COLUMNS, rows
     shown = dict(shown_sql()) | {"n": "ranked.n", "worst_concept": "concept", "worst_leakage": _WORST}

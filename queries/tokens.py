@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from atlas.answers.result import Result
 from atlas.errors import UnknownNameError, UsageError
@@ -30,7 +31,7 @@ def token_forms(atlas: Atlas, words: str | Sequence[str], *, exact: bool = False
     asked = list(dict.fromkeys([words] if isinstance(words, str) else words))
     if not asked or (not exact and not all(word.strip() for word in asked)):
         raise UsageError("no word given", "Name at least one word, as in: token dog.")
-    rows: dict[int, tuple] = {}
+    rows: dict[int, tuple[Any, ...]] = {}
     for word in asked:
         found = _tokens_of(atlas, word, exact)
         if not found:

@@ -52,4 +52,5 @@ def writer(name: str) -> Callable[[Any, BinaryIO], None]:
     _, of_document, form = name.rpartition("document_")
     row = FORMATS[form] if of_document else {**FORMATS, **_VARIANTS}[name]
     module, _, attribute = (row.document if of_document else row.writer).partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    found: Callable[[Any, BinaryIO], None] = getattr(importlib.import_module(module), attribute)
+    return found

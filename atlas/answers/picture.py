@@ -40,7 +40,8 @@ def drawing(look: dict[str, Any]) -> Iterator[None]:
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of `width` x `height` inches that belongs to no window."""
-    return _matplotlib("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+    figure: Figure = _matplotlib("matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
+    return figure
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -24,7 +24,7 @@ class Result:
     """
 
     columns: list[str]
-    rows: list[tuple]
+    rows: list[tuple[Any, ...]]
     notes: list[str] = field(default_factory=list)
     truncated_by: str | None = None
     shown: list[str] | None = None

@@ -7,7 +7,7 @@ import sys
 from typing import BinaryIO
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -37,7 +37,7 @@ def write_document(document: Document, stream: BinaryIO) -> None:
         _print_field(console, f"{name.replace('_', ' '):<{width}}  {cell(name, value, FIELD_WIDTH)}")
     for title, result in document.sections.items():
         if result.rows:
-            gap = "\n" if console.file.getvalue() else ""
+            gap = "\n" if _printed(console) else ""
             console.print(Text(f"{gap}{title.replace('_', ' ')}", style="bold"))
             _print(console, result.narrow())
     _flush(console, stream)
@@ -56,7 +56,7 @@ def _print(console: Console, result: Result) -> None:
     own_width = console.width
     laid_out = columns(result, own_width)
     for column in laid_out:
-        side = "right" if column.numeric else "left"
+        side: JustifyMethod = "right" if column.numeric else "left"
         table.add_column(
             Text(column.heading), justify=side, overflow="fold", no_wrap=not column.folds, width=column.width
         )
@@ -79,6 +79,11 @@ def _console() -> Console:
     )
 
 
+def _printed(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)  # of _console
+    return console.file.getvalue()
+
+
 def _flush(console: Console, stream: BinaryIO) -> None:
-    text = console.file.getvalue().replace(NO_BREAK, " ")
+    text = _printed(console).replace(NO_BREAK, " ")
     stream.write("".join(line.rstrip() + "\n" for line in text.splitlines()).encode("utf-8", "replace"))

@@ -45,7 +45,7 @@ class LazyGroup(click.Group):
         if name not in self.table:
             return None
         module, _, attribute = self.table[name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
+        command: click.Command = getattr(importlib.import_module(module), attribute)
         if module.startswith("builders."):
             raise_on_interrupt()  # what a builder has begun can be resumed
         return command

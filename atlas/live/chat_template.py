@@ -22,12 +22,13 @@ def in_chat_template(tokenizer: Any, prompt: str, model_id: str) -> str:
             "prompt": prompt,
             "tokens": {name: _plain(token) for name, token in tokenizer.special_tokens_map.items()},
         }
-        return limited.call(__name__, "render", request)
+        text: str = limited.call(__name__, "render", request)
     except (limited.Failed, ValueError) as error:  # ValueError: several templates and no default
         raise ModelError(
             f"the chat template of {model_id} does not work: {error}",
             "Take the one of the original checkpoint, or a spec without a chat template.",
         ) from error
+    return text
 
 
 def _plain(token: Any) -> Any:
@@ -39,7 +40,7 @@ def render(request: dict[str, Any]) -> str:
     from transformers.utils.chat_template_utils import render_jinja_template
 
     messages = [{"role": "user", "content": request["prompt"]}]
-    rendered, _ = render_jinja_template(
+    rendered, _ = render_jinja_template(  # type: ignore[str-unpack]  # it says str, and returns a tuple
         conversations=[messages], chat_template=request["template"], add_generation_prompt=True, **request["tokens"]
     )
     return rendered[0]

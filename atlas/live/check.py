@@ -35,7 +35,7 @@ def next_logprobs(live: LiveModel, ids: Sequence[int]) -> Tensor:
     """
     with torch.inference_mode():
         logits = live.model(input_ids=torch.tensor([list(ids)], device=live.device), use_cache=False).logits
-        logprobs = logits[0, -1].float().log_softmax(-1).cpu()
+        logprobs: Tensor = logits[0, -1].float().log_softmax(-1).cpu()
     if logprobs.isnan().any():
         raise ModelError(f"{live.model_id} computes logits that are not numbers", "An edit's number may be too large.")
     return logprobs

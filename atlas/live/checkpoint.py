@@ -103,7 +103,7 @@ def end_tokens(find: Find) -> list[int]:
     path = find("generation_config.json")
     value = {} if path is None else read_json_file(path, 1 << 20)
     if not isinstance(value, dict):
-        raise Damaged(f"{path.name} is no JSON object")
+        raise Damaged("generation_config.json is no JSON object")
     given = value.get("eos_token_id")
     ids = [] if given is None else given if isinstance(given, list) else [given]
     if len(ids) > 1000 or any(type(number) is not int or not -1 <= number < 2**31 for number in ids):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from transformers.utils.hub import cached_file, try_to_load_from_cache
+from transformers.utils.hub import (  # type: ignore[attr-defined]  # it does not say that it hands the second one on
+    cached_file,
+    try_to_load_from_cache,
+)
 
 from atlas.errors import ModelError
 from atlas.live.plain_files import plain_file
@@ -32,6 +35,7 @@ def finder(source: Source) -> Find:
             )
         return functools.partial(plain_file, Path(config).parent)
     config = cached_file(source.location, "config.json")
+    assert config is not None  # a file that is not there raises
     snapshot = Path(config).parent
     return functools.partial(_from_hub, source.location, snapshot)
 

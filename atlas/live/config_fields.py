@@ -61,7 +61,7 @@ def _known(model_type: str, adapter: Adapter) -> set[str]:
     return ((_names(made) - _names(PretrainedConfig)) | set(made.attribute_map) | older) - _NEVER
 
 
-def _names(config: type) -> set[str]:
+def _names(config: type[PretrainedConfig]) -> set[str]:
     if dataclasses.is_dataclass(config):  # transformers 5
         return {field.name for field in dataclasses.fields(config)}
     return set(inspect.signature(config.__init__).parameters)

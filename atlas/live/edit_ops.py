@@ -42,6 +42,7 @@ def _add(x_BTK: Tensor, edits: OpEdits) -> Tensor:
 
 
 def _damp(x_BTK: Tensor, edits: OpEdits) -> Tensor:
+    assert edits.centre_K is not None and edits.half_width_K is not None  # the op needs a range
     # The centre of a narrow range far from 0 has no float32, so the ratio is taken in float64.
     ratio_BTK = (x_BTK.double() - edits.centre_K).abs() / edits.half_width_K
     return x_BTK * edits.value_K * ratio_BTK.float()
@@ -108,7 +109,8 @@ def _by_op(edits: Sequence[Edit], device: torch.device) -> Iterator[OpEdits]:
         centre = half_width = None
         if OPS[op].needs_range:
             # A bound is the float32 that its decimal means; from there on float64.
-            bounds = torch.tensor([(edit.when.lower, edit.when.upper) for edit in same], dtype=torch.float32).double()
+            ranges = [(edit.when.lower, edit.when.upper) for edit in same if edit.when is not None]
+            bounds = torch.tensor(ranges, dtype=torch.float32).double()
             centre = bounds.mean(1).to(device)
             half_width = ((bounds[:, 1] - bounds[:, 0]) / 2).to(device)
         yield OpEdits(op, slice(start, stop), values, centre, half_width)

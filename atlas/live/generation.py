@@ -50,4 +50,5 @@ def continuation(live: LiveModel, ids: Sequence[int], decoding: Decoding) -> str
     whole, start = (live.tokenizer.decode(part, skip_special_tokens=True) for part in (found[0], ids))
     # Decoded alone, a text of SentencePiece loses its first space.
     new = found[0, len(ids) :]
-    return whole[len(start) :] if whole.startswith(start) else live.tokenizer.decode(new, skip_special_tokens=True)
+    text: str = whole[len(start) :] if whole.startswith(start) else live.tokenizer.decode(new, skip_special_tokens=True)
+    return text

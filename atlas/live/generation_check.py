@@ -7,7 +7,7 @@ the same each time; two tokens before it have to stay what they are without edit
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -60,7 +60,7 @@ def run_edited_rows(live: LiveModel, input_ids: Tensor, record: Record) -> Edite
             zeroed = run_probe(live, inputs, zero_first_row=True)
     except ModelError as error:
         raise _refusal(live, error.message) from error
-    return EditedRows(zeroed, edit, acts_BT[0], zeroed.output.logits.float())
+    return EditedRows(zeroed, edit, acts_BT[0], zeroed.output["logits"].float())
 
 
 def check_generation(live: LiveModel, input_ids: Tensor, record: Record, rows: EditedRows) -> None:
@@ -100,7 +100,7 @@ def _cached_step(live: LiveModel, input_ids: Tensor, record: Record, edit: Edit)
     return acts[0], output.logits.float()
 
 
-def _under(live: LiveModel, edit: Edit, prompt_lengths: list[int] | None = None):
+def _under(live: LiveModel, edit: Edit, prompt_lengths: list[int] | None = None) -> AbstractContextManager[None]:
     """The edit for generated tokens only, so that it shows what is taken for prompt and what is not."""
     dims = {name: getattr(live, name) for name in ("n_layers", "d_model", "d_mlp", "gated")}
     spec = InterventionSpec(

@@ -18,10 +18,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
-from torch import nn
 
 from atlas.errors import AtlasError, UsageError
 from atlas.live.damaged import read_json_file
@@ -31,6 +30,9 @@ from atlas.live.shards import SINGLE
 from atlas.live.sources import Source
 from atlas.live.tokenizer import load_tokenizer, prepends_bos
 from atlas.manifest import versions
+
+if TYPE_CHECKING:
+    from atlas.live.model import CausalModel
 
 FOLDER_VARIABLE = "XDG_CACHE_HOME"
 LIMIT_VARIABLE = "NEURON_ATLAS_CACHE_GB"
@@ -128,7 +130,7 @@ def _root() -> Path:
     return (Path(folder) if os.path.isabs(folder) else Path.home() / ".cache") / "neuron-atlas" / "gguf"
 
 
-def _save(model: nn.Module, folder: Path) -> None:
+def _save(model: CausalModel, folder: Path) -> None:
     """transformers' own save_pretrained takes a model out of a GGUF file for a quantised one, and refuses."""
     config = json.loads(model.config.to_json_string(use_diff=False))
     config.pop("quantization_config", None)

@@ -39,11 +39,11 @@ def parsed_once() -> Iterator[None]:
 
     with _parsing:  # one file at a time, since the reader is replaced for everybody
         original = gguf.GGUFReader
-        gguf.GGUFReader = functools.lru_cache(maxsize=1)(original)
+        vars(gguf)["GGUFReader"] = functools.lru_cache(maxsize=1)(original)
         try:
             yield
         finally:
-            gguf.GGUFReader = original
+            vars(gguf)["GGUFReader"] = original
 
 
 def check_file(model_class: type, config: PretrainedConfig, header: GgufHeader, model_id: str) -> None:

@@ -116,12 +116,12 @@ class _Run:
                 "Run the whole model.",
             )
 
-    def _begin_pass(self, module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+    def _begin_pass(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         tokens = read_pass(self._read_arguments(args, kwargs))
         self._n_passes += 1
         self._where = admitted(self._spec, tokens, self._prompt_lengths(tokens))
 
-    def _end_pass(self, module: nn.Module, args: tuple, output: Any) -> None:
+    def _end_pass(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         self._where = None
 
     def _edit(self, name: str, edits: TapEdits, acts_BTN: Tensor) -> Tensor | None:
@@ -167,11 +167,11 @@ class _Run:
                 self._generating, self._prompt_B = outer
 
         def restore() -> None:
-            del model.generate
+            del vars(model)["generate"]
             if shadowed is not None:
-                model.generate = shadowed
+                vars(model)["generate"] = shadowed
 
-        model.generate = marked
+        vars(model)["generate"] = marked
         undo.callback(restore)
 
 

@@ -6,10 +6,9 @@ import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
-from torch import nn
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -36,6 +35,9 @@ from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_b
 from atlas.live.validation import validate
 from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers
 from atlas.whole_file import no_room
+
+if TYPE_CHECKING:
+    from atlas.live.model import CausalModel
 
 _CONFIG_BYTES = 1 << 20
 
@@ -99,7 +101,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     """The model, its tokenizer and its adapter, not validated yet. `dtype` None means auto."""
     name = source.model_id
     if source.gguf_file:
-        return _read_gguf(source, device, dtype)
+        return _read_gguf(source, source.gguf_file, device, dtype)
     find = _attempt(source, "config", lambda: finder(source))
     raw = _attempt(source, "config", lambda: read_json_file(_present(find("config.json"), source), _CONFIG_BYTES))
     check_config(raw, name)
@@ -113,7 +115,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     check_dtypes(weights, adapter, name)
     check_layers(fields, config_class.attribute_map, weights, adapter, name)
     config = _attempt(source, "config", lambda: config_class.from_dict(fields))
-    model_class = MODEL_FOR_CAUSAL_LM_MAPPING[config_class]
+    model_class = _model_class(config_class)
     computing = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
     saved = architecture_of(raw)
     _attempt(source, "weights", lambda: check_fit(model_class, config, weights, adapter, name, saved, computing))
@@ -127,19 +129,18 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
         "attn_implementation": _attention(model_class, config, adapter),
         "use_safetensors": True,
         "local_files_only": True,
-        "output_loading_info": True,
     }
-    network, report = _attempt(source, "weights", lambda: model_class.from_pretrained(None, **options))
+    network, report = _attempt(source, "weights", lambda: _pretrained(model_class, None, options))
     check_complete(report, adapter, name, saved)
     if ends := _attempt(source, "generation config", lambda: end_tokens(find)):
         network.generation_config.eos_token_id = ends
     return _finished(source, network, tokenizer, adapter, device)
 
 
-def _read_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
+def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
     name = source.model_id
-    header = _attempt(source, "weights", lambda: read_gguf_header(Path(source.location) / source.gguf_file))
-    with alone(Path(source.location) / source.gguf_file) as (folder, file), parsed_once():
+    header = _attempt(source, "weights", lambda: read_gguf_header(Path(source.location) / gguf_file))
+    with alone(Path(source.location) / gguf_file) as (folder, file), parsed_once():
         where = {"gguf_file": file, "local_files_only": True}
         raw, _ = _attempt(source, "config", lambda: PretrainedConfig.get_config_dict(folder, **where))
         check_config(raw, name)
@@ -148,31 +149,45 @@ def _read_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
         config_class = CONFIG_MAPPING[raw["model_type"]]
         check_layer_count(fields, config_class.attribute_map, header.n_tensors, name)
         config = _attempt(source, "config", lambda: config_class.from_dict(fields))
-        model_class = MODEL_FOR_CAUSAL_LM_MAPPING[config_class]
+        model_class = _model_class(config_class)
         _attempt(source, "weights", lambda: check_file(model_class, config, header, name))
         tokenizer = _attempt(source, "tokenizer", lambda: load_gguf_tokenizer(folder, where, name))
         options = {
             "config": config,
             "dtype": dtype or _automatic(device),
             "attn_implementation": _attention(model_class, config, adapter),
-            "output_loading_info": True,
             "ignore_mismatched_sizes": True,  # check_shapes names them, where transformers points at a report
             **where,
         }
-        network, report = _attempt(source, "weights", lambda: model_class.from_pretrained(folder, **options))
+        network, report = _attempt(source, "weights", lambda: _pretrained(model_class, folder, options))
     check_shapes(report, name)
     check_complete(report, adapter, name)
     return _finished(source, network, tokenizer, adapter, device)
 
 
-def _attention(model_class: type, config: PretrainedConfig, adapter: Adapter) -> str:
+def _model_class(config_class: type[PretrainedConfig]) -> type[CausalModel]:
+    # The table says that it holds tuples; one of causal models holds classes.
+    return cast("type[CausalModel]", MODEL_FOR_CAUSAL_LM_MAPPING[config_class])
+
+
+def _pretrained(
+    model_class: type[CausalModel], folder: str | None, options: dict[str, Any]
+) -> tuple[CausalModel, dict[str, Any]]:
+    """The model, and what transformers says of the tensors that it looked for and found."""
+    made = model_class.from_pretrained(folder, output_loading_info=True, **options)
+    return cast("tuple[CausalModel, dict[str, Any]]", made)  # a pair by `output_loading_info`, whatever it says
+
+
+def _attention(model_class: type[CausalModel], config: PretrainedConfig, adapter: Adapter) -> str:
     """Named, so that nobody is asked for another kernel. Older versions of transformers let sdpa drop a softcap."""
     field = adapter.attention_softcap_field
     softcap = None if field is None else getattr(config, field, None)
     return "sdpa" if model_class._supports_sdpa and softcap is None else "eager"
 
 
-def _finished(source: Source, network: nn.Module, tokenizer: Any, adapter: Adapter, device: torch.device) -> LiveModel:
+def _finished(
+    source: Source, network: CausalModel, tokenizer: Any, adapter: Adapter, device: torch.device
+) -> LiveModel:
     network = _attempt(source, "weights", lambda: network.to(device).eval().requires_grad_(False))
     add_bos = _attempt(source, "tokenizer", lambda: prepends_bos(tokenizer))
     # Both were read from checked copies; other libraries that are given them look for the rest by these.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,20 @@ from atlas.errors import ModelError, UsageError
 from atlas.live.adapters.base import Adapter, WeightPlace
 from atlas.live.sources import Source
 from atlas.live.taps import ResolvedTap, part_of_axis
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from transformers import GenerationMixin, PreTrainedModel
+
+    class CausalModel(PreTrainedModel, GenerationMixin):
+        """The causal language models of transformers: what they have in common, with the types that it leaves out."""
+
+        def get_output_embeddings(self) -> nn.Linear: ...
+
+        def eval(self) -> Self: ...
+
+        def to(self, *args: Any, **kwargs: Any) -> Self: ...  # type: ignore[override]  # its decorator hides `self`
 
 
 @dataclass
@@ -24,7 +38,7 @@ class LiveModel:
     `source`: where it was loaded from.
     """
 
-    model: nn.Module
+    model: CausalModel
     tokenizer: Any
     adapter: Adapter
     model_id: str
@@ -51,7 +65,8 @@ class LiveModel:
     @property
     def hidden_act(self) -> str:
         """The name of the MLP's activation function, as in the config."""
-        return getattr(self.model.config, self.adapter.activation_field)
+        name: str = getattr(self.model.config, self.adapter.activation_field)
+        return name
 
     @property
     def architecture(self) -> str:
@@ -71,17 +86,20 @@ class LiveModel:
     @property
     def max_positions(self) -> int | None:
         """The longest input that the model was made for, in tokens, if its config says."""
-        return self._configured("max_position_embeddings")
+        longest: int | None = self._configured("max_position_embeddings")
+        return longest
 
     @property
     def sliding_window(self) -> int | None:
         """How many tokens a layer attends to, where there are layers so limited."""
-        return self._configured("sliding_window")
+        window: int | None = self._configured("sliding_window")
+        return window
 
     @property
     def logit_softcap(self) -> float | None:
         """c where the model's logits are c * tanh(x / c) of what its LM head gives."""
-        return self._configured(self.adapter.logit_softcap_field)
+        cap: float | None = self._configured(self.adapter.logit_softcap_field)
+        return cap
 
     @property
     def mlp_bias_field(self) -> str | None:
@@ -109,7 +127,8 @@ class LiveModel:
 
     def width(self, site: str) -> int:
         """The length of the last axis of `site`."""
-        return getattr(self, table.site(site).width)
+        width: int = getattr(self, table.site(site).width)
+        return width
 
     def tap(self, site: str, layer: int) -> ResolvedTap:
         """Where `site` of `layer` is on this model.

@@ -135,10 +135,10 @@ def _block(live: LiveModel, layer: int) -> nn.Module:
 def _keep_start(live: LiveModel, layer: int, starts: dict[int, Start]) -> list[Any]:
     wrapped: list[bool] = []
 
-    def look(module: nn.Module, args: tuple, output: Any) -> None:
+    def look(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         wrapped.append(isinstance(output, tuple))  # a bare tensor in transformers 5, for most families a tuple in 4
 
-    def keep(module: nn.Module, args: tuple) -> None:
+    def keep(module: nn.Module, args: tuple[Any, ...]) -> None:
         # A copy: a later in-place step of the model must not reach it.
         starts[layer] = Start(layer, args[0].clone(), wrapped[-1])
 
@@ -150,7 +150,7 @@ def _keep_start(live: LiveModel, layer: int, starts: dict[int, Start]) -> list[A
 def _begin_at(live: LiveModel, start: Start) -> Iterator[None]:
     """Make the blocks below hand their input on, and put the kept stream into the block `start.layer`."""
 
-    def inject(module: nn.Module, args: tuple) -> tuple:
+    def inject(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (start.stream_BTD, *args[1:])
 
     def hand_on(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor | tuple[Tensor]:

@@ -61,7 +61,7 @@ def run_probe(live: LiveModel, inputs: Mapping[str, Any], *, zero_first_row: boo
 
                 hooks.callback(tap.register(on_tensor).remove)
         record.output = live.model(**inputs)
-        record.logits = _plain(record.output.logits)
+        record.logits = _plain(record.output["logits"])
     for layer in range(live.n_layers):
         for site in live.sites():
             if fired[site, layer] != 1:
@@ -74,10 +74,10 @@ def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.u
     block = live.submodule(live.adapter.block.format(layer=layer))
     mlp = live.submodule(live.adapter.mlp.format(layer=layer))
 
-    def keep_block_input(module: nn.Module, args: tuple) -> None:
+    def keep_block_input(module: nn.Module, args: tuple[Any, ...]) -> None:
         record.block_in[layer] = _plain(args[0])
 
-    def keep_mlp(module: nn.Module, args: tuple, output: Tensor) -> None:
+    def keep_mlp(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         record.mlp_in[layer], record.mlp_out[layer] = _plain(args[0]), _plain(output)
 
     return [block.register_forward_pre_hook(keep_block_input), mlp.register_forward_hook(keep_mlp)]

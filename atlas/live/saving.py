@@ -43,19 +43,19 @@ def with_both_rope_keys(raw: Mapping[str, Any], older: OlderRope) -> dict[str, A
 
     Version 4 overlooks `rope_parameters` and would silently compute another model with its default base.
     """
-    raw = copy.deepcopy(dict(raw))
-    rope = raw.get("rope_parameters") or {}
+    both = copy.deepcopy(dict(raw))
+    rope = both.get("rope_parameters") or {}
     by_kind = rope.get("full_attention")
     whole = by_kind or rope
     if "rope_theta" in whole:
         for name in ("rope_theta", older.theta):  # the general name for every family
-            raw.setdefault(name, whole["rope_theta"])
+            both.setdefault(name, whole["rope_theta"])
         share = whole.get("partial_rotary_factor", older.default_share)
         if share is not None:
-            raw.setdefault(older.share, share)
+            both.setdefault(older.share, share)
     if by_kind and older.local_theta and "rope_theta" in rope.get("sliding_attention", {}):
-        raw.setdefault(older.local_theta, rope["sliding_attention"]["rope_theta"])
+        both.setdefault(older.local_theta, rope["sliding_attention"]["rope_theta"])
     if whole.get("rope_type", "default") != "default":
         left = ("rope_theta", "partial_rotary_factor")
-        raw.setdefault("rope_scaling", {name: value for name, value in whole.items() if name not in left})
-    return raw
+        both.setdefault("rope_scaling", {name: value for name, value in whole.items() if name not in left})
+    return both

@@ -43,8 +43,8 @@ def find_weights(find: Find) -> Weights | None:
     """
     whole = find(SINGLE)
     if whole is not None:
-        tensors = read_header(whole)
-        return Weights(tensors, dict.fromkeys(tensors, whole))
+        header = read_header(whole)
+        return Weights(header, dict.fromkeys(header, whole))
     index = find(INDEX)
     if index is None:
         return None
@@ -68,7 +68,7 @@ def find_weights(find: Find) -> Weights | None:
 
 def read_tensors(weights: Weights) -> dict[str, Tensor]:
     """Every tensor by name, mapped from its file: read when it is used."""
-    found = {}
+    found: dict[str, Tensor] = {}
     for path in sorted(set(weights.files.values())):
         with safe_open(path, framework="pt", device="cpu") as file:
             found |= {name: file.get_tensor(name) for name, place in weights.files.items() if place == path}

@@ -16,6 +16,9 @@ def steered(live: LiveModel, vectors: Mapping[int, Tensor]) -> Iterator[None]:
     with ExitStack() as hooks:
         for layer, vector_D in vectors.items():
             own_D = vector_D.to(live.device, live.dtype)
-            tap = live.tap("resid_post", layer)
-            hooks.callback(tap.register(lambda acts_BTD, own_D=own_D: acts_BTD + own_D).remove)
+
+            def add(acts_BTD: Tensor, own_D: Tensor = own_D) -> Tensor:
+                return acts_BTD + own_D
+
+            hooks.callback(live.tap("resid_post", layer).register(add).remove)
         yield

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,11 +47,13 @@ class ResolvedTap:
         that `on_tensor` returns takes its place in the forward pass; None leaves it as it is.
         """
 
-        def on_input(module: nn.Module, args: tuple) -> tuple | None:
+        def on_input(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
             edited = self._edited(args[0], on_tensor)
             return None if edited is None else (edited, *args[1:])
 
-        def on_output(module: nn.Module, args: tuple, output: Tensor | tuple) -> Tensor | tuple | None:
+        def on_output(
+            module: nn.Module, args: tuple[Any, ...], output: Tensor | tuple[Any, ...]
+        ) -> Tensor | tuple[Any, ...] | None:
             # A block returns a bare tensor in transformers 5 and a tuple in 4.
             if isinstance(output, tuple):
                 edited = self._edited(output[0], on_tensor)

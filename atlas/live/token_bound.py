@@ -103,14 +103,14 @@ def _place(pattern: str, text: str, number: int) -> int | None:
     return None if match is None else match.end()
 
 
-def _flat(part: dict | None, members: str) -> list[dict]:
+def _flat(part: dict[str, Any] | None, members: str) -> list[dict[str, Any]]:
     """A part of a tokenizer, or the members of a Sequence of them."""
     if part is None:
         return []
     return [one for each in part[members] for one in _flat(each, members)] if part["type"] == "Sequence" else [part]
 
 
-def _shrink(normalizers: list[dict], uncounted: str) -> int | None:
+def _shrink(normalizers: list[dict[str, Any]], uncounted: str) -> int | None:
     """How many characters one character of the normalised text stands for at most; None: any number."""
     shrink = 1
     for place, part in enumerate(normalizers):
@@ -129,13 +129,13 @@ def _shrink(normalizers: list[dict], uncounted: str) -> int | None:
     return shrink
 
 
-def _keeps_all(splitter: dict) -> bool:
+def _keeps_all(splitter: dict[str, Any]) -> bool:
     if splitter["type"] in ("Split", "Punctuation"):
-        return splitter["behavior"] != "Removed"
+        return bool(splitter["behavior"] != "Removed")
     return splitter["type"] in _LOSSLESS
 
 
-def _dropped(model: dict, bytewise: bool) -> str | None:
+def _dropped(model: dict[str, Any], bytewise: bool) -> str | None:
     """The characters for which a BPE has no token of their own, not even of a byte; None where it lacks more."""
     if model["type"] != "BPE":
         return None
@@ -151,7 +151,7 @@ def _dropped(model: dict, bytewise: bool) -> str | None:
     return None if any(0x80 <= byte < 0xC0 for byte in lacking) else "".join(chr(b) for b in lacking if b < 0x80)
 
 
-def _answers(model: dict, dropped: str | None) -> bool:
+def _answers(model: dict[str, Any], dropped: str | None) -> bool:
     """Whether the model gives a token, if only the sign for "unknown", for every part with a letter or digit."""
     if model["type"] == "Unigram":
         return model.get("unk_id") is not None
@@ -168,7 +168,7 @@ def _byte_signs() -> dict[int, str]:
     return {byte: signs[byte] for byte in _UTF8_BYTES}
 
 
-def _splits_at_spaces(splitters: list[dict]) -> bool:
+def _splits_at_spaces(splitters: list[dict[str, Any]]) -> bool:
     """Whether the parts handed to the model never hold two words with a space between."""
     for part in splitters:
         if part["type"] in _AT_SPACES or (part["type"] == "Metaspace" and part.get("split", True)):

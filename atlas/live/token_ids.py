@@ -11,7 +11,8 @@ from atlas.live.model import LiveModel
 def token_ids(live: LiveModel, texts: list[str]) -> list[list[int]]:
     """The token ids of each text, no special token added. Raises ModelError where the tokenizer fails at one."""
     try:
-        return live.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        ids: list[list[int]] = live.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
+        return ids
     except BaseException as error:
         # A panic of Rust is no Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":

@@ -42,7 +42,7 @@ class PassTokens:
         return self.real_BS.cumsum(1)[:, self.n_cached :] - 1
 
 
-def argument_reader(forward: Callable[..., Any]) -> Callable[[tuple, Mapping[str, Any]], Mapping[str, Any]]:
+def argument_reader(forward: Callable[..., Any]) -> Callable[[tuple[Any, ...], Mapping[str, Any]], Mapping[str, Any]]:
     """A function from (args, kwargs) of a call of `forward` to its arguments by name, defaults left out.
 
     Arguments without a name of their own are named by their place, so that none is lost.
@@ -50,7 +50,7 @@ def argument_reader(forward: Callable[..., Any]) -> Callable[[tuple, Mapping[str
     by_place = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
     named = [name for name, given in inspect.signature(forward).parameters.items() if given.kind in by_place]
 
-    def arguments(args: tuple, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    def arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
         names = [*named, *(f"argument {place}" for place in range(len(named), len(args)))]
         return {**dict(zip(names, args, strict=False)), **kwargs}
 

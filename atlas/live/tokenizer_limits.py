@@ -58,7 +58,8 @@ def _check_on_paper(value: Any) -> None:
 
 def _parts(stage: Any) -> list[dict[str, Any]]:
     """A stage and every object inside it."""
-    found, stack = [], [stage]
+    found: list[dict[str, Any]] = []
+    stack = [stage]
     while stack and len(found) <= _MOST_PARTS:
         value = stack.pop()
         if isinstance(value, dict):

@@ -9,7 +9,7 @@ _LENGTH = 2000
 _PLAIN = "aA0 \n\t.-_'\"é中ﷺ"
 
 
-def texts(patterns: list) -> list:
+def texts(patterns: list[str]) -> list[str]:
     """What a regular expression or a replacement can choke on: long runs of each character that one mentions."""
     letters = dict.fromkeys(_PLAIN + "".join(patterns)[:_LENGTH])
     runs = [letter * _LENGTH for letter in list(letters)[:200]]
@@ -19,7 +19,7 @@ def texts(patterns: list) -> list:
     return [*runs, *several, *[run + "\x01" for run in runs], " ".join(patterns)[:_LENGTH], "The dog runs. " * 150, "x"]
 
 
-def strings(value: object, found: list) -> list:
+def strings(value: object, found: list[str]) -> list[str]:
     """Every text under a key `Regex`, `String` or `content` of a parsed JSON value."""
     stack = [value]
     while stack:

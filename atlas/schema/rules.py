@@ -9,7 +9,7 @@ what a damaged file may have wrong. What must hold inside lists and between rows
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from atlas.schema.table import FIT, Table
@@ -33,7 +33,7 @@ class Counted:
     sql: str
 
 
-def _one_of(names: tuple[str, ...] | dict) -> str:
+def _one_of(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 

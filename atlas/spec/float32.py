@@ -10,7 +10,8 @@ FLOAT32_MAX = 3.4028235e38
 
 def to_float32(number: float) -> float:
     """The nearest float32, as a Python float. OverflowError beyond the range of float32."""
-    return struct.unpack("<f", struct.pack("<f", number))[0]
+    nearest: float = struct.unpack("<f", struct.pack("<f", number))[0]
+    return nearest
 
 
 def shortest_float32(number: float) -> float:

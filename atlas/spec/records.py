@@ -12,7 +12,7 @@ from atlas.errors import UnknownNameError
 from atlas.spec.shapes import Choice, Shape, ShapeError, clean_text, expected, shown
 
 
-class RepeatedFields(dict):
+class RepeatedFields(dict[str, Any]):
     """What the reader makes of a JSON object that has the field `name` twice; every shape refuses it."""
 
     def __init__(self, name: str) -> None:
@@ -33,7 +33,7 @@ class Items:
     at_most: int = 1_000_000
     distinct: bool = False
 
-    def check(self, value: Any) -> tuple:
+    def check(self, value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
             raise expected("a list", value)
         if len(value) < self.at_least:
@@ -156,7 +156,8 @@ class AnyObject:
     def check(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise expected("an object", value)
-        return self._copy(value, self.depth, [self.values])
+        copied: dict[str, Any] = self._copy(value, self.depth, [self.values])
+        return copied
 
     def _copy(self, value: Any, depth: int, left: list[int]) -> Any:
         left[0] -= 1

@@ -37,6 +37,11 @@ class ShapeError(Exception):
         return SpecError(f"{self.path}: {self.problem}" if self.path else self.problem, self.hint)
 
 
+def _is_a(kind: type, value: Any) -> bool:
+    """Whether a value, of whatever library, is a number of this kind; a truth value is none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 class Shape(Protocol):
     """What every shape offers."""
 
@@ -94,7 +99,7 @@ class Integer:
     minimum: int = 0
 
     def check(self, value: Any) -> int:
-        if type(value) is not int and (isinstance(value, bool) or not isinstance(value, Integral)):
+        if type(value) is not int and not _is_a(Integral, value):
             raise expected("an integer", value)
         if not self.minimum <= value <= INTEGER_MAX:
             raise ShapeError(f"{shown(int(value))} is outside {self.minimum}..{INTEGER_MAX}")
@@ -112,7 +117,7 @@ class Number:
     at_most: float | None = None
 
     def check(self, value: Any) -> float:
-        if type(value) is not float and (isinstance(value, bool) or not isinstance(value, Real)):
+        if type(value) is not float and not _is_a(Real, value):
             raise expected("a number", value)
         if value != value:
             raise ShapeError("NaN is not a number")

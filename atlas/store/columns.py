@@ -47,7 +47,8 @@ def values_of(column: pa.Array) -> np.ndarray:
         column = column.indices
     elif pa.types.is_string(column.type):  # compared as DuckDB compares text; and it need not be UTF-8
         column = column.cast(pa.binary())
-    return column.to_numpy(zero_copy_only=False)
+    values: np.ndarray = column.to_numpy(zero_copy_only=False)
+    return values
 
 
 def order_by(keys: Iterable[str]) -> list[str]:
@@ -72,7 +73,7 @@ class Order:
         later_B = np.zeros(len(columns[0]) - 1, bool)
         for column in reversed(columns):
             later_B = (column[1:] > column[:-1]) | (column[1:] == column[:-1]) & later_B
-        self.misplaced += len(later_B) - np.count_nonzero(later_B)
+        self.misplaced += len(later_B) - int(np.count_nonzero(later_B))
 
 
 def misplaced_rows(
@@ -96,4 +97,4 @@ def unsorted_tokens(token_BK: np.ndarray, falling_BK: np.ndarray) -> int:
     before_BK, after_BK = falling_BK[:, :-1], falling_BK[:, 1:]
     tie_BK = before_BK == after_BK
     sorted_BK = (before_BK > after_BK) | tie_BK & (token_BK[:, :-1] < token_BK[:, 1:])
-    return sorted_BK.size - np.count_nonzero(sorted_BK)
+    return int(sorted_BK.size - np.count_nonzero(sorted_BK))

@@ -61,7 +61,7 @@ class ColumnDigest:
             import numpy as np
 
             rows = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)) + self._rows
-            self._null_rows = zlib.crc32(rows.astype("<i8"), self._null_rows)
+            self._null_rows = zlib.crc32(rows.astype("<i8").data, self._null_rows)
             self.nulls += column.null_count
         self._rows += len(column)
         kind = column.type
@@ -75,7 +75,7 @@ class ColumnDigest:
         if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
             column = column.flatten()
             self.nulls += column.null_count
-        self._values = zlib.crc32(_stored(column), self._values)
+        self._values = zlib.crc32(_stored(column).data, self._values)
 
     def _measure(self, lengths: pa.Array) -> None:
         values = lengths.fill_null(0).to_numpy(zero_copy_only=False)
@@ -119,7 +119,7 @@ def wording() -> str:
 
 def write_digests(connection: duckdb.DuckDBPyConnection, tables: dict[str, tuple[int, dict[str, int]]]) -> None:
     """Store digests: of `tables` (name -> rows, digest of each column), and of all definitions."""
-    rows = [
+    rows: list[tuple[str, str, int | None, int]] = [
         (name, column, count, digest) for name, (count, digests) in tables.items() for column, digest in digests.items()
     ]
     rows += [(name, wording(), None, digest) for name, digest in definition_digests(connection).items()]

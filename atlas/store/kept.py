@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 LIMIT_BYTES = 2 * 2**30
 _COUNTED = 10_000
@@ -57,6 +57,12 @@ class Kept:
             while self.nbytes > self.limit:
                 _, gone = self._values.popitem(last=False)
                 self.nbytes -= gone.nbytes
+
+    @overload
+    def read(self, key: Hashable, read: Callable[[], Value]) -> Value: ...
+
+    @overload
+    def read(self, key: Hashable, read: Callable[[], Value], patience: int) -> Value | None: ...
 
     def read(self, key: Hashable, read: Callable[[], Value], patience: int = 0) -> Value | None:
         """The value; read by the first of the threads that ask for it, while the others wait for it.

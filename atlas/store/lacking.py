@@ -36,7 +36,7 @@ def lacking_of(found: Iterable[Object], known: Iterable[Object]) -> Lacking:
             definitions += [object.name] if there != object.text else []
         elif object.kind == "table" and there is None:
             tables.append(object.name)
-        elif object.kind == "table":
+        elif object.kind == "table" and there is not None:
             columns += [f"{object.name}.{column_name(column)}" for column in absent_columns(there, object.text) or ()]
     return Lacking(tuple(tables), tuple(columns), tuple(definitions))
 

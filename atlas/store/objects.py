@@ -40,7 +40,7 @@ def read_objects(connection: duckdb.DuckDBPyConnection) -> list[Object]:
     """Everything in the connection's database; binds and runs nothing of it. Raises duckdb.Error."""
     asked = {"name": connection.execute("SELECT system.main.current_database()").fetchall()[0][0]}
     rows = connection.execute(_OBJECTS, asked).fetchall()
-    return [Object(*row, f"{names or ''}{text or ''}") for *row, text, names in rows]
+    return [Object(kind, schema, name, f"{names or ''}{text or ''}") for kind, schema, name, text, names in rows]
 
 
 def strange_object(found: Iterable[Object], known: Iterable[Object], earlier: Collection[Object] = ()) -> Object | None:

@@ -109,9 +109,11 @@ class _Postings:
 
         slot_B = np.arange(self._slots, self._slots + len(lists[0]), dtype=np.uint32)
         self._slots += len(slot_B)
-        for sign, token_B, logit_B in ((1, *lists[:2]), (-1, *lists[2:])):
+        raised_token_B, raised_logit_B, lowered_token_B, lowered_logit_B = lists
+        chosen: slice | np.ndarray
+        for sign, token_B, logit_B in ((1, raised_token_B, raised_logit_B), (-1, lowered_token_B, lowered_logit_B)):
             chosen = slice(None)
-            if low is not None:
+            if low is not None and high is not None:
                 chosen = np.flatnonzero((token_B >= low) & (token_B < high))
             token_B = token_B[chosen]
             place = self._take(sign, len(token_B))

@@ -58,7 +58,7 @@ def publish(
         "temp_directory": str(staging.folder / "spill"),
     }
     try:
-        with duckdb.connect(full_name(fresh), config=config) as connection, ThreadPoolExecutor(1) as beside:
+        with duckdb.connect(full_name(fresh), config={**config}) as connection, ThreadPoolExecutor(1) as beside:
             _fill(connection, staging.database, files, manifest, layout)
             # Sorting postings keeps one processor busy: the other one reads what is written already.
             readings = begin(beside, connection, [table for table in scanned_tables() if table != "_posting"], layout)

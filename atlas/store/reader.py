@@ -120,14 +120,14 @@ class Atlas:
             raise
 
     def _in_turn(self, session: Session, statements: Sequence[str], values: str) -> list[list[tuple[Any, ...]]]:
-        def every_second(asked: Session, first: int) -> list[list[tuple]]:
+        def every_second(asked: Session, first: int) -> list[list[tuple[Any, ...]]]:
             return [asked.run(sql, values) for sql in statements[first::2]]
 
         if self._helper is None:  # it stays: to start a thread costs as much as a statement
             from concurrent.futures import ThreadPoolExecutor
 
             self._helper = ThreadPoolExecutor(1)
-        found: list[list[tuple]] = [[]] * len(statements)
+        found: list[list[tuple[Any, ...]]] = [[]] * len(statements)
         with self._sessions.lend() as other:
             others = self._helper.submit(every_second, other, 1)
             try:
@@ -156,7 +156,7 @@ def _only_reads(session: Session, sql: str) -> duckdb.Statement:
     return statements[0]
 
 
-def _end(others: Future, session: Session) -> None:
+def _end(others: Future[Any], session: Session) -> None:
     """Return when the helper has left the session, at once when this thread gave up before."""
     while not others.done():
         session.connection.interrupt()

@@ -109,10 +109,10 @@ def _look_into_lists(
             )
             found.broken[SORTED] += unsorted_tokens(token_BK, sign * logit_BK)
             inside_BK = (token_BK >= 0) & (token_BK < len(known_V))
-            found.broken[KNOWN] += token_BK.size - np.count_nonzero(
-                known_V[np.where(inside_BK, token_BK, 0)] & inside_BK
+            found.broken[KNOWN] += token_BK.size - int(
+                np.count_nonzero(known_V[np.where(inside_BK, token_BK, 0)] & inside_BK)
             )
-            found.broken[FINITE] += logit_BK.size - np.count_nonzero(np.isfinite(logit_BK))
+            found.broken[FINITE] += logit_BK.size - int(np.count_nonzero(np.isfinite(logit_BK)))
             rank_BK = np.broadcast_to(sign * np.arange(1, layout.top + 1, dtype=np.int32), token_BK.shape)
             facts = sum_of_facts(
                 token_BK.reshape(-1), nid_B.repeat(layout.top), rank_BK.reshape(-1), logit_BK.reshape(-1)
@@ -127,7 +127,7 @@ def _look_into_lists(
 
     def vectors(columns: dict[str, pa.Array]) -> None:
         vector = values_of(columns["vector"])
-        found.broken[FINITE_VECTORS] += vector.size - np.count_nonzero(np.isfinite(vector))
+        found.broken[FINITE_VECTORS] += vector.size - int(np.count_nonzero(np.isfinite(vector)))
 
     def histograms(columns: dict[str, pa.Array]) -> None:
         counts_BK = values_of(columns["counts"]).reshape(-1, layout.bins)
@@ -135,7 +135,7 @@ def _look_into_lists(
         place_B = np.minimum(np.searchsorted(member_M, member_B), len(member_M) - 1)
         right_B = (member_M[place_B] == member_B) & (n_M[place_B] == counts_BK.sum(axis=1, dtype=np.int64))
         right_B &= counts_BK.min(axis=1) >= 0
-        found.broken[COUNTED] += len(right_B) - np.count_nonzero(right_B)
+        found.broken[COUNTED] += len(right_B) - int(np.count_nonzero(right_B))
 
     if table == "_histogram":
         found.broken = {COUNTED: 0}
@@ -155,8 +155,10 @@ def _vocabulary(connection: duckdb.DuckDBPyConnection) -> np.ndarray:
     """Which token ids there are, bool [V], V at least 1."""
     import numpy as np
 
-    ids = connection.execute(f"SELECT token_id FROM vocab WHERE token_id BETWEEN 0 AND {_MOST_TOKENS - 1}").fetchnumpy()
-    ids = ids["token_id"]
+    read = connection.execute(
+        f"SELECT token_id FROM vocab WHERE token_id BETWEEN 0 AND {_MOST_TOKENS - 1}"
+    ).fetchnumpy()
+    ids = read["token_id"]
     known_V = np.zeros(int(ids.max(initial=0)) + 1, bool)
     known_V[ids] = True
     return known_V

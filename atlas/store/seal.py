@@ -82,7 +82,8 @@ def _read_seal(handle: int, end: int) -> tuple[int, int, int] | None:
 
 def _state(handle: int) -> int:
     """The number that DuckDB raises with every checkpoint: the larger one of the second and the third header."""
-    return max(struct.unpack("<Q", os.pread(handle, 8, number * _HEADER + _CHECKSUM))[0] for number in (1, 2))
+    raised: list[int] = [struct.unpack("<Q", os.pread(handle, 8, number * _HEADER + _CHECKSUM))[0] for number in (1, 2)]
+    return max(raised)
 
 
 def _crc32(handle: int, end: int, block_size: int) -> int:

@@ -246,7 +246,7 @@ class Staging:
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
-            self._connection = duckdb.connect(full_name(self.database), config=_CONFIG)
+            self._connection = duckdb.connect(full_name(self.database), config={**_CONFIG})
         return self._connection
 
     def _copy_from(self, seed: Path, skip: tuple[str, ...]) -> None:

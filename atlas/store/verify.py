@@ -43,6 +43,12 @@ _COLUMNS = """SELECT table_name, column_name, data_type, is_nullable FROM duckdb
               AND table_name IN (SELECT table_name FROM duckdb_tables() WHERE database_name = current_database())"""
 
 
+# Table -> column -> type and whether it may be NULL.
+Columns = dict[str, dict[str, tuple[str, bool]]]
+# What `stored_digests` gives.
+Stored = dict[str, dict[str, tuple[int | None, int]]]
+
+
 class Check(NamedTuple):
     """What was checked; OK, BROKEN, or UNKNOWN where the file does not say; what was found."""
 
@@ -70,15 +76,16 @@ def verify(path: Path, timeout_s: float | None = None) -> Iterator[Check]:
                 process.kill()
 
 
-def _kill_after(process: subprocess.Popen, timeout_s: float | None) -> None:
+def _kill_after(process: subprocess.Popen[bytes], timeout_s: float | None) -> None:
     try:
         process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         process.kill()
 
 
-def _answers(process: subprocess.Popen) -> Iterator[Check]:
+def _answers(process: subprocess.Popen[bytes]) -> Iterator[Check]:
     start = time.monotonic()
+    assert process.stdout is not None  # a pipe
     for line in process.stdout:
         kind, *rest = json.loads(line)
         if kind == "end":
@@ -179,15 +186,15 @@ def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest, lac
         yield Check(name, *_counted(broken))
 
 
-def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, tuple[str, bool]]]:
-    """Table -> column -> type and whether it may be NULL."""
-    found: dict[str, dict[str, tuple[str, bool]]] = {}
+def _columns(connection: duckdb.DuckDBPyConnection) -> Columns:
+    """The columns of a file as they are."""
+    found: Columns = {}
     for table, column, kind, nullable in connection.execute(_COLUMNS).fetchall():
         found.setdefault(table, {})[column] = (kind, nullable)
     return found
 
 
-def _wrong_columns(found: dict, required: dict) -> str:
+def _wrong_columns(found: Columns, required: Columns) -> str:
     """The first table or column that is not as in the schema; '' for none. What came later may be missing."""
     for table in found.keys() | required.keys():
         there, due = found.get(table), required.get(table)
@@ -221,7 +228,7 @@ def _own_digests(fresh: duckdb.DuckDBPyConnection, layout: Layout) -> dict[str, 
 
 
 def _definitions(
-    connection: duckdb.DuckDBPyConnection, stored: dict, own: dict[str, set[int]], lacking: Lacking
+    connection: duckdb.DuckDBPyConnection, stored: Stored, own: dict[str, set[int]], lacking: Lacking
 ) -> Check:
     """Definitions are, or were, those of this software, or those that were published."""
     name = "definitions of tables, views, types and macros"
@@ -239,7 +246,7 @@ def _definitions(
     return Check(name, OK)
 
 
-def _table_checks(table: str, scan: Scan, stored: dict, required: dict[str, tuple[str, bool]]) -> Iterator[Check]:
+def _table_checks(table: str, scan: Scan, stored: Stored, required: dict[str, tuple[str, bool]]) -> Iterator[Check]:
     nulls = sum(count for column, count in scan.nulls.items() if not required[column][1])
     yield Check(f"{table}: nothing is NULL that must not be", *_counted(nulls))
     if not stored:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from atlas.answers.cells import quoted
@@ -13,7 +15,7 @@ from queries.neurons import Only, neurons_for_concept
 from queries.tokens import token_forms
 
 
-def _only(words: tuple[str, ...], **others: object) -> Only:
+def _only(words: tuple[str, ...], **others: Any) -> Only:
     return Only(words=words or None, **others)
 
 

@@ -26,5 +26,8 @@ def evaluations(
     paired interval; where perplexity rises it is negative. text_group says which texts: those of the target
     concept, of all other concepts (complement), or other text.
     """
-    wanted = {"target": target, "metric": metric, "sweep_id": sweep_id, "limit": limit}
-    out.emit(question.evaluations(source.path, **wanted, timeout_s=source.timeout_s))
+    out.emit(
+        question.evaluations(
+            source.path, target=target, metric=metric, sweep_id=sweep_id, limit=limit, timeout_s=source.timeout_s
+        )
+    )

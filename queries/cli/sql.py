@@ -63,7 +63,7 @@ def _sql_text(sql: str | None, source: Path | None) -> str:
     with click.open_file(str(source or "-"), "rb") as stream:
         content = stream.read(sandbox.MAX_SQL_BYTES + 1)
     try:
-        return content.decode("utf-8")
+        return str(content, "utf-8")
     except UnicodeDecodeError:
         raise UsageError(
             f"the SQL is not UTF-8 text of at most {sandbox.MAX_SQL_BYTES // 1024} KiB", "Save it as UTF-8."

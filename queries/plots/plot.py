@@ -139,7 +139,7 @@ def draw_concept(
     across = min(_COLUMNS, len(best))
     down = -(-len(best) // across)
     figure = new_figure(max(6.4, 4.4 * across), 1.1 + 2.0 * down)
-    head, body = figure.subfigures(2, 1, height_ratios=[0.6, 0.5 + 2.0 * down])
+    head, body = figure.subfigures(2, 1, squeeze=False, height_ratios=[0.6, 0.5 + 2.0 * down])[:, 0]
     panels = body.subplots(down, across, squeeze=False).flatten()
     for axes, row in zip(panels, best, strict=False):
         edges, bumps = bumps_of_neuron(atlas, found.fit_id, row["layer"], row["neuron"], tau)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import AtlasError, QuestionError
-from queries.sandbox.sandbox import wire
+from queries.sandbox import wire
 
 if TYPE_CHECKING:
     import duckdb

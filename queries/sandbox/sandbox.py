@@ -101,6 +101,7 @@ def _run_child(request: bytes, timeout_s: float) -> tuple[bytes, int | None]:
         env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
         start_new_session=True,
     )
+    assert child.stdin is not None and child.stdout is not None  # pipes
     try:
         with undone(child.kill), child.stdin, child.stdout:
             try:

@@ -7,6 +7,7 @@ Axes: M neurons of the ranking, strongest first; P postings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,19 +48,21 @@ def ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_by: st
 
 def read_ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_by: str) -> Ranking:
     """Read and sort."""
-    columns = ", ".join(f"coalesce({sql}, 'nan') AS {name}" for name, sql in shown_sql())
-    sql = load_sql("ranking", order_by=order_by, measured=measured_sql(), columns=columns)
+    shown = ", ".join(f"coalesce({sql}, 'nan') AS {name}" for name, sql in shown_sql())
+    sql = load_sql("ranking", order_by=order_by, measured=measured_sql(), columns=shown)
     asked = {"fit_id": fit_id, "concept_id": concept_id, "tau": tau, "longest": LONGEST}
     columns = atlas.arrays(sql, asked)
     return Ranking(columns, len(columns["layer"]) < LONGEST)
 
 
-def pick(atlas: Atlas, kept: Resident, found: Ranking, asked: dict[str, Any]) -> list[tuple] | None:
+def pick(atlas: Atlas, kept: Resident, found: Ranking, asked: dict[str, Any]) -> list[tuple[Any, ...]] | None:
     """Rows for the parameters `asked` of sql/neurons_for_concept.sql; None where the ranking is too short."""
     import numpy as np
 
     columns, concepts = found.columns, all_fits(atlas)[asked["fit_id"]].concepts
-    spot_M, spot_P, postings = columns["layer"], None, None
+    spot_M = columns["layer"]
+    spot_P: np.ndarray | None = None
+    rank_P: np.ndarray | None = None
     wanted_M = np.ones(len(columns["layer"]), bool)
     if asked["layer"] is not None:
         wanted_M &= columns["layer"] == asked["layer"]
@@ -71,6 +74,7 @@ def pick(atlas: Atlas, kept: Resident, found: Ranking, asked: dict[str, Any]) ->
         postings = atlas.arrays(load_sql("posting_places"), {"ids": asked["ids"]})
         d_mlp, n_layers = atlas.manifest.d_mlp, atlas.manifest.n_layers
         stride = max(d_mlp, atlas.manifest.d_model)  # a coordinate of the residual stream may exceed d_mlp
+        rank_P = postings["rank"]
         spot_P = postings["nid"] // d_mlp % n_layers * stride + postings["nid"] % d_mlp
         spot_M = columns["layer"] * stride + columns["neuron"]
         seen = np.zeros(n_layers * stride, bool)
@@ -80,10 +84,13 @@ def pick(atlas: Atlas, kept: Resident, found: Ranking, asked: dict[str, Any]) ->
     if len(chosen) < asked["limit"] and not found.complete:
         return None
     picked = {name: values[chosen].tolist() for name, values in columns.items()}
-    hits = [(None, None)] * len(chosen) if postings is None else _hits(spot_P, postings["rank"], spot_M[chosen])
+    hits: Sequence[tuple[int | None, int | None]] = [(None, None)] * len(chosen)
+    if spot_P is not None and rank_P is not None:
+        hits = _hits(spot_P, rank_P, spot_M[chosen])
     rows = []
     for i in range(len(chosen)):
-        row = {name: None if value != value else value for name, value in ((name, picked[name][i]) for name in picked)}
+        found_here = ((name, picked[name][i]) for name in picked)
+        row: dict[str, Any] = {name: None if value != value else value for name, value in found_here}
         layer, neuron = row["layer"], row["neuron"]
         worst, worst_n = concepts.get(row["worst_concept_id"], (None, None))
         token_hits, token_rank = hits[i]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COLUMNS = "address layer neuron score hits forms weight sign rank token logit probability cosine tokens".split()
 
 
-def search(atlas: Atlas, kept: Resident, asked: dict[str, Any]) -> tuple[list[str], list[tuple]]:
+def search(atlas: Atlas, kept: Resident, asked: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Columns and rows for the parameters `asked` of sql/neurons_for_token.sql."""
     import numpy as np
 
@@ -38,7 +38,7 @@ def search(atlas: Atlas, kept: Resident, asked: dict[str, Any]) -> tuple[list[st
     best_S, score_S = _strongest(spot_P, cosine_P, defined_P, spots, asked["limit"])
     chosen = np.zeros(spots, bool)
     chosen[best_S] = True
-    places: dict[int, list[tuple]] = {spot: [] for spot in best_S.tolist()}
+    places: dict[int, list[tuple[Any, ...]]] = {spot: [] for spot in best_S.tolist()}
     for p in np.flatnonzero(chosen[spot_P]).tolist():
         nid, sign, token_id = int(nid_P[p]), int(postings["sign"][p]), int(postings["token_id"][p])
         cosine = float(cosine_P[p]) if defined_P[p] else None

@@ -6,6 +6,7 @@ because that takes the model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -111,7 +112,7 @@ def _site_and_source(atlas: Atlas, request: SpecRequest, op: OpRequest) -> tuple
 def _choose(atlas: Atlas, request: SpecRequest, site: str, source: NumberSource | None) -> Choice:
     if request.neurons:
         return by_address(atlas, request, site)
-    layers = range(atlas.manifest.n_layers)
+    layers: Sequence[int] = range(atlas.manifest.n_layers)
     if request.layers is not None:
         layers = parse_indices(request.layers, "--layers", atlas.manifest.n_layers)
     if request.token:
@@ -139,6 +140,7 @@ def _edit(
         value = op.value * sign if op.op in ("set", "add") else op.value
     when = None
     if request.with_range:
+        assert known is not None and known.lower is not None and known.upper is not None  # a range is a concept's
         when = Range(known.lower, known.upper)
         if OPS[op.op].needs_range and not when.lower < when.upper:
             raise UsageError(
@@ -154,6 +156,7 @@ def _looked_up(op: OpRequest, known: Numbers | None, address: tuple[int, int]) -
     assert known is not None  # an op with a looked-up number has a fit
     if op.value == "mean":
         return known.background_mean
+    assert known.concept_mean is not None  # the others need a concept
     if op.value == "concept-mean":
         return known.concept_mean
     if known.rest_mean is None:

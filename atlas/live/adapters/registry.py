@@ -68,4 +68,5 @@ def tokenizer_classes() -> frozenset[str]:
 
 
 def _adapter(module: str) -> Adapter:
-    return importlib.import_module(module).ADAPTER
+    adapter: Adapter = importlib.import_module(module).ADAPTER
+    return adapter
