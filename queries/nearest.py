@@ -17,6 +17,7 @@ from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.require import require_limit, require_neuron
 from queries.session.resident import HEAD, resident
+from queries.session.session import session_of
 from queries.sqlfile import load_sql
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 DEFAULT_WEIGHT = "down_proj"
 COLUMNS = ["address", "layer", "neuron", "cosine", "tokens"]
-_KEPT_BYTES = 2**30
-"""A weight with more vectors than this is read anew for every question."""
 _PATIENCE = 1
 
 
@@ -110,10 +109,10 @@ def _unpacked(atlas: Atlas, read: object) -> tuple[np.ndarray, ...]:
 
 def _kept(atlas: Atlas, weight: str) -> Directions | None:
     """The vectors in memory, once a session has asked often enough; None before, and for more than fits."""
-    manifest = atlas.manifest
-    if 4 * manifest.n_layers * manifest.d_mlp * manifest.d_model > _KEPT_BYTES:
+    manifest, session = atlas.manifest, session_of(atlas)
+    if not session.has_room(4 * manifest.n_layers * manifest.d_mlp * manifest.d_model):
         return None
-    return atlas.kept.read(("directions", weight), lambda: _read_directions(atlas, weight), _PATIENCE)
+    return session.read_if_often(("directions", weight), lambda: _read_directions(atlas, weight), _PATIENCE)
 
 
 def _read_directions(atlas: Atlas, weight: str) -> Directions:
