@@ -38,6 +38,19 @@ class Lane:
         return self.connection.execute(f"EXECUTE {self._names[sql]}({values})").fetchall()
 
 
+_open: WeakSet[Connections] = WeakSet()
+_inherited: list[Connections] = []
+
+
+def _keep_inherited() -> None:
+    """In a fork: what was open stays so. To close a connection without the threads of its DuckDB ends the process."""
+    _inherited.extend(_open)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_inherited)
+
+
 class Connections:
     """Lends connections to the instance of DuckDB that `first` belongs to. Any thread may call any method."""
 
@@ -50,6 +63,7 @@ class Connections:
         self._closed = False
         self._process = os.getpid()
         self._changed = threading.Condition()
+        _open.add(self)
 
     @contextmanager
     def lend(self) -> Iterator[Lane]:

@@ -227,7 +227,7 @@ def import_path() -> list[str]:
 
 
 def _closed() -> QuestionError:
-    return QuestionError("the atlas is closed", "Open it again.")
+    return QuestionError("the session is closed", "Open the atlas again.")
 
 
 def _end_all(waiting: list[Child], process: int) -> None:

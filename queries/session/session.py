@@ -12,9 +12,9 @@ Any number of threads may ask it. It ends with its atlas, and a closed one keeps
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -37,23 +37,27 @@ class Session:
     """
 
     def __init__(self, atlas: Atlas, memory: int = DEFAULT_MEMORY) -> None:
-        """Use `session_of` or `open_session`: an atlas has one. Raises UsageError for a memory below 0."""
+        """Makes this the session of the atlas, in the place of one that it had. UsageError for a memory below 0."""
         if memory < 0:
             raise UsageError(f"memory is {memory}", "Give bytes, 0 to keep nothing.")
         self.memory = memory
         self._atlas = ref(atlas)  # the atlas holds its session: both go when nobody holds the atlas
-        self._opened: Atlas | None = None
         self._kept = Kept(memory)
         self._children: Children | None = None
         self._closed = False
         self._guard = threading.Lock()
+        before, atlas.session = atlas.session, self
+        if before is not None:
+            before.close()
+        if atlas.closed:
+            self.close()
 
     @property
     def atlas(self) -> Atlas:
         """The atlas that is asked. QuestionError once it is gone."""
         atlas = self._atlas()
         if atlas is None:
-            raise QuestionError("the atlas is closed", "Open it again.")
+            raise QuestionError("the session is closed", "Open the atlas again.")
         return atlas
 
     @property
@@ -69,7 +73,7 @@ class Session:
         atlas = self.atlas
         with self._guard:
             if self._closed:
-                raise QuestionError("the atlas is closed", "Open it again.")
+                raise QuestionError("the session is closed", "Open the atlas again.")
             if self._children is None:
                 self._children = Children(atlas.path, atlas.manifest.atlas_id)
             return self._children
@@ -112,38 +116,22 @@ class Session:
         self._kept.clear()
 
     def close(self) -> None:
-        """Forget everything for good, end what runs, and close the atlas if `open_session` opened it."""
+        """Forget everything for good, and end the SQL that runs. The atlas stays open, and keeps nothing any more."""
         self._kept.close()
         with self._guard:
             self._closed = True
         if self._children is not None:
             self._children.close()
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.close()
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
-def open_session(path: str | Path, memory: int = DEFAULT_MEMORY, timeout_s: float | None = None) -> Session:
-    """Open an atlas as `open_atlas` does, with a session that keeps at most `memory` bytes.
+@contextmanager
+def open_session(path: str | Path, memory: int = DEFAULT_MEMORY, timeout_s: float | None = None) -> Iterator[Session]:
+    """Open an atlas as `open_atlas` does, with a session that keeps at most `memory` bytes; both end with the block.
 
     Raises as `open_atlas`, and UsageError for a memory below 0.
     """
-    atlas = open_atlas(path, timeout_s)
-    try:
-        atlas.session = session = Session(atlas, memory)
-    except BaseException:
-        atlas.close()
-        raise
-    session._opened = atlas
-    return session
+    with open_atlas(path, timeout_s) as atlas:
+        yield Session(atlas, memory)
 
 
 def session_of(asked: Atlas | Session) -> Session:
@@ -155,7 +143,5 @@ def session_of(asked: Atlas | Session) -> Session:
         return session
     with _one_at_a_time:
         if not isinstance(asked.session, Session):
-            asked.session = Session(asked)
-            if asked.closed:
-                asked.session.close()
+            Session(asked)
     return session_of(asked)
