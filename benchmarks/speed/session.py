@@ -1,6 +1,6 @@
 """Threads that ask one session mixed questions, against an atlas opened a question, and one connection behind a lock.
 
-Run: python -m benchmarks.speed.session [--scale small|8b] [--seconds 4] [--memory 256]
+Run: python -m benchmarks.speed.session [--scale small|8b] [--seconds 1.5] [--memory 256]
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from queries.sandbox.sandbox import run_sql
 from queries.session.session import Session, open_session
 
 THREADS = (1, 2, 4, 8)
-ROUNDS = 2
+ROUNDS = 6
 SQL = "SELECT concept, max(auc) FROM concept_range WHERE layer = $layer GROUP BY ALL"
 SLOW = "SELECT count(DISTINCT hash(nid, rank, logit)) FROM _posting"
 _BESIDE = ("behind a lock", "one session")
@@ -37,7 +37,7 @@ Ask = Callable[[int], object]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", choices=SCALES, default="small")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each way with each number of threads")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each way with each number of threads")
     parser.add_argument("--memory", type=int, default=256, help="MiB that the session may keep")
     options = parser.parse_args()
     path = atlas_of(options.scale)
@@ -56,7 +56,7 @@ def main() -> None:
                     if turn:
                         taken.setdefault((name, threads), []).append(seconds)
         kept = [[item.name[:60], f"{item.nbytes / 1e6:.2f}", item.hits, item.misses] for item in session.kept()]
-        beside = {name: _beside(ways[name], session.atlas, name, options.seconds) for name in _BESIDE}
+        beside = {name: _beside(ways[name], session.atlas, name, 4 * options.seconds) for name in _BESIDE}
         sandbox = _statements(path, session, session.atlas.manifest.n_layers)
     _claim(options, taken, peak, limit, right, kept, sandbox | beside).write()
 
@@ -133,7 +133,7 @@ def _beside(ask: Ask, atlas: Atlas, name: str, seconds: float) -> np.ndarray:
 
     slow = threading.Thread(target=slowly)
     slow.start()
-    end, number = time.perf_counter() + 2 * seconds, 0
+    end, number = time.perf_counter() + seconds, 0
     while (begun := time.perf_counter()) < end:
         with lock:
             ask(8 * number)  # all of one kind: cards
@@ -167,23 +167,27 @@ def _claim(
     kept: list[list],
     apart: dict[str, np.ndarray],
 ) -> Claim:
-    def rate(name: str, threads: int) -> float:
-        return float(np.median([len(seconds) / options.seconds for seconds in taken[name, threads]]))
+    def rate(name: str, threads: int) -> np.ndarray:
+        return np.array([len(each) / options.seconds for each in taken[name, threads]])
+
+    def faster(threads: int, than: str, name: str = "one session") -> float:
+        return float(np.median(rate(name, threads) / rate(than, threads)))
 
     rows = []
     for threads in THREADS:
         for name in dict.fromkeys(name for name, _ in taken):
             seconds = 1e3 * np.concatenate(taken[name, threads])
-            cells = [f"{rate(name, threads):.0f}", f"{rate(name, threads) / rate('behind a lock', threads):.2f}"]
+            cells = [f"{np.median(rate(name, threads)):.0f}", f"{faster(threads, 'behind a lock', name):.2f}"]
             cells += [f"{np.median(seconds):.1f}", f"{np.percentile(seconds, 95):.1f}"]
             rows.append([f"{threads} thread{'s' * (threads > 1)}, {name}", *cells])
 
     def row(name: str) -> list[str]:
         return [name, f"{1e3 * np.median(apart[name]):.0f}", f"{1e3 * np.percentile(apart[name], 95):.0f}"]
 
-    slowest = min(rate("one session", threads) / rate("behind a lock", threads) for threads in THREADS[1:])
-    short = np.median(apart["behind a lock"]) / np.median(apart["one session"])
-    anew = min(rate("one session", threads) / rate("opened a question", threads) for threads in THREADS)
+    slowest = min(faster(threads, "behind a lock") for threads in THREADS[1:])
+    # A lock is not fair: a thread that gets it asks many short questions before the other one has it for long.
+    short = np.percentile(apart["behind a lock"], 95) / np.percentile(apart["one session"], 95)
+    anew = min(faster(threads, "opened a question") for threads in THREADS)
     waited = np.median(apart["a process started"]) / np.median(apart["a process waited"])
     goals = [
         Goal(
@@ -193,7 +197,9 @@ def _claim(
             slowest >= 0.9,
         ),
         Goal("questions a second, over an atlas opened a question", ">= 5", f"{anew:.1f}", anew >= 5),
-        Goal("a card beside slow statements, over behind a lock", "3 times faster", f"{short:.1f}", bool(short >= 3)),
+        Goal(
+            "a card beside slow statements, p95, over behind a lock", "3 times faster", f"{short:.1f}", bool(short >= 3)
+        ),
         Goal("SQL with a process that waited", "3 times faster", f"{waited:.1f}", bool(waited >= 3)),
         Goal("kept in memory", f"<= {limit / 1e6:.0f} MB", f"{peak / 1e6:.0f} MB", peak <= limit),
     ]

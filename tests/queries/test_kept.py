@@ -3,7 +3,8 @@
 Two searches are defined twice, in SQL for a single question and in numpy for a session, because neither way is quick
 enough for both. 46,080 neurons, milliseconds on a busy machine, the SQL first: words 60-130 and 3-8, after 250-410 for
 the first question, which reads what is kept; a concept 44-150 and 0-5, after 74-98. The goals are 5 and 2 ms warm, and
-a cold command within 250 ms. Nearest neurons have one definition, in numpy, over parts that come from memory or the file.
+a cold command within 250 ms. Nearest neurons have one definition, in numpy, over parts that come from memory or from
+the file.
 """
 
 from __future__ import annotations
