@@ -10,6 +10,7 @@ from atlas.fit_choice import ANY_FIT, FIT_NAMES, FitChoice
 from atlas.sites import SITES
 from atlas.sites import site as site_of
 from atlas.store.reader import Atlas
+from queries.session.session import session_of
 from queries.sqlfile import load_sql
 
 # The half-width of the NeuronLens paper (arXiv 2502.06809), taken where several were measured.
@@ -55,7 +56,7 @@ def all_fits(atlas: Atlas) -> Fits:
         _, rows = atlas.query(load_sql("all_fits"))
         return Fits((row[0], Fit(*[*row[:8], _concepts(*row[8:])])) for row in rows)
 
-    return atlas.kept.read("all fits", read_fits)
+    return session_of(atlas).read("all fits", read_fits)
 
 
 def _concepts(ids: list[int] | None, names: list[str] | None, counts: list[int] | None) -> dict[int, tuple[str, int]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from atlas.answers.result import Result
 from atlas.errors import UsageError
 from atlas.sites import weight as weight_of
@@ -9,7 +12,24 @@ from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.require import require_layer, require_limit
 from queries.session.resident import present, token_texts
+from queries.session.session import session_of
 from queries.sqlfile import load_sql
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Counts:
+    """In how many of `lists` token lists each token of the vocabulary stands, [V]."""
+
+    places_V: np.ndarray
+    lists: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.places_V.nbytes
 
 
 @question
@@ -29,15 +49,24 @@ def layer_tokens(atlas: Atlas, layer: int, *, weight: str | None = None, sign: i
     if sign not in (-1, 1):
         raise UsageError(f"sign {sign} is none of -1, 1", "1 counts raised tokens, -1 lowered ones.")
     require_limit(limit)
-    lists = atlas.arrow(load_sql("layer_lists"), {"layer": layer, "weight": weight, "sign": sign})
-    # The lists as they are stored, counted in numpy: unnesting them in SQL takes five times as long.
-    places_V = np.zeros(atlas.manifest.d_vocab, np.int64)
-    for chunk in lists.column("tokens").chunks:
-        places_V += np.bincount(chunk.flatten().to_numpy(), minlength=len(places_V))
+    key = ("token counts", layer, weight, sign)
+    counts = session_of(atlas).read(key, lambda: _count(atlas, layer, weight, sign))
+    places_V = counts.places_V
     most = min(limit + 1, len(places_V))
     held = np.flatnonzero(places_V >= max(1, np.partition(places_V, -most)[-most]))
     first = held[np.argsort(-places_V[held], kind="stable")[:most]].tolist()
     texts = token_texts(atlas, present(atlas), first)
     columns = ["token_id", "token", "places", "share"]
-    counted = [(i, texts[i][0], int(places_V[i]), int(places_V[i]) / lists.num_rows) for i in first]
+    counted = [(i, texts[i][0], int(places_V[i]), int(places_V[i]) / counts.lists) for i in first]
     return Result(columns, counted).cut(limit)
+
+
+def _count(atlas: Atlas, layer: int, weight: str | None, sign: int) -> Counts:
+    """Read the lists as they are stored, and count in numpy: unnesting them in SQL takes five times as long."""
+    import numpy as np
+
+    lists = atlas.arrow(load_sql("layer_lists"), {"layer": layer, "weight": weight, "sign": sign})
+    places_V = np.zeros(atlas.manifest.d_vocab, np.int64)
+    for chunk in lists.column("tokens").chunks:
+        places_V += np.bincount(chunk.flatten().to_numpy(), minlength=len(places_V))
+    return Counts(places_V.astype(np.int32), lists.num_rows)

@@ -17,16 +17,14 @@ from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.require import require_limit, require_neuron
 from queries.session.resident import HEAD, resident
+from queries.session.session import session_of
 from queries.sqlfile import load_sql
 
 if TYPE_CHECKING:
     import numpy as np
-    import pyarrow as pa
 
 DEFAULT_WEIGHT = "down_proj"
 COLUMNS = ["address", "layer", "neuron", "cosine", "tokens"]
-_KEPT_BYTES = 2**30
-"""A weight with more vectors than this is read anew for every question."""
 _PATIENCE = 1
 
 
@@ -64,10 +62,10 @@ def nearest(atlas: Atlas, address: str, *, weight: str = DEFAULT_WEIGHT, limit: 
     require_neuron(atlas, layer, neuron, atlas.manifest.d_mlp)
     kept = _kept(atlas, weight)
     own_D = _own(atlas, kept, weight, layer, neuron)
-    if kept is None:
-        layer_C, neuron_C, vector_CD = _candidates_from_file(atlas, weight, layer, neuron, own_D, limit)
-    else:
-        layer_C, neuron_C, vector_CD = _candidates(kept, layer, neuron, own_D, limit)
+    # All layers from memory, or one after another from the file: the candidates of parts hold those of the whole.
+    parts = [kept] if kept else (_read_directions(atlas, weight, each) for each in range(atlas.manifest.n_layers))
+    found = [_candidates(part, layer, neuron, own_D, limit) for part in parts]
+    layer_C, neuron_C, vector_CD = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
     some_C = vector_CD.any(axis=1)  # a zero vector has no direction
     layer_C, neuron_C = layer_C[some_C], neuron_C[some_C]
     vector_CD, own_D = vector_CD[some_C].astype(np.float64), own_D.astype(np.float64)
@@ -101,10 +99,6 @@ def _own(atlas: Atlas, kept: Directions | None, weight: str, layer: int, neuron:
 def _vectors(atlas: Atlas, weight: str, layer: int | None, neuron: int | None) -> tuple[np.ndarray, ...]:
     """(layers, neurons, vectors) of a weight: of one neuron, or all."""
     read = atlas.arrow(load_sql("nearest_rows"), {"weight": weight, "layer": layer, "neuron": neuron})
-    return _unpacked(atlas, read)
-
-
-def _unpacked(atlas: Atlas, read: pa.Table) -> tuple[np.ndarray, ...]:
     vector = read.column("vector").combine_chunks()
     vector_CD = vector.flatten().to_numpy(zero_copy_only=False).reshape(-1, atlas.manifest.d_model)
     return read.column("layer").to_numpy(), read.column("neuron").to_numpy(), vector_CD
@@ -112,16 +106,16 @@ def _unpacked(atlas: Atlas, read: pa.Table) -> tuple[np.ndarray, ...]:
 
 def _kept(atlas: Atlas, weight: str) -> Directions | None:
     """The vectors in memory, once a session has asked often enough; None before, and for more than fits."""
-    manifest = atlas.manifest
-    if 4 * manifest.n_layers * manifest.d_mlp * manifest.d_model > _KEPT_BYTES:
+    manifest, session = atlas.manifest, session_of(atlas)
+    if not session.has_room(4 * manifest.n_layers * manifest.d_mlp * manifest.d_model):
         return None
-    return atlas.kept.read(("directions", weight), lambda: _read_directions(atlas, weight), _PATIENCE)
+    return session.read_if_often(("directions", weight), lambda: _read_directions(atlas, weight, None), _PATIENCE)
 
 
-def _read_directions(atlas: Atlas, weight: str) -> Directions:
+def _read_directions(atlas: Atlas, weight: str, layer: int | None) -> Directions:
     import numpy as np
 
-    layer_N, neuron_N, vector_ND = _vectors(atlas, weight, None, None)
+    layer_N, neuron_N, vector_ND = _vectors(atlas, weight, layer, None)
     length_N = np.sqrt(np.einsum("nd,nd->n", vector_ND, vector_ND, dtype=np.float64))
     scale_N = np.divide(1.0, length_N, out=np.zeros_like(length_N), where=length_N > 0).astype(np.float32)
     return Directions(layer_N, neuron_N, vector_ND, scale_N)
@@ -132,29 +126,23 @@ def _margin(d_model: int) -> float:
     return 2 * (d_model + 4) * 2.0**-24
 
 
-def _candidates(kept: Directions, layer: int, neuron: int, own_D: np.ndarray, limit: int) -> tuple[np.ndarray, ...]:
+def _candidates(part: Directions, layer: int, neuron: int, own_D: np.ndarray, limit: int) -> tuple[np.ndarray, ...]:
+    """Places and vectors of the neurons of a part that may be among the `limit` nearest."""
     import numpy as np
 
+    if not len(part.layer_N):  # a layer without vectors
+        return part.layer_N, part.neuron_N, part.vector_ND
     unit_D = (own_D / np.linalg.norm(own_D.astype(np.float64))).astype(np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
-        cosine_N = (kept.vector_ND @ unit_D) * kept.scale_N
-    told_N = np.isfinite(cosine_N) & (kept.scale_N > 0)  # for the others float64 decides
-    itself_N = (kept.layer_N == layer) & (kept.neuron_N == neuron)
+        cosine_N = (part.vector_ND @ unit_D) * part.scale_N
+    told_N = np.isfinite(cosine_N) & (part.scale_N > 0)  # for the others float64 decides
+    itself_N = (part.layer_N == layer) & (part.neuron_N == neuron)
     cosine_N[~told_N | itself_N] = -np.inf
     last = max(len(cosine_N) - limit, 0)
     least = np.partition(cosine_N, last)[last]
     close_N = (cosine_N > -np.inf) & (cosine_N >= least - _margin(len(own_D)))
     near = np.flatnonzero((close_N | ~told_N) & ~itself_N)
-    return kept.layer_N[near], kept.neuron_N[near], kept.vector_ND[near]
-
-
-def _candidates_from_file(
-    atlas: Atlas, weight: str, layer: int, neuron: int, own_D: np.ndarray, limit: int
-) -> tuple[np.ndarray, ...]:
-    asked = {"weight": weight, "layer": layer, "neuron": neuron, "limit": limit}
-    asked |= {"query": own_D.tolist(), "margin": _margin(len(own_D))}
-    sql = load_sql("nearest_candidates", d_model=str(len(own_D)))
-    return _unpacked(atlas, atlas.arrow(sql, asked))
+    return part.layer_N[near], part.neuron_N[near], part.vector_ND[near]
 
 
 def _tokens(atlas: Atlas, weight: str, places: list[tuple[int, int]]) -> list[list[str] | None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
@@ -17,14 +17,13 @@ from atlas.manifest import SCHEMA_VERSION, Manifest
 from atlas.schema.statements import Layout, layout_of
 from atlas.store import definitions
 from atlas.store.attached import NAME, attach
+from atlas.store.connections import Connections, Lane
 from atlas.store.digests import require_sound
 from atlas.store.files import is_damage, require_database, translate
-from atlas.store.kept import Kept
 from atlas.store.lacking import Lacking
 from atlas.store.objects import Object, read_objects
 from atlas.store.seal import require_seal
 from atlas.store.seen import mark_of, recall, remember
-from atlas.store.sessions import Session, Sessions
 from atlas.time_limit import DEFAULT_TIMEOUT_S, stopped_by_it, time_limit
 
 if TYPE_CHECKING:
@@ -37,12 +36,19 @@ Parameters = dict[str, Any] | list[Any] | None
 _READS = ("SELECT", "EXPLAIN")
 
 
+class Closable(Protocol):
+    """What ends with an open atlas."""
+
+    def close(self) -> None:
+        """End it; called any number of times."""
+
+
 class Atlas:
     """An open, read-only atlas. Use `open_atlas`; it is a context manager.
 
     Any number of threads may ask one atlas at the same time: each question has a connection to itself while it runs
-    (at most sessions.MOST; further ones wait), and what questions keep in memory is guarded and bounded
-    (`kept`). Closing it ends the questions that are still being asked with a QuestionError.
+    (at most connections.MOST; further ones wait), and what questions keep in memory is guarded and bounded
+    (`session`). Closing it ends the questions that are still being asked with a QuestionError.
     """
 
     def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, manifest: Manifest, lacking: Lacking) -> None:
@@ -50,9 +56,10 @@ class Atlas:
         self.manifest = manifest
         self.lacking = lacking
         """What the schema has and this file has not. Questions find it all the same, empty or NULL (overlay.py)."""
-        self.kept = Kept()
-        """What questions keep for the next ones, each under a key of its own: an open atlas does not change."""
-        self._sessions = Sessions(connection, overlay_of(lacking, manifest, NAME))
+        self.session: Closable | None = None
+        """What questions keep in memory for the next ones (queries/session/session.py makes it); closed with it."""
+        self._connections = Connections(connection, overlay_of(lacking, manifest, NAME))
+        self.closed = False
         self._helper: ThreadPoolExecutor | None = None
         self._helper_free = threading.Lock()
 
@@ -62,8 +69,8 @@ class Atlas:
         Raises QuestionError when DuckDB rejects the statement, when it does something else than read, or takes longer
         than the atlas was opened for; AtlasFileError when the file is damaged.
         """
-        with self._ask() as session:
-            cursor = session.connection.execute(_only_reads(session, sql), parameters)
+        with self._ask() as lane:
+            cursor = lane.connection.execute(_only_reads(lane, sql), parameters)
             return [column[0] for column in cursor.description or []], cursor.fetchall()
 
     def rows(self, statements: Sequence[str], **numbers: int) -> list[list[tuple[Any, ...]]]:
@@ -73,27 +80,30 @@ class Atlas:
         look-up keeps no more than one processor busy. Raises as `query`.
         """
         values = ", ".join(f"{name} := {int(value)}" for name, value in numbers.items())
-        with self._ask() as session:
+        with self._ask() as lane:
             if len(statements) < 2 or not self._helper_free.acquire(blocking=False):
-                return [session.run(sql, values) for sql in statements]
+                return [lane.run(sql, values) for sql in statements]
             try:
-                return self._in_turn(session, statements, values)
+                return self._in_turn(lane, statements, values)
             finally:
                 self._helper_free.release()
 
     def arrow(self, sql: str, parameters: Parameters = None) -> pyarrow.Table:
         """The result of one statement as an Arrow table. Raises as `query`."""
-        with self._ask() as session:
-            return session.connection.sql(_only_reads(session, sql), params=parameters).to_arrow_table()
+        with self._ask() as lane:
+            return lane.connection.sql(_only_reads(lane, sql), params=parameters).to_arrow_table()
 
     def arrays(self, sql: str, parameters: Parameters = None) -> dict[str, numpy.ndarray]:
         """The result of one statement as one numpy array a column; columns must not hold NULL. Raises as `query`."""
-        with self._ask() as session:
-            return session.connection.execute(_only_reads(session, sql), parameters).fetchnumpy()
+        with self._ask() as lane:
+            return lane.connection.execute(_only_reads(lane, sql), parameters).fetchnumpy()
 
     def close(self) -> None:
-        """Close the file; calling it twice is harmless."""
-        self._sessions.close()
+        """Close the file, and drop what questions kept; calling it twice is harmless."""
+        self.closed = True
+        if self.session is not None:
+            self.session.close()
+        self._connections.close()
         helper, self._helper = self._helper, None
         if helper is not None:
             helper.shutdown()
@@ -107,11 +117,11 @@ class Atlas:
         self.close()
 
     @contextmanager
-    def _ask(self) -> Iterator[Session]:
+    def _ask(self) -> Iterator[Lane]:
         """A connection for one question; what goes wrong in it as an error of ours."""
         try:
-            with self._sessions.lend() as session, reacting(session.connection.interrupt):
-                yield session
+            with self._connections.lend() as lane, reacting(lane.connection.interrupt):
+                yield lane
         except duckdb.Error as error:
             raise self._refusal(error) from error
         except RuntimeError as error:
@@ -119,8 +129,8 @@ class Atlas:
                 raise KeyboardInterrupt from error
             raise
 
-    def _in_turn(self, session: Session, statements: Sequence[str], values: str) -> list[list[tuple[Any, ...]]]:
-        def every_second(asked: Session, first: int) -> list[list[tuple[Any, ...]]]:
+    def _in_turn(self, lane: Lane, statements: Sequence[str], values: str) -> list[list[tuple[Any, ...]]]:
+        def every_second(asked: Lane, first: int) -> list[list[tuple[Any, ...]]]:
             return [asked.run(sql, values) for sql in statements[first::2]]
 
         if self._helper is None:  # it stays: to start a thread costs as much as a statement
@@ -128,10 +138,10 @@ class Atlas:
 
             self._helper = ThreadPoolExecutor(1)
         found: list[list[tuple[Any, ...]]] = [[]] * len(statements)
-        with self._sessions.lend() as other:
+        with self._connections.lend() as other:
             others = self._helper.submit(every_second, other, 1)
             try:
-                found[::2] = every_second(session, 0)
+                found[::2] = every_second(lane, 0)
                 found[1::2] = others.result()
             finally:
                 _end(others, other)
@@ -145,9 +155,9 @@ class Atlas:
         return stopped_by_it(text) or QuestionError(text[:400])
 
 
-def _only_reads(session: Session, sql: str) -> duckdb.Statement:
-    """The statement, parsed. QuestionError for several, and for one that would leave something in the session."""
-    statements = session.connection.extract_statements(sql)
+def _only_reads(lane: Lane, sql: str) -> duckdb.Statement:
+    """The statement, parsed. QuestionError for several, and for one that would leave something in the lane."""
+    statements = lane.connection.extract_statements(sql)
     kinds = [statement.type.name for statement in statements]
     if len(kinds) != 1 or kinds[0] not in _READS:
         raise QuestionError(
@@ -156,10 +166,10 @@ def _only_reads(session: Session, sql: str) -> duckdb.Statement:
     return statements[0]
 
 
-def _end(others: Future[Any], session: Session) -> None:
-    """Return when the helper has left the session, at once when this thread gave up before."""
+def _end(others: Future[Any], lane: Lane) -> None:
+    """Return when the helper has left the lane, at once when this thread gave up before."""
     while not others.done():
-        session.connection.interrupt()
+        lane.connection.interrupt()
         threading.Event().wait(0.01)
 
 

@@ -10,6 +10,7 @@ from atlas.cli.emit import Output
 from atlas.cli.options import answer_options, atlas_option, limit_option
 from atlas.errors import UsageError
 from queries.sandbox import sandbox
+from queries.sandbox.children import DEFAULT_MEMORY_MB
 from queries.sandbox.sandbox import run_sql
 
 
@@ -34,7 +35,7 @@ from queries.sandbox.sandbox import run_sql
 @click.option(
     "--memory",
     type=int,
-    default=sandbox.DEFAULT_MEMORY_MB,
+    default=DEFAULT_MEMORY_MB,
     show_default=True,
     metavar="MIB",
     help="Stop the query when its process needs more memory.",

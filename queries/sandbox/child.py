@@ -1,4 +1,6 @@
-"""The inside of the SQL sandbox: a process that limits itself, answers one statement, and ends.
+"""The inside of the SQL sandbox: a process that limits itself, opens the atlas, answers one statement, and ends.
+
+Between the two it waits, as long as its parent likes; it has neither seen nor run anything of a stranger's by then.
 
 Three fences, each enough for most attacks: DuckDB's locked configuration (no files, extensions, settings),
 only one SELECT or EXPLAIN statement, and limits of the operating system that hold even inside one scalar
@@ -31,14 +33,21 @@ _READS_ONLY = "The sandbox answers one SELECT (or EXPLAIN) over the atlas and do
 
 
 def main() -> None:
-    """Read one request from stdin, write columns, rows and an end or an error to stdout."""
+    """Read a place and a statement from stdin, write columns, rows and an end or an error to stdout."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not mix with the answer
     try:
-        _, request = wire.decode(sys.stdin.buffer.readline())
-        _end_with(request.get("parent"))
-        _limit(request["timeout_s"], request["memory_mb"])
-        _answer(request, out)
+        _, place = wire.decode(_read_line())
+        _end_with(place.get("parent"))
+        _limit(place["memory_mb"])
+        _alarm(place["open_s"] + 2)
+        connection = _connect(place["path"], place["open_s"], place["memory_mb"], place["atlas_id"])
+        # Nothing more is opened from here on: not by SQL, and not by whatever SQL may find to run.
+        _lower(resource.RLIMIT_NOFILE, 0)
+        _alarm(0)
+        _, request = wire.decode(_read_line())
+        _limit_time(request["timeout_s"])
+        _answer(connection, request, Path(place["path"]), out)
     except AtlasError as error:
         out.write(wire.encode("error", [type(error).__name__, error.message, error.hint]))
     except MemoryError:
@@ -46,6 +55,14 @@ def main() -> None:
     except Exception as error:  # a traceback would go nowhere
         out.write(wire.encode("error", ["QuestionError", f"{type(error).__name__}: {error}", ""]))
     out.close()
+
+
+def _read_line() -> bytes:
+    """The next line; without one there is nothing to do: the parent has closed the session, or is gone."""
+    line = sys.stdin.buffer.readline()
+    if not line:
+        os._exit(0)
+    return line
 
 
 def _end_with(parent: int | None) -> None:
@@ -59,16 +76,24 @@ def _end_with(parent: int | None) -> None:
         os._exit(1)
 
 
-def _limit(timeout_s: float, memory_mb: int) -> None:
-    """Bound memory and time by the operating system; no core dumps; no byte into any file."""
+def _limit(memory_mb: int) -> None:
+    """Bound memory by the operating system; no core dumps; no byte into any file."""
     _lower(resource.RLIMIT_AS, memory_mb * 2**20)
-    _lower(resource.RLIMIT_CPU, int(timeout_s) + 2)
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, 0)
     _lower(resource.RLIMIT_NOFILE, _FILES_AT_ONCE)
-    # Should the parent die where the kernel does not tell, the alarm's default action ends this process all the same.
+
+
+def _limit_time(timeout_s: float) -> None:
+    """Bound the time of the statement by the operating system."""
+    _lower(resource.RLIMIT_CPU, int(timeout_s) + 2)
+    _alarm(timeout_s + 2)
+
+
+def _alarm(after_s: float) -> None:
+    """End this process after so many seconds, 0 for never: should the parent die where the kernel does not tell."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, timeout_s + 2)
+    signal.setitimer(signal.ITIMER_REAL, after_s)
 
 
 def _lower(which: int, value: int) -> None:
@@ -77,13 +102,12 @@ def _lower(which: int, value: int) -> None:
     resource.setrlimit(which, (value, value))
 
 
-def _answer(request: dict[str, Any], out: Any) -> None:
+def _answer(connection: duckdb.DuckDBPyConnection, request: dict[str, Any], path: Path, out: Any) -> None:
     import duckdb
 
-    connection = _connect(request["path"], request["timeout_s"], request["memory_mb"])
-    # Nothing more is opened from here on: not by SQL, and not by whatever SQL may find to run.
-    _lower(resource.RLIMIT_NOFILE, 0)
     try:
+        connection.execute(f"SET max_execution_time = {max(1, int(request['timeout_s'] * 1000))}")
+        connection.execute("SET lock_configuration = true")
         statement = _only_statement(connection, request["sql"])
         cursor = connection.execute(statement, request["parameters"])
         _send(cursor, request["max_rows"], out)
@@ -92,11 +116,14 @@ def _answer(request: dict[str, Any], out: Any) -> None:
     except duckdb.InterruptException:
         out.write(wire.encode("time", None))
     except duckdb.Error as error:
-        raise _refusal(error, Path(request["path"])) from None
+        raise _refusal(error, path) from None
 
 
-def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConnection:
-    """The atlas, read-only and fenced in. Raises AtlasFileError as `open_atlas` does."""
+def _connect(name: str, open_s: float, memory_mb: int, atlas_id: str | None = None) -> duckdb.DuckDBPyConnection:
+    """The atlas, read-only and fenced in but for the last lock, which comes with the statement's time.
+
+    Raises AtlasFileError as `open_atlas` does, QuestionError for another atlas than the one that is to be asked.
+    """
     import duckdb
 
     from atlas.store.attached import SAFE_CONFIG
@@ -104,30 +131,33 @@ def _connect(path: str, timeout_s: float, memory_mb: int) -> duckdb.DuckDBPyConn
     from atlas.store.reader import overlay_of, read_atlas
     from atlas.store.seal import require_seal
 
-    require_database(Path(path))
-    require_seal(Path(path))
-    # These two close the door behind them, and connect() applies its settings in no fixed order.
-    last = {"enable_external_access": False, "lock_configuration": True}
+    path = Path(name)
+    require_database(path)
+    require_seal(path)
+    # connect() applies its settings in no fixed order, and this one closes the door behind it.
+    last = {"enable_external_access": False}
     first = {name: value for name, value in SAFE_CONFIG.items() if name not in last}
     try:
-        connection = duckdb.connect(full_name(Path(path)), read_only=True, config=first)
-        for name, value in {**_settings(timeout_s, memory_mb), **last}.items():
-            connection.execute(f"SET {name} = '{value}'")
+        connection = duckdb.connect(full_name(path), read_only=True, config=first)
+        for setting, value in {**_settings(open_s, memory_mb), **last}.items():
+            connection.execute(f"SET {setting} = '{value}'")
     except duckdb.Error as error:
-        raise translate(error, Path(path)) from error
-    manifest, lacking = read_atlas(connection, Path(path))
+        raise translate(error, path) from error
+    manifest, lacking = read_atlas(connection, path)
+    if atlas_id not in (None, manifest.atlas_id):
+        raise QuestionError(f"{path} has been replaced since it was opened", "Open it again.")
     if lacking:
-        name = connection.execute("SELECT current_database()").fetchall()[0][0]
-        connection.execute(overlay_of(lacking, manifest, name))
+        database = connection.execute("SELECT current_database()").fetchall()[0][0]
+        connection.execute(overlay_of(lacking, manifest, database))
     return connection
 
 
-def _settings(timeout_s: float, memory_mb: int) -> dict[str, object]:
+def _settings(open_s: float, memory_mb: int) -> dict[str, object]:
     """DuckDB's own limits: they end most queries more gently than the limits of the process."""
     return {
         "threads": 1,
         "memory_limit": f"{memory_mb // 2}MiB",
-        "max_execution_time": max(1, int(timeout_s * 1000)),
+        "max_execution_time": max(1, int(open_s * 1000)),
         "temp_directory": "",
         "max_temp_directory_size": "0B",
         "enable_progress_bar": False,  # it would print

@@ -11,35 +11,32 @@ What a statement can still learn beside the contents of the atlas: the atlas' pa
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import selectors
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atlas import errors
 from atlas.answers.result import Result
 from atlas.errors import AtlasError, QuestionError, UsageError
-from atlas.interrupt import undone
 from queries.sandbox import wire
+from queries.sandbox.children import DEFAULT_MEMORY_MB, Child
+
+if TYPE_CHECKING:
+    from atlas.store.reader import Atlas
+    from queries.session.session import Session
 
 MAX_SQL_BYTES = 64 * 2**10  # a parser needs gigabytes for some longer texts
 MIN_MEMORY_MB = 1024  # Python and DuckDB alone map about 0.8 GB of addresses
 MAX_MEMORY_MB = 2**24  # 16 TiB; far beyond it the operating system's counters end
-DEFAULT_ROWS, DEFAULT_TIMEOUT_S, DEFAULT_MEMORY_MB = 10_000, 30.0, 2048
+DEFAULT_ROWS, DEFAULT_TIMEOUT_S = 10_000, 30.0
 
-_MAX_ANSWER_BYTES = 80 * 2**20  # the child stops itself before; this holds if it does not
 _START_S = 1.0  # granted on top of the timeout for starting the child
-_BOOT = "import sys; sys.path += sys.argv[1:]; from queries.sandbox.child import main; main()"
 
 
 def run_sql(
-    path: str | Path,
+    asked: str | Path | Atlas | Session,
     sql: str,
     *,
     parameters: dict[str, Any] | list[Any] | None = None,
@@ -47,7 +44,10 @@ def run_sql(
     timeout_s: float = DEFAULT_TIMEOUT_S,
     memory_mb: int = DEFAULT_MEMORY_MB,
 ) -> Result:
-    """The answer of the atlas at `path` to one SELECT or EXPLAIN statement, as in a fresh DuckDB connection.
+    """The answer of an atlas to one SELECT or EXPLAIN statement, as in a fresh DuckDB connection.
+
+    `asked` is the path of the atlas, or an open one or its session: these have the next process wait for the next
+    statement (queries/sandbox/children.py), and raise QuestionError when they are closed or another file stands there.
 
     `parameters` bind `$name` (dict) or `?` (list). At most `max_rows` rows come back; `truncated_by` of the
     result says when there were more. `timeout_s` is wall-clock time, `memory_mb` the address space of the
@@ -59,21 +59,21 @@ def run_sql(
     if os.name != "posix":
         raise QuestionError("the SQL sandbox needs a POSIX system", "Open the file in a duckdb shell instead.")
     _require_domain(sql, max_rows, timeout_s, memory_mb)
-    request = {
-        "path": str(path),
-        "sql": sql,
-        "parameters": parameters,
-        "max_rows": max_rows,
-        "timeout_s": float(timeout_s),
-        "memory_mb": memory_mb,
-        "parent": os.getpid(),
-    }
+    request = {"sql": sql, "parameters": parameters, "max_rows": max_rows, "timeout_s": float(timeout_s)}
     try:
-        line = wire.encode("request", request)
+        line = wire.encode("statement", request)
     except TypeError as error:
         raise UsageError(f"a parameter does not fit: {error}", "Pass plain Python values.") from None
-    answer, code = _run_child(line, timeout_s)
-    return _read_answer(answer, code, timeout_s, memory_mb, Path(path))
+    if isinstance(asked, str | Path):
+        path = Path(asked)
+        answer, code = Child(path, None, memory_mb, float(timeout_s)).ask(line, timeout_s + _START_S)
+    else:
+        from queries.session.session import session_of  # imports DuckDB, which a command need not have here
+
+        path, children = asked.path, session_of(asked).processes
+        with children.lend(memory_mb, float(timeout_s)) as child:
+            answer, code = child.ask(line, timeout_s + _START_S)
+    return _read_answer(answer, code, timeout_s, memory_mb, path)
 
 
 def _require_domain(sql: str, max_rows: int, timeout_s: float, memory_mb: int) -> None:
@@ -89,58 +89,6 @@ def _require_domain(sql: str, max_rows: int, timeout_s: float, memory_mb: int) -
         raise UsageError(f"--timeout is {timeout_s}", "Give seconds, up to a day.")
     if not MIN_MEMORY_MB <= memory_mb <= MAX_MEMORY_MB:
         raise UsageError(f"--memory is {memory_mb}", f"Give {MIN_MEMORY_MB} to {MAX_MEMORY_MB} (MiB).")
-
-
-def _run_child(request: bytes, timeout_s: float) -> tuple[bytes, int | None]:
-    """What the child wrote and its exit code; None when it was killed because its time was over."""
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-B", "-c", _BOOT, *_import_path()],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
-        start_new_session=True,
-    )
-    assert child.stdin is not None and child.stdout is not None  # pipes
-    try:
-        with undone(child.kill), child.stdin, child.stdout:
-            try:
-                child.stdin.write(request)
-                child.stdin.close()
-            except BrokenPipeError:
-                pass  # it died at once; its exit code says how
-            answer = _read_until(child.stdout, time.monotonic() + timeout_s + _START_S)
-        if answer is None:
-            return b"", None
-        return answer, child.wait(timeout=_START_S)
-    except subprocess.TimeoutExpired:
-        return b"", None
-    finally:
-        child.kill()
-        child.wait()
-
-
-def _import_path() -> list[str]:
-    """The folders of this project and of DuckDB: all that the child imports beside the standard library."""
-    spec = importlib.util.find_spec("duckdb")
-    project = Path(__file__).resolve().parents[2]
-    return [str(project), *([str(Path(spec.origin).parent.parent)] if spec and spec.origin else [])]
-
-
-def _read_until(stream: Any, deadline: float) -> bytes | None:
-    """All of `stream` up to the cap, or None when the deadline (monotonic seconds) comes first."""
-    answer = bytearray()
-    with selectors.DefaultSelector() as selector:
-        selector.register(stream, selectors.EVENT_READ)
-        while len(answer) <= _MAX_ANSWER_BYTES:
-            left = deadline - time.monotonic()
-            if left <= 0 or not selector.select(left):
-                return None
-            chunk = os.read(stream.fileno(), 2**20)
-            if not chunk:
-                return bytes(answer)
-            answer += chunk
-    raise QuestionError("stopped: the answer is too large", "Select fewer rows or columns.")
 
 
 def _read_answer(answer: bytes, code: int | None, timeout_s: float, memory_mb: int, path: Path) -> Result:

@@ -16,6 +16,7 @@ from atlas.store.reader import Atlas
 from queries.fits import all_fits
 from queries.measured import columns_on, measured_sql, shown_sql
 from queries.session.resident import Resident
+from queries.session.session import session_of
 from queries.sqlfile import load_sql
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Ranking:
 def ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_by: str) -> Ranking | None:
     """The neurons of one concept by one rule; None while they were asked for too rarely to be worth the sorting."""
     asked = (fit_id, concept_id, tau, order_by)
-    return atlas.kept.read(("ranking", *asked), lambda: read_ranking(atlas, *asked), _PATIENCE)
+    return session_of(atlas).read_if_often(("ranking", *asked), lambda: read_ranking(atlas, *asked), _PATIENCE)
 
 
 def read_ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_by: str) -> Ranking:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from atlas.sites import WEIGHTS
 from atlas.store.reader import Atlas
+from queries.session.session import session_of
 from queries.sqlfile import load_sql
 
 if TYPE_CHECKING:
@@ -60,14 +61,15 @@ def resident(atlas: Atlas) -> Resident | None:
     """
     manifest = atlas.manifest
     rows = len(WEIGHTS) * manifest.n_layers * manifest.d_mlp
-    if rows * (13 + 8 * HEAD) + manifest.d_vocab * _TOKEN_BYTES > atlas.kept.limit // 2:
+    session = session_of(atlas)
+    if not session.has_room(rows * (13 + 8 * HEAD) + manifest.d_vocab * _TOKEN_BYTES):
         return None
-    return atlas.kept.read("resident", lambda: read_resident(atlas), _PATIENCE)
+    return session.read_if_often("resident", lambda: read_resident(atlas), _PATIENCE)
 
 
 def present(atlas: Atlas) -> Resident | None:
     """The arrays if they are in memory already."""
-    return atlas.kept.get("resident")
+    return session_of(atlas).get("resident")
 
 
 def token_texts(atlas: Atlas, kept: Resident | None, ids: Collection[int]) -> dict[int, tuple[str, float]]:

@@ -36,7 +36,7 @@ MAX_POSITIONS = 1_000_000
 
 
 @question
-def make_spec(atlas: Atlas, **options: Any) -> InterventionSpec:
+def make_spec(atlas: Atlas, /, **options: Any) -> InterventionSpec:
     """The spec that `options` ask for; they are the fields of SpecRequest.
 
         make_spec(atlas, concept="sports", top=1000, fit=FitChoice(site="mlp_post"), op="set=mean")

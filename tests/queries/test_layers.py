@@ -6,6 +6,7 @@ from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.store.reader import open_atlas
 from queries.layers import layer_tokens
 from queries.session.resident import read_resident
+from queries.session.session import session_of
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -24,7 +25,7 @@ def test_counts_are_those_of_the_public_view(small, layer, weight, sign):
     assert [row["share"] for row in found] == [places / lists for *_, places in expected]
     assert found.truncated_by is None
     with open_atlas(small.path) as atlas:
-        atlas.kept.put("resident", read_resident(atlas))
+        session_of(atlas).put("resident", read_resident(atlas))
         assert layer_tokens(atlas, layer, weight=weight, sign=sign, limit=1000) == found
 
 

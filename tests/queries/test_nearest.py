@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
-from atlas.store.kept import Kept
 from atlas.store.reader import open_atlas
 from queries import nearest as question
 from queries.nearest import nearest
+from queries.session.session import Session, session_of
 from tests.atlas_factory import D_MLP, D_MODEL, N_LAYERS, WORDS, changed_by_hand, random_logits, write_small_atlas
 
 
@@ -47,9 +47,9 @@ def expected(n: int) -> list[tuple[int, float]]:
 @pytest.mark.parametrize("limit", [1, 3, 1000])
 def test_the_order_and_the_cosines(with_vectors, monkeypatch, patience, n, limit):
     monkeypatch.setattr(question, "_PATIENCE", patience)
-    monkeypatch.setattr(with_vectors, "kept", Kept())
+    monkeypatch.setattr(with_vectors, "session", Session(with_vectors))
     result = nearest(with_vectors, "L{}N{}".format(*divmod(n, D_MLP)), limit=limit)
-    assert (with_vectors.kept.get(("directions", "down_proj")) is not None) == (patience == 0)
+    assert (session_of(with_vectors).get(("directions", "down_proj")) is not None) == (patience == 0)
     due = expected(n)[:limit]
     assert list(zip(result.column("layer"), result.column("neuron"), strict=True)) == [divmod(i, D_MLP) for i, _ in due]
     assert result.column("cosine") == pytest.approx([cosine for _, cosine in due], abs=1e-12)

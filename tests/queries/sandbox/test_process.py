@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from atlas.errors import AtlasFileError, QuestionError, UsageError
-from queries.sandbox import sandbox, wire
+from queries.sandbox import children, wire
 from queries.sandbox.sandbox import run_sql
 
 PROBE = """
 import json, resource, sys
 sys.path += sys.argv[1:]
 from queries.sandbox import child as sandbox_child
-sandbox_child._limit(5, 1024)
+sandbox_child._limit(1024)
+sandbox_child._limit_time(5)
 try:
     written = open("probe", "wb", buffering=0).write(b"x")
 except OSError:
@@ -32,7 +33,7 @@ print(json.dumps([written, *[resource.getrlimit(getattr(resource, name)) for nam
 
 def test_limits_of_the_operating_system(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-B", "-c", PROBE, *sandbox._import_path()],
+        [sys.executable, "-I", "-S", "-B", "-c", PROBE, *children.import_path()],
         cwd=tmp_path,
         env={},
         capture_output=True,
@@ -60,23 +61,23 @@ def test_the_caller_does_not_import_duckdb(atlas_file: Path) -> None:
 
 
 def test_a_child_that_floods_is_cut_off(atlas_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_BOOT", "import os\nwhile True: os.write(1, b'x' * 65536)")
+    monkeypatch.setattr(children, "_BOOT", "import os\nwhile True: os.write(1, b'x' * 65536)")
     with pytest.raises(QuestionError, match="too large"):
         run_sql(atlas_file, "SELECT 1")
 
 
 def test_a_child_that_hangs_is_killed(atlas_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_BOOT", "import time; time.sleep(600)")
+    monkeypatch.setattr(children, "_BOOT", "import time; time.sleep(600)")
     with pytest.raises(QuestionError, match="longer than"):
         run_sql(atlas_file, "SELECT 1", timeout_s=0.2)
-    monkeypatch.setattr(sandbox, "_BOOT", "import os, time; os.close(1); time.sleep(600)")
+    monkeypatch.setattr(children, "_BOOT", "import os, time; os.close(1); time.sleep(600)")
     with pytest.raises(QuestionError, match="longer than"):
         run_sql(atlas_file, "SELECT 1", timeout_s=0.2)
 
 
 @pytest.mark.parametrize("boot", ["import os; os.abort()", "import sys; sys.exit(3)", "print('no such line')"])
 def test_a_child_that_dies_or_babbles(atlas_file: Path, monkeypatch: pytest.MonkeyPatch, boot: str) -> None:
-    monkeypatch.setattr(sandbox, "_BOOT", boot)
+    monkeypatch.setattr(children, "_BOOT", boot)
     with pytest.raises(QuestionError, match="stopped"):
         run_sql(atlas_file, "SELECT 1")
 
@@ -112,8 +113,8 @@ def test_text_that_is_not_utf8_and_memory_beyond_all_counters(atlas_file: Path) 
 ASKS_AND_WAITS = """
 import sys
 from pathlib import Path
-from queries.sandbox import sandbox
-sandbox._BOOT = f"import os; print(os.getpid(), file=open({sys.argv[2]!r}, 'w'), flush=True)\\n" + sandbox._BOOT
+from queries.sandbox import children, sandbox
+children._BOOT = f"import os; print(os.getpid(), file=open({sys.argv[2]!r}, 'w'), flush=True)\\n" + children._BOOT
 sandbox.run_sql(Path(sys.argv[1]), "SELECT count(*) FROM range(100000000) a, range(100000000) b", timeout_s=60)
 """
 
@@ -152,8 +153,9 @@ def _processor_time(pid: int) -> float:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 def test_a_child_whose_parent_died_before_it_asked_ends(atlas_file: Path) -> None:
-    request = {"path": str(atlas_file), "sql": "SELECT 1", "parameters": None, "max_rows": 1, "timeout_s": 5.0}
-    line = wire.encode("request", {**request, "memory_mb": 2048, "parent": 1 if os.getpid() != 1 else 2})
-    command = [sys.executable, "-I", "-S", "-B", "-c", sandbox._BOOT, *sandbox._import_path()]
+    place = {"path": str(atlas_file), "atlas_id": None, "memory_mb": 2048, "open_s": 5.0}
+    line = wire.encode("place", {**place, "parent": 1 if os.getpid() != 1 else 2})
+    line += wire.encode("statement", {"sql": "SELECT 1", "parameters": None, "max_rows": 1, "timeout_s": 5.0})
+    command = [sys.executable, "-I", "-S", "-B", "-c", children._BOOT, *children.import_path()]
     done = subprocess.run(command, input=line, capture_output=True, timeout=30)
     assert (done.returncode, done.stdout) == (1, b"")

@@ -1,16 +1,17 @@
-"""What questions keep in memory stays within its bound; sessions within theirs, and closing ends what runs."""
+"""The connections of an atlas stay within their bound, closing ends what runs, and a fork gets none of them."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
-from dataclasses import dataclass
+import time
 from pathlib import Path
 
 import pytest
 
 from atlas.errors import QuestionError
-from atlas.store import sessions
-from atlas.store.kept import Kept
+from atlas.store import connections
 from atlas.store.reader import open_atlas
 from tests.atlas.test_time_limit import FOR_EVER
 from tests.atlas_factory import write_small_atlas
@@ -18,50 +19,9 @@ from tests.atlas_factory import write_small_atlas
 HANG_S = 60.0
 
 
-@dataclass(frozen=True)
-class Block:
-    nbytes: int
-
-
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_atlas(tmp_path_factory.mktemp("kept") / "small.duckdb")
-
-
-def test_the_longest_unasked_goes_first() -> None:
-    kept = Kept(limit=100)
-    for name in "abc":
-        kept.put(name, Block(30))
-    assert kept.get("a") == Block(30)
-    kept.put("d", Block(40))
-    assert (kept.keys(), kept.nbytes) == (["c", "a", "d"], 100)
-    assert kept.get("b") is None
-
-
-def test_what_is_larger_than_the_bound_is_answered_and_not_kept() -> None:
-    kept = Kept(limit=100)
-    kept.put("a", Block(60))
-    assert kept.read("b", lambda: Block(101)) == Block(101)
-    assert (kept.keys(), kept.nbytes) == (["a"], 60)
-    kept.put("a", Block(101))
-    assert (kept.keys(), kept.nbytes) == ([], 0)
-
-
-def test_the_bound_holds_among_threads_and_each_is_read_once() -> None:
-    kept, read = Kept(limit=8 * 50), []
-
-    def ask(number: int) -> None:
-        for i in range(200):
-            key = (number + i) % 8
-            assert kept.read(key, lambda key=key: read.append(key) or Block(50)) == Block(50)
-            assert kept.nbytes <= kept.limit
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(HANG_S)
-    assert sorted(read) == list(range(8))
 
 
 def test_a_thousand_short_threads_leave_nothing_behind(path: Path) -> None:
@@ -76,8 +36,8 @@ def test_a_thousand_short_threads_leave_nothing_behind(path: Path) -> None:
                 thread.start()
             for thread in threads:
                 thread.join(HANG_S)
-        assert len(atlas._sessions._idle) <= sessions.MOST
-        assert len(atlas._sessions._lent) == 0
+        assert len(atlas._connections._idle) <= connections.MOST
+        assert len(atlas._connections._lent) == 0
     assert found == [True] * 1000
 
 
@@ -101,3 +61,33 @@ def test_closing_ends_the_questions_that_run(path: Path) -> None:
     assert ended == [True] * 4
     with pytest.raises(QuestionError, match="closed"):
         atlas.query("SELECT 1")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_is_refused_and_harms_nothing(path: Path) -> None:
+    with open_atlas(path) as atlas:
+        due = atlas.query("SELECT count(*) FROM vocab")
+        child = os.fork()
+        if child == 0:  # exits without a word to pytest
+            code = 1
+            try:
+                atlas.query("SELECT count(*) FROM vocab")
+            except QuestionError as error:
+                code = 0 if "another process" in error.message else 2
+            atlas.close()
+            os._exit(code)
+        assert ended(child, HANG_S) == 0
+        assert atlas.query("SELECT count(*) FROM vocab") == due
+
+
+def ended(child: int, within_s: float) -> int | None:
+    """The exit code of a process; None when it hangs, and then it is killed."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None

@@ -1,4 +1,4 @@
-"""The connections of an open atlas. Each is lent to one question at a time, so threads never share one.
+"""The connections of an open atlas: its lanes. Each is lent to one question at a time, so threads never share one.
 
 There are as many as questions were asked at the same moment, and never more than MOST: a thread that comes and goes
 leaves nothing behind, the next one takes over its connection with the statements that it has parsed.
@@ -6,6 +6,7 @@ leaves nothing behind, the next one takes over its connection with the statement
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +22,8 @@ MOST = 16
 _TRIES, _AGAIN_S = 40, 0.05
 
 
-class Session:
-    """A connection and the statements that it has parsed."""
+class Lane:
+    """A connection to one atlas and the statements that it has parsed."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
@@ -37,73 +38,95 @@ class Session:
         return self.connection.execute(f"EXECUTE {self._names[sql]}({values})").fetchall()
 
 
-class Sessions:
+_open: WeakSet[Connections] = WeakSet()
+_inherited: list[Connections] = []
+
+
+def _keep_inherited() -> None:
+    """In a fork: what was open stays so. To close a connection without the threads of its DuckDB ends the process."""
+    _inherited.extend(_open)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_inherited)
+
+
+class Connections:
     """Lends connections to the instance of DuckDB that `first` belongs to. Any thread may call any method."""
 
     def __init__(self, first: duckdb.DuckDBPyConnection, overlay: str = "") -> None:
         self._first = first  # never lent: the others are made from it
         self._overlay = overlay
-        self._idle: list[Session] = []
-        # Weak: a KeyboardInterrupt can come between any two steps, also before a session is given back.
-        self._lent: WeakSet[Session] = WeakSet()
+        self._idle: list[Lane] = []
+        # Weak: a KeyboardInterrupt can come between any two steps, also before a lane is given back.
+        self._lent: WeakSet[Lane] = WeakSet()
         self._closed = False
+        self._process = os.getpid()
         self._changed = threading.Condition()
+        _open.add(self)
 
     @contextmanager
-    def lend(self) -> Iterator[Session]:
-        """A session that nobody else has. Waits while MOST are lent; QuestionError when the atlas is closed.
+    def lend(self) -> Iterator[Lane]:
+        """A lane that nobody else has. Waits while MOST are lent; QuestionError when the atlas is closed.
 
-        A session whose question failed is not lent again: what state it was left in need not be known.
+        A lane whose question failed is not lent again: what state it was left in need not be known.
         """
-        session = self._take()
+        lane = self._take()
         usable = False
         try:
-            yield session
+            yield lane
             usable = True
         finally:
-            self._give_back(session, usable)
+            self._give_back(lane, usable)
 
     def interrupt(self) -> None:
         """End whatever is being asked: each of these questions raises QuestionError."""
         with self._changed:
-            for session in self._lent:
-                session.connection.interrupt()
+            for lane in self._lent:
+                lane.connection.interrupt()
 
     def close(self) -> None:
-        """Close all connections, those that are lent when they come back: their questions are ended."""
+        """Close all connections, those that are lent when they come back: their questions are ended.
+
+        Nothing in a fork: the connections are those of the process that opened them.
+        """
+        if os.getpid() != self._process:
+            return
         with self._changed:
             self._closed = True
             idle, self._idle = self._idle, []
             self._changed.notify_all()
-            for session in idle:
-                session.connection.close()
+            for lane in idle:
+                lane.connection.close()
             for _ in range(_TRIES):  # an interruption that comes just before a statement begins is lost on it
-                for session in self._lent:
-                    session.connection.interrupt()
+                for lane in self._lent:
+                    lane.connection.interrupt()
                 if not self._lent:
                     break
                 self._changed.wait(_AGAIN_S)
             self._close_first()
 
-    def _take(self) -> Session:
+    def _take(self) -> Lane:
+        if os.getpid() != self._process:  # a fork has no threads but its own, DuckDB's are gone
+            raise QuestionError("the atlas was opened by another process", "Open it after the fork, in each process.")
         with self._changed:
             while not self._closed and not self._idle and len(self._lent) >= MOST:
                 self._changed.wait()
             if self._closed:
                 raise QuestionError("the atlas is closed", "Open it again.")
-            session = self._idle.pop() if self._idle else Session(another(self._first, self._overlay))
-            self._lent.add(session)
-            return session
+            lane = self._idle.pop() if self._idle else Lane(another(self._first, self._overlay))
+            self._lent.add(lane)
+            return lane
 
-    def _give_back(self, session: Session, usable: bool) -> None:
+    def _give_back(self, lane: Lane, usable: bool) -> None:
         with self._changed:
-            self._lent.discard(session)
+            self._lent.discard(lane)
             keep = usable and not self._closed
             if keep:
-                self._idle.append(session)
+                self._idle.append(lane)
             self._changed.notify()
         if not keep:
-            session.connection.close()
+            lane.connection.close()
             with self._changed:
                 if self._closed:
                     self._close_first()
