@@ -159,4 +159,4 @@ def _say(kind: str, text: str) -> None:
 if __name__ == "__main__":
     from atlas.name_clash import process as begin
 
-    begin()
+    begin(process)

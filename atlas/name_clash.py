@@ -12,6 +12,7 @@ from importlib.util import find_spec
 
 TYPE_CHECKING = False  # of typing, which takes time
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from importlib.metadata import Distribution, PackagePath
     from typing import NoReturn
 
@@ -34,13 +35,14 @@ class NameClashError(ImportError):
         super().__init__(f"{self.message}. {self.hint}")
 
 
-def process() -> NoReturn:
-    """The whole process of a command line; ends with code 4 and two lines when what it needs of ours is not ours."""
+def process(front_door: Callable[[], NoReturn]) -> NoReturn:
+    """The whole process of a command line; ends with code 4 and two lines when what it needs of ours is not ours.
+
+    `front_door` imports atlas/__main__.py and goes on there.
+    """
     try:
         require_ours("atlas")
-        from atlas.__main__ import process as go_on
-
-        go_on()
+        front_door()
     except KeyboardInterrupt:
         os._exit(130)
     except Exception as error:

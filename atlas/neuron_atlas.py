@@ -33,9 +33,15 @@ def process() -> NoReturn:
                 sys.stderr.write(f"error: {ascii(path)[1:-1]} is missing or not the file of neuron-atlas\n")
                 sys.stderr.write("hint: Run: pip install --force-reinstall --no-deps neuron-atlas\n")
             sys.exit(4)
-        sys.exit(go_on())  # which does not return
+        sys.exit(go_on(_front_door))  # which does not return
     except KeyboardInterrupt:
         os._exit(130)
+
+
+def _front_door() -> NoReturn:
+    from atlas.__main__ import process as go_on
+
+    go_on()
 
 
 def _name_clash() -> str:

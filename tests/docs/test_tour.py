@@ -29,7 +29,8 @@ def refused(words: list[str]) -> str | None:
         return f"no command {name}"
     module, _, attribute = door.COMMANDS[name][0].partition(":")
     found = getattr(importlib.import_module(module), attribute)
-    context = click.Context(found, info_name=name)
+    # As the door makes them: a command keeps the help option of its first context.
+    context = click.Context(found, info_name=name, help_option_names=["-h", "--help"])
     try:
         values, rest, _ = found.make_parser(context).parse_args(list(arguments))
         for parameter in found.params:
