@@ -33,8 +33,8 @@ LAYERS = (
         "the front door names every command by text",
     ),
     # These run where the names of the three packages may be somebody else's.
-    Layer("atlas/neuron_atlas.py", (), (), (), "it reads `atlas/name_clash.py` by its path"),
-    Layer("atlas/name_clash.py", ("atlas.__main__",), (), (), "it tells whether the three packages are ours"),
+    Layer("atlas/neuron_atlas.py", ("atlas.__main__",), (), (), "it reads `atlas/name_clash.py` by its path first"),
+    Layer("atlas/name_clash.py", (), (), (), "it tells whether the three packages are ours"),
     Layer("builders/__init__.py", (), (), (), "it reads `atlas/name_clash.py` by its path"),
     Layer("queries/__init__.py", (), (), (), "it reads `atlas/name_clash.py` by its path"),
     Layer("atlas/answers", ("atlas",), ("rich",), ("torch", "duckdb", "click", "atlas.store", "atlas.live")),
