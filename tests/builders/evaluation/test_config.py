@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from atlas.errors import UsageError
+from atlas.fit_choice import FitChoice
 from atlas.store.evaluations import sidecar_of
 from builders.cli import evaluate as cli
 from builders.evaluation.config import EvaluateConfig, SweepRequest, TaskRequest
@@ -73,7 +74,8 @@ def test_every_flag_reaches_its_field() -> None:
             taus=(2.0, 2.5),
             bounds=("contrast",),
             ops=("add=3",),
-            common={"family": "f", "site": "mlp_post", "layers": "1-2", "positions": "last"},
+            fit=FitChoice(family="f", site="mlp_post"),
+            common={"layers": "1-2", "positions": "last"},
         ),
         plot=Path("x.png"),
     )
