@@ -1,6 +1,6 @@
 """THE table of measures: every number that an atlas has of a neuron under a concept.
 
-Columns of the card and of rankings, saliency rules, `--help` and docs/measures.md follow from it. A new measure is one
+Columns of the card and of rankings, saliency rules, `--help` and docs/schema.md follow from it. A new measure is one
 Measure here (or, declared beside what computes it, one line here) and a column of a table.
 """
 

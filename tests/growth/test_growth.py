@@ -186,10 +186,11 @@ def test_a_session_that_asks_often_ranks_alike(run: Run, atlas: Path) -> None:
     program = (
         "import toys.start; from queries.neurons import neurons_for_concept\n"
         "from atlas.store.reader import open_atlas\n"
+        "from queries.session.session import session_of\n"
         "with open_atlas('a.duckdb') as atlas:\n"
         "    answers = [neurons_for_concept(atlas, 'pets', rule='median', limit=4).rows for _ in range(6)]\n"
         "    assert all(rows == answers[0] for rows in answers), answers\n"
-        "    assert any('ranking' in str(key) for key in atlas.kept.keys())\n"
+        "    assert any('ranking' in item.name for item in session_of(atlas).kept())\n"
     )
     run(program=("-c", program))
 
