@@ -22,7 +22,7 @@ from queries.card_rows import (
     token_rows,
 )
 from queries.fits import Fit, choose_taus, fits_of_neurons
-from queries.measured import table_names
+from queries.measured import absent, how_to_add, table_names
 from queries.require import require_neuron
 
 DEFAULT_TOP = 8
@@ -116,7 +116,8 @@ def _concepts(found: dict[str, list[tuple[Any, ...]]], fits: dict[int, Fit], tau
     shown = "family concept site mean std lower upper coverage leakage auc dprime".split()
     if len({row[CONCEPT_COLUMNS.index("position")] for row in rows}) > 1:
         shown.insert(3, "position")
-    return Result(CONCEPT_COLUMNS, rows, shown=shown)
+    notes = [*filter(None, [how_to_add(absent("card", CONCEPT_COLUMNS, rows))])]
+    return Result(CONCEPT_COLUMNS, rows, notes, shown=shown)
 
 
 def _background(found: list[tuple[Any, ...]], fits: dict[int, Fit]) -> Result:

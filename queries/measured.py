@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 from atlas.schema.measures import MEASURES, Measure
 from queries.rules import RULES
@@ -64,8 +66,8 @@ def measured_sql() -> str:
         gaussian=", ".join(stored_columns("_gaussian", "concept")),
         tables="\n".join(tables),
         columns=", ".join(dict.fromkeys(columns)),
-        joins=" ".join(f"POSITIONAL JOIN {table}" for table in more),
-        aligned=" ".join(f"AND g.layer = {table}.layer AND g.neuron = {table}.neuron" for table in more),
+        # An older file, or an older fit in a newer one, has no rows in them.
+        joins=" ".join(f"LEFT JOIN {table} ON {table}.layer = g.layer AND {table}.neuron = g.neuron" for table in more),
     )
 
 
@@ -75,6 +77,17 @@ def shown_sql(answer: str = "concept") -> list[tuple[str, str]]:
         (measure.name, measure.name if measure.name in _early() or not measure.sql else measure.expression(**_NAMES))
         for measure in shown_on(answer)
     ]
+
+
+def absent(answer: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """The measures that none of the rows has: those of tables that came after the atlas, or after the fit."""
+    later = [measure.name for measure in shown_on(answer) if measure.table not in _BASE]
+    return [name for name in later if rows and all(row[columns.index(name)] is None for row in rows)]
+
+
+def how_to_add(names: Sequence[str]) -> str:
+    """What to say of measures that are absent; '' for none."""
+    return f"no {', '.join(names)} here: `neuron-atlas build --add` with the same corpus adds it" if names else ""
 
 
 @cache

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from atlas.answers.result import Result
-from atlas.errors import UsageError
+from atlas.errors import QuestionError, UsageError
 from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.fits import Fit, choose_fit, choose_tau
-from queries.measured import columns_on, measured_sql, shown_sql
+from queries.measured import absent, columns_on, how_to_add, measured_sql, shown_sql
 from queries.require import require_layer, require_limit
 from queries.rules import DEFAULT_RULE
 from queries.rules import rule as rule_of
@@ -149,11 +150,15 @@ def neurons_for_concept(
         "context": min(HEAD, atlas.manifest.top),
     }
     columns, rows = _ranked(atlas, parameters, chosen.order_by)
+    lacking = absent("concept", columns, rows)
+    if any(re.search(rf"\b{name}\b", chosen.order_by) for name in lacking):
+        raise QuestionError(f"{found.family} at {found.site} cannot be ranked by {rule}", f"{how_to_add(lacking)}.")
     about = f"{found.family}/{concept} at {found.site}, position {found.position}, tau {tau:g}, ranked by {rule}"
     context = ["reads", "writes"] if reads else ["dprime", "mean", "std"]
     shown = ["address", "lower", "upper", "coverage", "leakage"]
     shown += ["worst_concept", "auc"] if only.words is None else ["auc", "token_rank"]
-    result = Result(columns, rows, [about], shown=[*shown, *context]).cut(limit)
+    notes = [about, *filter(None, [how_to_add(lacking)])]
+    result = Result(columns, rows, notes, shown=[*shown, *context]).cut(limit)
     if only.words is None:
         result = result.keep([name for name in columns if name not in ("token_hits", "token_rank")])
     return result

@@ -79,7 +79,10 @@ def stored_objects(content: str, layout: Layout = _OPEN) -> list[Object]:
     for field, value in vars(layout).items():
         text = text.replace("{" + field + "}", str(int(value)))
     rows = (line.split("\t") for line in text.splitlines())
-    return [Object(kind, "main", name, definition) for of, kind, name, definition in rows if of == content]
+    stored = [Object(kind, "main", name, definition) for of, kind, name, definition in rows if of == content]
+    # A table that somebody has just added, and that no file can be compared with yet.
+    newer = content == ATLAS and not TABLES.keys() <= {object.name for object in stored}
+    return made_objects(content, layout) if newer else stored
 
 
 def made_objects(content: str, layout: Layout = _OPEN) -> list[Object]:

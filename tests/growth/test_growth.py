@@ -195,6 +195,21 @@ def test_a_session_that_asks_often_ranks_alike(run: Run, atlas: Path) -> None:
     run(program=("-c", program))
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "tests" / "fixtures" / "old_atlases").glob("*.duckdb")), ids=str)
+def test_an_older_atlas_says_what_it_lacks(run: Run, file: Path) -> None:
+    options = ("--site", "mlp_post", "--tau", "2.5", "-a", str(file), "--format", "json")
+    done = run("concept", "pets", "--limit", "3", *options)
+    assert [row["median"] for row in json.loads(done.stdout)] == [None] * 3
+    assert b"note: no median here: `neuron-atlas build --add`" in done.stderr
+    card = run("neuron", "L1N7", *options)
+    rows = json.loads(card.stdout)["concepts"]
+    assert len(rows) > 3 and {row["median"] for row in rows} == {None}
+    assert b"note: no median here" in card.stderr
+    refused = run("concept", "pets", "--rule", "median", *options, code=1)
+    assert b"cannot be ranked by median" in refused.stderr and not refused.stdout
+    assert run("loudest", "-a", str(file), "--format", "json").stdout.strip() == b"[]"
+
+
 def test_a_spec_by_the_new_rule_is_exported_to_the_new_target(run: Run, atlas: Path, folder: Path) -> None:
     run("spec", "--concept", "pets", "--rule", "median", "--top", "2", "-o", "pets.json")
     run("run", "pets.json", "--model", "model", "--prompt", "my dog", "--max-new-tokens", "2", "--write-check")
