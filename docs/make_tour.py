@@ -34,7 +34,7 @@ _SEAL = re.compile(r"^<!-- commands and outputs: sha256 (\w+) -->\n\Z", re.MULTI
 MASKS = (
     (r"^progress: .*\n", ""),
     (r"^(bytes +)\d+$", r"\1<bytes>"),
-    (r"^(built with +)\S.*\n(?:\S.*\n)*", r"\1<versions>\n"),
+    (r"^(built with +)\S.*\n(?: *\S.*\n)*", r"\1<versions>\n"),
     (r"neuron-atlas \d+(\.\w+)+", "neuron-atlas <version>"),
     (r"\b[0-9a-f]{32}\b", "<id>"),
     (r"^[0-9a-f]{8}(?= )", "<spec>  "),

@@ -86,8 +86,8 @@ def _shares(wanted: list[int], least: list[int], room: int) -> list[int]:
     levels = range(max(wanted, default=0) + 1)
     shares = at(bisect_right(levels, room, key=lambda level: sum(at(level))) - 1)
     spare = room - sum(shares)
-    for place, want in enumerate(wanted):
-        if spare > 0 and shares[place] < want:
+    for place in sorted(range(len(wanted)), key=lambda place: -wanted[place]):  # the fullest first
+        if spare > 0 and shares[place] < wanted[place]:
             shares[place] += 1
             spare -= 1
     return shares
