@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.manifest import Manifest
+from atlas.schema.table import Table
 from atlas.schema.tables import TABLES, WEIGHT_TYPE
 
 JOINED = {"concept_gaussian": "g", "background_gaussian": "b", "concept_range": "r"}
@@ -36,11 +37,11 @@ def schema_sql(layout: Layout) -> str:
     return filled("\n".join([WEIGHT_TYPE, *(table.create() for table in TABLES.values())]), layout)
 
 
-def macros_sql(layout: Layout) -> str:
-    """CREATE MACRO and CREATE VIEW statements; a view shows the tables that name it beside its own."""
+def macros_sql(layout: Layout, most: int | None = None) -> str:
+    """CREATE MACRO and CREATE VIEW statements; a view shows the tables that name it beside its own, at most `most`."""
     sql = _read("macros.sql")
     for view, base in JOINED.items():
-        shown = [table for table in TABLES.values() if table.view == view]
+        shown = _shown_in(view)[:most]
         columns = [f", {table.name}.{column.name}" for table in shown for column in table.values()]
         joins = [
             f"LEFT JOIN {table.name} ON " + " AND ".join(f"{table.name}.{key} = {base}.{key}" for key in table.key)
@@ -51,9 +52,18 @@ def macros_sql(layout: Layout) -> str:
 
 
 def earlier_sql(layout: Layout) -> list[str]:
-    """What macros.sql said before: statements of `earlier/`, a file each, that take the place of those of today."""
-    files = sorted(EARLIER.glob("*.sql"))
-    return [as_kind("OR REPLACE", filled(file.read_text(encoding="utf-8"), layout)) for file in files]
+    """What macros.sql said before: statements of `earlier/`, a file each, that take the place of those of today.
+
+    And the views of today as they were before each table came that they show.
+    """
+    before = [filled(file.read_text(encoding="utf-8"), layout) for file in sorted(EARLIER.glob("*.sql"))]
+    before += [macros_sql(layout, most) for most in range(max(len(_shown_in(view)) for view in JOINED))]
+    return [as_kind("OR REPLACE", sql) for sql in before]
+
+
+def _shown_in(view: str) -> list[Table]:
+    """The further tables that a view shows, in the order in which they came."""
+    return [table for table in TABLES.values() if table.view == view]
 
 
 def as_kind(word: str, sql: str) -> str:
