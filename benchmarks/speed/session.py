@@ -209,9 +209,9 @@ def _claim(
         f"lock (which keeps as much). {ROUNDS} rounds of {options.seconds:g} s each in turn, after one that does not "
         f"count. All ways agreed on {right} of 64 questions. Statements are small ones, 10 each in turn. The "
         "last table has one thread ask for cards while another asks one statement after the other that reads all "
-        "postings. Other programs were busy on the machine at the time: ratios count. Two shorter runs on a busier machine "
-        "gave 0.86 (one thread) and 0.50 of the questions behind a lock: expect about as many; what a session spares is "
-        "waiting."
+        "postings. Other programs were busy on the machine at the time: ratios count. Two shorter runs on a busier "
+        "machine gave 0.86 (one thread) and 0.50 of the questions behind a lock: expect about as many; what a session "
+        "spares is waiting."
     )
     return Claim(
         name=scaled("session", options.scale),
