@@ -13,11 +13,10 @@ from atlas.schema.measures import float32
 from atlas.sites import WEIGHTS
 from atlas.store.reader import Atlas
 from queries.fits import Fit
-from queries.measured import card_sql, columns_on, shown_on, stored_columns, table_names
+from queries.measured import BASE, GAUSSIANS, RANGES, card_sql, columns_on, shown_on, stored_columns, table_names
 from queries.session.resident import resident, token_texts
 from queries.sqlfile import load_sql
 
-GAUSSIANS, RANGES = "_gaussian", "_range"
 TOKEN_COLUMNS = "weight sign rank token_id token logit probability cosine".split()
 CONCEPT_COLUMNS = ["family", "concept", "site", "position", *columns_on("card")]
 BACKGROUND_COLUMNS = "family site position n mean std skewness kurtosis min max mean_abs ks".split()
@@ -58,7 +57,7 @@ def concept_rows(
     """
     columns = {table: stored_columns(table, "card") for table in found}
     ranges = {row[:3]: row[3:] for row in found[RANGES]}
-    others = {(table, row[:2]): row[2:] for table in found if table not in (GAUSSIANS, RANGES) for row in found[table]}
+    others = {(table, row[:2]): row[2:] for table in found if table not in BASE for row in found[table]}
     measures = [(measure.name, measure.of) for measure in shown_on("card")]
     names = columns_on("card")
     ordered = []

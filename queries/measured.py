@@ -19,7 +19,8 @@ _CARD = (
     "n mean std tau lower upper coverage leakage worst_concept worst_leakage auc dprime overlap skewness kurtosis min "
     "max mean_abs ks"
 )
-_BASE = ("_gaussian", "_range")
+GAUSSIANS, RANGES = BASE = ("_gaussian", "_range")
+"""The tables that every fit has; those of further measures came later, and an older fit lacks them."""
 _NAMES = {"n": "n", "n_all": "n_all", "mean_all": "mean_all", "tau": "$tau"}
 # What the filters and the tokens of a ranking need, whatever the rule.
 _ALWAYS = ("coverage", "leakage", "mean", "rest_mean")
@@ -50,7 +51,7 @@ def stored_columns(table: str, answer: str) -> list[str]:
 @cache
 def measured_sql() -> str:
     """The common table expression `measured`: every neuron under one concept of one fit."""
-    more = [table for table in table_names("concept") if table not in _BASE]
+    more = [table for table in table_names("concept") if table not in BASE]
     tables = [
         f"{table} AS (SELECT layer, neuron, {', '.join(stored_columns(table, 'concept'))} FROM {table} "
         "WHERE fit_id = $fit_id AND concept_id = $concept_id),"
@@ -63,7 +64,7 @@ def measured_sql() -> str:
     ]
     return load_sql(
         "measured_neurons",
-        gaussian=", ".join(stored_columns("_gaussian", "concept")),
+        gaussian=", ".join(stored_columns(GAUSSIANS, "concept")),
         tables="\n".join(tables),
         columns=", ".join(dict.fromkeys(columns)),
         # An older file, or an older fit in a newer one, has no rows in them.
@@ -71,17 +72,17 @@ def measured_sql() -> str:
     )
 
 
-def shown_sql(answer: str = "concept") -> list[tuple[str, str]]:
+def shown_sql() -> list[tuple[str, str]]:
     """(name, SQL over `measured`) of each measure of a ranking."""
     return [
         (measure.name, measure.name if measure.name in _early() or not measure.sql else measure.expression(**_NAMES))
-        for measure in shown_on(answer)
+        for measure in shown_on("concept")
     ]
 
 
 def absent(answer: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
     """The measures that none of the rows has: those of tables that came after the atlas, or after the fit."""
-    later = [measure.name for measure in shown_on(answer) if measure.table not in _BASE]
+    later = [measure.name for measure in shown_on(answer) if measure.table not in BASE]
     return [name for name in later if rows and all(row[columns.index(name)] is None for row in rows)]
 
 
@@ -99,7 +100,6 @@ def _early() -> frozenset[str]:
 
 def card_sql(table: str) -> str:
     """The rows of one neuron in a table of measures: fit_id, concept_id (tau, of ranges), then its stored columns."""
-    tau = "tau, " if table == "_range" else ""
-    worst = ", worst_concept_id, worst_inside" if table == "_range" else ""
+    tau, worst = ("tau, ", ", worst_concept_id, worst_inside") if table == RANGES else ("", "")
     columns = ", ".join(stored_columns(table, "card"))
     return f"SELECT fit_id, concept_id, {tau}{columns}{worst} FROM {table} WHERE layer = $layer AND neuron = $neuron"
