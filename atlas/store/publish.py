@@ -31,6 +31,10 @@ _BLOCK_SIZE = 65536
 # Part of the memory that the postings are sorted in; DuckDB has the rest. A larger one is not faster.
 _POSTINGS = 1 / 4
 
+# Row groups that come out less than full, as several processors fill them, are not worth merging: a checkpoint would
+# write them once more at the end of the file, and leave the blocks where they were free: a tenth of an atlas.
+_VACUUM_TASKS = 0
+
 _TOKEN_FORM = """
 INSERT INTO _token_form
 SELECT lower(trim(token)) AS form, token_id FROM vocab WHERE trim(token) <> '' ORDER BY form, token_id"""
@@ -56,6 +60,7 @@ def publish(
         "default_block_size": str(_BLOCK_SIZE),
         "memory_limit": f"{memory_bytes - postings_bytes}B",
         "temp_directory": str(staging.folder / "spill"),
+        "max_vacuum_tasks": str(_VACUUM_TASKS),
     }
     try:
         with duckdb.connect(full_name(fresh), config={**config}) as connection, ThreadPoolExecutor(1) as beside:

@@ -18,6 +18,7 @@ from atlas.schema.tables import TABLES
 from atlas.store import publish as publishing
 from atlas.store.reader import open_atlas
 from atlas.store.staging import Staging, building_folder
+from tests import atlas_factory
 from tests.atlas_factory import D_MLP, N_LAYERS, TOP, write_small_atlas
 
 LAYOUT = Layout(TOP, 10, 8, N_LAYERS, D_MLP)
@@ -41,6 +42,21 @@ def test_the_table_of_tables_names_every_table(tmp_path: Path) -> None:
 def test_publishing_leaves_one_file(tmp_path: Path) -> None:
     path = write_small_atlas(tmp_path / "a.duckdb")
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_file_of_several_row_groups_has_no_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units whose rows do not divide a row group, of 122,880 rows, are packed by several threads."""
+    monkeypatch.setattr(atlas_factory, "N_LAYERS", 20)
+    monkeypatch.setattr(atlas_factory, "D_MLP", 3072)
+    monkeypatch.setattr(atlas_factory, "PER_CONCEPT", 4)
+    monkeypatch.setattr(atlas_factory, "WEIGHTS", ())
+    path = write_small_atlas(tmp_path / "a.duckdb", decoding_mode=None)
+    with duckdb.connect(str(path), read_only=True) as connection:
+        rows, free, used = connection.execute(
+            "SELECT (SELECT count(*) FROM _gaussian), free_blocks, used_blocks FROM pragma_database_size()"
+        ).fetchall()[0]
+    assert rows == 20 * 3072 * 5
+    assert free <= used / 100
 
 
 def test_a_stale_log_of_an_older_file_is_removed(tmp_path: Path) -> None:
