@@ -4,8 +4,9 @@ import hashlib
 import itertools
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -13,10 +14,11 @@ DATA = Path(__file__).resolve().parents[2] / "data"
 README = DATA / "README.md"
 FILES = sorted((DATA / "concepts").glob("*.jsonl"))
 
-MIN_SENTENCES = 60
+MIN_SENTENCES = {"topics.jsonl": 150, "emotions.jsonl": 60}
 MIN_WORDS, MAX_WORDS = 8, 30
 MAX_JACCARD = 0.6
 MAX_SAME_OPENING = 3
+MAX_LENGTH_GAP = 1.0  # words between the mean lengths of two concepts
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 
@@ -52,7 +54,7 @@ def test_lines_have_exactly_text_and_concept(path):
 def test_enough_sentences_per_concept(path):
     counts = Counter(record["concept"] for record in records(path))
     assert counts
-    assert {concept: n for concept, n in counts.items() if n < MIN_SENTENCES} == {}
+    assert {concept: n for concept, n in counts.items() if n < MIN_SENTENCES[path.name]} == {}
 
 
 @each_file
@@ -76,6 +78,15 @@ def test_openings_vary(path):
 def test_sentence_lengths(path):
     texts = [record["text"] for record in records(path)]
     assert [text for text in texts if not MIN_WORDS <= len(text.split()) <= MAX_WORDS] == []
+
+
+@each_file
+def test_length_does_not_tell_the_concept(path):
+    lengths = defaultdict(list)
+    for record in records(path):
+        lengths[record["concept"]].append(len(record["text"].split()))
+    means = [fmean(of_concept) for of_concept in lengths.values()]
+    assert max(means) - min(means) <= MAX_LENGTH_GAP
 
 
 def test_emotions_has_its_six_concepts():
