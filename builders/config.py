@@ -55,6 +55,12 @@ class BuildConfig:
     limit_per_concept: int | None = None
     holdout: float = 0.0
     """Share of the examples that the statistics leave out, for evaluation."""
+    folds: int = 5
+    """Parts of the texts, each of which is left out once when intervals are found; 0: no intervals."""
+    permutations: int = 200
+    """How often labels are dealt out anew, to see what the best neuron reaches by luck."""
+    seed: int = 0
+    """Of the permutations."""
     device: str = "auto"
     dtype: str = "auto"
     memory: int = 2 * 10**9
@@ -83,9 +89,14 @@ class BuildConfig:
             ("--bins", DEFAULT_BINS if self.bins is None else self.bins, 2, 1000),
             ("--max-tokens", self.max_tokens, 1, 10**6),
             ("--batch-tokens", self.batch_tokens, 1, 10**8),
+            ("--folds", self.folds, 0, 1000),
+            ("--permutations", self.permutations, 20, 10**5),
+            ("--seed", self.seed, 0, 2**63 - 1),
             ("--memory", self.memory, 200 * 10**6, 10**15),
         ):
             require_within(option, value, low, high)
+        if self.folds == 1:
+            raise UsageError("--folds 1 leaves nothing to find an interval on", "Use 2 or more, or 0 for no intervals.")
         if not 0 <= self.holdout < 1:
             raise UsageError(f"--holdout {self.holdout} is outside 0 to 1 (1 excluded)")
         for option, values in (
@@ -126,6 +137,9 @@ class BuildConfig:
             "batch_tokens": self.batch_tokens,  # the batch shape moves the last bits of an activation
             "limit_per_concept": self.limit_per_concept,
             "holdout": self.holdout,
+            "folds": self.folds,
+            "permutations": self.permutations,
+            "seed": self.seed,
             "corpus_options": self.corpus_options,
         }
 

@@ -117,3 +117,45 @@ CREATE VIEW concept_histogram AS
     JOIN (SELECT fit_id, layer, neuron, min::DOUBLE AS min, max::DOUBLE AS max FROM _background)
         USING (fit_id, layer, neuron)
     JOIN concept USING (concept_id) JOIN fit USING (fit_id);
+-- The best interval of each neuron, and what the intervals that were found on four fifths hold of the other fifth.
+CREATE VIEW concept_interval AS
+    SELECT i.fit_id, i.concept_id, fit.family, c.concept, site, position, i.layer, i.neuron, m.n,
+           interval_lower, interval_upper,
+           coverage_of(interval_inside, m.n) AS interval_coverage,
+           leakage_of(interval_others, m.n, fit.n) AS interval_leakage,
+           coverage_of(held_inside, m.n) AS held_out_coverage,
+           leakage_of(held_others, m.n, fit.n) AS held_out_leakage,
+           w.concept AS held_out_worst_concept, coverage_of(held_worst_inside, worst.n) AS held_out_worst_leakage,
+           ap, ap_low, best_f1, point_biserial, stratified_auc, p, q
+    FROM _interval AS i JOIN fit ON fit.fit_id = i.fit_id JOIN concept AS c ON c.concept_id = i.concept_id
+    JOIN fit_concept AS m ON m.fit_id = i.fit_id AND m.concept_id = i.concept_id
+    LEFT JOIN _significance AS s ON s.fit_id = i.fit_id AND s.layer = i.layer AND s.concept_id = i.concept_id
+        AND s.neuron = i.neuron
+    LEFT JOIN concept AS w ON w.concept_id = held_worst_concept_id
+    LEFT JOIN fit_concept AS worst ON worst.fit_id = i.fit_id AND worst.concept_id = held_worst_concept_id;
+
+-- b: permutations; the labels as they are count as one more.
+CREATE MACRO family_wise_p(largest, null_maxima) AS
+    (1 + len(list_filter(null_maxima, lambda x: x >= largest))) / (1 + len(null_maxima));
+
+-- How the best neuron of each concept compares with the best of as many neurons when labels mean nothing.
+CREATE VIEW concept_significance AS
+    WITH drawn AS (
+        SELECT fit_id, concept_id, unnest(range(1, len(null_auc) + 1)) AS draw, unnest(null_auc) AS auc,
+               unnest(null_interval) AS "interval" FROM _chance),
+    by_draw AS (
+        SELECT fit_id, concept_id, draw, max(auc) AS auc, max("interval") AS "interval" FROM drawn GROUP BY ALL),
+    by_luck AS (
+        SELECT fit_id, concept_id, list(auc ORDER BY auc) AS null_auc, list("interval" ORDER BY "interval")
+               AS null_interval FROM by_draw GROUP BY ALL),
+    best AS (SELECT fit_id, concept_id, max(auc) AS best_auc, max("interval") AS best_interval FROM _chance
+             GROUP BY ALL)
+    SELECT l.fit_id, l.concept_id, fit.family, c.concept, site, position, m.n, folds, permutations,
+           best_auc, family_wise_p(best_auc, null_auc) AS auc_p, list_aggregate(null_auc, 'quantile_cont', 0.95)
+           AS null_auc_95, best_interval, family_wise_p(best_interval, null_interval) AS interval_p,
+           list_aggregate(null_interval, 'quantile_cont', 0.95) AS null_interval_95, mean_tokens, length_auc
+    FROM best AS l JOIN fit ON fit.fit_id = l.fit_id JOIN concept AS c ON c.concept_id = l.concept_id
+    JOIN fit_concept AS m ON m.fit_id = l.fit_id AND m.concept_id = l.concept_id
+    LEFT JOIN by_luck AS b ON b.fit_id = l.fit_id AND b.concept_id = l.concept_id
+    LEFT JOIN _interval_fit AS f ON f.fit_id = l.fit_id
+    LEFT JOIN _concept_length AS t ON t.fit_id = l.fit_id AND t.concept_id = l.concept_id;

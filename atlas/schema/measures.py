@@ -83,7 +83,7 @@ def _auc(row: Numbers) -> float | None:
     return _share(row["twice_u"], 2.0 * row["n"] * (row["n_all"] - row["n"]))
 
 
-G, R = "_gaussian", "_range"
+G, R, INTERVAL = "_gaussian", "_range", "_interval"
 
 ALL: tuple[Measure, ...] = (
     Measure("mean", "mean activation on the concept", G, "activation"),
@@ -184,6 +184,85 @@ ALL: tuple[Measure, ...] = (
         ),
         on=("concept",),
     ),
+    Measure(
+        "interval_lower",
+        "lower bound of the interval with the largest coverage − leakage; −inf where it is open",
+        INTERVAL,
+        "activation",
+    ),
+    Measure("interval_upper", "upper bound of the same; inf where it is open", INTERVAL, "activation"),
+    Measure(
+        "held_out_coverage",
+        "share of the concept's activations in intervals that were found without their texts",
+        INTERVAL,
+        "share",
+        ("held_inside",),
+        "coverage_of(held_inside, {n})",
+        lambda row: _share(row["held_inside"], row["n"]),
+        rules=(
+            Rule(
+                "interval",
+                "held-out coverage − leakage of the neuron's best interval",
+                "held_out_coverage - held_out_leakage DESC NULLS LAST",
+            ),
+        ),
+    ),
+    Measure(
+        "held_out_leakage",
+        "share of all other activations in the same intervals, likewise",
+        INTERVAL,
+        "share",
+        ("held_others",),
+        "leakage_of(held_others, {n}, {n_all})",
+        lambda row: _share(row["held_others"], row["n_all"] - row["n"]),
+    ),
+    Measure(
+        "interval_coverage",
+        "share of the concept's activations in the interval, on the texts that it was found on",
+        INTERVAL,
+        "share",
+        ("interval_inside",),
+        "coverage_of(interval_inside, {n})",
+        lambda row: _share(row["interval_inside"], row["n"]),
+        on=("card",),
+    ),
+    Measure(
+        "interval_leakage",
+        "share of all other activations in the interval, on the texts that it was found on",
+        INTERVAL,
+        "share",
+        ("interval_others",),
+        "leakage_of(interval_others, {n}, {n_all})",
+        lambda row: _share(row["interval_others"], row["n_all"] - row["n"]),
+        on=("card",),
+    ),
+    Measure(
+        "ap",
+        "average precision where larger activations speak for the concept",
+        INTERVAL,
+        "share",
+        rules=(
+            Rule("ap", "average precision, on the side where it is larger", "greatest(ap, ap_low) DESC NULLS LAST"),
+        ),
+    ),
+    Measure("ap_low", "the same where smaller activations do", INTERVAL, "share"),
+    Measure("best_f1", "largest F1 of a threshold, on either side", INTERVAL, "share", on=("card",)),
+    Measure("point_biserial", "correlation of the activation with the label", INTERVAL, on=("card",)),
+    Measure(
+        "stratified_auc",
+        "AUC among texts of similar length (fifths by tokens)",
+        INTERVAL,
+        "probability",
+        rules=(
+            Rule(
+                "stratified_auc",
+                "AUC among texts of similar length, on either side",
+                "abs(stratified_auc - 0.5) DESC NULLS LAST",
+            ),
+        ),
+    ),
+    Measure("p", "two-sided p of the Mann-Whitney U, corrected for ties", INTERVAL, "probability", on=("card",)),
+    Measure("q", "the same after Benjamini and Hochberg, over all neurons of the fit", "_significance", "probability"),
 )
 
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in ALL}

@@ -180,6 +180,34 @@ RULES: tuple[RowRules | Counted, ...] = (
             "histograms are of a neuron of their fit": _AT_SITE,
         },
     ),
+    RowRules(
+        f"_interval AS i {_OF_CONCEPT} "
+        "LEFT JOIN fit_concept AS w ON w.fit_id = i.fit_id AND w.concept_id = held_worst_concept_id",
+        {
+            "intervals are of a neuron of their fit": _AT_SITE,
+            "intervals begin before they end": "interval_lower <= interval_upper AND NOT isnan(interval_lower)",
+            "intervals count within their samples": "least(interval_inside, held_inside) >= 0 "
+            "AND greatest(interval_inside, held_inside) <= c.n AND least(interval_others, held_others) >= 0 "
+            "AND greatest(interval_others, held_others) <= f.n - c.n",
+            "the worst concept of an interval is another one of the fit": "CASE WHEN held_worst_concept_id IS NULL "
+            "THEN held_worst_inside IS NULL ELSE held_worst_concept_id <> i.concept_id "
+            "AND held_worst_inside BETWEEN 0 AND least(w.n, held_others) END",
+            "measures of intervals are shares": " AND ".join(
+                f"coalesce({name} BETWEEN 0 AND 1, true)" for name in ("ap", "ap_low", "best_f1", "stratified_auc", "p")
+            ),
+            "correlations are from -1 to 1": "coalesce(point_biserial BETWEEN -1.000001 AND 1.000001, true)",
+        },
+    ),
+    Counted(
+        "every interval has a q, and no other neuron",
+        """SELECT count(*) FROM (SELECT fit_id, layer, concept_id, neuron, p FROM _interval) AS i
+           FULL JOIN _significance AS s USING (fit_id, layer, concept_id, neuron)
+           WHERE (p IS NULL) <> (q IS NULL) OR q < p OR q > 1""",
+    ),
+    Counted(
+        "intervals are of a fit that says how they were found",
+        "SELECT count(*) FROM (SELECT DISTINCT fit_id FROM _interval) ANTI JOIN _interval_fit USING (fit_id)",
+    ),
 )
 
 
@@ -188,10 +216,10 @@ def further_rules() -> Iterator[RowRules | Counted]:
     named = " ".join(rule.sql if isinstance(rule, Counted) else rule.source for rule in RULES)
     for name in about(FIT):
         table = TABLES[name]
-        if re.search(rf"\b{name}\b", named):
-            continue
-        yield _of_fits(table)
-        if table.complete:
+        ruled = re.search(rf"\b{name}\b", named)
+        if not ruled:
+            yield _of_fits(table)
+        if table.complete and (table.later or not ruled):
             yield _complete_or_absent(table)
 
 

@@ -6,6 +6,7 @@ declared beside what computes it, one line here), and whoever fills it names it.
 
 from __future__ import annotations
 
+from atlas.schema.interval_tables import INTERVAL_TABLES
 from atlas.schema.table import FAMILY, FIT, MODEL, RUN, WEIGHT, Column, Table
 
 WEIGHT_TYPE = "CREATE TYPE weight_t AS ENUM ('up_proj', 'gate_proj', 'down_proj');"
@@ -237,6 +238,7 @@ ALL: tuple[Table, ...] = (
         waiting=True,
         complete=True,
     ),
+    *INTERVAL_TABLES,
     Table(
         "neuron_vector",
         WEIGHT,

@@ -118,6 +118,49 @@ ALL: tuple[View, ...] = (
         "One row per fit, concept, layer, neuron and bin. All concepts of a fit share a neuron's bins: equal parts "
         "of\n[background min, background max], the last one closed.",
     ),
+    View(
+        "concept_interval",
+        "_interval",
+        (
+            *_of("_interval", "fit_id", "concept_id"),
+            *_FIT_OF,
+            *_of("_interval", "layer", "neuron"),
+            *_of("_gaussian", "n"),
+            *_of("_interval", "interval_lower", "interval_upper"),
+            _measured("interval_coverage", "DOUBLE"),
+            _measured("interval_leakage", "DOUBLE"),
+            _measured("held_out_coverage", "DOUBLE"),
+            _measured("held_out_leakage", "DOUBLE"),
+            Column("held_out_worst_concept", "VARCHAR", "the other concept with the largest share in them"),
+            Column("held_out_worst_leakage", "DOUBLE", "that share", "share"),
+            *_of("_interval", "ap", "ap_low", "best_f1", "point_biserial", "stratified_auc", "p"),
+            *_of("_significance", "q"),
+        ),
+        "SELECT count(*) FROM _interval",
+        "One row per fit, concept, layer and neuron: the closed interval of the activation with the largest coverage "
+        "− leakage,\nand how well it holds on texts that it was not found on. Empty where a build had `--folds 0`.",
+    ),
+    View(
+        "concept_significance",
+        "_chance",
+        (
+            *_of("_chance", "fit_id", "concept_id"),
+            *_FIT_OF,
+            *_of("fit_concept", "n"),
+            *_of("_interval_fit", "folds", "permutations"),
+            Column("best_auc", "FLOAT", "largest |AUC − 0.5| + 0.5 of all neurons", "probability"),
+            Column("auc_p", "DOUBLE", "share of the permutations, and the labels, that reach it", "probability"),
+            Column("null_auc_95", "DOUBLE", "what the best neuron reaches by luck, 95 % of the times at most"),
+            Column("best_interval", "FLOAT", "largest coverage − leakage, of intervals between 64 parts of the values"),
+            Column("interval_p", "DOUBLE", "share of the permutations, and the labels, that reach it", "probability"),
+            Column("null_interval_95", "DOUBLE", "what the best neuron reaches by luck, 95 % of the times at most"),
+            *_of("_concept_length", "mean_tokens", "length_auc"),
+        ),
+        "SELECT count(*) FROM (SELECT DISTINCT fit_id, concept_id FROM _chance)",
+        "One row per fit and concept: how its best neuron compares with the best of as many when labels mean nothing, "
+        "and how far\nthe length of the texts alone tells the concept.",
+        counted=False,
+    ),
 )
 
 

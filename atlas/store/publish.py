@@ -23,6 +23,7 @@ from atlas.store.files import fsync_path, full_name, log_of
 from atlas.store.postings import insert_postings
 from atlas.store.scan import begin
 from atlas.store.seal import put_seal
+from atlas.store.significance import insert_significance
 from atlas.store.staging import Staging
 
 # Small blocks make the cold look-up cheaper (a block is the unit of reading) at the same size.
@@ -104,6 +105,7 @@ def _fill(
     connection.unregister("_waiting")
     connection.execute("DETACH staging")
     connection.execute(_TOKEN_FORM)
+    insert_significance(connection)
     marks = ", ".join("?" * len(Manifest.columns()))
     connection.execute(f"INSERT INTO atlas ({', '.join(Manifest.columns())}) VALUES ({marks})", manifest.row())
 

@@ -12,6 +12,7 @@ from builders.config import BuildConfig
 PRODUCTS = {
     "decode": "builders.decoding.product:PRODUCT",
     "gaussians": "builders.gaussians.product:PRODUCT",
+    "intervals": "builders.intervals.product:PRODUCT",
 }
 
 

@@ -99,6 +99,21 @@ _CHOICE = click.Choice
     help="Half-width of the ranges to measure, in standard deviations. May be repeated.",
 )
 @click.option(
+    "--folds",
+    type=int,
+    default=5,
+    show_default=True,
+    help="Parts of the texts: intervals are measured on each with those found on the others. 0: no intervals.",
+)
+@click.option(
+    "--permutations",
+    type=int,
+    default=200,
+    show_default=True,
+    help="How often labels are dealt out anew, to see what the best neuron reaches by luck.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the permutations.")
+@click.option(
     "--bins",
     type=int,
     help="Histogram bins per neuron. Default: 20, or what the atlas of --add has; one atlas has one.",
@@ -164,6 +179,9 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         batch_tokens=options["batch_tokens"],
         limit_per_concept=options["limit_per_concept"],
         holdout=options["holdout"],
+        folds=options["folds"],
+        permutations=options["permutations"],
+        seed=options["seed"],
         device=options["device"],
         dtype=options["dtype"],
         memory=parse_bytes(options["memory"]),

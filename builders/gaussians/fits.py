@@ -37,10 +37,10 @@ def fit_rows(plan: Plan, reading: Reading, run_id: int, ask: Ask) -> Tables:
     next_concept = ask("SELECT coalesce(max(concept_id) + 1, 0) FROM concept")[0][0]
     next_fit = ask("SELECT coalesce(max(fit_id) + 1, 0) FROM fit")[0][0]
     # A family that is there already (another site of the same corpus) keeps its ids.
-    concept_ids = [concept_id for (concept_id,) in known] or [next_concept + i for i in range(len(corpus.concepts))]
+    ids = [concept_id for (concept_id,) in known] or [next_concept + i for i in range(len(corpus.concepts))]
     n_examples = Counter(corpus.labels)
     concepts = [
-        {"concept_id": concept_ids[i], "family": corpus.family, "concept": name, "n_examples": n_examples[i]}
+        {"concept_id": ids[i], "family": corpus.family, "concept": name, "n_examples": n_examples[i]}
         for i, name in enumerate(corpus.concepts)
     ]
     fits = [
@@ -61,7 +61,7 @@ def fit_rows(plan: Plan, reading: Reading, run_id: int, ask: Ask) -> Tables:
     members = [
         {"fit_id": fit["fit_id"], "concept_id": concept_id, "n": reading.values_of_concepts[i]}
         for fit in fits
-        for i, concept_id in enumerate(concept_ids)
+        for i, concept_id in enumerate(ids)
     ]
     tables = {
         "fit": pa.Table.from_pylist(fits),
@@ -74,7 +74,12 @@ def fit_rows(plan: Plan, reading: Reading, run_id: int, ask: Ask) -> Tables:
 def ids_of(family: str, run_id: int, ask: Ask) -> dict[str, Any]:
     """The ids that the statistics of a family name, once its rows are there."""
     fits = ask("SELECT site, fit_id FROM fit WHERE family = ? AND run_id = ?", [family, run_id])
-    return {"fits": dict(fits), "concepts": [concept_id for (concept_id,) in ask(_CONCEPTS, [family])]}
+    return {"fits": dict(fits), "concepts": concept_ids(family, ask)}
+
+
+def concept_ids(family: str, ask: Ask) -> list[int]:
+    """The ids of a family's concepts, in the order of its corpus."""
+    return [concept_id for (concept_id,) in ask(_CONCEPTS, [family])]
 
 
 def _example_rows(reading: Reading, fit_ids: list[int]) -> pa.Table:

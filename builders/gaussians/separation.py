@@ -132,8 +132,14 @@ def range_counts(below_NQC: np.ndarray, counts_C: np.ndarray, n_taus: int) -> Ra
     """
     n_concepts = counts_C.size
     below_N2TCC = below_NQC.reshape(-1, 2, n_taus, n_concepts, n_concepts)
-    # Axes from here: neuron, tau, the concept with the range, the concept whose examples are counted.
-    counts = below_N2TCC[:, 1] - below_N2TCC[:, 0]
+    return counted_in(below_N2TCC[:, 1] - below_N2TCC[:, 0], counts_C)
+
+
+def counted_in(counts_NTCC: np.ndarray, counts_C: np.ndarray) -> RangeCounts:
+    """The same from the counts themselves, which are changed: last axes the concept with the range, and the concept
+    whose examples are counted.
+    """
+    counts, n_concepts = counts_NTCC, counts_C.size
     own = np.arange(n_concepts)
     inside = counts[..., own, own]
     counts[..., own, own] = 0

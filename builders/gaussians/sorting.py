@@ -24,6 +24,39 @@ def sort_rows(values_NE: Tensor) -> Tensor:
     return torch.sort(values_NE, dim=-1).values
 
 
+def stable_order(codes_NE: Tensor) -> Tensor:
+    """The places of the codes (int64, 0 to 65,535) in ascending order, equal ones as they stand; int64 [N, E].
+
+    On a CPU numpy's radix sort, which needs 3 to 5 ns a value where torch's needs 50.
+    """
+    if codes_NE.device.type == "cpu":
+        return torch.from_numpy(np.argsort(codes_NE.numpy().astype(np.uint16), axis=-1, kind="stable"))
+    return torch.sort(codes_NE, dim=-1, stable=True).indices
+
+
+def running_max(values_NE: Tensor) -> Tensor:
+    """The largest value so far, along the last axis; on a CPU by numpy, which keeps no indices."""
+    if values_NE.device.type == "cpu":
+        return torch.from_numpy(np.maximum.accumulate(values_NE.numpy(), axis=-1))
+    return torch.cummax(values_NE, dim=-1).values
+
+
+def place_of_max(values_NE: Tensor) -> Tensor:
+    """Where each row has its largest value, the first of several, int64 [N, 1]; on a CPU by numpy, which is faster."""
+    if values_NE.device.type == "cpu":
+        return torch.from_numpy(np.argmax(values_NE.numpy(), axis=-1, keepdims=True))
+    return values_NE.argmax(dim=-1, keepdim=True)
+
+
+def chosen_of(values_NE: Tensor, chosen_NE: Tensor) -> Tensor:
+    """The chosen values of each row, [N, M]: as many in every row. On a CPU by numpy, ten times as fast as torch."""
+    if values_NE.device.type == "cpu":
+        chosen = torch.from_numpy(values_NE.numpy()[chosen_NE.numpy()])
+    else:
+        chosen = values_NE[chosen_NE]
+    return chosen.view(len(values_NE), -1)
+
+
 class Labelled(NamedTuple):
     """All activations of each neuron, ascending, with the concept of each."""
 

@@ -1,0 +1,132 @@
+"""All that is stored about intervals and chance for the neurons of one (site, layer), tile by tile.
+
+Axes: E values of a neuron, C concepts, N neurons, B permutations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from builders.gaussians.layer import tiles
+from builders.gaussians.separation import twice_u_of_sorted
+from builders.gaussians.sorting import Labelled, stable_order
+from builders.intervals.best import Intervals
+from builders.intervals.held_out import found_in
+from builders.intervals.measures import p_values, point_biserial, rank_correlation, stratified_auc, thresholds
+from builders.intervals.ordered import ordered
+from builders.intervals.permutations import Chance, Maxima, joined
+from builders.threads import in_order, threads_of
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is known of the E values of every neuron, [E] each."""
+
+    labels_E: np.ndarray
+    """Concept, int64."""
+    folds_E: np.ndarray
+    """Fold of the text, int64."""
+    tokens_E: np.ndarray
+    """Length of the text's prompt in tokens, int64."""
+    strata_E: np.ndarray
+    """Which of some groups of texts of similar length, int64."""
+
+    def counts_C(self) -> np.ndarray:
+        """Values of each concept."""
+        return np.bincount(self.labels_E)
+
+
+@dataclass(frozen=True)
+class LayerIntervals:
+    """One array per stored column, [C, N] where nothing else is said; NaN where NULL is stored."""
+
+    lower: np.ndarray
+    upper: np.ndarray
+    """float32, perhaps infinite."""
+    inside: np.ndarray
+    others_inside: np.ndarray
+    held_inside: np.ndarray
+    held_others_inside: np.ndarray
+    held_worst_concept: np.ndarray
+    held_worst_inside: np.ndarray
+    """inside .. held_worst_inside: whole numbers; held_worst_concept is -1 where there is no other concept."""
+    ap: np.ndarray
+    ap_low: np.ndarray
+    best_f1: np.ndarray
+    point_biserial: np.ndarray
+    stratified_auc: np.ndarray
+    p: np.ndarray
+    length_correlation: np.ndarray
+    """[N]."""
+    maxima: Maxima
+
+
+def find_intervals(
+    acts_EN: np.ndarray | Tensor, examples: Examples, chance: Chance, device: torch.device
+) -> LayerIntervals:
+    """Of every concept on every neuron (column) of acts_EN, finite and float32; `chance`: on the same `device`.
+
+    On a CPU as many threads as torch uses work at tiles of neurons. The result of a neuron does not depend on the
+    columns beside it.
+    """
+    n_examples, width = acts_EN.shape
+    tile_width, at_once = tiles(width, n_examples, len(examples.counts_C()), 1, 1, device)
+
+    def find(start: int) -> LayerIntervals:
+        acts_EN_tile = acts_EN[:, start : start + tile_width]
+        if not isinstance(acts_EN_tile, Tensor):
+            acts_EN_tile = torch.from_numpy(np.array(acts_EN_tile))  # a copy: the file is read-only
+        return _of_tile(acts_EN_tile.to(device).T.contiguous(), examples, chance)
+
+    starts, n_threads = range(0, width, tile_width), min(at_once, threads_of(device))
+    return _join(list(in_order(find, starts, n_threads) if n_threads > 1 else map(find, starts)))
+
+
+def _of_tile(acts_NE: Tensor, examples: Examples, chance: Chance) -> LayerIntervals:
+    counts_C, device = examples.counts_C(), acts_NE.device
+    row = ordered(acts_NE)
+
+    def beside(numbers_E: np.ndarray, kind: torch.dtype) -> Tensor:
+        return row.each(torch.from_numpy(numbers_E).to(device, kind))
+
+    labels_NE = beside(examples.labels_E, torch.int64)
+    folds_NE, strata_NE = (beside(each, torch.uint8) for each in (examples.folds_E, examples.strata_E))
+    grouped_NE = stable_order(labels_NE)
+    intervals, held_out = found_in(row, labels_NE, folds_NE, grouped_NE, counts_C)
+    ends = np.cumsum(counts_C).tolist()
+    of_thresholds = [
+        thresholds(row, grouped_NE[:, end - n : end]) for end, n in zip(ends, counts_C.tolist(), strict=True)
+    ]
+    ap, ap_low, best_f1 = (torch.stack(each).cpu().numpy() for each in zip(*of_thresholds, strict=True))
+    twice_u = twice_u_of_sorted(Labelled(row.values_NE, labels_NE), counts_C)
+    twice_ranks_NE = row.twice_ranks_NE()
+    return LayerIntervals(
+        **_numbers(intervals),
+        **{f"held_{name}": values[0] for name, values in held_out._asdict().items()},
+        ap=ap,
+        ap_low=ap_low,
+        best_f1=best_f1,
+        point_biserial=point_biserial(row.values_NE, labels_NE, counts_C),
+        stratified_auc=stratified_auc(row, labels_NE, strata_NE, counts_C.size),
+        p=p_values(twice_u, counts_C, row.tie_term_N()),
+        length_correlation=rank_correlation(twice_ranks_NE, examples.tokens_E),
+        maxima=chance.maxima(row, twice_ranks_NE),
+    )
+
+
+def _numbers(intervals: Intervals) -> dict[str, np.ndarray]:
+    return {name: values.cpu().numpy() for name, values in intervals._asdict().items()}
+
+
+def _join(tiles: list[LayerIntervals]) -> LayerIntervals:
+    """Put the tiles side by side along their neuron axis."""
+    columns = {
+        name: np.concatenate([getattr(tile, name) for tile in tiles], axis=-1)
+        for name in vars(tiles[0])
+        if name != "maxima"
+    }
+    return LayerIntervals(**columns, maxima=joined([tile.maxima for tile in tiles]))

@@ -1,0 +1,127 @@
+"""How well the best of many neurons does by luck: what it reaches when the labels are dealt out anew.
+
+The same B permutations of the texts are used for all neurons and layers of a fit, so the largest value over the
+neurons, permutation by permutation, is a draw from the distribution of the maximum under the null hypothesis that
+labels and activations have nothing to do with each other (Westfall & Young 1993, the single-step maxT procedure).
+No forward pass is needed: rank sums of all permutations are one matrix product, sums of labels over stretches of the
+sorted rows another, sparse one.
+
+Axes: E values of a neuron, X texts, B permutations, S sizes of concepts, C concepts, N neurons, L labellings (all
+permutations of all sizes, then the concepts themselves), G stretches of a sorted row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from builders.intervals.ordered import Ordered
+
+CLOSE = 1.25
+"""Concepts whose numbers of texts differ by less than this factor share the permutations of the smallest, which give
+larger maxima: a test that is a little too strict, never too lenient."""
+STRETCHES = 64
+"""An interval begins and ends between these equal parts of a sorted row, under the labels as under permutations."""
+_AT_ONCE = {"cpu": 1 << 21, "cuda": 1 << 27}
+"""Sums of labels that are held at once."""
+
+
+@dataclass(frozen=True)
+class Labellings:
+    """`chosen_EL`: whether a value belongs to the concept, bool. `size_C`: the size that stands for each concept, an
+    index of `n_sizes`."""
+
+    chosen_EL: np.ndarray
+    size_C: np.ndarray
+    n_sizes: int
+
+
+@dataclass(frozen=True)
+class Maxima:
+    """The largest value over some neurons; `auc` is |AUC - 0.5| + 0.5 and `interval` coverage - leakage of the best
+    interval between stretches. Of the concepts, [C], and of what chance gives for them, [C, B]; float64."""
+
+    auc: np.ndarray
+    interval: np.ndarray
+    null_auc: np.ndarray
+    null_interval: np.ndarray
+
+
+def labellings_of(labels_X: np.ndarray, examples_E: np.ndarray, n_permutations: int, seed: int) -> Labellings:
+    """Deal the labels of X texts out anew: as many texts as a concept has are drawn for it, B times.
+
+    Whole texts are drawn, as values of the same text (position `all`) are not independent. The draws depend on the
+    order of the texts in the corpus and on the seed alone.
+    """
+    texts_C = np.bincount(labels_X)
+    sizes: list[int] = []
+    size_C = np.empty(len(texts_C), np.int64)
+    for concept in np.argsort(texts_C, kind="stable"):
+        if not sizes or texts_C[concept] >= CLOSE * sizes[-1]:
+            sizes.append(int(texts_C[concept]))
+        size_C[concept] = len(sizes) - 1
+    generator = np.random.default_rng(seed)
+    order_BX = generator.permuted(np.tile(np.arange(len(labels_X)), (n_permutations, 1)), axis=1)
+    place_BX = np.argsort(order_BX, axis=1)  # where each text stands in the permutation
+    chosen_LX = np.concatenate([*(place_BX < size for size in sizes), np.arange(len(texts_C))[:, None] == labels_X])
+    return Labellings(np.ascontiguousarray(chosen_LX[:, examples_E].T), size_C, len(sizes))
+
+
+class Chance:
+    """The labellings of one fit on a device, for all its neurons."""
+
+    def __init__(self, labellings: Labellings, device: torch.device) -> None:
+        self._labellings = labellings
+        chosen_EL = torch.from_numpy(labellings.chosen_EL).to(device)
+        n_all = len(chosen_EL)
+        self._n_L = chosen_EL.sum(dim=0, dtype=torch.float64)
+        # A corpus has another concept as a rule; the pairs of one that is alone are none.
+        self._rest_L = (n_all - self._n_L).clamp(min=1)
+        self._chosen_EL = chosen_EL.double()
+        self._step_EL = torch.where(chosen_EL, 1 / self._n_L, -1 / self._rest_L).float()
+
+    def maxima(self, row: Ordered, twice_ranks_NE: Tensor) -> Maxima:
+        """Over these neurons."""
+        found, (n_sizes, size_C) = [], (self._labellings.n_sizes, self._labellings.size_C)
+        for largest_L in (self._largest_auc(twice_ranks_NE), self._largest_interval(row)):
+            null, own = np.split(largest_L.double().cpu().numpy(), [len(largest_L) - len(size_C)])
+            found.append((own, null.reshape(n_sizes, -1)[size_C]))
+        (auc, null_auc), (interval, null_interval) = found
+        return Maxima(auc, interval, null_auc, null_interval)
+
+    def _largest_auc(self, twice_ranks_NE: Tensor) -> Tensor:
+        # float64: sums of whole numbers, exact in any order.
+        pairs_L = self._n_L * self._rest_L
+        twice_u_NL = (twice_ranks_NE @ self._chosen_EL).sub_(self._n_L * (self._n_L + 1))
+        return 0.5 + twice_u_NL.sub_(pairs_L).abs_().amax(dim=0) / (2 * pairs_L)
+
+    def _largest_interval(self, row: Ordered) -> Tensor:
+        """The largest rise of the running sum (builders/intervals/best.py) between stretches, of all labellings."""
+        n, device = row.values_NE.shape[1], row.values_NE.device
+        cuts_G = torch.unique(torch.arange(STRETCHES, device=device) * n // STRETCHES)
+        # Equal values are in one stretch: a cut among them moves to the first.
+        begins_NG = row.first_NE[:, cuts_G]
+        largest_L = torch.zeros(self._step_EL.shape[1], device=device)
+        at_once = max(1, _AT_ONCE[device.type] // (len(cuts_G) * len(largest_L)))
+        for start in range(0, len(begins_NG), at_once):
+            examples_NE = row.examples_NE[start : start + at_once].int()
+            offsets_NG = begins_NG[start : start + at_once] + n * torch.arange(len(examples_NE), device=device)[:, None]
+            sums = embedding_bag(examples_NE.view(-1), self._step_EL, offsets_NG.int().view(-1), mode="sum")
+            sums_NGL = sums.view(len(examples_NE), len(cuts_G), -1)
+            total, lowest, rise = (torch.zeros_like(sums_NGL[:, 0]) for _ in range(3))
+            for g in range(len(cuts_G)):
+                torch.minimum(lowest, total, out=lowest)
+                total += sums_NGL[:, g]
+                torch.maximum(rise, total - lowest, out=rise)
+            largest_L = torch.maximum(largest_L, rise.amax(dim=0))
+        return largest_L
+
+
+def joined(parts: list[Maxima]) -> Maxima:
+    """Over the neurons of all parts."""
+    names = ("auc", "interval", "null_auc", "null_interval")
+    return Maxima(*(np.max([getattr(part, name) for part in parts], axis=0) for name in names))

@@ -1,0 +1,47 @@
+"""The intervals of one corpus at one site and layer: activations in, rows out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from builders.build.product import Activations, Tables, Work
+from builders.intervals.folds import folds_of
+from builders.intervals.layer import Examples, find_intervals
+from builders.intervals.permutations import Chance, labellings_of
+from builders.intervals.rows import interval_rows
+from builders.intervals.texts import strata_of, tokens_of
+
+if TYPE_CHECKING:
+    from builders.build.plan import Plan, Reading
+
+
+class FindIntervals(Work):
+    """`ids`: {"fits": site -> fit_id, "concepts": [concept_id]}."""
+
+    def __init__(self, plan: Plan, reading: Reading, ids: dict[str, Any]) -> None:
+        self._config, self._device, self._ids = plan.config, plan.live.device, ids
+        self._labels_X, self._tokens_X = np.asarray(reading.corpus.labels, np.int64), tokens_of(reading)
+        self._folds_X = folds_of(reading.text_hashes, self._labels_X, plan.config.folds)
+        self._strata_X = strata_of(self._tokens_X)
+        self._rows_of_texts = np.asarray(reading.values_of_texts)
+        self._chance: tuple[bytes, Chance] | None = None
+
+    def run(self, unit: str, activations: Activations) -> Tables:
+        """Raises BuildError for more values than can be counted exactly."""
+        site, layer = activations.place
+        examples_E = activations.examples_E
+        examples = Examples(
+            activations.labels_E, self._folds_X[examples_E], self._tokens_X[examples_E], self._strata_X[examples_E]
+        )
+        found = find_intervals(activations.acts_EN, examples, self._drawn(examples_E), self._device)
+        return interval_rows(found, fit_id=self._ids["fits"][site], concept_ids=self._ids["concepts"], layer=layer)
+
+    def _drawn(self, examples_E: np.ndarray) -> Chance:
+        """The permutations, for the order in which the values come: the same at every place."""
+        key = examples_E.tobytes()
+        if self._chance is None or self._chance[0] != key:
+            drawn = labellings_of(self._labels_X, examples_E, self._config.permutations, self._config.seed)
+            self._chance = key, Chance(drawn, self._device)
+        return self._chance[1]
