@@ -65,7 +65,7 @@ def measured_sql() -> str:
     return load_sql(
         "measured_neurons",
         gaussian=", ".join(stored_columns(GAUSSIANS, "concept")),
-        tables="\n".join(tables),
+        tables=" ".join(tables),
         columns=", ".join(dict.fromkeys(columns)),
         # An older file, or an older fit in a newer one, has no rows in them.
         joins=" ".join(f"LEFT JOIN {table} ON {table}.layer = g.layer AND {table}.neuron = g.neuron" for table in more),
