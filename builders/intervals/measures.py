@@ -77,7 +77,8 @@ def point_biserial(values_NE: Tensor, labels_NE: Tensor, counts_C: np.ndarray) -
     n_C = counts_C.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio_C = 1 / np.sqrt(n_C * (n_C.sum() - n_C))
-        return np.where(spread_N > 0, sums_NC.cpu().numpy().T / spread_N * ratio_C[:, None], np.nan)
+        found = sums_NC.cpu().numpy().T / spread_N * ratio_C[:, None]
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def stratified_auc(row: Ordered, labels_NE: Tensor, strata_NE: Tensor, n_concepts: int) -> np.ndarray:
