@@ -66,12 +66,15 @@ def bare(work: Work) -> None:
         capture(work.live, batch.input_ids, batch.attention_mask, [SITE], work.layers(), lambda *_: None)
 
 
-def ours(work: Work, look: Callable[[Staging], None] = lambda _: None) -> None:
-    """The Gaussian builder, to its rows in the staging area, which `look` gets to see."""
+PRODUCTS = ("gaussians", "intervals")
+
+
+def ours(work: Work, look: Callable[[Staging], None] = lambda _: None, products: tuple[str, ...] = PRODUCTS) -> None:
+    """The builder's products, to their rows in the staging area, which `look` gets to see."""
     with staging(work.live) as area:
         config, source = options(area.target)
         reading = Reading(source, work.corpus, work.encoded, 0, config.position)
-        make(Plan(config, work.live, [], work.layers(), (reading,)), [product("gaussians")], area, Silent())
+        make(Plan(config, work.live, [], work.layers(), (reading,)), list(map(product, products)), area, Silent())
         look(area)
 
 
