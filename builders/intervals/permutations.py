@@ -82,13 +82,18 @@ class Chance:
         # A corpus has another concept as a rule; the pairs of one that is alone are none.
         self._rest_L = (n_all - self._n_L).clamp(min=1)
         self._chosen_EL = chosen_EL.double()
-        self._step_EL = torch.where(chosen_EL, 1 / self._n_L, -1 / self._rest_L).float()
+        # 1/n for a chosen value and -1/n_rest for another, as the smallest whole numbers in this relation: float32 adds
+        # them without rounding, so that equal shares are equal, which decides whether luck is as good as the labels.
+        shared_L = torch.gcd(self._n_L.long(), self._rest_L.long())
+        own_L, other_L = self._rest_L / shared_L, self._n_L / shared_L
+        self._step_EL = torch.where(chosen_EL, own_L, -other_L).float()
+        self._unit_L = self._n_L * own_L
 
     def maxima(self, row: Ordered, twice_ranks_NE: Tensor) -> Maxima:
         """Over these neurons."""
         found, (n_sizes, size_C) = [], (self._labellings.n_sizes, self._labellings.size_C)
         for largest_L in (self._largest_auc(twice_ranks_NE), self._largest_interval(row)):
-            null, own = np.split(largest_L.double().cpu().numpy(), [len(largest_L) - len(size_C)])
+            null, own = np.split(largest_L.cpu().numpy(), [len(largest_L) - len(size_C)])
             found.append((own, null.reshape(n_sizes, -1)[size_C]))
         (auc, null_auc), (interval, null_interval) = found
         return Maxima(auc, interval, null_auc, null_interval)
@@ -118,7 +123,7 @@ class Chance:
                 total += sums_NGL[:, g]
                 torch.maximum(rise, total - lowest, out=rise)
             largest_L = torch.maximum(largest_L, rise.amax(dim=0))
-        return largest_L
+        return largest_L / self._unit_L
 
 
 def joined(parts: list[Maxima]) -> Maxima:
