@@ -84,7 +84,12 @@ def test_the_file(atlas: Path) -> None:
     with duckdb.connect(str(atlas), read_only=True) as connection:
         ask = lambda sql: connection.execute(sql).fetchall()  # noqa: E731
         assert ask("SELECT family FROM atlas") == [("stablelm",)]
-        assert ask("SELECT DISTINCT builder FROM run ORDER BY 1") == [("decode",), ("gaussians",), ("loudest",)]
+        assert ask("SELECT DISTINCT builder FROM run ORDER BY 1") == [
+            ("decode",),
+            ("gaussians",),
+            ("intervals",),
+            ("loudest",),
+        ]
         assert ask("SELECT count(*) FROM loudest_weight") == [(3 * 32,)]
         (rows,) = ask("SELECT count(*), count(median), bool_and(median BETWEEN min AND max) FROM concept_gaussian")
         assert rows == (3 * 32 * 3, 3 * 32 * 3, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,13 +25,20 @@ from builders.build.inputs import prepare, read_corpora
 from builders.build.pipeline import build
 from builders.build.product import Needs, Part
 from builders.build.products import PRODUCTS, product
+from builders.config import BuildConfig
 from builders.corpora.text_hash import text_hash
 from tests.builders.build import toy_products
-from tests.end_to_end.workbench import PETS, SPORT, STATE, all_rows, config, write_corpus
+from tests.end_to_end import workbench
+from tests.end_to_end.workbench import PETS, SPORT, STATE, all_rows, write_corpus
 from tests.synthetic import make_model
 
 LAYERS, WIDTH, CONCEPTS = 2, 32, 3
 TEXTS = PETS + SPORT + STATE
+
+
+def config(model: Path, target: Path, corpus: Path | None, **changes: Any) -> BuildConfig:
+    """Without intervals: beside the toys, two products of the project are enough."""
+    return workbench.config(model, target, corpus, folds=0, **changes)
 
 
 @pytest.fixture(scope="module")
