@@ -47,11 +47,9 @@ class LabelWords:
         """A line where the share is little: how much it is, and what to do; None where it is not."""
         if self.share >= LITTLE:
             return None
-        begin = (
-            f"the label words hold {self.share:.2%} of the model's probability, so accuracy ranks unlikely answers: "
-        )
+        begin = f"the label words hold {self.share:.2%} of the probability, so the scores compare unlikely answers: "
         if self.best is None or self.best_share is None or self.best_share <= self.share:
-            return f"{begin}no other case or spacing holds more, so choose other words (--label) or another --template"
+            return f"{begin}no other case or spacing holds more; show examples (--shots), or change words or template"
         return f"{begin}write {_flags(self.best)}, which would hold {self.best_share:.2%}"
 
 
