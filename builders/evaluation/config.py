@@ -137,7 +137,13 @@ class EvaluateConfig:
     def inputs(self) -> list[Path]:
         """The files that are read, or that scores are kept in, where these options name files."""
         named = filter(None, (self.task.corpus, self.task.other_text, self.model))
-        return [*self.specs, self.atlas, sidecar_of(self.atlas), *map(Path, named)]
+        tasks = () if self.harness is None else filter(is_task_file, self.harness.tasks)
+        return [*self.specs, self.atlas, sidecar_of(self.atlas), *map(Path, named), *map(Path, tasks)]
+
+
+def is_task_file(task: str) -> bool:
+    """Whether a task of the harness is named by its YAML file."""
+    return task.endswith((".yaml", ".yml"))
 
 
 def parse_label(text: str) -> tuple[str, str]:

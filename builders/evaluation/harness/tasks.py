@@ -15,7 +15,7 @@ from typing import Any
 from atlas.errors import AtlasError, CorpusError, UnknownNameError, UsageError
 from atlas.extras import require
 from atlas.silence import silence
-from builders.evaluation.config import HarnessRequest
+from builders.evaluation.config import HarnessRequest, is_task_file
 
 EXTRA = "lm-eval"
 TALKATIVE = ("lm_eval", "datasets", "huggingface_hub", "transformers", "evaluate")
@@ -44,14 +44,7 @@ def load_tasks(request: HarnessRequest) -> HarnessTasks:
     for package in ("lm_eval", "accelerate"):
         require(package, EXTRA, "to run lm-eval tasks")
     with silence(*TALKATIVE):
-        manager = _manager(request)
-        loaded = _reading(request.tasks, lambda: manager.load(list(request.tasks)))
-    for name, task in loaded["tasks"].items():
-        if task.get_config("num_fewshot") is None:
-            task.set_config(key="num_fewshot", value=0)
-        if not len(task.eval_docs):
-            raise CorpusError(f"the lm-eval task {name} has no texts", "Check the split and the file that it names.")
-    return HarnessTasks(loaded, request.limit)
+        return HarnessTasks(_loaded(_manager(request), request.tasks), request.limit)
 
 
 def problem_of(error: BaseException) -> str:
@@ -64,7 +57,12 @@ def _manager(request: HarnessRequest) -> Any:
     from lm_eval.tasks import TaskManager
 
     folder = None if request.path is None else str(request.path)
-    wanted = [name for name in request.tasks if not _is_file(name)]
+    wanted = []
+    for name in request.tasks:
+        if not is_task_file(name):
+            wanted.append(name)
+        elif not Path(name).is_file():
+            raise UsageError(f"there is no lm-eval task at {name}", "Name a YAML file that is there.")
     if folder is not None or not wanted:
         manager = TaskManager(include_path=folder, include_defaults=False)
         if set(wanted) <= set(manager.all_tasks):
@@ -84,15 +82,6 @@ def _manager(request: HarnessRequest) -> Any:
                 problem=f"unknown lm-eval task {name[:60]!r}{where}",
             )
     return manager
-
-
-def _is_file(name: str) -> bool:
-    """Whether a task is named by its YAML file. UsageError where that is not there."""
-    if Path(name).suffix not in (".yaml", ".yml"):
-        return False
-    if not Path(name).is_file():
-        raise UsageError(f"there is no lm-eval task at {name}")
-    return True
 
 
 def _broken(folder: Path) -> list[str]:
@@ -115,17 +104,22 @@ def _broken(folder: Path) -> list[str]:
     return found
 
 
-def _reading(names: Sequence[str], load: Any) -> dict[str, Any]:
+def _loaded(manager: Any, names: Sequence[str]) -> dict[str, Any]:
     try:
-        loaded: dict[str, Any] = load()
+        loaded: dict[str, Any] = manager.load(list(names))
+        for name, task in loaded["tasks"].items():
+            if task.get_config("num_fewshot") is None:
+                task.set_config(key="num_fewshot", value=0)
+            if not len(task.eval_docs):
+                raise CorpusError(
+                    f"the lm-eval task {name} has no texts", "Check the split and the file that it names."
+                )
+        return loaded
     except AtlasError:
         raise
     except Exception as error:  # what a stranger's file makes the harness, `datasets` or its own Python raise
-        what = f"the lm-eval tasks {','.join(names)} cannot be loaded: {problem_of(error)}"
+        hint = "Check the YAML file, and the file of texts that it names."
         if isinstance(error, ConnectionError) or "Hub" in str(error) or "offline" in str(error):
-            raise CorpusError(
-                what,
-                "Their texts are on the Hugging Face hub: give it a network, or name own tasks with --lm-eval-path.",
-            ) from error
-        raise CorpusError(what, "Check the YAML file, and the file of texts that it names.") from error
-    return loaded
+            hint = "Its texts are on the Hugging Face hub: give it a network, or name own tasks with --lm-eval-path."
+        problem = f"the lm-eval tasks {','.join(names)} cannot be loaded: {problem_of(error)}"
+        raise CorpusError(problem, hint) from error
