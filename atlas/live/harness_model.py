@@ -1,7 +1,4 @@
-"""A LiveModel as the LM Evaluation Harness wants one, under a spec's edits, with our idea of what the prompt is.
-
-Only this module has the harness (an extra) at module level: it is imported where that is installed.
-"""
+"""A LiveModel as the LM Evaluation Harness wants one, under a spec's edits, with our idea of what the prompt is."""
 
 from __future__ import annotations
 
@@ -12,9 +9,8 @@ from itertools import groupby
 from math import isfinite
 from typing import Any
 
-from lm_eval.models.huggingface import HFLM
-
 from atlas.errors import QuestionError
+from atlas.extras import require
 from atlas.live.intervene import intervene
 from atlas.live.model import LiveModel
 from atlas.spec.document import InterventionSpec
@@ -38,6 +34,7 @@ class EditedModel:
     the prompt is what the harness puts before it: one token, or in a later window the tokens before.
 
     A pass has about `batch_tokens` tokens with its padding. The model is read only, and the tokenizer is copied.
+    Raises MissingExtraError where the harness is not installed.
     """
 
     def __init__(
@@ -45,9 +42,10 @@ class EditedModel:
     ) -> None:
         self._live, self._spec, self._override = live, spec, override_model
         self._room = max(1, min(batch_tokens, _LOGITS // live.d_vocab))
+        hflm = require("lm_eval.models.huggingface", extra="lm-eval", why="to run lm-eval tasks").HFLM
         # The harness gives the tokenizer a padding token.
         tokenizer = copy.deepcopy(live.tokenizer)
-        self.harness: Any = HFLM(live.model, tokenizer=tokenizer, add_bos_token=live.add_bos, batch_size=_ROWS)
+        self.harness: Any = hflm(live.model, tokenizer=tokenizer, add_bos_token=live.add_bos, batch_size=_ROWS)
         self._plain_scores, self._plain_texts = self.harness._loglikelihood_tokens, self.harness.generate_until
         self.harness._loglikelihood_tokens, self.harness.generate_until = self._scores, self._texts
 

@@ -46,13 +46,6 @@ LAYERS = (
         ("torch", "transformers", "safetensors"),  # headers are checked before transformers sees the file
         ("duckdb", "click", "atlas.store", "builders", "queries"),
     ),
-    Layer(
-        "atlas/live/harness_model.py",
-        ("atlas",),
-        ("lm_eval",),
-        ("duckdb", "click", "atlas.store", "builders", "queries"),
-        "its class is one of the harness, an extra; it is read only where that is there",
-    ),
     Layer("atlas", ("atlas",), (), ("torch", "numpy", "pyarrow", "duckdb", "click", "atlas.store", "atlas.live")),
     Layer("builders/cli", ("atlas", "builders"), ("click",), ("queries", "torch")),
     Layer(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from atlas.errors import AtlasError, CorpusError, QuestionError
+from atlas.live.harness_model import EditedModel
 from atlas.live.model import LiveModel
 from atlas.silence import silence
 from builders.evaluation.bootstrap import Interval, interval, resampled_sums
@@ -50,8 +51,6 @@ def run_tasks(
     Raises CorpusError where a task cannot be run, and what passes under edits raise.
     """
     from lm_eval.evaluator import evaluate
-
-    from atlas.live.harness_model import EditedModel
 
     random.seed(seed)
     np.random.seed(seed)  # tasks draw from it
