@@ -17,6 +17,7 @@ from builders.cli.options import column_options
 from builders.config import parse_bytes, parse_template
 from builders.evaluation.config import (
     EvaluateConfig,
+    HarnessRequest,
     SweepRequest,
     TaskRequest,
     parse_label,
@@ -35,6 +36,7 @@ _EXAMPLES = """\b
 Examples:
   neuron-atlas evaluate sports.spec.json
   neuron-atlas evaluate sports.spec.json --corpus held-out.jsonl --label sports=" football"
+  neuron-atlas evaluate sports.spec.json --lm-eval arc_easy,hellaswag --lm-eval-limit 200
   neuron-atlas evaluate --sweep --concept sports --rule auc,mean_abs --top 100,1000 --tau 2,2.5 --plot sports.png
 """
 
@@ -78,6 +80,19 @@ Examples:
     show_default=True,
     help="At most this many of them; 0 leaves perplexity out.",
 )
+@click.option(
+    "--lm-eval",
+    "lm_eval",
+    metavar="TASK,...",
+    help="Also run these tasks of the LM Evaluation Harness (extra lm-eval): names, groups or YAML files.",
+)
+@click.option(
+    "--lm-eval-path",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Where YAML files of own tasks are. They may run Python that they bring.",
+)
+@click.option("--lm-eval-limit", type=click.IntRange(min=1), metavar="N", help="At most this many texts of each task.")
 @click.option(
     "--bootstrap",
     type=click.IntRange(0, 100_000),
@@ -141,11 +156,21 @@ def config_from(options: dict[str, Any]) -> EvaluateConfig:
     own = {
         "atlas": options["atlas_path"],
         "sweep": _sweep(options),
+        "harness": _harness(options),
         "task": TaskRequest(**{**_of_the_same_name(TaskRequest, options), **task}),
         "memory": parse_bytes(options["memory"]),
         "store": not options["no_store"],
     }
     return EvaluateConfig(**{**_of_the_same_name(EvaluateConfig, options), **own})
+
+
+def _harness(options: dict[str, Any]) -> HarnessRequest | None:
+    if options["lm_eval"] is None:
+        for name in ("path", "limit"):
+            if options[f"lm_eval_{name}"] is not None:
+                raise UsageError(f"--lm-eval-{name} goes with --lm-eval", "Name tasks: --lm-eval TASK,...")
+        return None
+    return HarnessRequest(parse_list(options["lm_eval"]), options["lm_eval_path"], options["lm_eval_limit"])
 
 
 def _of_the_same_name(dataclass: type, options: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from atlas.whole_file import require_apart, require_output
 from builders.evaluation.config import EvaluateConfig, SweepRequest
 from builders.evaluation.edited import Budget
 from builders.evaluation.evaluate import evaluate
+from builders.evaluation.harness.tasks import HarnessTasks, load_tasks
 from builders.evaluation.output import frontier_table, score_table
 from builders.evaluation.picture import draw_frontier
 from builders.evaluation.records import store
@@ -59,9 +60,10 @@ class _Evaluation:
         reports, notes = [], []
         with open_atlas(self.wanted.atlas) as atlas:
             tasks = [(group, plan_task(atlas, group, self.wanted.task)) for group in groups.values()]
+            harness = load_tasks(self.wanted.harness) if self.wanted.harness is not None else None
             live = self._load(atlas, specs)
             for group, task in tasks:
-                reports.append(self._measure(atlas, live, group, task))
+                reports.append(self._measure(atlas, live, group, task, harness=harness))
                 notes += task.notes + reports[-1].notes
         return score_table(reports, [*dict.fromkeys(notes), *self._kept()])
 
@@ -102,6 +104,7 @@ class _Evaluation:
         specs: Sequence[InterventionSpec],
         task: Task,
         sweep_id: str | None = None,
+        harness: HarnessTasks | None = None,
     ) -> EvaluationReport:
         config = self.wanted
         report = evaluate(
@@ -113,6 +116,7 @@ class _Evaluation:
             targets=task.targets,
             shots=task.shots,
             other_texts=task.other_texts,
+            harness=harness,
             whole_neuron=config.whole_neuron,
             bootstrap=config.bootstrap,
             seed=config.task.seed,

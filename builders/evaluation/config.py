@@ -73,6 +73,21 @@ class SweepRequest:
 
 
 @dataclass(frozen=True)
+class HarnessRequest:
+    """Tasks of the LM Evaluation Harness (package lm_eval), which measure what a model can do in general."""
+
+    tasks: tuple[str, ...]
+    """Names of tasks, of groups of them, or YAML files."""
+    path: Path | None = None
+    """A folder with tasks of the user's own."""
+    limit: int | None = None
+    """Texts of each task; None: all."""
+
+    def __post_init__(self) -> None:
+        require_within("--lm-eval-limit", 1 if self.limit is None else self.limit, 1, 10**9)
+
+
+@dataclass(frozen=True)
 class EvaluateConfig:
     """Everything that decides an evaluation: of spec files, or of a sweep, which makes its own specs."""
 
@@ -81,6 +96,8 @@ class EvaluateConfig:
     specs: tuple[Path, ...] = ()
     sweep: SweepRequest | None = None
     task: TaskRequest = TaskRequest()
+    harness: HarnessRequest | None = None
+    """General ability, too; not with a sweep."""
     whole_neuron: bool = True
     """Whether to measure the edits also without their ranges."""
     bootstrap: int = 1000
@@ -110,6 +127,8 @@ class EvaluateConfig:
             raise UsageError("no spec given", "Name a file, or use --sweep --concept NAME.")
         if self.sweep is None and self.plot is not None:
             raise UsageError("--plot goes with --sweep")
+        if self.sweep is not None and self.harness is not None:
+            raise UsageError("--lm-eval measures spec files, and a sweep has none", "Write those that matter: `spec`.")
         require_within("--bootstrap", self.bootstrap, 0, 100_000)
         require_within("--max-tokens", self.max_tokens, 2, 10**6)
         require_within("--batch-tokens", self.batch_tokens, 1, 10**8)
@@ -118,7 +137,13 @@ class EvaluateConfig:
     def inputs(self) -> list[Path]:
         """The files that are read, or that scores are kept in, where these options name files."""
         named = filter(None, (self.task.corpus, self.task.other_text, self.model))
-        return [*self.specs, self.atlas, sidecar_of(self.atlas), *map(Path, named)]
+        tasks = () if self.harness is None else filter(is_task_file, self.harness.tasks)
+        return [*self.specs, self.atlas, sidecar_of(self.atlas), *map(Path, named), *map(Path, tasks)]
+
+
+def is_task_file(task: str) -> bool:
+    """Whether a task of the harness is named by its YAML file."""
+    return task.endswith((".yaml", ".yml"))
 
 
 def parse_label(text: str) -> tuple[str, str]:

@@ -21,10 +21,13 @@ from atlas.spec.text import spec_hash
 from builders.evaluation.arms import BASELINE, Arm, arms_of
 from builders.evaluation.compare import Group, compare
 from builders.evaluation.edited import DEFAULT_BUDGET, Budget
+from builders.evaluation.harness.scores import ability, run_tasks
+from builders.evaluation.harness.tasks import HarnessTasks
+from builders.evaluation.label_words import LabelWords, columns, measured, spellings
 from builders.evaluation.metrics.base import CLASSIFICATION, TEXT, Classified, Read
 from builders.evaluation.prompts import Example, make_prompts
 from builders.evaluation.report import COMPLEMENT, OTHER, TARGET, EvaluationReport, SpecEvaluation
-from builders.evaluation.scoring import label_log_probs, text_losses
+from builders.evaluation.scoring import next_log_probs, text_losses
 from builders.progress import Silent
 
 
@@ -38,6 +41,7 @@ def evaluate(
     targets: str | Sequence[str] | None = None,
     shots: Sequence[Example] = (),
     other_texts: Sequence[str] = (),
+    harness: HarnessTasks | None = None,
     whole_neuron: bool = True,
     bootstrap: int = 1000,
     seed: int = 0,
@@ -50,8 +54,9 @@ def evaluate(
 
     `labels`: concept -> label word, taken literally (" sports"); `template` holds {text} once; `shots` are
     few-shot examples. `targets`: the class each spec aims at, one for all or one a spec; None takes it from
-    the specs' `source`. `whole_neuron`: also run each spec with ranges without them. The caller sees to it
-    that the examples are not those the specs' statistics were made of. `seed` decides the resamples.
+    the specs' `source`. `harness`: tasks (load_tasks) that every arm also runs. `whole_neuron`: also run each
+    spec with ranges without them. The caller sees to it that the examples are not those the specs' statistics
+    were made of. `seed` decides the resamples, and what the tasks draw.
 
     Arms that are the same edits are run once. Raises UsageError, UnknownNameError or SpecError before
     anything runs; see make_prompts and intervene.
@@ -63,6 +68,7 @@ def evaluate(
         raise UsageError("a spec for chat templates cannot be evaluated", "Texts are put into --template alone.")
     aims = _targets(specs, targets, labels)
     prompts = make_prompts(live, examples, labels, template, shots, max_tokens)
+    others = spellings(live, template, labels)
     texts, n_cut = encode(live, list(other_texts), "{text}", max_tokens)
     texts = [ids for ids in texts if len(ids) > 1]  # of a single token nothing is predicted
 
@@ -71,10 +77,21 @@ def evaluate(
     edits = [arm.spec for arm in runs.values()]
     options = {"budget": budget, "override_model": override_model}
     with progress.task("classification", len(edits) * len(examples)) as advance:
-        logprob_AEC = label_log_probs(live, prompts.input_ids, prompts.label_tokens, edits, advance=advance, **options)
+        # How else the label words could be written matters for the model itself alone, the first arm.
+        more = [columns(prompts.label_tokens, others), *[prompts.label_tokens] * (len(edits) - 1)]
+        first_EK, *edited_A = next_log_probs(live, prompts.input_ids, more, edits, advance=advance, **options)
     with progress.task("perplexity", len(edits) * len(texts)) as advance:
         nll_AE = text_losses(live, texts, edits, advance=advance, **options)
+    outcomes = []
+    if harness is not None:
+        with progress.task("lm-eval", len(edits)) as advance:
+            for edit in edits:
+                outcomes.append(run_tasks(live, harness, edit, seed=seed, **options))
+                advance(1)
 
+    n_labels = len(prompts.concepts)
+    logprob_AEC = [first_EK[:, :n_labels], *edited_A]
+    words = measured(first_EK, others, n_labels)
     gold_E = np.array(prompts.gold)
     tokens_E = np.array([len(ids) - 1 for ids in texts], dtype=np.int64)
     place = {key: number for number, key in enumerate(runs)}
@@ -84,16 +101,20 @@ def evaluate(
         numbers = [place[_key(arm)] for arm in mine]
         inside_E = gold_E == prompts.concepts.index(aim)
         groups = [
-            Group(name, CLASSIFICATION, [Classified(logprob_AEC[number, rows_E], gold_E[rows_E]) for number in numbers])
+            Group(name, CLASSIFICATION, [Classified(logprob_AEC[number][rows_E], gold_E[rows_E]) for number in numbers])
             for name, rows_E in ((TARGET, inside_E), (COMPLEMENT, ~inside_E))
         ]
         groups.append(Group(OTHER, TEXT, [Read(nll_AE[number], tokens_E) for number in numbers]))
-        scores = compare([arm.name for arm in mine], groups, bootstrap, seed)
+        names = [arm.name for arm in mine]
+        scores = compare(names, groups, bootstrap, seed)
+        if outcomes:
+            scores += ability(names, [outcomes[number] for number in numbers], bootstrap, seed)
         evaluations.append(SpecEvaluation(spec, spec_hash(spec), aim, scores))
     return EvaluationReport(
         evaluations=evaluations,
         concepts=prompts.concepts,
         labels=dict(labels),
+        label_words=words,
         template=template,
         n_shots=len(shots),
         seed=seed,
@@ -102,7 +123,7 @@ def evaluate(
         n_other=len(texts),
         started_at=started_at,
         seconds=time.monotonic() - clock,
-        notes=_notes(prompts.n_cut + n_cut, max_tokens, len(other_texts) - len(texts), specs),
+        notes=_notes(words, harness, prompts.n_cut + n_cut, max_tokens, len(other_texts) - len(texts), specs),
     )
 
 
@@ -136,8 +157,17 @@ def _distinct(arms: Sequence[Sequence[Arm]]) -> dict[str, Arm]:
     return runs
 
 
-def _notes(n_cut: int, max_tokens: int, n_short: int, specs: Sequence[InterventionSpec]) -> list[str]:
-    notes = []
+def _notes(
+    words: LabelWords,
+    harness: HarnessTasks | None,
+    n_cut: int,
+    max_tokens: int,
+    n_short: int,
+    specs: Sequence[InterventionSpec],
+) -> list[str]:
+    notes = [] if harness is None else [harness.note()]
+    if (little := words.note()) is not None:
+        notes.append(little)
     if n_cut:
         notes.append(f"{n_cut} texts were cut to {max_tokens} tokens")
     if n_short:

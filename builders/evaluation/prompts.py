@@ -87,7 +87,8 @@ def label_tokens(live: LiveModel, template: str, labels: Mapping[str, str]) -> l
             )
         if token in first:
             raise UsageError(
-                f"the label words of {first[token]} and {concept} begin with the same token",
+                f"the label words of {first[token]} and {concept} begin with the same token, "
+                f"{live.tokenizer.decode([token])!r}",
                 f"Choose another word: --label {concept}=WORD.",
             )
         first[token] = concept

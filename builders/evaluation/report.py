@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from atlas.spec.document import InterventionSpec
 from builders.evaluation.bootstrap import Interval
+from builders.evaluation.label_words import LabelWords
 
 TARGET, COMPLEMENT, OTHER = "target", "complement", "other"
 
@@ -57,6 +58,7 @@ class EvaluationReport:
     evaluations: list[SpecEvaluation]
     concepts: list[str]
     labels: dict[str, str]
+    label_words: LabelWords
     template: str
     n_shots: int
     seed: int

@@ -44,22 +44,38 @@ def label_log_probs(
     override_model: bool = False,
     advance: Advance = lambda n: None,
 ) -> np.ndarray:
-    """logprob_AEC, float64: of each label token after each prompt, under each spec (None: no edit).
+    """logprob_AEC, float64: of each label token after each prompt, under each spec. See `next_log_probs`."""
+    tokens_A = [label_tokens] * len(specs)
+    options = {"budget": budget, "override_model": override_model, "advance": advance}
+    return np.stack(next_log_probs(live, prompts, tokens_A, specs, **options))
+
+
+def next_log_probs(
+    live: LiveModel,
+    prompts: Sequence[Sequence[int]],
+    tokens_A: Sequence[Sequence[int]],
+    specs: Sequence[Edits],
+    *,
+    budget: Budget = DEFAULT_BUDGET,
+    override_model: bool = False,
+    advance: Advance = lambda n: None,
+) -> list[np.ndarray]:
+    """logprob_EK, float64, of each spec (None: no edit): of its own K `tokens_A[arm]` after each prompt.
 
     Everything of a prompt counts as prompt, its last token as `last`. `advance(1)` after each text and arm.
     """
-    columns_C = torch.tensor(label_tokens, device=live.device)
+    columns_A = [torch.tensor(tokens, device=live.device) for tokens in tokens_A]
     prefix = SharedPrefix(live, prompts, specs, budget, override_model)
     rests = [ids[prefix.length :] for ids in prompts]
-    out_AEC = np.empty((len(specs), len(prompts), len(label_tokens)))
+    out_A = [np.empty((len(prompts), len(tokens))) for tokens in tokens_A]
     for batch in batches(rests, budget.batch_tokens):
         shared = _SharedBatch(live, prefix, [rests[index] for index in batch.indices], specs, budget)
-        for arm in range(len(specs)):
+        for arm, columns_K in enumerate(columns_A):
             last_BD = shared.final(arm, override_model)
-            found_BC = log_probs(live, last_BD, lambda logprob_SV, rows: logprob_SV[:, columns_C])
-            out_AEC[arm, batch.indices] = _numbers(found_BC)
+            found_BK = log_probs(live, last_BD, lambda logprob_SV, rows, k=columns_K: logprob_SV[:, k])
+            out_A[arm][batch.indices] = _numbers(found_BK)
             advance(len(batch.indices))
-    return out_AEC
+    return out_A
 
 
 def text_losses(

@@ -12,7 +12,11 @@ from queries.cli.options import Source, source_options
 
 @click.command(epilog="Example: neuron-atlas evaluations --target sports --metric accuracy")
 @click.option("--target", metavar="CONCEPT", help="Only specs that aim at this concept.")
-@click.option("--metric", metavar="NAME", help="Only this metric: accuracy, confidence, label_confidence, perplexity.")
+@click.option(
+    "--metric",
+    metavar="NAME",
+    help="Only this metric: accuracy, confidence, label_confidence, label_share, perplexity, or one of lm-eval.",
+)
 @click.option("--sweep", "sweep_id", metavar="ID", help="Only this sweep.")
 @limit_option(200)
 @source_options

@@ -11,6 +11,7 @@ METRICS = {
     "accuracy": "builders.evaluation.metrics.accuracy",
     "confidence": "builders.evaluation.metrics.confidence",
     "label_confidence": "builders.evaluation.metrics.label_confidence",
+    "label_share": "builders.evaluation.metrics.label_share",
     "perplexity": "builders.evaluation.metrics.perplexity",
 }
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -160,6 +162,12 @@ def test_an_atlas_without_held_out_texts(planted: Path, corpus: Path, tmp_path: 
         (["--sweep", "--concept", "pets", "--tau", "2,x"], "no number"),
         (["--sweep", "--concept", "pets", "--top", "2,,3"], "no list"),
         (["--sweep", "--concept", "pets", "--plot", "a.txt"], "not a picture"),
+        (["x.json", "--lm-eval-limit", "3"], "--lm-eval-limit goes with --lm-eval"),
+        (["x.json", "--lm-eval-path", "."], "--lm-eval-path goes with --lm-eval"),
+        (["x.json", "--lm-eval", "a,,b"], "no list"),
+        (["x.json", "--lm-eval", "a", "--lm-eval-limit", "0"], "--lm-eval-limit"),
+        (["x.json", "--lm-eval", "a", "--lm-eval-path", "nowhere"], "nowhere"),
+        (["--sweep", "--concept", "pets", "--lm-eval", "a"], "a sweep has none"),
     ],
 )
 def test_options_that_do_not_fit(ask, arguments: list[str], message: str) -> None:
@@ -174,6 +182,20 @@ def test_a_foreign_sidecar_stops_the_work_early(ask, atlas_file: Path) -> None:
     assert code == 3
     assert "holds no evaluations" in err
     assert ask("evaluations")[0] == 3
+
+
+@pytest.mark.parametrize("package", ["lm_eval", "accelerate"])
+def test_without_the_harness_nothing_is_run(ask, tmp_path: Path, monkeypatch, package: str) -> None:
+    spec = str(tmp_path / "pets.spec.json")
+    assert ask("spec", "--concept", "pets", "--neurons", "L1N7", "-o", spec)[0] == 0
+    monkeypatch.setitem(sys.modules, "lm_eval", ModuleType("lm_eval"))
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    code, out, err = ask("evaluate", spec, "--lm-eval", "arc_easy")
+    assert (code, out) == (4, "")
+    assert err.splitlines() == [
+        f"error: the package '{package}' is not installed and is needed to run lm-eval tasks",
+        "hint: Run: pip install 'neuron-atlas[lm-eval]'",
+    ]
 
 
 def test_points_that_tie_are_all_best() -> None:
