@@ -38,3 +38,27 @@ def _captured(live: LiveModel, texts: Sequence[str], template: str) -> dict[str,
 
         capture(live, batch.input_ids, batch.attention_mask, list(SITES), list(range(live.n_layers)), keep)
     return found
+
+
+def running_text(
+    live: Live, work: Path, model: str, name: str, texts: Sequence[str], per_text: int
+) -> dict[str, np.ndarray]:
+    """site -> acts_BLN, float32: `per_text` tokens of each text, drawn after its first, without a template."""
+    work.mkdir(parents=True, exist_ok=True)
+    identity = [model, list(texts), per_text]
+    return cached(work, f"{name}-running", identity, lambda: _sampled(live(), texts, per_text))
+
+
+def _sampled(live: LiveModel, texts: Sequence[str], per_text: int) -> dict[str, np.ndarray]:
+    ids = encode(live, list(texts), "{text}", 512).input_ids
+    draw = np.random.default_rng(0)
+    tokens = [np.sort(draw.choice(np.arange(1, len(row)), per_text, replace=False)) for row in ids]
+    found = {site: np.empty((len(texts), per_text, live.n_layers, live.width(site)), np.float32) for site in SITES}
+    for batch in batches(ids, 2048):
+
+        def keep(site, layer, acts_BTN, batch=batch):
+            for row, text in enumerate(batch.indices):
+                found[site][text, :, layer] = acts_BTN[row, tokens[text]].float().numpy()
+
+        capture(live, batch.input_ids, batch.attention_mask, list(SITES), list(range(live.n_layers)), keep)
+    return {site: acts.reshape(-1, *acts.shape[2:]) for site, acts in found.items()}

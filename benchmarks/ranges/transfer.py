@@ -35,8 +35,8 @@ from builders.evaluation.bootstrap import interval
 ROOT = Path(__file__).parents[2]
 TOPICS, FEELING = "{text}\nThis text is about", "{text}\nThe feeling here is"
 OTHER_TEMPLATES = {
-    "topics": ("{text}", "{text}\nTopic:", "{text}\nIn one word, this is about", "{text}\nThis news article is about"),
-    "emotions": ("{text}", "{text}\nEmotion:", "{text}\nThe writer feels"),
+    "topics": ("{text}", "{text}\nTopic:", "{text}\nThis news article is about"),
+    "emotions": ("{text}\nEmotion:",),
 }
 CLASS_OF = {
     "sports": "sports",
