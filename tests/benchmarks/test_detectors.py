@@ -1,4 +1,4 @@
-"""Detectors on made-up activations: the neurons that tell a concept are found, and texts left out have no part in it."""
+"""Detectors on made-up activations: neurons that tell a concept are found, and texts left out have no part in it."""
 
 from __future__ import annotations
 
