@@ -47,14 +47,9 @@ def interval_of(acts: Sorted | np.ndarray, own_E: np.ndarray) -> tuple[np.ndarra
     better than none, as for a neuron that is the same everywhere, it is the whole line.
     """
     given = acts if isinstance(acts, Sorted) else by_value(acts)
-    values_NE, own_NE = given.values_NE, own_E[given.text_NE]
+    values_NE = given.values_NE
     n_neurons, n = values_NE.shape
-    n_own = int(own_NE[0].sum())
-    sums = np.zeros((n_neurons, n + 1), np.int32)  # before each text, and after the last
-    np.cumsum(np.where(own_NE, n - n_own, -n_own).astype(np.int32), axis=1, out=sums[:, 1:])
-    cut = np.ones((n_neurons, n + 1), bool)  # whether an interval may begin or end there: between different values
-    cut[:, 1:-1] = values_NE[:, 1:] > values_NE[:, :-1]
-    lowest = np.minimum.accumulate(np.where(cut, sums, _FAR), axis=1)
+    sums, lowest, cut = _running(given, own_E)
     end_N = np.where(cut, sums - lowest, -1).argmax(axis=1)
     rows = np.arange(n_neurons)
     places = np.arange(n + 1)
@@ -64,6 +59,26 @@ def interval_of(acts: Sorted | np.ndarray, own_E: np.ndarray) -> tuple[np.ndarra
     lower_N = np.where((start_N == 0) | none_N, -np.inf, values_NE[rows, np.minimum(start_N, n - 1)])
     upper_N = np.where((end_N == n) | none_N, np.inf, values_NE[rows, np.maximum(end_N, 1) - 1])
     return lower_N, upper_N
+
+
+def best_told(given: Sorted, own_E: np.ndarray) -> np.ndarray:
+    """[N]: coverage - leakage of each best interval on the very texts that it is found on."""
+    sums, lowest, cut = _running(given, own_E)
+    n_own = int(own_E[given.text_NE[0]].sum())
+    return np.where(cut, sums - lowest, 0).max(axis=1) / (n_own * (sums.shape[1] - 1 - n_own))
+
+
+def _running(given: Sorted, own_E: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(sums, lowest, cut) [N, E + 1], places before each text and after the last: the sum of the weights up to there,
+    the lowest such sum so far where an interval may begin, and whether one may begin or end there."""
+    own_NE = own_E[given.text_NE]
+    n_neurons, n = own_NE.shape
+    n_own = int(own_NE[0].sum())
+    sums = np.zeros((n_neurons, n + 1), np.int32)
+    np.cumsum(np.where(own_NE, np.int32(n - n_own), np.int32(-n_own)), axis=1, out=sums[:, 1:])
+    cut = np.ones((n_neurons, n + 1), bool)
+    cut[:, 1:-1] = given.values_NE[:, 1:] > given.values_NE[:, :-1]  # equal values are not parted
+    return sums, np.minimum.accumulate(np.where(cut, sums, _FAR), axis=1), cut
 
 
 def inside(acts_EN: np.ndarray, lower_N: np.ndarray, upper_N: np.ndarray) -> np.ndarray:

@@ -10,12 +10,13 @@ Axes: E texts, C concepts, K chosen neurons, N neurons of all layers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from benchmarks.ranges.best_interval import by_value, folds_of, held_out_inside, inside, interval_of, shares
+from benchmarks.ranges.best_interval import best_told, by_value, folds_of, held_out_inside, inside, interval_of, shares
 
 SCREENED = 500
 """Neurons of a concept that are judged held out: those that tell it best on the texts of their intervals."""
@@ -50,17 +51,22 @@ def arms_of(inside_EK: np.ndarray, three: np.ndarray) -> np.ndarray:
     return np.stack([inside_EK[:, 0], inside_EK[:, :MANY].mean(axis=1), vote_E]).astype(np.float64)
 
 
-def detectors(acts_EN: np.ndarray, labels_E: np.ndarray, n_concepts: int, kept_E: np.ndarray) -> list[Detector]:
-    """One for each concept, from the texts where `kept_E` (bool) holds and nothing else."""
-    acts_EN, labels_E = acts_EN[kept_E], labels_E[kept_E]
-    told = np.empty((n_concepts, acts_EN.shape[1]))
+def detectors(
+    acts_EN: np.ndarray, labels_E: np.ndarray, n_concepts: int, kept: Sequence[np.ndarray]
+) -> list[list[Detector]]:
+    """For each kept_E (bool) of `kept` one for each concept, from the texts where it holds and nothing else."""
+    told = np.empty((len(kept), n_concepts, acts_EN.shape[1]))
     for start in range(0, acts_EN.shape[1], _CHUNK):
-        part_EN = acts_EN[:, start : start + _CHUNK]
-        given = by_value(part_EN)
-        for concept in range(n_concepts):
-            own_E = labels_E == concept
-            told[concept, start : start + _CHUNK] = _told(inside(part_EN, *interval_of(given, own_E)), own_E)
-    return [_detector(acts_EN, labels_E, concept, told[concept]) for concept in range(n_concepts)]
+        part = slice(start, start + _CHUNK)
+        everything = by_value(acts_EN[:, part])
+        for number, kept_E in enumerate(kept):
+            given = everything.only(kept_E)
+            for concept in range(n_concepts):
+                told[number, concept, part] = best_told(given, labels_E == concept)
+    return [
+        [_detector(acts_EN[kept_E], labels_E[kept_E], concept, told_CN[concept]) for concept in range(n_concepts)]
+        for kept_E, told_CN in zip(kept, told, strict=True)
+    ]
 
 
 def _detector(acts_EN: np.ndarray, labels_E: np.ndarray, concept: int, told_N: np.ndarray) -> Detector:

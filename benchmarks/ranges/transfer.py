@@ -82,7 +82,7 @@ class Bench:
             acts_EN = self.acts(texts)
             kept = [kept_E for kept_E, _ in parts(folds_of(texts.labels_E))]
             kept.append(np.ones(len(texts.texts), bool))
-            found = [detectors(acts_EN, texts.labels_E, len(texts.concepts), kept_E) for kept_E in kept]
+            found = detectors(acts_EN, texts.labels_E, len(texts.concepts), kept)
             return {
                 field: np.array([[getattr(each, field) for each in part] for part in found])
                 for field in Detector.__dataclass_fields__

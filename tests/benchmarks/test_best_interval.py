@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from benchmarks.ranges.best_interval import by_value, folds_of, held_out_inside, inside, interval_of, shares
+from benchmarks.ranges.best_interval import best_told, by_value, folds_of, held_out_inside, inside, interval_of, shares
 
 
 def brute(values: np.ndarray, own: np.ndarray) -> tuple[float, float, float]:
@@ -40,10 +40,12 @@ def rows(seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_no_interval_is_better_and_the_choice_among_equals_is_fixed(seed: int) -> None:
     acts_EN, own_E = rows(seed)
     lower_N, upper_N = interval_of(acts_EN, own_E)
+    told_N = best_told(by_value(acts_EN), own_E)
     coverage_N, leakage_N = shares(inside(acts_EN, lower_N, upper_N), own_E)
     for neuron in range(acts_EN.shape[1]):
         score, lower, upper = brute(acts_EN[:, neuron], own_E)
         assert coverage_N[neuron] - leakage_N[neuron] == pytest.approx(score)
+        assert told_N[neuron] == pytest.approx(score)
         assert (lower_N[neuron], upper_N[neuron]) == (lower, upper)
 
 

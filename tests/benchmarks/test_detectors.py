@@ -22,7 +22,7 @@ def acts() -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_neurons_that_tell_come_first_and_outvote_their_errors(acts: tuple[np.ndarray, np.ndarray]) -> None:
     acts_EN, labels_E = acts
-    found = detectors(acts_EN, labels_E, 3, np.ones(60, bool))[1]
+    found = detectors(acts_EN, labels_E, 3, [np.ones(60, bool)])[0][1]
     assert set(found.neurons_K[:3].tolist()) == {3, 70, 200}
     arms = dict(zip(ARMS, found.arms(acts_EN), strict=True))
     np.testing.assert_array_equal(arms["3 together"], labels_E == 1)
@@ -35,7 +35,7 @@ def test_texts_left_out_have_no_part_in_it(acts: tuple[np.ndarray, np.ndarray]) 
     changed_EN = acts_EN.copy()
     changed_EN[~kept_E] = 9
     for one, other in zip(
-        detectors(acts_EN, labels_E, 3, kept_E), detectors(changed_EN, labels_E, 3, kept_E), strict=True
+        detectors(acts_EN, labels_E, 3, [kept_E])[0], detectors(changed_EN, labels_E, 3, [kept_E])[0], strict=True
     ):
         for field, value in vars(one).items():
             np.testing.assert_array_equal(value, getattr(other, field))
