@@ -1,0 +1,153 @@
+"""Best intervals against the paper's range masking: less harm elsewhere? Writes docs/results/intervals.md.
+
+Run: python -m benchmarks.ranges.intervals --datasets FOLDER [--work FOLDER] [--tasks ag_news,emotion] [--report]
+
+For AG News and Emotion: neurons and intervals from the texts of the statistics, arms compared on a few other texts
+(dev), the best of them and what it is compared with measured on texts that nothing has seen (fresh). The numbers go
+into intervals.json beside the page, corpus by corpus; --report only writes the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import logging
+import random
+from pathlib import Path
+
+import numpy as np
+
+from atlas.errors import BuildError
+from atlas.live.loading import load
+from benchmarks.beyond.scores import split_per_concept
+from benchmarks.common.labelled_text import Task, ag_news, datasets_folder, emotion
+from benchmarks.ranges.arms import Arm
+from benchmarks.ranges.compared import EXPLORED, PAPER, compared, shortfall
+from benchmarks.ranges.effects import Effect, Texts, effect, outcomes
+from benchmarks.ranges.masking import Outcome, accuracy, is_right
+from benchmarks.ranges.report_intervals import page
+from benchmarks.ranges.setting_up import Statistics
+from builders.evaluation.bootstrap import interval
+
+ROOT = Path(__file__).parents[2]
+DEV = {"ag_news": 24, "emotion": 40}
+"""Texts of a class to compare arms on: more of Emotion, because fewer are answered right."""
+OTHER = {"ag_news": (16, 30), "emotion": (8, 14)}
+"""Texts of the other corpus for the perplexity, on dev and afterwards: those that Emotion is lent are longer."""
+PROTOCOLS = {"answered": True, "all": False}
+log = logging.getLogger("intervals")
+
+
+def measure(task: Task, other: Task, options: argparse.Namespace, live) -> dict:
+    """All numbers of one corpus; `other` lends the texts whose perplexity is measured."""
+    work = Path(options.work)
+    statistics = Statistics(live, work, options.model, task, options.per_concept, options.seed)
+    dev, fresh = split_per_concept(statistics.fresh(), [DEV[task.name], options.texts], options.seed)
+    few, more = OTHER[task.name]
+    lent = [text for text, _ in random.Random(options.seed).sample(other.examples, 46)]
+    on_dev = Texts(task, dev, lent[:few])
+    log.info("%s: %d arms on dev", task.name, len(EXPLORED[task.name]))
+    tried = _tried(statistics, EXPLORED[task.name], on_dev, work, "dev", live)
+    dev_effects = {
+        arm: {name: effect(outcome, task.concepts, right, 0, options.seed) for name, right in PROTOCOLS.items()}
+        for arm, outcome in tried.items()
+    }
+    paper = dev_effects[PAPER]["answered"]
+    chosen = min(dev_effects, key=lambda arm: shortfall(dev_effects[arm]["answered"], paper))
+    log.info("%s: chosen on dev: %s", task.name, chosen.name)
+    roles = compared(chosen)
+    on_fresh = Texts(task, fresh, lent[few : few + more])
+    confirmed = _tried(statistics, list(dict.fromkeys(roles.values())), on_fresh, work, "fresh", live)
+    return {
+        "concepts": list(task.concepts),
+        "template": task.template,
+        "other": other.name,
+        "sizes": {"statistics": len(statistics.examples), "dev": len(dev), "fresh": len(fresh)},
+        "baseline": _baseline(task, next(iter(confirmed.values()))),
+        "dev": [
+            {
+                "arm": arm.name,
+                "shortfall": shortfall(effects["answered"], paper),
+                "protocols": {name: _plain(each) for name, each in effects.items()},
+            }
+            for arm, effects in dev_effects.items()
+        ],
+        "fresh": [
+            {
+                "role": role,
+                "arm": arm.name,
+                "edits": [len(spec.edits) for spec in statistics.specs(arm)],
+                "protocols": {
+                    name: _with_intervals(task, confirmed[arm], confirmed[PAPER], right, options)
+                    for name, right in PROTOCOLS.items()
+                },
+            }
+            for role, arm in roles.items()
+        ],
+    }
+
+
+def _tried(statistics: Statistics, arms: list[Arm], texts: Texts, work: Path, part: str, live) -> dict[Arm, Outcome]:
+    specs = {arm.name: statistics.specs(arm) for arm in arms}
+    found = outcomes(live, specs, texts, work, f"{texts.task.name}-{part}")
+    return {arm: found[arm.name] for arm in arms}
+
+
+def _plain(each: Effect) -> dict:
+    return {name: float(values[0]) for name, values in vars(each).items()}
+
+
+def _with_intervals(task: Task, outcome: Outcome, paper: Outcome, right: bool, options: argparse.Namespace) -> dict:
+    found, ref = (effect(each, task.concepts, right, options.bootstrap, options.seed) for each in (outcome, paper))
+    numbers = dict(vars(found)) | {"of paper": found.complement / ref.complement}
+    return {name: list(vars(interval(values)).values()) for name, values in numbers.items()}
+
+
+def _baseline(task: Task, outcome: Outcome) -> dict:
+    right_E = is_right(outcome, True)
+    counts = {name: int((outcome.gold_E == c).sum()) for c, name in enumerate(task.concepts)}
+    answered = {name: int(right_E[outcome.gold_E == c].sum()) for c, name in enumerate(task.concepts)}
+    return {
+        "accuracy": float(accuracy(outcome)[0].mean()),
+        "texts": counts,
+        "answered": answered,
+        "other texts": len(outcome.tokens_E),
+        "perplexity": float(np.exp(outcome.nll_AE[0].sum() / outcome.tokens_E.sum())),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--datasets", help="folder with the two corpora (benchmarks/common/labelled_text.py)")
+    parser.add_argument("--work", default=str(ROOT / "build" / "benchmarks"), help="folder for what is slow to make")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "intervals.md")
+    parser.add_argument("--tasks", default="ag_news,emotion", help="corpora to measure now; others stay as kept")
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--per-concept", type=int, default=150, help="texts of a class for the statistics")
+    parser.add_argument("--texts", type=int, default=60, help="fresh texts of a class")
+    parser.add_argument("--bootstrap", type=int, default=2000, help="resamples")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--report", action="store_true", help="write the page from the numbers that are kept")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    path = options.out.with_suffix(".json")
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"tasks": {}}
+    if not options.report:
+        folder = datasets_folder(options.datasets)
+        tasks = {task.name: task for task in (ag_news(folder), emotion(folder))}
+        live = functools.cache(lambda: load(options.model, device="cpu"))
+        kept["options"] = {
+            name: getattr(options, name) for name in ("model", "per_concept", "texts", "bootstrap", "seed")
+        }
+        for name in options.tasks.split(","):
+            other = tasks["emotion" if name == "ag_news" else "ag_news"]
+            kept["tasks"][name] = measure(tasks[name], other, options, live)
+            path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    if not kept["tasks"]:
+        raise BuildError(f"there is no {path}", "Run without --report first.")
+    options.out.write_text(page(kept), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
