@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.ranges.arms import AUC, GAUSSIAN, JOINT, MEAN_ABS, TOLD, WHOLE, Arm
+from benchmarks.ranges.arms import GAUSSIAN, MEAN_ABS, WHOLE, Arm
 from benchmarks.ranges.effects import Effect
-from benchmarks.ranges.evidence import AGAINST_TEXT, INTERVAL
 
 TARGET, COMPLEMENT, PERPLEXITY = 0.5, 0.25, 1.1
 """The goal: at least this drop of the target, at most this share of the paper's complement drop, and at most this
