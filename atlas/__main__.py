@@ -138,7 +138,10 @@ def _with_versions(hint: str) -> str:
         return hint
     from atlas.live.versions import ran_with
 
-    return hint if ran_with() in hint else f"{hint} Ran with {ran_with()}.".lstrip()
+    if ran_with() in hint:
+        return hint
+    end = "" if not hint or hint.endswith((".", "?", "!")) else "."  # one that ends in a command has none
+    return f"{hint}{end} Ran with {ran_with()}.".lstrip()
 
 
 def _show_traceback(error: Exception) -> None:

@@ -6,7 +6,6 @@ Only the command line turns these into text and an exit code (the codes are a co
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 EXIT_OK = 0
@@ -41,6 +40,8 @@ class UnknownNameError(QuestionError):
 
         `problem` is the message for a name that is known, only not here.
         """
+        import difflib  # when somebody has mistaken a name, and not with every command
+
         choices = sorted(map(str, known))
         folded = {choice.casefold(): choice for choice in choices}
         near = [folded[key] for key in difflib.get_close_matches(name.casefold()[:200], folded, n=3, cutoff=0.5)]

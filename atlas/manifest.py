@@ -1,18 +1,16 @@
-"""Which model an atlas describes: the single row of table `atlas` as a frozen dataclass."""
+"""Which model an atlas describes: the single row of table `atlas`."""
 
 from __future__ import annotations
 
 import datetime as dt
 import platform
-from dataclasses import dataclass, fields
 from importlib import metadata
-from typing import Any
+from typing import Any, NamedTuple
 
 SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(NamedTuple):
     """The row of table `atlas`. Dims follow TransformerLens: n_layers, d_model, d_mlp, d_vocab."""
 
     atlas_id: str
@@ -41,11 +39,11 @@ class Manifest:
     @classmethod
     def columns(cls) -> list[str]:
         """Column names of table `atlas`, in order."""
-        return [field.name for field in fields(cls)]
+        return list(cls._fields)
 
     def row(self) -> list[Any]:
         """Values in the order of `columns()`."""
-        return [getattr(self, name) for name in self.columns()]
+        return list(self)
 
 
 def software_version() -> str:

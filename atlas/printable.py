@@ -11,7 +11,6 @@ people see can be measured, and cut between any two of them.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import sys
 import unicodedata
@@ -85,6 +84,8 @@ def for_stdout(text: str) -> str:
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """`value` as JSON that is safe to look at: letters as they are, controls of any kind as \\uXXXX, no NaN."""
+    import json  # for answers in this form alone
+
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
     return _NOT_ASCII_TEXT.sub(lambda found: _json_escaped(found[0]), text)
 
@@ -137,6 +138,8 @@ def _first(pieces: Sequence[str], room: int) -> list[str]:
 
 
 def _json_escaped(character: str) -> str:
+    import json
+
     # A line feed stands between values: dumps has escaped those inside.
     if character == "\n" or character.isprintable() or unicodedata.category(character) not in _CONTROLS:
         return character

@@ -7,13 +7,12 @@ index on the last axis of the site, written together as L29N808.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from atlas.errors import UnknownNameError, UsageError
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """A named tensor at every layer, where activations are read and edited. `width` names a dim."""
 
     name: str
@@ -23,8 +22,7 @@ class Site:
     meaning: str
 
 
-@dataclass(frozen=True)
-class Weight:
+class Weight(NamedTuple):
     """A matrix whose rows (or columns) are per-neuron vectors in the residual space."""
 
     name: str

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
@@ -136,7 +135,7 @@ def is_one_of(path: Path, inputs: Iterable[str | Path]) -> bool:
 
 def beside(place: Path) -> Path:
     """A free name in the folder of `place`, short whatever its own is, and hidden."""
-    return place.with_name(f".neuron-atlas-{secrets.token_hex(6)}")
+    return place.with_name(f".neuron-atlas-{os.urandom(6).hex()}")
 
 
 @contextmanager

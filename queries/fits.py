@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.fit_choice import ANY_FIT, FIT_NAMES, FitChoice
@@ -17,8 +17,7 @@ from queries.sqlfile import load_sql
 PAPER_TAU = 2.5
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(NamedTuple):
     """One labelled corpus at one site and position.
 
     `n` values a neuron are in it, `width` neurons a layer. `taus` are the measured half-widths of ranges, in

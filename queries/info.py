@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from atlas.answers.result import Document, Result
 from atlas.schema.tables import TABLES, built
 from atlas.schema.views import views
@@ -19,7 +17,7 @@ def info(atlas: Atlas) -> Document:
     fields = {
         "file": str(atlas.path),
         "bytes": atlas.path.stat().st_size,
-        **dataclasses.asdict(atlas.manifest),
+        **atlas.manifest._asdict(),
         "built_with": built_with(sections["runs"]),
     }
     return Document(fields, sections)

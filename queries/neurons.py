@@ -20,7 +20,6 @@ from queries.rules import DEFAULT_RULE
 from queries.rules import rule as rule_of
 from queries.session.rankings import COLUMNS, pick, ranking
 from queries.session.resident import HEAD, resident
-from queries.session.token_search import search
 from queries.sqlfile import load_sql
 from queries.tokens import token_ids
 
@@ -71,6 +70,8 @@ def neurons_for_token(
     if kept is None:
         columns, rows = atlas.query(load_sql("neurons_for_token"), parameters)
     else:
+        from queries.session.token_search import search  # for the third question on: a command has one
+
         columns, rows = search(atlas, kept, parameters)
     shown = "address score hits weight sign rank token cosine tokens".split()
     return Result(columns, rows, shown=shown).cut(limit)

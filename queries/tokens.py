@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,6 +68,8 @@ def _parts(atlas: Atlas, word: str, exact: bool) -> str:
 
     Told apart by what stands between words. How the model cuts a single word only its tokenizer could say.
     """
+    import shlex
+
     found = re.findall(r"\s*\S+", word) if exact else re.split(r"[\s/_-]+", word.strip())
     parts = list(dict.fromkeys(filter(None, found)))[:_MOST_PARTS]
     if len(parts) < 2:

@@ -65,14 +65,18 @@ def items(column: str, values: Iterable[Any], most: int | None = None) -> Iterat
 
 
 def number(value: float) -> str:
-    """Four significant digits, without an exponent between 0.0001 and a million: 0.9412, 12.31, 1.2e-07."""
+    """Four significant digits, of small numbers at least two; an exponent below 0.0001 and from a million on.
+
+    0.9412, 12.31, 0.0312, 0.00081, 1.2e-07.
+    """
     if not math.isfinite(value):
         return str(value)
     if value == 0:
         return "0"
     if 1e-4 <= abs(value) < 1e6:
-        digits = max(0, 3 - math.floor(math.log10(abs(value))))
-        return f"{value:.{min(digits, 4)}f}"
+        magnitude = math.floor(math.log10(abs(value)))
+        decimals = max(0, min(3 - magnitude, 4), 1 - magnitude)
+        return f"{value:.{decimals}f}"
     return f"{value:.1e}"
 
 

@@ -21,7 +21,7 @@ FOLDED = 8
 NO_BREAK = "\ue000"
 
 
-@dataclass
+@dataclass(eq=False, repr=False)  # neither is asked for, and making them takes time
 class Column:
     """One column of a table: `width` in columns of a terminal, `folds` where its texts may take several lines."""
 

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """`writer`: module:function. `suffixes`: file names that ask for it. `binary`: it is not for a terminal.
 
     `document`: the writer of a Document, where the format can hold several tables.

@@ -6,8 +6,8 @@ import io
 import os
 import sys
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from atlas.answers.formats import CSV, of_documents, writer
 from atlas.answers.result import Document, Result
@@ -21,8 +21,7 @@ def note(text: str) -> None:
     say("note", text)
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """Where the answer of a command goes: its form, the file (None: stdout), and the picture beside it, if any."""
 
     format: str

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Numbers = Mapping[str, Any]
 """What `Measure.value` is given: stored columns by name, and n, n_all, tau."""
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One way to rank the neurons of a concept.
 
     `order_by` is SQL over measures, the first neuron is the strongest. `min_coverage` is the least coverage a neuron
@@ -29,8 +27,7 @@ class Rule:
     min_coverage: float = 0.0
 
 
-@dataclass(frozen=True)
-class Measure:
+class Measure(NamedTuple):
     """One named number of a neuron under a concept; None (NULL) where it is not defined.
 
     `table`: the stored table that holds it, one row per fit, concept (and tau), layer and neuron. `columns`: the

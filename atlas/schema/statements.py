@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from atlas.manifest import Manifest
 from atlas.schema.table import Table
@@ -16,8 +16,7 @@ JOINED = {"concept_gaussian": "g", "background_gaussian": "b", "concept_range": 
 EARLIER = Path(__file__).with_name("earlier")
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """The integers that the DDL needs: list lengths and the strides of `nid`."""
 
     top: int
@@ -73,7 +72,7 @@ def as_kind(word: str, sql: str) -> str:
 
 def filled(sql: str, layout: Layout) -> str:
     """A statement with the integers in place of their names."""
-    for field, value in vars(layout).items():
+    for field, value in layout._asdict().items():
         # int() is what keeps anything but a number out of the statement.
         sql = sql.replace("{" + field + "}", str(int(value)))
     return sql

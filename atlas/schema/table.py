@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # What the rows of a table are about: what must be forgotten with it when a build makes it anew.
 MODEL, WEIGHT, FAMILY, FIT, RUN = "model", "weight", "family", "fit", "run"
 ABOUT = (MODEL, WEIGHT, FAMILY, FIT, RUN)
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One column. `type` is SQL, in which {top}, {bins} and {d_model} are integers of the file (statements.Layout).
 
     `unit`: of its numbers, "activation" for the model's own. A column that came later may be NULL, because older
@@ -29,8 +28,7 @@ class Column:
         return f"{self.name} {self.type}{'' if self.null else ' NOT NULL'}"
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """One stored table; a name with a leading underscore is layout, one without is public (docs/schema.md).
 
     `about`: what its rows belong to, one of ABOUT. `key`: columns (or expressions) that no two rows share; rows are
@@ -81,8 +79,7 @@ class Table:
         return f"CREATE TABLE {self.name} ({', '.join(column.sql for column in self.columns)});"
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """One public view, whose SQL stands in macros.sql. `of`: the table that it shows.
 
     `rows`: SQL that counts its rows without computing them; `counted` as of a Table.

@@ -5,8 +5,6 @@ A view also shows the value columns of every table that names it (`Table.view`).
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from atlas.schema.measures import MEASURES
 from atlas.schema.table import Column, View
 from atlas.schema.tables import TABLES
@@ -170,5 +168,5 @@ def views() -> dict[str, View]:
     for table in TABLES.values():
         if table.view:
             view = shown[table.view]
-            shown[view.name] = replace(view, columns=(*view.columns, *table.values()))
+            shown[view.name] = view._replace(columns=(*view.columns, *table.values()))
     return shown

@@ -76,7 +76,7 @@ def stored_objects(content: str, layout: Layout = _OPEN) -> list[Object]:
     Of EARLIER those that a file of ATLAS may have instead; there may be several of a name.
     """
     text = STORED.read_text(encoding="utf-8")
-    for field, value in vars(layout).items():
+    for field, value in layout._asdict().items():
         text = text.replace("{" + field + "}", str(int(value)))
     rows = (line.split("\t") for line in text.splitlines())
     stored = [Object(kind, "main", name, definition) for of, kind, name, definition in rows if of == content]
@@ -112,7 +112,7 @@ def stored_text() -> str:
     lines = []
     for content in (ATLAS, EARLIER, EVALUATIONS):
         for kind, _, name, text in sorted(made_objects(content)):
-            for field, value in vars(_OPEN).items():
+            for field, value in _OPEN._asdict().items():
                 text = text.replace(str(value), "{" + field + "}")
             lines.append("\t".join((content, kind, name, text)))
     return "\n".join(lines) + "\n"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from typing import NamedTuple
 
 from atlas.store.objects import Object, absent_columns, column_name
 
 
-@dataclass(frozen=True)
-class Lacking:
+class Lacking(NamedTuple):
     """Names, in the order of the schema; false where nothing is lacking."""
 
     tables: tuple[str, ...] = ()
@@ -43,7 +42,7 @@ def lacking_of(found: Iterable[Object], known: Iterable[Object]) -> Lacking:
 
 def as_words(lacking: Lacking) -> str:
     """One line that `from_words` reads; '' where nothing is lacking."""
-    return " ".join(",".join(names) or "-" for names in astuple(lacking)) if lacking else ""
+    return " ".join(",".join(names) or "-" for names in lacking) if lacking else ""
 
 
 def from_words(text: str) -> Lacking | None:

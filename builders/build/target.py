@@ -169,5 +169,5 @@ def manifest_of(plan: Plan, products: Sequence[Product], base: Manifest | None) 
         model_beside=model_beside,
     )
     for product in products:
-        manifest = replace(manifest, **product.described(config))
+        manifest = manifest._replace(**product.described(config))
     return manifest

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -16,8 +15,7 @@ from queries.rules import DEFAULT_RULE, RULES
 SIGNS = {"both": 0, "raised": 1, "lowered": -1}
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """The atlas that a command reads, and the seconds that one of its statements may take (see `open_atlas`)."""
 
     path: Path

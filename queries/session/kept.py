@@ -6,8 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 _COUNTED = 10_000
 
@@ -23,8 +22,7 @@ class Sized(Protocol):
 Value = TypeVar("Value", bound=Sized)
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """A value in memory: what it is, its bytes, how often it was found and not found, the seconds it took to make."""
 
     name: str
@@ -34,15 +32,13 @@ class Item:
     seconds: float
 
 
-@dataclass
 class _Count:
     """What is known of a key: `asked` since it was last in memory."""
 
-    asked: int = 0
-    hits: int = 0
-    misses: int = 0
-    seconds: float = 0.0
-    too_large: bool = False
+    def __init__(self) -> None:
+        self.asked = self.hits = self.misses = 0
+        self.seconds = 0.0
+        self.too_large = False
 
 
 class Kept:

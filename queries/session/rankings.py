@@ -8,8 +8,7 @@ Axes: M neurons of the ranking, strongest first; P postings.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from atlas.sites import format_neuron, row_number
 from atlas.store.reader import Atlas
@@ -27,8 +26,7 @@ LONGEST = 65536
 _PATIENCE = 2
 
 
-@dataclass(frozen=True)
-class Ranking:
+class Ranking(NamedTuple):
     """`columns`: one array [M] a column of sql/ranking.sql."""
 
     columns: dict[str, np.ndarray]

@@ -8,8 +8,7 @@ an 8B model), and a look-up reads only its postings. Nothing here changes an ans
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from atlas.sites import WEIGHTS
 from atlas.store.reader import Atlas
@@ -25,8 +24,7 @@ _PATIENCE = 2
 _TOKEN_BYTES = 500  # of Python's objects for a token, its text and its forms
 
 
-@dataclass(frozen=True)
-class Resident:
+class Resident(NamedTuple):
     """Arrays over nid (R rows: 3 weights x layers x neurons, absent ones 0) and over token_id (V)."""
 
     norm_R: np.ndarray

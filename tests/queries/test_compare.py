@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -150,7 +149,7 @@ def test_what_cannot_be_compared(files: tuple[Path, Path], tmp_path: Path, state
 )
 def test_models_of_other_sizes(files: tuple[Path, Path], tmp_path: Path, field: str, value: int, reason: str) -> None:
     with open_atlas(files[1]) as atlas:
-        manifest = replace(atlas.manifest, **{field: value})
+        manifest = atlas.manifest._replace(**{field: value})
     layout = Layout(manifest.top, manifest.bins, manifest.d_model, manifest.n_layers, manifest.d_mlp)
     other = tmp_path / "other.duckdb"
     with duckdb.connect(str(other)) as connection:

@@ -18,7 +18,11 @@ from atlas.answers.cells import cell, number, plain, quoted
         (-5.9326, "-5.933"),
         (8279.6, "8280"),
         (123456.7, "123457"),
-        (0.00012, "0.0001"),
+        (0.03125, "0.0312"),
+        (0.00841, "0.0084"),
+        (0.00081234, "0.00081"),
+        (-0.00099996, "-0.00100"),
+        (0.00012, "0.00012"),
         (9.9e-05, "9.9e-05"),
         (2.5e7, "2.5e+07"),
         (float("nan"), "nan"),
@@ -28,6 +32,13 @@ from atlas.answers.cells import cell, number, plain, quoted
 )
 def test_numbers_have_four_digits(value, text):
     assert number(value) == text
+
+
+def test_a_small_number_never_loses_its_digits():
+    for exponent in range(-12, 0):
+        for leading in (1.04, 2.5, 9.7):
+            value = leading * 10.0**exponent
+            assert abs(float(number(value)) - value) <= 0.05 * value, value
 
 
 def test_tokens_are_quoted_by_their_column():

@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 
+import click
 import pytest
 
 from atlas import errors
 from atlas.__main__ import COMMANDS
+from atlas.live.versions import ran_with
 from tests.architecture.imports import ROOT
 from tests.atlas_factory import write_small_atlas
 
@@ -172,3 +174,27 @@ def test_a_full_disk_and_a_closed_stdout(small_path, command):
     assert (full.returncode, "cannot write to stdout" in full.stderr) == (1, True), full.stderr
     closed = subprocess.run(f"{line} >&-", shell=True, cwd=ROOT, capture_output=True, text=True)
     assert (closed.returncode, "error" in closed.stderr) == (0, False), closed.stderr
+
+
+@click.command()
+@click.argument("hint")
+def failing(hint):
+    raise errors.ModelError("no model", hint)
+
+
+@pytest.mark.parametrize(
+    ("hint", "said"),
+    [
+        ("Run: neuron-atlas fetch smollm2-135m", "Run: neuron-atlas fetch smollm2-135m. "),
+        ("Check the folder.", "Check the folder. "),
+        ("Did you mean a?", "Did you mean a? "),
+        ("", ""),
+    ],
+)
+def test_what_a_model_was_read_with_is_a_sentence_of_its_own(run, monkeypatch, hint, said):
+    pytest.importorskip("transformers")  # as what reads a model has imported it
+    monkeypatch.setitem(COMMANDS, "failing", (f"{__name__}:failing", ""))
+    assert_refused(run("failing", hint), errors.EXIT_BUILD)
+    assert run("failing", hint).stderr.splitlines()[1] == f"hint: {said}Ran with {ran_with()}."
+    already = f"Take another one. Ran with {ran_with()}."
+    assert run("failing", already).stderr.splitlines()[1] == f"hint: {already}"

@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -71,9 +70,9 @@ def moved_on(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(statements, "EARLIER", earlier)
     gaussian, fit = TABLES["_gaussian"], TABLES["fit"]
     wider = (*gaussian.columns, Column("precision_", "DOUBLE", null=True))
-    monkeypatch.setitem(TABLES, "_gaussian", replace(gaussian, columns=wider))
+    monkeypatch.setitem(TABLES, "_gaussian", gaussian._replace(columns=wider))
     folds = (*fit.columns[:7], Column("folds", "INTEGER", null=True), *fit.columns[7:])
-    monkeypatch.setitem(TABLES, "fit", replace(fit, columns=folds))
+    monkeypatch.setitem(TABLES, "fit", fit._replace(columns=folds))
     monkeypatch.setitem(TABLES, "_interval", INTERVAL)
     text = definitions.stored_text()
     if request.param.endswith("another DuckDB"):

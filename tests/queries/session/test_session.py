@@ -80,7 +80,7 @@ def test_nothing_of_a_closed_atlas_stays(path: Path) -> None:
     for _ in range(4):
         neurons_for_token(atlas, "dog")
     session = session_of(atlas)
-    resident = weakref.ref(session.get("resident"))
+    resident = weakref.ref(session.get("resident").norm_R)
     assert resident() is not None
     atlas.close()
     gc.collect()
