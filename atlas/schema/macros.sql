@@ -150,7 +150,7 @@ CREATE VIEW concept_significance AS
                AS null_interval FROM by_draw GROUP BY ALL),
     best AS (SELECT fit_id, concept_id, max(auc) AS best_auc, max("interval") AS best_interval FROM _chance
              GROUP BY ALL)
-    SELECT l.fit_id, l.concept_id, fit.family, c.concept, site, position, m.n, folds, permutations,
+    SELECT l.fit_id, l.concept_id, fit.family, c.concept, site, position, m.n, f.folds, f.permutations,
            best_auc, family_wise_p(best_auc, null_auc) AS auc_p, list_aggregate(null_auc, 'quantile_cont', 0.95)
            AS null_auc_95, best_interval, family_wise_p(best_interval, null_interval) AS interval_p,
            list_aggregate(null_interval, 'quantile_cont', 0.95) AS null_interval_95, mean_tokens, length_auc

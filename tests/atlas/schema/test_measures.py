@@ -13,7 +13,8 @@ import pytest
 from atlas.schema.measures import MEASURES
 from atlas.store.reader import Atlas
 
-TYPES = {"twice_u": "BIGINT", "inside": "INTEGER", "others_inside": "INTEGER"}
+OWN, OTHERS = ("inside", "interval_inside", "held_inside"), ("others_inside", "interval_others", "held_others")
+TYPES = {"twice_u": "BIGINT", **dict.fromkeys((*OWN, *OTHERS), "INTEGER")}
 DEFINED = [measure for measure in MEASURES.values() if measure.value is not None]
 
 
@@ -25,8 +26,8 @@ def numbers(random: Random) -> dict:
         "mean": value,
         "std": abs(float(np.float32(random.gauss(0, 1)))),
         "twice_u": random.randint(0, 2 * n * n_rest),
-        "inside": random.randint(0, n),
-        "others_inside": random.randint(0, n_rest),
+        **{name: random.randint(0, n) for name in OWN},
+        **{name: random.randint(0, n_rest) for name in OTHERS},
         "n": n,
         "n_all": n + n_rest,
         "tau": random.choice([0.5, 2.5, 3.1]),
@@ -55,6 +56,10 @@ def test_against_fractions_and_numpy():
         exact = {
             "coverage": Fraction(row["inside"], n),
             "leakage": Fraction(row["others_inside"], rest) if rest else None,
+            "interval_coverage": Fraction(row["interval_inside"], n),
+            "interval_leakage": Fraction(row["interval_others"], rest) if rest else None,
+            "held_out_coverage": Fraction(row["held_inside"], n),
+            "held_out_leakage": Fraction(row["held_others"], rest) if rest else None,
             "auc": Fraction(row["twice_u"], 2 * n * rest) if rest else None,
         }
         for name, value in exact.items():

@@ -25,8 +25,8 @@ from tests.atlas.store.test_old_atlases import NAMES, as_read, different, record
 from tests.atlas_factory import write_small_atlas
 from tests.fixtures.old_atlases.make import CORPORA, HERE, MODEL, answers, module
 
-INTERVAL = Table(
-    "_interval",
+STRETCH = Table(
+    "_stretch",
     FIT,
     (
         *(Column(name, "INTEGER") for name in ("fit_id", "concept_id", "layer", "neuron")),
@@ -73,7 +73,7 @@ def moved_on(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setitem(TABLES, "_gaussian", gaussian._replace(columns=wider))
     folds = (*fit.columns[:7], Column("folds", "INTEGER", null=True), *fit.columns[7:])
     monkeypatch.setitem(TABLES, "fit", fit._replace(columns=folds))
-    monkeypatch.setitem(TABLES, "_interval", INTERVAL)
+    monkeypatch.setitem(TABLES, "_stretch", STRETCH)
     text = definitions.stored_text()
     if request.param.endswith("another DuckDB"):
         text = text.replace("CAST(", "cast(").replace(" JOIN ", " join ").replace("(('L' || layer)", "('L' || layer")
@@ -87,14 +87,14 @@ def moved_on(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
 def test_it_answers_as_before_and_null_for_what_came(moved_on: Path, name: str) -> None:
     due = recorded(name)
     with open_atlas(HERE / f"{name}.duckdb") as atlas:
-        assert {"_interval"} <= set(atlas.lacking.tables)
+        assert {"_stretch"} <= set(atlas.lacking.tables)
         assert {"_gaussian.precision_", "fit.folds"} <= set(atlas.lacking.columns)
         assert {*CHANGED, "doubled"} <= set(atlas.lacking.definitions)
         assert GONE not in atlas.lacking.definitions
         n = sum(row[0] for row in atlas.query("SELECT n FROM concept_gaussian")[1])
         assert atlas.query(LATER)[1] == [(ROWS, 0, 0, 0, 2 * n)]
         assert atlas.query("SELECT DISTINCT folds, width IN (16, 24) FROM fit")[1] == [(None, True)]
-        assert atlas.query("SELECT count(*) FROM _interval")[1] == [(0,)]
+        assert atlas.query("SELECT count(*) FROM _stretch")[1] == [(0,)]
         assert atlas.query("SELECT neuron_name(1, 3), doubled(4)")[1] == [("L1N3", 8)]
     # What the change touches, and what it does not.
     asked = {"info", "token", "concept by auc", "neuron", "concepts", "fit", "spec by concept", "layer", "nearest"}
@@ -123,8 +123,8 @@ def test_unless_what_was_there_before_is_kept(moved_on: Path) -> None:
     [
         "CREATE OR REPLACE MACRO neuron_name(layer, neuron) AS 'L' || layer || 'N' || neuron || ''",
         "CREATE OR REPLACE VIEW concept_gaussian AS SELECT * FROM _gaussian",
-        "CREATE TABLE _interval (fit_id INTEGER)",
-        "CREATE VIEW _interval AS SELECT 1 AS fit_id",
+        "CREATE TABLE _stretch (fit_id INTEGER)",
+        "CREATE VIEW _stretch AS SELECT 1 AS fit_id",
         "CREATE MACRO doubled(x) AS 3 * x",
         "ALTER TABLE fit ADD COLUMN folds VARCHAR",
     ],
@@ -150,7 +150,7 @@ def test_what_it_lacks_is_remembered(moved_on: Path, tmp_path: Path, monkeypatch
     assert found[0] == found[1] == found[2]
     # A cache that says anything else is not believed.
     place = tmp_path / "cache" / "neuron-atlas" / "looked-through"
-    for end in (" _interval", " a b c d", "  - -", " - - -", " -"):
+    for end in (" _stretch", " a b c d", "  - -", " - - -", " -"):
         place.write_text(
             re.sub(r"(( \S+){0}) [\w.,-]+ [\w.,-]+ [\w.,-]+$", rf"\1{end}", place.read_text().strip()) + "\n"
         )
@@ -179,7 +179,7 @@ def test_the_sandbox_has_it_whatever_the_file_is_called(moved_on: Path, tmp_path
 def test_verify_looks_at_the_file(moved_on: Path, name: str, tmp_path: Path) -> None:
     checks = list(verify.checks_of(HERE / f"{name}.duckdb"))
     assert [check for check in checks if check.result == verify.BROKEN] == []
-    assert not [check for check in checks if "_interval" in check.name or "precision_" in check.detail]
+    assert not [check for check in checks if "_stretch" in check.name or "precision_" in check.detail]
     results = {check.name: check.result for check in checks}
     assert results["definitions of tables, views, types and macros"] == verify.OK
     # And sees what is wrong with it.
@@ -196,7 +196,7 @@ def test_a_file_of_today_lacks_nothing(moved_on: Path, tmp_path: Path, monkeypat
         assert atlas.query(LATER)[1][0][1:4] == (0, 0, 0)
     checks = list(verify.checks_of(tmp_path / "a.duckdb"))
     assert {check.result for check in checks} == {verify.OK}
-    assert "_interval: digests" in {check.name for check in checks}
+    assert "_stretch: digests" in {check.name for check in checks}
 
 
 def _without_overlay(real: Callable[..., str]) -> Callable[..., str]:
