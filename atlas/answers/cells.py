@@ -64,15 +64,15 @@ def items(column: str, values: Iterable[Any], most: int | None = None) -> Iterat
         yield text
 
 
-def number(value: float) -> str:
-    """Four significant digits, without an exponent between 0.0001 and a million: 0.9412, 12.31, 1.2e-07."""
+def number(value: float, digits: int = 4) -> str:
+    """Some significant digits, without an exponent between 0.0001 and a million: 0.9412, 12.31, 1.2e-07."""
     if not math.isfinite(value):
         return str(value)
     if value == 0:
         return "0"
     if 1e-4 <= abs(value) < 1e6:
-        digits = max(0, 3 - math.floor(math.log10(abs(value))))
-        return f"{value:.{min(digits, 4)}f}"
+        places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+        return f"{value:.{min(places, 4)}f}"
     return f"{value:.1e}"
 
 
