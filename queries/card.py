@@ -24,8 +24,10 @@ from queries.card_rows import (
 from queries.fits import Fit, choose_taus, fits_of_neurons
 from queries.measured import absent, how_to_add, table_names
 from queries.require import require_neuron
+from queries.significance import all_significance
 
 DEFAULT_TOP = 8
+_BACKGROUND = ("neuron_background", "neuron_length")
 TOKENS, CONCEPTS, BACKGROUND = SECTIONS = ("tokens", "concepts", "background")
 
 
@@ -57,10 +59,10 @@ def neuron_card(
     }
     # The longest two first: they are read at the same time.
     first, *others = table_names("card")
-    found = read(atlas, layer, neuron, first, *["neuron_tokens"] * decoded, *others, "neuron_background")
+    found = read(atlas, layer, neuron, first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND)
     sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top)} if decoded else {}
-    sections[CONCEPTS] = _concepts(found, fits, taus)
-    sections[BACKGROUND] = _background(found["neuron_background"], fits)
+    sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
+    sections[BACKGROUND] = _background(found, fits)
     return Document(fields, sections)
 
 
@@ -77,25 +79,25 @@ def neuron_tokens(atlas: Atlas, address: str, *, top: int | None = None) -> Resu
 
 @question
 def neuron_concepts(atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT, tau: float | None = None) -> Result:
-    """A neuron's Gaussian and range under every concept of every fit that `fit` allows, best separated (by AUC) first.
+    """A neuron's Gaussian, range and interval under every concept of every fit that `fit` allows, best separated first.
 
     `tau` must have been measured in one of these fits (a fit without it has no range here); the default is the paper's
-    2.5, or the only one that a fit has. UsageError where a fit has several others. Ranges and coverage as in
-    neurons_for_concept.
+    2.5, or the only one that a fit has. UsageError where a fit has several others. Ranges, intervals and their shares
+    as in neurons_for_concept; interval_p is of the best neuron that the fit has for the concept.
     """
     layer, neuron = _inside(atlas, address, _width(fit))
     fits = fits_of_neurons(atlas, fit)
     taus = choose_taus(fits.values(), tau)
     found = read(atlas, layer, neuron, *table_names("card"))
-    return _concepts(found, fits, taus)
+    return _concepts(atlas, found, fits, taus)
 
 
 @question
 def neuron_background(atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT) -> Result:
-    """A neuron's moments over all examples of each fit that `fit` allows."""
+    """A neuron's moments over all examples of each fit that `fit` allows, and how it goes with the length of texts."""
     layer, neuron = _inside(atlas, address, _width(fit))
     fits = fits_of_neurons(atlas, fit)
-    return _background(read(atlas, layer, neuron, "neuron_background")["neuron_background"], fits)
+    return _background(read(atlas, layer, neuron, *_BACKGROUND), fits)
 
 
 def compact_tokens(tokens: Result) -> Result:
@@ -111,8 +113,11 @@ def _tokens(atlas: Atlas, lists: list[tuple[Any, ...]], top: int) -> Result:
     return Result(TOKEN_COLUMNS, token_rows(atlas, lists, top))
 
 
-def _concepts(found: dict[str, list[tuple[Any, ...]]], fits: dict[int, Fit], taus: dict[int, float | None]) -> Result:
-    rows = concept_rows({table: found[table] for table in table_names("card")}, fits, taus)
+def _concepts(
+    atlas: Atlas, found: dict[str, list[tuple[Any, ...]]], fits: dict[int, Fit], taus: dict[int, float | None]
+) -> Result:
+    luck = {place: known.interval_p for place, known in all_significance(atlas).items()}
+    rows = concept_rows({table: found[table] for table in table_names("card")}, fits, taus, luck)
     shown = "family concept site mean std lower upper coverage leakage auc dprime".split()
     if len({row[CONCEPT_COLUMNS.index("position")] for row in rows}) > 1:
         shown.insert(3, "position")
@@ -120,9 +125,12 @@ def _concepts(found: dict[str, list[tuple[Any, ...]]], fits: dict[int, Fit], tau
     return Result(CONCEPT_COLUMNS, rows, notes, shown=shown)
 
 
-def _background(found: list[tuple[Any, ...]], fits: dict[int, Fit]) -> Result:
-    shown = "family site position n mean std min max skewness kurtosis".split()
-    return Result(BACKGROUND_COLUMNS, background_rows(found, fits), shown=shown)
+def _background(found: dict[str, list[tuple[Any, ...]]], fits: dict[int, Fit]) -> Result:
+    rows = background_rows(*(found[name] for name in _BACKGROUND), fits)
+    by_length = any(row[-1] is not None for row in rows)
+    shown = ["family", "site", "position", "n", "mean", "std", "min", "max"]
+    shown += ["length_correlation"] if by_length else ["skewness", "kurtosis"]
+    return Result(BACKGROUND_COLUMNS, rows, shown=shown)
 
 
 def _top(atlas: Atlas, top: int | None) -> int:

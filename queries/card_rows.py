@@ -7,19 +7,20 @@ found by their place in sorted tables.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from atlas.schema.measures import float32
 from atlas.sites import WEIGHTS
 from atlas.store.reader import Atlas
 from queries.fits import Fit
-from queries.measured import BASE, GAUSSIANS, RANGES, card_sql, columns_on, shown_on, stored_columns, table_names
+from queries.measured import BASE, GAUSSIANS, RANGES, WORST, card_columns, card_sql, columns_on, shown_on, table_names
 from queries.session.resident import resident, token_texts
 from queries.sqlfile import load_sql
 
 TOKEN_COLUMNS = "weight sign rank token_id token logit probability cosine".split()
-CONCEPT_COLUMNS = ["family", "concept", "site", "position", *columns_on("card")]
-BACKGROUND_COLUMNS = "family site position n mean std skewness kurtosis min max mean_abs ks".split()
+CONCEPT_COLUMNS = ["family", "concept", "site", "position", *columns_on("card"), "interval_p"]
+BACKGROUND_COLUMNS = "family site position n mean std skewness kurtosis min max mean_abs ks length_correlation".split()
 
 
 def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -49,13 +50,16 @@ def token_rows(atlas: Atlas, lists: list[tuple[Any, ...]], top: int) -> list[tup
 
 
 def concept_rows(
-    found: dict[str, list[tuple[Any, ...]]], fits: dict[int, Fit], taus: dict[int, float | None]
+    found: dict[str, list[tuple[Any, ...]]],
+    fits: dict[int, Fit],
+    taus: dict[int, float | None],
+    luck: Mapping[tuple[int, int], float | None],
 ) -> list[tuple[Any, ...]]:
     """CONCEPT_COLUMNS of one neuron in `fits`, each at its half-width in `taus`; best separated first.
 
-    `found`: its rows, by table of measures.
+    `found`: its rows, by table of measures. `luck`: interval_p of a fit and concept, where it is known.
     """
-    columns = {table: stored_columns(table, "card") for table in found}
+    columns = {table: card_columns(table) for table in found}
     ranges = {row[:3]: row[3:] for row in found[RANGES]}
     others = {(table, row[:2]): row[2:] for table in found if table not in BASE for row in found[table]}
     measures = [(measure.name, measure.of) for measure in shown_on("card")]
@@ -67,7 +71,7 @@ def concept_rows(
             continue
         concept, n = fit.concepts[concept_id]
         half = taus[fit_id]
-        *counted, worst_id, worst_inside = ranges.get((fit_id, concept_id, half), (None,) * (len(columns[RANGES]) + 2))
+        counted = ranges.get((fit_id, concept_id, half), (None,) * len(columns[RANGES]))
         measured = counted[0] is not None
         numbers: dict[str, Any] = {"n": n, "n_all": fit.n, "tau": half if measured else None}
         numbers |= zip(columns[GAUSSIANS], stored, strict=True)
@@ -76,19 +80,26 @@ def concept_rows(
             if (table, (fit_id, concept_id)) in others:
                 numbers |= zip(columns[table], others[table, (fit_id, concept_id)], strict=True)
         row = {"n": n, "tau": numbers["tau"]} | {name: of(numbers) for name, of in measures}
-        worst, worst_n = fit.concepts.get(worst_id, (None, None))
-        row |= {"worst_concept": worst, "worst_leakage": None if worst is None else worst_inside / worst_n}
+        for worst in WORST.values():
+            name, worst_n = fit.concepts.get(numbers.get(worst.concept_id), (None, None))
+            row |= {worst.concept: name, worst.leakage: None if name is None else numbers[worst.inside] / worst_n}
         distance = math.inf if row["auc"] is None else -abs(row["auc"] - 0.5)
         place = (fit.family, concept, fit.site, fit.position)
-        ordered.append(((distance, *place, fit_id), (*place, *(row[name] for name in names))))
+        p = luck.get((fit_id, concept_id))
+        ordered.append(((distance, *place, fit_id), (*place, *(row[name] for name in names), p)))
     return [row for _, row in sorted(ordered, key=lambda pair: pair[0])]
 
 
-def background_rows(found: list[tuple[Any, ...]], fits: dict[int, Fit]) -> list[tuple[Any, ...]]:
-    """BACKGROUND_COLUMNS of one neuron in `fits`, by family, site and position."""
-    ordered = []
+def background_rows(
+    found: list[tuple[Any, ...]], lengths: list[tuple[Any, ...]], fits: dict[int, Fit]
+) -> list[tuple[Any, ...]]:
+    """BACKGROUND_COLUMNS of one neuron in `fits`, by family, site and position.
+
+    `lengths`: its length_correlation by fit_id, of those that have one.
+    """
+    ordered, correlation = [], dict(lengths)
     for fit_id, *numbers in found:
         fit = fits.get(fit_id)
         if fit is not None:
-            ordered.append((fit.family, fit.site, fit.position, fit_id, numbers))
+            ordered.append((fit.family, fit.site, fit.position, fit_id, [*numbers, correlation.get(fit_id)]))
     return [(*row[:3], *row[4]) for row in sorted(ordered, key=lambda row: row[:4])]

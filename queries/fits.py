@@ -21,7 +21,8 @@ class Fit(NamedTuple):
     """One labelled corpus at one site and position.
 
     `n` values a neuron are in it, `width` neurons a layer. `taus` are the measured half-widths of ranges, in
-    standard deviations. `concepts` maps concept_id to name and values per neuron.
+    standard deviations. `concepts` maps concept_id to name and values per neuron. `folds`: over how many parts of
+    the texts its intervals were held out; None where it has no intervals.
     """
 
     fit_id: int
@@ -33,6 +34,7 @@ class Fit(NamedTuple):
     n: int
     taus: list[float]
     concepts: dict[int, tuple[str, int]]
+    folds: int | None = None
 
     def concept_id(self, concept: str) -> int | None:
         """The id of a concept by its name, which is its only one in a family; None where the fit has none."""
@@ -53,7 +55,7 @@ def all_fits(atlas: Atlas) -> Fits:
 
     def read_fits() -> Fits:
         _, rows = atlas.query(load_sql("all_fits"))
-        return Fits((row[0], Fit(*[*row[:8], _concepts(*row[8:])])) for row in rows)
+        return Fits((row[0], Fit(*[*row[:8], _concepts(*row[8:11]), row[11]])) for row in rows)
 
     return session_of(atlas).read("all fits", read_fits)
 

@@ -4,26 +4,49 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from atlas.schema.measures import MEASURES, Measure
+from atlas.schema.tables import TABLES
 from queries.rules import RULES
 from queries.sqlfile import load_sql
 
 # In these orders answers have always shown them; what is not named follows.
 _RANKED = (
-    "lower upper coverage leakage worst_concept worst_leakage auc dprime overlap n mean std rest_mean mean_abs min max"
+    "lower upper coverage leakage worst_concept worst_leakage auc dprime overlap n mean std rest_mean mean_abs min max "
+    "interval_lower interval_upper held_out_coverage held_out_leakage held_out_worst_concept held_out_worst_leakage"
 )
 _CARD = (
     "n mean std tau lower upper coverage leakage worst_concept worst_leakage auc dprime overlap skewness kurtosis min "
-    "max mean_abs ks"
+    "max mean_abs ks "
+    "interval_lower interval_upper held_out_coverage held_out_leakage held_out_worst_concept held_out_worst_leakage"
 )
 GAUSSIANS, RANGES = BASE = ("_gaussian", "_range")
 """The tables that every fit has; those of further measures came later, and an older fit lacks them."""
+INTERVALS = "_interval"
+_OF_INTERVALS = (INTERVALS, "_significance")
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The other concept with the largest share in a range, and that share: what answers and tables call the two."""
+
+    concept: str
+    leakage: str
+    concept_id: str
+    inside: str
+
+
+WORST = {
+    RANGES: Worst("worst_concept", "worst_leakage", "worst_concept_id", "worst_inside"),
+    INTERVALS: Worst("held_out_worst_concept", "held_out_worst_leakage", "held_worst_concept_id", "held_worst_inside"),
+}
+"""By the table that has them."""
 _NAMES = {"n": "n", "n_all": "n_all", "mean_all": "mean_all", "tau": "$tau"}
 # What the filters and the tokens of a ranking need, whatever the rule.
-_ALWAYS = ("coverage", "leakage", "mean", "rest_mean")
+_ALWAYS = ("coverage", "leakage", "held_out_coverage", "held_out_leakage", "mean", "rest_mean")
 
 
 def shown_on(answer: str) -> list[Measure]:
@@ -53,10 +76,12 @@ def measured_sql() -> str:
     """The common table expression `measured`: every neuron under one concept of one fit."""
     more = [table for table in table_names("concept") if table not in BASE]
     tables = [
-        f"{table} AS (SELECT layer, neuron, {', '.join(stored_columns(table, 'concept'))} FROM {table} "
-        "WHERE fit_id = $fit_id AND concept_id = $concept_id),"
+        f"{table} AS (SELECT layer, neuron, {', '.join([*stored_columns(table, 'concept'), *_worst(table)])} "
+        f"FROM {table} WHERE fit_id = $fit_id AND concept_id = $concept_id),"
         for table in more
     ]
+    # A table with all neurons holds them in the same order; it may also have none at all, of an older fit or file.
+    beside = [table for table in more if TABLES[table].complete]
     early = [measure for measure in shown_on("concept") if measure.sql and measure.name in _early()]
     columns = [
         *(column for table in table_names("concept") for column in stored_columns(table, "concept")),
@@ -66,10 +91,22 @@ def measured_sql() -> str:
         "measured_neurons",
         gaussian=", ".join(stored_columns(GAUSSIANS, "concept")),
         tables=" ".join(tables),
-        columns=", ".join(dict.fromkeys(columns)),
-        # An older file, or an older fit in a newer one, has no rows in them.
-        joins=" ".join(f"LEFT JOIN {table} ON {table}.layer = g.layer AND {table}.neuron = g.neuron" for table in more),
+        columns=", ".join([*dict.fromkeys(columns), *(column for table in WORST for column in _worst(table))]),
+        beside=" ".join(f"POSITIONAL JOIN {table}" for table in beside),
+        joins=" ".join(
+            f"LEFT JOIN {table} ON {table}.layer = g.layer AND {table}.neuron = g.neuron"
+            for table in more
+            if table not in beside
+        ),
+        same=" ".join(
+            f"AND ({table}.layer IS NULL OR {table}.layer = g.layer AND {table}.neuron = g.neuron)" for table in beside
+        ),
     )
+
+
+def _worst(table: str) -> tuple[str, ...]:
+    """The columns of `table` that say which other concept is in its ranges most."""
+    return (WORST[table].concept_id, WORST[table].inside) if table in WORST else ()
 
 
 def shown_sql() -> list[tuple[str, str]]:
@@ -86,9 +123,17 @@ def absent(answer: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -
     return [name for name in later if rows and all(row[columns.index(name)] is None for row in rows)]
 
 
+def comes_with_intervals(name: str) -> bool:
+    """Whether a measure is there exactly where a fit has intervals."""
+    return MEASURES[name].table in _OF_INTERVALS
+
+
 def how_to_add(names: Sequence[str]) -> str:
-    """What to say of measures that are absent; '' for none."""
-    return f"no {', '.join(names)} here: `neuron-atlas build --add` with the same corpus adds it" if names else ""
+    """What to say of measures that are absent; '' for none. Those that come with intervals go by that word."""
+    others = [name for name in names if not comes_with_intervals(name)]
+    words = [*["intervals"] * (len(others) < len(names)), *others]
+    it = "it" if len(others) == len(names) else "them"
+    return f"no {', '.join(words)} here: `neuron-atlas build --add` with the same corpus adds {it}" if names else ""
 
 
 @cache
@@ -99,7 +144,12 @@ def _early() -> frozenset[str]:
 
 
 def card_sql(table: str) -> str:
-    """The rows of one neuron in a table of measures: fit_id, concept_id (tau, of ranges), then its stored columns."""
-    tau, worst = ("tau, ", ", worst_concept_id, worst_inside") if table == RANGES else ("", "")
-    columns = ", ".join(stored_columns(table, "card"))
-    return f"SELECT fit_id, concept_id, {tau}{columns}{worst} FROM {table} WHERE layer = $layer AND neuron = $neuron"
+    """The rows of one neuron in a table of measures: fit_id, concept_id (tau, of ranges), then its `card_columns`."""
+    tau = "tau, " if table == RANGES else ""
+    columns = ", ".join(card_columns(table))
+    return f"SELECT fit_id, concept_id, {tau}{columns} FROM {table} WHERE layer = $layer AND neuron = $neuron"
+
+
+def card_columns(table: str) -> list[str]:
+    """The stored columns in those rows."""
+    return [*stored_columns(table, "card"), *_worst(table)]

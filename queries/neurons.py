@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,18 +13,27 @@ from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.expected import on_new_texts
 from queries.fits import Fit, choose_fit, choose_tau
-from queries.measured import absent, columns_on, how_to_add, measured_sql, shown_sql
+from queries.measured import absent, columns_on, comes_with_intervals, how_to_add, measured_sql, shown_sql
+from queries.ranges import GAUSSIAN, INTERVAL, Range, choose_range
 from queries.require import require_layer, require_limit
-from queries.rules import DEFAULT_RULE
 from queries.rules import rule as rule_of
 from queries.session.rankings import COLUMNS, pick, ranking
 from queries.session.resident import HEAD, resident
+from queries.significance import Significance, against_luck, all_significance, by_length
 from queries.sqlfile import load_sql
 from queries.tokens import token_ids
 
 _NO_HITS = "NULL AS token_hits, NULL AS token_rank"
-_WORST = "coverage_of(worst_inside, w.n)"
+_WORST = {
+    "worst_concept": "worst.concept",
+    "worst_leakage": "coverage_of(worst_inside, worst_fit.n)",
+    "held_out_worst_concept": "held.concept",
+    "held_out_worst_leakage": "coverage_of(held_worst_inside, held_fit.n)",
+}
+OF_CONCEPT = ["folds", "auc_p", "interval_p", "length_auc"]
+"""Columns that say the same of every neuron of a concept: how it was held out, and against luck."""
 
 
 @question
@@ -82,8 +91,9 @@ class Only:
     """What a neuron of a concept must have to be listed; None leaves it open.
 
     It is in `layer`, its range holds at most the share `max_leakage` of all other activations and at least
-    `min_coverage` of the concept's own (default: what the rule asks for), and one of its token lists has a form of
-    these `words`; `exact` takes them as literal token texts.
+    `min_coverage` of the concept's own (default: what the rule asks for of the Gaussian range), and one of its token
+    lists has a form of these `words`; `exact` takes them as literal token texts. The shares are those of the kind of
+    range that is asked about: of intervals the held-out ones.
     """
 
     layer: int | None = None
@@ -110,8 +120,9 @@ def neurons_for_concept(
     concept: str,
     *,
     fit: FitChoice = ANY_FIT,
+    range: str | None = None,
     tau: float | None = None,
-    rule: str = DEFAULT_RULE,
+    rule: str | None = None,
     only: Only = ALL_NEURONS,
     limit: int = 20,
 ) -> Result:
@@ -120,21 +131,33 @@ def neurons_for_concept(
         neurons_for_concept(atlas, "sports", limit=3)
         neurons_for_concept(atlas, "sports", fit=FitChoice(site="mlp_post"), only=Only(max_leakage=0.05, words="ball"))
 
-    lower and upper bound the range mean +- tau std, in units of the activation; coverage is the share of
-    the concept's own activations inside it, leakage that of all others, worst_concept the concept with
-    the largest share inside (worst_leakage). auc is 0.5 for a neuron that tells nothing and below 0.5 for one
+    interval_lower and interval_upper bound the closed interval of the activation that tells the concept best, in its
+    units, infinite where it is open. held_out_coverage is the share of the concept's own activations, held_out_leakage
+    that of all others, inside intervals that were found without their texts, held_out_worst_concept the concept with
+    the largest share (held_out_worst_leakage). ap and ap_low are average precisions where larger, or smaller,
+    activations speak for the concept; q is the p of the neuron's AUC after Benjamini and Hochberg. folds, auc_p,
+    interval_p (family-wise, of the best neuron of the fit, by permutations) and length_auc (of the length of texts
+    alone) are those of the concept. All of them are None for a fit without intervals.
+
+    lower and upper bound the range mean +- tau std; coverage, leakage, worst_concept and worst_leakage are shares in it
+    on the texts that it was made of. auc is 0.5 for a neuron that tells nothing and below 0.5 for one
     that is lower on the concept. `reads` are the tokens that open the neuron, `writes` those that it raises
     when its activation goes from the rest's mean towards the concept's; None where that is not determined.
 
-    `fit` chooses the fit where the concept has several, `tau` one of its measured half-widths (queries/fits.py).
+    `range` is "interval" or "gaussian" (queries/ranges.py): what the shares in `only`, the default of `rule` and the
+    notes are about. Without it, intervals where the fit has them. `fit` chooses the fit where the concept has several,
+    `tau` one of its measured half-widths (queries/fits.py).
     Words in `only` add token_hits, the places of their forms in the neuron's token lists, and token_rank, the best.
 
-    Raises UnknownNameError for unknown names, UsageError when several fits remain or tau was not measured.
+    Raises UnknownNameError for unknown names, UsageError when several fits remain or tau was not measured,
+    QuestionError for intervals, or a rule about them, that the fit lacks.
     """
-    chosen = rule_of(rule)
     require_limit(limit)
     only.require(atlas)
+    if rule is not None:
+        rule_of(rule)
     found = choose_fit(atlas, concept, fit)
+    kind, chosen = choose_range(found, range, rule)
     reads, writes = _context_weights(atlas, found)
     tau = choose_tau(found, tau)
     parameters = {
@@ -144,38 +167,73 @@ def neurons_for_concept(
         "layer": only.layer,
         "limit": limit + 1,
         "max_leakage": only.max_leakage,
-        "min_coverage": chosen.min_coverage if only.min_coverage is None else only.min_coverage,
+        "min_coverage": only.min_coverage,
+        "rule_coverage": chosen.min_coverage if chosen.min_coverage and only.min_coverage is None else None,
         "ids": None if only.words is None else token_ids(atlas, only.words, exact=only.exact),
         "read_weight": reads,
         "write_weight": writes,
         "context": min(HEAD, atlas.manifest.top),
     }
-    columns, rows = _ranked(atlas, parameters, chosen.order_by)
+    columns, rows = _ranked(atlas, parameters, chosen.order_by, kind)
     lacking = absent("concept", columns, rows)
     if any(re.search(rf"\b{name}\b", chosen.order_by) for name in lacking):
-        raise QuestionError(f"{found.family} at {found.site} cannot be ranked by {rule}", f"{how_to_add(lacking)}.")
-    about = f"{found.family}/{concept} at {found.site}, position {found.position}, tau {tau:g}, ranked by {rule}"
-    context = ["reads", "writes"] if reads else ["dprime", "mean", "std"]
-    shown = ["address", "lower", "upper", "coverage", "leakage"]
-    shown += ["worst_concept", "auc"] if only.words is None else ["auc", "token_rank"]
-    notes = [about, *filter(None, [how_to_add(lacking)])]
-    result = Result(columns, rows, notes, shown=[*shown, *context]).cut(limit)
+        raise QuestionError(
+            f"{found.family} at {found.site} cannot be ranked by {chosen.name}", f"{how_to_add(lacking)}."
+        )
+    result = Result([*columns, *OF_CONCEPT], [(*row, *[None] * len(OF_CONCEPT)) for row in rows]).cut(limit)
+    luck = all_significance(atlas).get((found.fit_id, parameters["concept_id"]))
+    if luck is not None:
+        told = (found.folds, luck.auc_p, luck.interval_p, luck.length_auc)
+        result.rows = [(*row[: -len(OF_CONCEPT)], *told) for row in result.rows]
+    result.notes = [
+        f"{found.family}/{concept} at {found.site}, position {found.position}, {_measured(found, kind, tau)}, "
+        f"ranked by {chosen.name}",
+        *filter(None, _remarks(found, concept, kind, luck, result)),
+        *filter(None, [how_to_add([name for name in lacking if not comes_with_intervals(name)])]),
+    ]
+    if found.folds is None and range is None:
+        result.notes.append(f"{how_to_add([INTERVAL.lower])}; shown are ranges, mean +- tau std")
+    result.shown = _shown(kind, with_words=only.words is not None, decoded=reads is not None)
     if only.words is None:
-        result = result.keep([name for name in columns if name not in ("token_hits", "token_rank")])
+        result = result.keep([name for name in result.columns if name not in ("token_hits", "token_rank")])
     return result
 
 
-def _ranked(atlas: Atlas, parameters: dict[str, Any], order_by: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+def _measured(fit: Fit, kind: Range, tau: float) -> str:
+    return f"tau {tau:g}" if kind is GAUSSIAN else f"intervals held out over {fit.folds} folds"
+
+
+def _remarks(fit: Fit, concept: str, kind: Range, luck: Significance | None, result: Result) -> Iterator[str]:
+    """What a person should know of the answer; empty texts among them."""
+    if kind is INTERVAL and result.rows:
+        yield on_new_texts(fit, concept, next(iter(result)))
+    if luck is not None:
+        yield against_luck(concept, luck, kind.p)
+        yield by_length(concept, luck)
+
+
+def _shown(kind: Range, *, with_words: bool, decoded: bool) -> list[str]:
+    """The columns of a table."""
+    shown = ["address", kind.lower, kind.upper, kind.coverage, kind.leakage]
+    shown += [] if with_words else [kind.worst]
+    shown += ["auc"] if kind is GAUSSIAN else ["ap", "ap_low", "q"]
+    shown += ["token_rank"] if with_words else []
+    return [*shown, *(["reads", "writes"] if decoded else ["dprime", "mean", "std"])]
+
+
+def _ranked(
+    atlas: Atlas, parameters: dict[str, Any], order_by: str, kind: Range
+) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Columns and rows of neurons_for_concept, from what the session keeps or from the file."""
     found = ranking(atlas, parameters["fit_id"], parameters["concept_id"], parameters["tau"], order_by)
     kept = None if found is None else resident(atlas)
-    rows = None if found is None or kept is None else pick(atlas, kept, found, parameters)
+    rows = None if found is None or kept is None else pick(atlas, kept, found, parameters, kind)
     if rows is not None:
         return COLUMNS, rows
-    shown = dict(shown_sql()) | {"n": "ranked.n", "worst_concept": "concept", "worst_leakage": _WORST}
+    shown = dict(shown_sql()) | _WORST | {"n": "ranked.n"}
     columns = ", ".join(f"{shown[name]} AS {name}" for name in columns_on("concept"))
     clauses = {"order_by": order_by, "measured": measured_sql(), "columns": columns}
-    clauses |= {"hits": "", "token_columns": _NO_HITS}
+    clauses |= {"hits": "", "token_columns": _NO_HITS, "coverage": kind.coverage, "leakage": kind.leakage}
     if parameters["ids"] is not None:
         clauses |= {"hits": "JOIN hit USING (layer, neuron)", "token_columns": "token_hits, token_rank"}
     return atlas.query(load_sql("neurons_for_concept", **clauses), parameters)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from atlas.errors import UnknownNameError
 from atlas.schema.measures import MEASURES, Rule
 
-DEFAULT_RULE = "auc"
+INTERVAL_RULE, DEFAULT_RULE = FIRST = ("interval", "auc")
+"""What ranks neurons where no rule is named: by their intervals, and where these are not known or not meant."""
 RULES: dict[str, Rule] = {rule.name: rule for measure in MEASURES.values() for rule in measure.rules}
-RULES = {DEFAULT_RULE: RULES[DEFAULT_RULE], **RULES}  # first in every list
+RULES = {**{name: RULES[name] for name in FIRST}, **RULES}  # first in every list
 
 
 def rule(name: str) -> Rule:

@@ -64,8 +64,8 @@ def items(column: str, values: Iterable[Any], most: int | None = None) -> Iterat
         yield text
 
 
-def number(value: float) -> str:
-    """Four significant digits, of small numbers at least two; an exponent below 0.0001 and from a million on.
+def number(value: float, digits: int = 4) -> str:
+    """So many significant digits, of small numbers at least two; an exponent below 0.0001 and from a million on.
 
     0.9412, 12.31, 0.0312, 0.00081, 1.2e-07.
     """
@@ -75,7 +75,7 @@ def number(value: float) -> str:
         return "0"
     if 1e-4 <= abs(value) < 1e6:
         magnitude = math.floor(math.log10(abs(value)))
-        decimals = max(0, min(3 - magnitude, 4), 1 - magnitude)
+        decimals = max(0, min(digits - 1 - magnitude, 4), 1 - magnitude)
         return f"{value:.{decimals}f}"
     return f"{value:.1e}"
 

@@ -19,6 +19,7 @@ from atlas.schema.statements import Layout
 from atlas.sites import WEIGHTS
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
+from benchmarks.common import synthetic_intervals
 from benchmarks.common.synthetic_atlas import (
     CONCEPTS,
     PER_CONCEPT,
@@ -106,6 +107,7 @@ def units(scale: Scale, *, with_vectors: bool = False) -> Iterator[Unit]:
         statistics = separate_and_fit(acts_EN, labels_E, len(CONCEPTS), [TAU], BINS)
         ids = range(len(CONCEPTS))
         yield "gaussians", str(layer), statistics_rows(statistics, fit_id=0, concept_ids=ids, layer=layer, taus=[TAU])
+        yield "intervals", str(layer), synthetic_intervals.layer_rows(acts_EN, labels_E, len(CONCEPTS), layer)
 
 
 def _decodings(scale: Scale, pool: np.ndarray, weight: str, index: int, layer: int) -> pa.Table:
@@ -138,7 +140,7 @@ def _vectors(scale: Scale, weight: str, index: int, layer: int) -> pa.Table:
 
 
 def _general(scale: Scale) -> dict[str, pa.Table]:
-    """Vocabulary, concepts, their fit and the runs."""
+    """Vocabulary, concepts, their fit, what intervals say of its texts, and the runs."""
     now, n = utc_now(), PER_CONCEPT * len(CONCEPTS)
     rng = np.random.default_rng([scale.d_vocab, 8])
     # Popular tokens have long unembedding rows: that is what makes them popular.
@@ -162,7 +164,7 @@ def _general(scale: Scale) -> dict[str, pa.Table]:
     ]
     runs = [
         {"run_id": i, "builder": builder, "started_at": now, "finished_at": now, **run}
-        for i, builder in ((1, "decode"), (2, "gaussians"))
+        for i, builder in ((1, "decode"), (2, "gaussians"), (3, "intervals"))
     ]
     members = [{"fit_id": 0, "concept_id": i, "n": PER_CONCEPT} for i in range(len(CONCEPTS))]
     vocabulary = {
@@ -171,6 +173,7 @@ def _general(scale: Scale) -> dict[str, pa.Table]:
         "norm": norm_V.astype(np.float32),
     }
     return {
+        **synthetic_intervals.general_rows(len(CONCEPTS), n, run_id=3),
         "vocab": pa.table(vocabulary),
         "concept": pa.Table.from_pylist(concepts),
         "fit": pa.Table.from_pylist([fit]),

@@ -11,7 +11,10 @@ from atlas.cli.emit import Output, note
 from atlas.cli.options import answer_options, bundled, fit_options, limit_option
 from atlas.fit_choice import FitChoice
 from queries.cli.options import Source, range_options, source_options
+from queries.compact import compact_neurons
+from queries.fits import choose_fit
 from queries.neurons import Only, neurons_for_concept
+from queries.ranges import choose_range
 from queries.tokens import token_forms
 
 
@@ -19,12 +22,19 @@ def _only(words: tuple[str, ...], **others: Any) -> Only:
     return Only(words=words or None, **others)
 
 
-@click.command(epilog="Example: neuron-atlas concept sports --max-leakage 0.05 --limit 10")
+@click.command(epilog="Example: neuron-atlas concept sports --max-leakage 0.2 --limit 10")
 @click.argument("name", metavar="NAME")
 @range_options
 @click.option("--layer", type=int, help="Only this layer, counted from 0.")
-@click.option("--max-leakage", type=float, metavar="SHARE", help="Only neurons that leak at most this share.")
-@click.option("--min-coverage", type=float, metavar="SHARE", help="Only neurons that cover at least this share.")
+@click.option(
+    "--max-leakage",
+    type=float,
+    metavar="SHARE",
+    help="Only neurons that leak at most this share: of intervals the held-out one.",
+)
+@click.option(
+    "--min-coverage", type=float, metavar="SHARE", help="Only neurons that cover at least this share, likewise."
+)
 @click.option(
     "--token",
     "words",
@@ -39,7 +49,8 @@ def _only(words: tuple[str, ...], **others: Any) -> Only:
 @answer_options(picture="Also draw the best ones.")
 def concept(
     name: str,
-    rule: str,
+    range: str | None,
+    rule: str | None,
     tau: float | None,
     only: Only,
     fit: FitChoice,
@@ -47,11 +58,20 @@ def concept(
     source: Source,
     out: Output,
 ) -> None:
-    """Neurons that encode the concept NAME, strongest first, with the range in which each one does.
+    """Neurons that encode the concept NAME, strongest first, with the interval in which each one does.
 
-    The range is mean +- tau standard deviations of the activation on the concept. coverage is the share of
-    the concept's activations inside it, leakage the share of all others, worst_concept the one that gets in
-    most. auc tells the concept from the rest: 0.5 nothing, 1 always higher, 0 always lower.
+    interval is the closed interval of the activation with the largest coverage - leakage. coverage is the share of the
+    concept's texts inside, leakage the share of all others, worst_concept the one that gets in most: all three on texts
+    that the interval was not found on (held_out_coverage and so on in other formats). ap is the average precision of
+    the activation, from 0 to 1, and the side that speaks for the concept: high or low. q is the share of false
+    discoveries to expect among all neurons that do as well.
+
+    With --range gaussian it is the range mean +- tau standard deviations of the activation on the concept, its shares
+    those of the texts that it was made of, and auc, which tells the concept from the rest: 0.5 nothing, 1 always
+    higher, 0 always lower. So it is for an atlas that was built without intervals.
+
+    Notes say what to expect of the best neuron on new texts, whether luck would do as well (p by permutations, for the
+    best of all neurons), and whether the length of texts alone tells the concept.
 
     reads are the tokens that open the neuron: those that gate_proj raises (up_proj where there is no gate).
     writes are the tokens that it makes likelier when its activation goes from the rest's mean to the concept's:
@@ -60,10 +80,11 @@ def concept(
     with source.open() as atlas:
         if only.words:
             note("tokens used: " + " ".join(map(quoted, token_forms(atlas, only.words).column("token"))))
-        result = neurons_for_concept(atlas, name, fit=fit, tau=tau, rule=rule, only=only, limit=limit)
+        result = neurons_for_concept(atlas, name, fit=fit, range=range, tau=tau, rule=rule, only=only, limit=limit)
         if out.picture is not None:
             from queries.plots.plot import plot_concept
 
-            plot_concept(atlas, name, out.picture, fit=fit, tau=tau, rule=rule)
+            _, chosen = choose_range(choose_fit(atlas, name, fit), range, rule)
+            plot_concept(atlas, name, out.picture, fit=fit, tau=tau, rule=chosen.name)
             note(f"picture written to {out.picture}")
-    out.emit(result)
+    out.emit(compact_neurons(result) if out.format == "table" else result)

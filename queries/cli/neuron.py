@@ -7,8 +7,9 @@ import click
 from atlas.cli.emit import Output, note
 from atlas.cli.options import answer_options, fit_options, section_option
 from atlas.fit_choice import FitChoice
-from queries.card import SECTIONS, TOKENS, compact_tokens, neuron_card
+from queries.card import CONCEPTS, SECTIONS, TOKENS, compact_tokens, neuron_card
 from queries.cli.options import Source, source_options, tau_option
+from queries.compact import compact_concepts
 
 
 @click.command(epilog="Example: neuron-atlas neuron L29N808 --top 5")
@@ -25,9 +26,11 @@ def neuron(
     """The card of the neuron at ADDRESS, written L29N808: layer 29, neuron 808, both counted from 0.
 
     Its tokens by weight and sign (1: raised, -1: lowered): what it reads, the tokens that it responds to, stands
-    under up_proj and gate_proj, what it writes, the tokens that it makes likelier, under down_proj. Its Gaussian
-    and range under every concept (best separated first), and its background over all examples. The options that
-    name a fit narrow what is listed.
+    under up_proj and gate_proj, what it writes, the tokens that it makes likelier, under down_proj. Every concept,
+    best separated (by auc) first: the range, mean +- tau standard deviations, with its coverage and leakage, and the
+    interval that tells the concept best, with its coverage / leakage on texts that it was not found on (held_out) and
+    q. Its background over all examples, and how it goes with the length of texts. The options that name a fit narrow
+    what is listed.
     """
     with source.open() as atlas:
         card = neuron_card(atlas, address, fit=fit, tau=tau, top=top)
@@ -36,6 +39,8 @@ def neuron(
 
             plot_neuron(atlas, address, out.picture, fit=fit, tau=tau)
             note(f"picture written to {out.picture}")
-    if out.format == "table" and section is None and TOKENS in card.sections:
-        card.sections[TOKENS] = compact_tokens(card.sections[TOKENS])
+    if out.format == "table":
+        card.sections[CONCEPTS] = compact_concepts(card.sections[CONCEPTS])
+        if section is None and TOKENS in card.sections:
+            card.sections[TOKENS] = compact_tokens(card.sections[TOKENS])
     out.emit_document(card, section)

@@ -10,7 +10,8 @@ import click
 
 from atlas.cli.options import Command, atlas_option, bundled, timeout_option
 from atlas.store.reader import Atlas, open_atlas
-from queries.rules import DEFAULT_RULE, RULES
+from queries.ranges import KINDS
+from queries.rules import RULES
 
 SIGNS = {"both": 0, "raised": 1, "lowered": -1}
 
@@ -41,15 +42,24 @@ def _source(atlas_path: Path, timeout: float | None) -> Source:
 
 
 def range_options(command: Command) -> Command:
-    """Adds `--tau` and `--rule`."""
+    """Adds `--range`, `--tau` and `--rule`."""
     command = click.option(
         "--rule",
         type=click.Choice(list(RULES)),
-        default=DEFAULT_RULE,
-        show_default=True,
-        help="By what neurons are ranked: " + "; ".join(f"{rule.name}: {rule.meaning}" for rule in RULES.values()),
+        help="By what neurons are ranked: "
+        + "; ".join(f"{rule.name}: {rule.meaning}" for rule in RULES.values())
+        + ". Default: "
+        + ", ".join(f"{kind.rule} with --range {kind.name}" for kind in KINDS.values())
+        + ".",
     )(command)
-    return tau_option(command)
+    command = tau_option(command)
+    return click.option(
+        "--range",
+        type=click.Choice(list(KINDS)),
+        help="Which range of each neuron is shown, ranked and filtered by: "
+        + "; ".join(f"{kind.name}: {kind.meaning}" for kind in KINDS.values())
+        + ". Default: interval, where the atlas has intervals of the concept.",
+    )(command)
 
 
 def tau_option(command: Command) -> Command:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from atlas.sites import format_neuron, row_number
 from atlas.store.reader import Atlas
 from queries.fits import all_fits
-from queries.measured import columns_on, measured_sql, shown_sql
+from queries.measured import WORST, columns_on, measured_sql, shown_sql
+from queries.ranges import Range
 from queries.session.resident import Resident
 from queries.session.session import session_of
 from queries.sqlfile import load_sql
@@ -54,8 +55,13 @@ def read_ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_b
     return Ranking(columns, len(columns["layer"]) < LONGEST)
 
 
-def pick(atlas: Atlas, kept: Resident, found: Ranking, asked: dict[str, Any]) -> list[tuple[Any, ...]] | None:
-    """Rows for the parameters `asked` of sql/neurons_for_concept.sql; None where the ranking is too short."""
+def pick(
+    atlas: Atlas, kept: Resident, found: Ranking, asked: dict[str, Any], kind: Range
+) -> list[tuple[Any, ...]] | None:
+    """Rows for the parameters `asked` of sql/neurons_for_concept.sql; None where the ranking is too short.
+
+    `kind`: the ranges whose coverage and leakage they are about.
+    """
     import numpy as np
 
     columns, concepts = found.columns, all_fits(atlas)[asked["fit_id"]].concepts
@@ -66,9 +72,10 @@ def pick(atlas: Atlas, kept: Resident, found: Ranking, asked: dict[str, Any]) ->
     if asked["layer"] is not None:
         wanted_M &= columns["layer"] == asked["layer"]
     if asked["max_leakage"] is not None:
-        wanted_M &= columns["leakage"] <= asked["max_leakage"]
-    if asked["min_coverage"]:
-        wanted_M &= columns["coverage"] >= asked["min_coverage"]
+        wanted_M &= columns[kind.leakage] <= asked["max_leakage"]
+    for name, least in ((kind.coverage, asked["min_coverage"]), ("coverage", asked["rule_coverage"])):
+        if least is not None:
+            wanted_M &= columns[name] >= least
     if asked["ids"] is not None:
         postings = atlas.arrays(load_sql("posting_places"), {"ids": asked["ids"]})
         d_mlp, n_layers = atlas.manifest.d_mlp, atlas.manifest.n_layers
@@ -91,12 +98,12 @@ def pick(atlas: Atlas, kept: Resident, found: Ranking, asked: dict[str, Any]) ->
         found_here = ((name, picked[name][i]) for name in picked)
         row: dict[str, Any] = {name: None if value != value else value for name, value in found_here}
         layer, neuron = row["layer"], row["neuron"]
-        worst, worst_n = concepts.get(row["worst_concept_id"], (None, None))
+        for worst in WORST.values():
+            name, n = concepts.get(row[worst.concept_id], (None, None))
+            row |= {worst.concept: name, worst.leakage: None if name is None else row[worst.inside] / n}
         token_hits, token_rank = hits[i]
         row |= {
             "address": format_neuron(layer, neuron),
-            "worst_concept": worst,
-            "worst_leakage": None if worst is None else row["worst_inside"] / worst_n,
             "token_hits": token_hits,
             "token_rank": token_rank,
             "reads": _head(atlas, kept, asked["read_weight"], layer, neuron, 1, asked["context"]),

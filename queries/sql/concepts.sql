@@ -1,22 +1,43 @@
--- Every concept, once per fit that holds it, with the neuron that separates it best (AUC furthest from 0.5).
--- twice_u is 2 n (N - n) times the AUC: its distance from n (N - n) orders as the AUC's from 0.5. Of equal ones the
--- first row counts, which is the lowest layer and neuron; without that, threads would decide.
-WITH best AS (
+-- Every concept, once per fit that holds it, with the neuron that tells it best: by held-out coverage - leakage of its
+-- interval, and in a fit without intervals by AUC (the furthest from 0.5).
+-- Counts over common denominators order as the shares do: with n values of the concept and N in all, coverage - leakage
+-- is (held_inside (N - n) - held_others n) over n (N - n), and the distance of the AUC from 0.5 is that of twice_u from
+-- n (N - n) over twice that. Of equal ones the first row counts, which is the lowest layer and neuron; without that,
+-- threads would decide.
+WITH wanted AS (SELECT fit_id, n, EXISTS (FROM _interval_fit AS i WHERE i.fit_id = fit.fit_id) AS held_out FROM fit
+                WHERE $family IS NULL OR family = $family),
+best_interval AS (
+    SELECT i.fit_id, concept_id,
+           arg_max(i.rowid, (held_inside::BIGINT * nullif(fit.n - m.n, 0) - held_others::BIGINT * m.n)::HUGEINT
+                            * 4294967296 - i.rowid) AS best_row
+    FROM _interval AS i JOIN wanted AS fit USING (fit_id) JOIN fit_concept AS m USING (fit_id, concept_id)
+    GROUP BY ALL),
+best_auc AS (
     SELECT fit_id, concept_id,
            arg_max(g.rowid, abs(twice_u - nullif(g.n::BIGINT * (fit.n - g.n), 0))::HUGEINT * 4294967296 - g.rowid)
            AS best_row
-    FROM _gaussian AS g JOIN fit USING (fit_id)
-    WHERE $family IS NULL OR fit.family = $family
+    FROM _gaussian AS g JOIN wanted AS fit USING (fit_id)
+    WHERE NOT held_out
     GROUP BY ALL),
-found AS (SELECT rowid AS best_row, layer, neuron, twice_u, dprime FROM _gaussian
-          WHERE rowid IN (SELECT unnest((SELECT list(best_row) FROM best))))
+place AS (
+    SELECT fit_id, concept_id, layer, neuron, held_inside, held_others
+    FROM _interval JOIN best_interval USING (fit_id, concept_id)
+    WHERE _interval.rowid = best_row
+      AND _interval.rowid IN (SELECT unnest((SELECT list(best_row) FROM best_interval)))
+    UNION ALL
+    SELECT fit_id, concept_id, layer, neuron, NULL, NULL FROM _gaussian JOIN best_auc USING (fit_id, concept_id)
+    WHERE _gaussian.rowid = best_row AND _gaussian.rowid IN (SELECT unnest((SELECT list(best_row) FROM best_auc)))),
+found AS (
+    SELECT p.*, twice_u, dprime FROM place AS p JOIN _gaussian AS g USING (fit_id, concept_id, layer, neuron)
+    WHERE g.neuron IN (SELECT unnest((SELECT list(neuron) FROM place))))
 SELECT c.family, c.concept, c.n_examples, fit.fit_id, site, position, fit_concept.n,
        neuron_name(found.layer, found.neuron) AS best_neuron,
-       auc_of(found.twice_u, fit_concept.n, fit.n) AS auc, found.dprime AS dprime
+       coverage_of(held_inside, fit_concept.n) AS held_out_coverage,
+       leakage_of(held_others, fit_concept.n, fit.n) AS held_out_leakage,
+       auc_of(found.twice_u, fit_concept.n, fit.n) AS auc, found.dprime AS dprime, c.concept_id
 FROM concept AS c
 LEFT JOIN fit_concept USING (concept_id)
 LEFT JOIN fit ON fit.fit_id = fit_concept.fit_id
-LEFT JOIN best ON best.fit_id = fit.fit_id AND best.concept_id = c.concept_id
-LEFT JOIN found USING (best_row)
+LEFT JOIN found ON found.fit_id = fit.fit_id AND found.concept_id = c.concept_id
 WHERE $family IS NULL OR c.family = $family
 ORDER BY c.family, c.concept, fit.fit_id;

@@ -1,4 +1,4 @@
-"""The small atlas, open."""
+"""The small atlas, open, with intervals and without."""
 
 from __future__ import annotations
 
@@ -11,4 +11,12 @@ from tests.atlas_factory import write_small_atlas
 @pytest.fixture(scope="package")
 def small(tmp_path_factory):
     with open_atlas(write_small_atlas(tmp_path_factory.mktemp("queries") / "small.duckdb")) as atlas:
+        yield atlas
+
+
+@pytest.fixture(scope="package")
+def without(tmp_path_factory):
+    """The same without intervals."""
+    path = write_small_atlas(tmp_path_factory.mktemp("queries") / "without.duckdb", intervals=False)
+    with open_atlas(path) as atlas:
         yield atlas

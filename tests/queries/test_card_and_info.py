@@ -45,7 +45,9 @@ def test_concepts_of_a_card_agree_with_the_concept_question(small):
         asked = neurons_for_concept(small, row["concept"], only=Only(min_coverage=0.0), limit=1000).dicts()
         same = next(other for other in asked if other["address"] == "L1N7")
         shared = set(row) & set(same)
-        assert {"lower", "upper", "coverage", "leakage", "worst_concept", "auc", "dprime"} <= shared
+        shown = {"lower", "upper", "coverage", "leakage", "worst_concept", "auc", "dprime", "q", "interval_p"}
+        shown |= {"interval_lower", "interval_upper", "held_out_coverage", "held_out_leakage", "held_out_worst_concept"}
+        assert shown <= shared
         assert {name: row[name] for name in shared} == {name: same[name] for name in shared}
 
 
@@ -74,25 +76,60 @@ def test_an_address_outside_the_model(small, address, kind, hint):
     assert type(caught.value) is kind
 
 
-def test_the_best_neuron_of_each_concept(small):
+def test_the_best_neuron_of_each_concept_by_its_interval(small):
     listed = concepts(small)
     assert len(listed) == sum(map(len, FAMILIES.values()))
+    _, luck = small.query("SELECT concept, interval_p, length_auc FROM concept_significance")
     for row in listed:
         best = neurons_for_concept(small, row["concept"], limit=1000).dicts()
+        scores = {each["address"]: each["held_out_coverage"] - each["held_out_leakage"] for each in best}
+        # Of shares that are equal as fractions, floats may put another one first.
+        as_good = [address for address, score in scores.items() if abs(score - max(scores.values())) < 1e-12]
+        chosen = min(as_good, key=lambda address: [int(part) for part in address[1:].split("N")])
+        assert row["best_neuron"] == chosen
+        (same,) = (each for each in best if each["address"] == chosen)
+        for name in ("held_out_coverage", "held_out_leakage", "auc", "dprime", "interval_p"):
+            assert row[name] == pytest.approx(same[name], abs=1e-12), name
+        assert (row["concept"], row["interval_p"], row["length_auc"]) in luck
+    assert listed.shown[-4:] == ["best_neuron", "held_out_coverage", "held_out_leakage", "interval_p"]
+    assert listed.notes == ["no neuron tells joy, animals better than luck would: interval_p above 0.05"]
+
+
+def test_the_best_neuron_of_each_concept(without):
+    listed = concepts(without)
+    assert len(listed) == sum(map(len, FAMILIES.values()))
+    assert set(listed.column("held_out_coverage")) == set(listed.column("interval_p")) == {None}
+    assert listed.shown[-3:] == ["best_neuron", "auc", "dprime"]
+    assert listed.notes == [
+        "moods at mlp_post, topics at mlp_post: no intervals here: `neuron-atlas build --add` with the same corpus "
+        "adds them; best_neuron is that by AUC"
+    ]
+    for row in listed:
+        best = neurons_for_concept(without, row["concept"], limit=1000).dicts()
         assert abs(row["auc"] - 0.5) == pytest.approx(abs(best[0]["auc"] - 0.5), abs=1e-12)
         as_good = [other for other in best if abs(abs(other["auc"] - 0.5) - abs(best[0]["auc"] - 0.5)) < 1e-12]
         chosen = min(as_good, key=lambda other: (other["layer"], other["neuron"]))
         assert row["best_neuron"] == chosen["address"]
         assert (row["auc"], row["dprime"]) == (pytest.approx(chosen["auc"]), chosen["dprime"])
-    assert set(concepts(small, family="moods").column("concept")) == set(FAMILIES["moods"])
+    assert set(concepts(without, family="moods").column("concept")) == set(FAMILIES["moods"])
     with pytest.raises(UnknownNameError):
-        concepts(small, family="topic")
+        concepts(without, family="topic")
 
 
 def test_the_first_of_equally_good_neurons_is_the_best(tmp_path):
-    path = write_small_atlas(tmp_path / "a.duckdb")
+    path = write_small_atlas(tmp_path / "a.duckdb", intervals=False)
     with changed_by_hand(path) as connection:  # every neuron separates every concept equally well, from L1N3 on
         connection.execute("UPDATE _gaussian SET twice_u = CASE WHEN (layer, neuron) < (1, 3) THEN 1 ELSE 0 END")
+        connection.execute("CHECKPOINT")
+    with open_atlas(path) as atlas:
+        for _ in range(3):
+            assert set(concepts(atlas).column("best_neuron")) == {"L1N3"}
+
+
+def test_the_first_of_equally_good_intervals_is_the_best(tmp_path):
+    path = write_small_atlas(tmp_path / "a.duckdb")
+    with changed_by_hand(path) as connection:
+        connection.execute("UPDATE _interval SET held_others = 0, held_inside = ((layer, neuron) >= (1, 3))::INTEGER")
         connection.execute("CHECKPOINT")
     with open_atlas(path) as atlas:
         for _ in range(3):
@@ -105,7 +142,7 @@ def test_info(small):
     assert document.fields["bytes"] == small.path.stat().st_size
     assert [row["family"] for row in document.sections["fits"]] == list(FAMILIES)
     assert document.sections["fits"].column("concepts") == [3, 2]
-    assert document.sections["runs"].column("builder") == ["decode", "gaussians"]
+    assert document.sections["runs"].column("builder") == ["decode", "gaussians", "intervals"]
 
 
 def test_what_it_was_built_with():

@@ -73,6 +73,9 @@ KEYS = {
     "max": lambda row: -row["max"],
     "probeless": lambda row: -abs(row["mean"] - row["rest_mean"]),
     "low_leakage": lambda row: (row["leakage"], -row["coverage"]),
+    "interval": lambda row: -(row["held_out_coverage"] - row["held_out_leakage"]),
+    "ap": lambda row: -max(row["ap"], row["ap_low"]),
+    "stratified_auc": lambda row: -abs(row["stratified_auc"] - 0.5),
 }
 
 
@@ -91,7 +94,8 @@ def test_low_leakage_asks_for_coverage(small):
 
 def test_bounds_on_leakage_and_coverage(small):
     rows = whole(small).dicts()
-    narrowed = neurons_for_concept(small, "sports", limit=1000, only=Only(max_leakage=0.9, min_coverage=0.95)).dicts()
+    only = Only(max_leakage=0.9, min_coverage=0.95)
+    narrowed = neurons_for_concept(small, "sports", range="gaussian", limit=1000, only=only).dicts()
     assert narrowed == [row for row in rows if row["leakage"] <= 0.9 and row["coverage"] >= 0.95]
     assert 0 < len(narrowed) < len(rows)
 
@@ -128,9 +132,11 @@ def test_context_tokens(small):
 
 
 def test_the_answer_says_what_it_is_about(small):
-    assert neurons_for_concept(small, "joy", limit=1).notes == [
-        "moods/joy at mlp_post, position last, tau 2.5, ranked by auc"
-    ]
+    about = "moods/joy at mlp_post, position last"
+    assert neurons_for_concept(small, "joy", limit=1).notes[0] == (
+        f"{about}, intervals held out over 5 folds, ranked by interval"
+    )
+    assert neurons_for_concept(small, "joy", range="gaussian", limit=1).notes[0] == f"{about}, tau 2.5, ranked by auc"
 
 
 def test_refusals(small):

@@ -9,7 +9,9 @@ from queries.rules import RULES
 from queries.sqlfile import FOLDER, load_sql
 from tests.architecture.imports import ROOT
 
-CLAUSES = set("order_by measured hits token_columns d_model columns gaussian tables joins".split())
+CLAUSES = set(
+    "order_by measured hits token_columns d_model columns gaussian tables beside joins same coverage leakage".split()
+)
 FILES = sorted(path.stem for path in FOLDER.glob("*.sql"))
 
 
