@@ -22,7 +22,7 @@ from atlas.errors import BuildError
 from atlas.live.loading import load
 from benchmarks.beyond.scores import split_per_concept
 from benchmarks.common.labelled_text import Task, ag_news, datasets_folder, emotion
-from benchmarks.ranges.arms import Arm
+from benchmarks.ranges.arms import PUSH, Arm
 from benchmarks.ranges.compared import EXPLORED, PAPER, compared, shortfall
 from benchmarks.ranges.effects import Effect, Texts, effect, outcomes
 from benchmarks.ranges.masking import Outcome, accuracy, is_right
@@ -54,9 +54,10 @@ def measure(task: Task, other: Task, options: argparse.Namespace, live) -> dict:
         for arm, outcome in tried.items()
     }
     paper = dev_effects[PAPER]["answered"]
-    chosen = min(dev_effects, key=lambda arm: shortfall(dev_effects[arm]["answered"], paper))
-    log.info("%s: chosen on dev: %s", task.name, chosen.name)
-    roles = compared(chosen)
+    order = sorted(dev_effects, key=lambda arm: shortfall(dev_effects[arm]["answered"], paper))
+    chosen, blind = order[0], next(arm for arm in order if arm.rule != PUSH)
+    log.info("%s: chosen on dev: %s; without label words: %s", task.name, chosen.name, blind.name)
+    roles = compared(chosen, blind)
     on_fresh = Texts(task, fresh, lent[few : few + more])
     confirmed = _tried(statistics, list(dict.fromkeys(roles.values())), on_fresh, work, "fresh", live)
     return {
