@@ -1,7 +1,8 @@
 """A tiny published atlas with planted answers, written through the real staging and publishing code.
 
 Three layers, d_mlp 16, d_model 8. L1N7 fires for `sports` (about 5 +- 0.5, all others near 0); the top token
-of L2N3's gate_proj is " dog". All other numbers are random but valid.
+of L2N3's gate_proj is " dog". All other numbers are random but valid. Intervals are found over five folds and against
+few permutations.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+import torch
 
 from atlas.manifest import SCHEMA_VERSION, Manifest, utc_now
 from atlas.schema.statements import Layout
@@ -23,6 +25,9 @@ from atlas.store.staging import Staging
 from builders.decoding.rows import decoding_rows
 from builders.gaussians.layer import separate_and_fit
 from builders.gaussians.rows import statistics_rows
+from builders.intervals.layer import Examples, find_intervals
+from builders.intervals.permutations import Chance, labellings_of
+from builders.intervals.rows import interval_rows
 
 N_LAYERS, D_MLP, D_MODEL, TOP, BINS, TAU = 3, 16, 8, 6, 10, 2.5
 WORDS = (
@@ -69,6 +74,7 @@ WORDS = (
 )
 FAMILIES = {"topics": ("sports", "politics", "animals"), "moods": ("joy", "anger")}
 PER_CONCEPT = 20
+FOLDS, PERMUTATIONS = 5, 39
 
 
 def planted_activations(family: str, layer: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -90,8 +96,14 @@ def random_logits(weight: str, layer: int, seed: int) -> np.ndarray:
     return logits_NV
 
 
-def write_small_atlas(path: Path | str, *, seed: int = 0, **overrides: object) -> Path:
-    """Publish the small atlas at `path`; `overrides` replace fields of its manifest."""
+def folds_and_tokens(n_examples: int) -> tuple[np.ndarray, np.ndarray]:
+    """(fold, length in tokens) of each example of a family: a fold has as many of every concept."""
+    index_E = np.arange(n_examples)
+    return index_E % FOLDS, 5 + index_E % 7
+
+
+def write_small_atlas(path: Path | str, *, seed: int = 0, intervals: bool = True, **overrides: object) -> Path:
+    """Publish the small atlas at `path`, perhaps without intervals; `overrides` replace fields of its manifest."""
     target = Path(path)
     now = utc_now()
     fields: dict[str, object] = {
@@ -117,7 +129,7 @@ def write_small_atlas(path: Path | str, *, seed: int = 0, **overrides: object) -
     manifest = Manifest(**{**fields, **overrides})  # type: ignore[arg-type]
     with Staging(target) as staging:
         staging.start(Layout(TOP, BINS, D_MODEL, N_LAYERS, D_MLP), {"seed": seed})
-        _general_rows(staging, now)
+        _general_rows(staging, now, intervals)
         for weight in WEIGHTS:
             for layer in range(N_LAYERS):
                 _decode(staging, weight, layer, seed)
@@ -128,6 +140,9 @@ def write_small_atlas(path: Path | str, *, seed: int = 0, **overrides: object) -
                 ids = [fit_id * 10 + index for index in range(len(FAMILIES[family]))]
                 rows = statistics_rows(statistics, fit_id=fit_id, concept_ids=ids, layer=layer, taus=[TAU])
                 staging.commit("gaussians", f"{family}/{layer}", rows)
+                if intervals:
+                    rows = _intervals(acts_EN, labels_E, fit_id, ids, layer)
+                    staging.commit("intervals", f"{family}/{layer}", rows)
         publish(staging, manifest)
         staging.discard()
     return target
@@ -141,7 +156,18 @@ def changed_by_hand(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("DELETE FROM _digest")
 
 
-def _general_rows(staging: Staging, now: object) -> None:
+def _intervals(
+    acts_EN: np.ndarray, labels_E: np.ndarray, fit_id: int, concept_ids: list[int], layer: int
+) -> dict[str, pa.Table]:
+    """Rows of what the product `intervals` finds at one place."""
+    fold_E, tokens_E = folds_and_tokens(len(labels_E))
+    cpu = torch.device("cpu")
+    drawn = labellings_of(labels_E, np.arange(len(labels_E)), PERMUTATIONS, seed=0)
+    found = find_intervals(acts_EN, Examples(labels_E, fold_E, tokens_E, tokens_E % 2), Chance(drawn, cpu), cpu)
+    return interval_rows(found, fit_id=fit_id, concept_ids=concept_ids, layer=layer)
+
+
+def _general_rows(staging: Staging, now: object, intervals: bool) -> None:
     norm = np.linspace(1.0, 2.0, len(WORDS)).astype(np.float32)
     table = pa.table
     concepts = [
@@ -175,15 +201,26 @@ def _general_rows(staging: Staging, now: object) -> None:
             "started_at": now,
             "finished_at": now,
         }
-        for run_id, builder in ((1, "decode"), (2, "gaussians"))
+        for run_id, builder in ((1, "decode"), (2, "gaussians"), *([(3, "intervals")] if intervals else []))
     ]
     in_fit = [
         {"fit_id": row["concept_id"] // 10, "concept_id": row["concept_id"], "n": PER_CONCEPT} for row in concepts
     ]
+    about_texts = {
+        "_interval_fit": [
+            {"fit_id": row["fit_id"], "run_id": 3, "folds": FOLDS, "permutations": PERMUTATIONS, "seed": 0}
+            for row in fits
+        ],
+        "_concept_length": [
+            {"fit_id": row["fit_id"], "concept_id": row["concept_id"], "mean_tokens": 8.0, "length_auc": 0.5}
+            for row in in_fit
+        ],
+    }
     staging.commit(
         "general",
         "all",
         {
+            **{name: pa.Table.from_pylist(rows) for name, rows in about_texts.items() if intervals},
             "vocab": table({"token_id": list(range(len(WORDS))), "token": list(WORDS), "norm": norm}),
             "concept": pa.Table.from_pylist(concepts),
             "fit": pa.Table.from_pylist(fits),
