@@ -120,7 +120,7 @@ Examples:
 @click.option("--top", "tops", metavar="LIST", help="With --sweep: counts or shares. Default: 100.")
 @click.option("--tau", "taus", metavar="LIST", help="With --sweep: half-widths. Default: 2.5.")
 @click.option(
-    "--bounds", metavar="LIST", help="With --sweep: kinds of range, gaussian and contrast. Default: gaussian."
+    "--bounds", metavar="LIST", help="With --sweep: kinds of range, interval, gaussian and contrast. Default: gaussian."
 )
 @click.option("--op", "ops", metavar="LIST", help="With --sweep: ops. Default: set=0.")
 @click.option("--family", metavar="NAME", help="With --sweep: family of the concept.")

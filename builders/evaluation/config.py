@@ -51,7 +51,7 @@ class TaskRequest:
 class SweepRequest:
     """What to vary (lists) and what all specs share (`fit`, and `common`: other options of make_spec).
 
-    The ranges are Gaussian ones at each of `taus`, and the contrast one, as `bounds` asks for.
+    The ranges are Gaussian ones at each of `taus`, the interval and the contrast one, as `bounds` asks for.
     """
 
     concept: str

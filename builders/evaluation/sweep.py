@@ -51,7 +51,7 @@ def make_specs(atlas: Atlas, request: SweepRequest) -> list[InterventionSpec]:
 class Point:
     """One arm of one spec: how far a metric drops on the target class and on all others.
 
-    `bounds` and `tau` say which range; both are None for whole neurons, `tau` also for contrast bounds.
+    `bounds` and `tau` say which range; both are None for whole neurons, `tau` also where bounds have none.
     `best`: no other point drops the target as much with less drop elsewhere (or more with as little).
     """
 

@@ -17,10 +17,10 @@ from atlas.spec.document import InterventionSpec
 from atlas.spec.fields import PHASES
 from atlas.spec.text import dumps, write_spec
 from queries.cli.options import Source, sign_option, source_options
-from queries.rules import DEFAULT_RULE, RULES
-from queries.specs.make_spec import make_spec
+from queries.rules import RULES
+from queries.specs.make_spec import spec_and_notes
 from queries.specs.neurons import DEFAULT_TOP, DEFAULT_WEIGHT
-from queries.specs.request import BOUNDS
+from queries.specs.request import BOUNDS, CONTRAST, INTERVAL
 
 EXAMPLES = """\b
 Examples:
@@ -39,7 +39,17 @@ Examples:
 @click.option(
     "--rule",
     type=click.Choice(list(RULES)),
-    help=f"By what a concept's neurons rank. Default: {DEFAULT_RULE}.",
+    help="By what a concept's neurons rank. Default: interval with --bounds interval, else auc.",
+)
+@click.option(
+    "--max-leakage",
+    type=float,
+    metavar="SHARE",
+    help="Only neurons of the concept that leak at most this share: held out with --bounds interval, else measured in "
+    "the range.",
+)
+@click.option(
+    "--min-coverage", type=float, metavar="SHARE", help="Only neurons that cover at least this share, likewise."
 )
 @click.option(
     "--top",
@@ -70,9 +80,9 @@ Examples:
 @click.option(
     "--bounds",
     type=click.Choice(list(BOUNDS)),
-    default="gaussian",
-    show_default=True,
-    help="; ".join(f"{name}: {meaning}" for name, meaning in BOUNDS.items()) + ".",
+    help="Which range: "
+    + "; ".join(f"{name}: {meaning}" for name, meaning in BOUNDS.items())
+    + ". Default: interval; gaussian with --tau, damp or low_leakage, and where an atlas has no intervals.",
 )
 @click.option("--phase", type=click.Choice(list(PHASES)), default="all", show_default=True, help="When to edit.")
 @click.option(
@@ -107,12 +117,13 @@ def spec(source: Source, output: Path | None, token: tuple[str, ...], fit: FitCh
 
     The number of set and add counts towards the word with --token: a neuron that lowers it gets the negative.
     """
-    made = source.ask(make_spec, token=list(token) or None, fit=fit, **options)
+    found = source.ask(spec_and_notes, token=list(token) or None, fit=fit, **options)
+    made = found.spec
     if output is None:
         deliver(dumps(made).encode(), None)
     else:
         write_spec(made, output)
-    for text in _remarks(made):
+    for text in (*_remarks(made), *found.notes):
         note(text)
     if output is not None:
         note(f"written to {output}")
@@ -125,15 +136,29 @@ def _remarks(made: InterventionSpec) -> Iterator[str]:
         yield "tokens used: " + " ".join(map(quoted, source["forms"]))
     edits = f"{len(made.edits)} edit{'s' if len(made.edits) > 1 else ''} ({source['op']})"
     where = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} layers, {layers[0]} to {layers[-1]}"
-    inside = ""
-    if made.edits[0].when is not None:
-        inside = f", inside the ranges of {source['concept']} {_bounds(source)}"
+    inside = f", inside the {_ranges(source)}" if made.edits[0].when is not None else ""
     yield f"{edits} at {made.edits[0].site} in {where}{inside}"
     if "concept" in source:
-        auc, leakage = source.get("mean_auc"), source.get("mean_leakage")
-        measured = f"mean leakage {leakage:.3f}" if leakage is not None else f"leakage not measured {_bounds(source)}"
-        yield f"mean AUC, either side: {'none' if auc is None else f'{auc:.3f}'}; {measured}"
+        auc = source.get("mean_auc")
+        yield f"mean AUC, either side: {'none' if auc is None else f'{auc:.3f}'}; {_shares(source)}"
 
 
-def _bounds(source: dict[str, Any]) -> str:
-    return f"at tau {source['tau']:g}" if source.get("bounds") != "contrast" else "by contrast"
+def _ranges(source: dict[str, Any]) -> str:
+    if source["bounds"] == INTERVAL:
+        return f"intervals of {source['concept']}"
+    how = "by contrast" if source["bounds"] == CONTRAST else f"at tau {source['tau']:g}"
+    return f"ranges of {source['concept']} {how}"
+
+
+def _shares(source: dict[str, Any]) -> str:
+    """What was measured of the ranges, in a few words."""
+    if "held_out" in source:
+        known = source["held_out"]
+        coverage, leakage = (known.get(f"mean_{name}") for name in ("coverage", "leakage"))
+        shares = [f"mean coverage {coverage:.3f} (n {known['n']})"]
+        shares += [] if leakage is None else [f"mean leakage {leakage:.3f} (n {known['n_others']})"]
+        return f"held out over {known.get('folds', 'some')} folds: {', '.join(shares)}"
+    leakage = source.get("mean_leakage")
+    if leakage is not None:
+        return f"mean leakage {leakage:.3f}"
+    return f"leakage not measured at tau {source['tau']:g}" if "tau" in source else "leakage not measured"

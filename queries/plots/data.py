@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from atlas.errors import QuestionError, UsageError
+from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.fit_choice import FitChoice
 from atlas.sites import format_neuron
 from atlas.store.reader import Atlas
 from queries.fits import Fit, fits_of_neurons
 from queries.sqlfile import load_sql
 
+INTERVAL, GAUSSIAN = RANGES = ("interval", "gaussian")
+
+
+@dataclass(frozen=True)
+class Span:
+    """A range of a neuron under a concept, infinite where it is open, and the shares that it holds.
+
+    Of an interval the shares are held out, of mean ± tau std they are those of the texts that it was made of.
+    """
+
+    lower: float
+    upper: float
+    coverage: float | None
+    leakage: float | None
+
 
 @dataclass(frozen=True)
 class Bump:
-    """The activations of one neuron on one set of examples: fitted Gaussian and histogram.
+    """The activations of one neuron on one set of examples: fitted Gaussian, histogram, ranges by kind.
 
     `counts` has one number per bin; bins are shared by all bumps of a neuron and a fit.
     """
@@ -25,11 +41,15 @@ class Bump:
     mean: float
     std: float
     counts: list[int]
-    lower: float | None = None
-    upper: float | None = None
-    coverage: float | None = None
-    leakage: float | None = None
     auc: float | None = None
+    spans: dict[str, Span] = field(default_factory=dict)
+
+    def told_apart(self, kind: str) -> float:
+        """How well the neuron tells the concept: by coverage - leakage of its interval, or by AUC on either side."""
+        if kind == GAUSSIAN:
+            return -1.0 if self.auc is None else abs(self.auc - 0.5)
+        span = self.spans.get(kind)
+        return -2.0 if span is None or span.coverage is None or span.leakage is None else span.coverage - span.leakage
 
 
 def measured_fits(atlas: Atlas, layer: int, neuron: int, choice: FitChoice) -> list[Fit]:
@@ -50,28 +70,58 @@ def measured_fits(atlas: Atlas, layer: int, neuron: int, choice: FitChoice) -> l
     return sorted(found, key=lambda fit: (fit.family, fit.site, fit.position, fit.fit_id))
 
 
+def folds_of(atlas: Atlas, fits: Iterable[Fit]) -> dict[int, int]:
+    """fit_id -> over how many folds its intervals were held out; without the fits that have none."""
+    _, rows = atlas.query("SELECT fit_id, folds FROM _interval_fit")
+    folds = dict(rows)
+    return {fit.fit_id: folds[fit.fit_id] for fit in fits if fit.fit_id in folds}
+
+
+def kind_of(fit: Fit, folds: dict[int, int], range: str | None, tau: float | None) -> str:
+    """Which kind of range of a fit is shaded: the named one, else the interval unless a half-width is asked for.
+
+    UnknownNameError for a name that is none, QuestionError for intervals that the fit has not.
+    """
+    if range is not None and range not in RANGES:
+        raise UnknownNameError("range", range, RANGES)
+    known = fit.fit_id in folds
+    if range == INTERVAL and not known:
+        raise QuestionError(
+            f"{fit.family} at {fit.site} has no intervals to show",
+            "`neuron-atlas build --add` with the same corpus adds them.",
+        )
+    return range or (INTERVAL if known and tau is None else GAUSSIAN)
+
+
 def bumps_of_neuron(
-    atlas: Atlas, fit_id: int, layer: int, neuron: int, tau: float | None
+    atlas: Atlas, fit_id: int, layer: int, neuron: int, tau: float | None, kind: str = GAUSSIAN
 ) -> tuple[list[float], list[Bump]]:
-    """(bin edges, bumps of all concepts of the fit), best separated (by AUC) first.
+    """(bin edges, bumps of all concepts of the fit), best separated first: by AUC, or by held-out shares.
 
     There is one edge more than counts, in units of the activation. Raises QuestionError when the atlas has
     no histogram of this neuron, or it has the same activation on all examples.
     """
     parameters = {"fit_id": fit_id, "layer": layer, "neuron": neuron, "tau": tau}
-    _, rows = atlas.query(load_sql("plot_concepts"), parameters)
+    columns, rows = atlas.query(load_sql("plot_concepts"), parameters)
+    found = [dict(zip(columns, row, strict=True)) for row in rows]
     address = format_neuron(layer, neuron)
-    if not rows or any(row[9] is None for row in rows):
+    if not found or any(row["counts"] is None for row in found):
         raise QuestionError(f"no histogram of {address} is stored", "Rebuild the atlas to draw it.")
-    first, last = rows[0][10:12]
+    first, last = found[0]["first"], found[0]["last"]
     if not last > first:
         raise QuestionError(f"{address} is {first:g} on every example", "There is nothing to draw.")
-    bins = len(rows[0][9])
+    bins = len(found[0]["counts"])
     edges = [first + (last - first) * step / bins for step in range(bins + 1)]
-    return edges, [
-        Bump(name, n, mean, std, counts, lower, upper, coverage, leakage, auc)
-        for name, n, mean, std, lower, upper, coverage, leakage, auc, counts, _, _ in rows
-    ]
+    bumps = []
+    for row in found:
+        spans = {
+            name: Span(*(row[prefix + column] for column in ("lower", "upper", "coverage", "leakage")))
+            for name, prefix in ((GAUSSIAN, ""), (INTERVAL, "interval_"))
+            if row[prefix + "lower"] is not None and row[prefix + "upper"] is not None
+        }
+        plain = (row[name] for name in ("concept", "n", "mean", "std", "counts", "auc"))
+        bumps.append(Bump(*plain, spans))
+    return edges, sorted(bumps, key=lambda bump: (-bump.told_apart(kind), bump.name))
 
 
 def rest_of(bumps: list[Bump], concept: str) -> Bump:

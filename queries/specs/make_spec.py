@@ -7,32 +7,34 @@ because that takes the model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from atlas.errors import QuestionError, UsageError
-from atlas.model_place import SPEC_FIELD, places, there
 from atlas.ops import OPS
 from atlas.sites import DEFAULT_SITE, format_neuron
 from atlas.sites import site as site_of
 from atlas.spec.document import Edit, InterventionSpec, ModelReference, Range, Tokenization
 from atlas.spec.fields import POSITION_WORDS
+from atlas.spec.float32 import FLOAT32_MAX
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.specs.neurons import Choice, by_address, by_rule, by_token, natural_site
-from queries.specs.numbers import (
-    Numbers,
-    NumberSource,
-    background_source,
-    concept_source,
-    numbers_of,
-    with_contrast_bounds,
-)
-from queries.specs.request import SpecRequest
+from queries.specs.numbers import Numbers, NumberSource, background_source, concept_source, numbers_of
+from queries.specs.origin import luck_of, origin, warning
+from queries.specs.request import CONTRAST, SpecRequest
 from queries.specs.text import OpRequest, parse_indices, parse_op
 
 # Token indices below this can be listed in positions.
 MAX_POSITIONS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Made:
+    """A spec, and what a person should know of it, a line each."""
+
+    spec: InterventionSpec
+    notes: list[str]
 
 
 @question
@@ -41,17 +43,22 @@ def make_spec(atlas: Atlas, /, **options: Any) -> InterventionSpec:
 
         make_spec(atlas, concept="sports", top=1000, fit=FitChoice(site="mlp_post"), op="set=mean")
 
-    Bounds are mean -+ tau std of the concept as the atlas's macros range_lower and range_upper give them
-    (float32); a standard deviation of 0 makes a range of one point, which `damp` refuses. The value of
-    `set` and `add` counts towards the token where a token chooses the neurons: a neuron that lowers it
-    gets the negative.
+    Bounds are the stored intervals (float32; an open side is the largest float32), or mean -+ tau std of the concept
+    as the atlas's macros range_lower and range_upper give them; a standard deviation of 0 makes a range of one point,
+    which `damp` refuses. The value of `set` and `add` counts towards the token where a token chooses the neurons: a
+    neuron that lowers it gets the negative.
 
-    `source` says where it all comes from, with the means of leakage and of max(AUC, 1 - AUC) over the
-    chosen neurons (a neuron may be low on its concept).
+    `source` says where it all comes from and what the atlas measured of the neurons (queries/specs/origin.py).
 
     Raises UsageError for options that contradict each other or are out of their domain, UnknownNameError
     for unknown names, QuestionError when nothing is found.
     """
+    return spec_and_notes(atlas, **options).spec
+
+
+@question
+def spec_and_notes(atlas: Atlas, /, **options: Any) -> Made:
+    """As make_spec, with what a person should know: a range that is not the usual one, a concept that may be luck."""
     request = SpecRequest(**options)
     op = parse_op(request.op)
     _refuse_unresolvable(request, op)
@@ -59,15 +66,13 @@ def make_spec(atlas: Atlas, /, **options: Any) -> InterventionSpec:
     choice = _choose(atlas, request, site, source)
     _refuse_meaningless_signs(atlas, request, op, site, choice)
     numbers = {} if source is None else numbers_of(atlas, source, choice.neurons)
-    if request.bounds == "contrast":
-        assert source is not None  # SpecRequest: contrast bounds belong to a concept
-        numbers = with_contrast_bounds(atlas, source, numbers)
     edits = [
         _edit(request, op, site, address, sign, numbers.get(address))
         for address, sign in zip(choice.neurons, choice.signs, strict=True)
     ]
+    luck = None if source is None else luck_of(atlas, source)
     manifest = atlas.manifest
-    return InterventionSpec(
+    spec = InterventionSpec(
         model=ModelReference(
             id=manifest.model_id,
             fingerprint=manifest.fingerprint,
@@ -80,14 +85,16 @@ def make_spec(atlas: Atlas, /, **options: Any) -> InterventionSpec:
         phase=request.phase,
         positions=_positions(request),
         edits=tuple(edits),
-        source={"atlas_id": manifest.atlas_id, **_model_path(atlas), **_origin(request, source, choice, numbers)},
+        source=origin(atlas, request, source, choice, numbers, luck),
     )
+    notes = [] if source is None else [source.note, warning(request.concept or "", luck)]
+    return Made(spec, [note for note in notes if note])
 
 
 def _refuse_unresolvable(request: SpecRequest, op: OpRequest) -> None:
     if OPS[op.op].needs_range and not request.with_range:
         raise UsageError(f"{op.op} works inside a range", "Add --concept NAME, without --whole-neuron.")
-    if OPS[op.op].needs_range and request.bounds == "contrast":
+    if OPS[op.op].needs_range and request.bounds == CONTRAST:
         raise UsageError(f"{op.op} needs the centre of a range, and contrast bounds are open", "Use --bounds gaussian.")
     if op.needs_concept and not request.concept:
         raise UsageError(f"{request.op} depends on a concept", "Add --concept NAME, or use set=mean.")
@@ -103,7 +110,7 @@ def _site_and_source(atlas: Atlas, request: SpecRequest, op: OpRequest) -> tuple
     if site is None and request.token:
         site = natural_site(request.weight, atlas.manifest.gated)
     if request.concept:
-        source = concept_source(atlas, request, replace(request.fit, site=site))
+        source = concept_source(atlas, request, op, replace(request.fit, site=site))
         return source.fit.site, source
     site = site or DEFAULT_SITE
     return site, background_source(atlas, replace(request.fit, site=site)) if op.value == "mean" else None
@@ -142,13 +149,23 @@ def _edit(
     if request.with_range:
         assert known is not None and known.lower is not None and known.upper is not None  # a range is a concept's
         when = Range(known.lower, known.upper)
-        if OPS[op.op].needs_range and not when.lower < when.upper:
-            raise UsageError(
-                f"{op.op} needs a range with a width, and {format_neuron(*address)} has none for "
-                f"{request.concept!r} (its standard deviation is 0)",
-                "Use another op, or choose fewer neurons.",
-            )
+        if OPS[op.op].needs_range:
+            _require_a_centre(request, op, when, address)
     return Edit(site, *address, op.op, value, when)
+
+
+def _require_a_centre(request: SpecRequest, op: OpRequest, when: Range, address: tuple[int, int]) -> None:
+    name = format_neuron(*address)
+    if FLOAT32_MAX in (-when.lower, when.upper):
+        raise UsageError(
+            f"{op.op} needs the centre of a range, and the interval of {name} for {request.concept!r} is open",
+            "Use --bounds gaussian.",
+        )
+    if not when.lower < when.upper:
+        raise UsageError(
+            f"{op.op} needs a range with a width, and {name} has none for {request.concept!r} (it is one value)",
+            "Use another op, or choose fewer neurons.",
+        )
 
 
 def _looked_up(op: OpRequest, known: Numbers | None, address: tuple[int, int]) -> float:
@@ -169,46 +186,3 @@ def _positions(request: SpecRequest) -> str | tuple[int, ...]:
     if isinstance(request.positions, str) and request.positions in POSITION_WORDS:
         return request.positions
     return parse_indices(request.positions, "--positions", MAX_POSITIONS)
-
-
-def _origin(
-    request: SpecRequest,
-    source: NumberSource | None,
-    choice: Choice,
-    numbers: dict[tuple[int, int], Numbers],
-) -> dict[str, Any]:
-    """How the spec was asked for and what the atlas measured of its neurons; nothing that is None."""
-    known = list(numbers.values())
-    separations = [max(number.auc, 1 - number.auc) for number in known if number.auc is not None]
-    coverages = [number.coverage for number in known if number.coverage is not None]
-    leakages = [number.leakage for number in known if number.leakage is not None]
-    layers = request.layers
-    origin = {
-        "op": request.op,
-        **choice.how,
-        "top": None if request.neurons else len(choice.neurons),
-        "layers": layers if layers is None or isinstance(layers, str) else list(layers),
-        "concept": request.concept,
-    }
-    if source is not None:
-        origin |= {
-            "family": source.fit.family,
-            "position": source.fit.position,
-            "template": source.fit.template,
-            "bounds": request.bounds if request.with_range else None,
-            "tau": source.tau,
-            "mean_auc": _mean(separations),
-            "mean_coverage": _mean(coverages),
-            "mean_leakage": _mean(leakages),
-        }
-    return {name: value for name, value in origin.items() if value is not None}
-
-
-def _model_path(atlas: Atlas) -> dict[str, str]:
-    """Where the runtime may find the model, if not by its name: where it is now, else where it was."""
-    known = places(atlas.manifest, atlas.path)
-    return {SPEC_FIELD: (there(known) or known)[0]} if known else {}
-
-
-def _mean(values: list[float]) -> float | None:
-    return round(sum(values) / len(values), 6) if values else None

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from atlas.errors import QuestionError, UsageError
+from atlas.schema.measures import MEASURES
 from atlas.sites import SITES, format_neuron, parse_neuron
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
+from queries.measured import BASE, how_to_add
 from queries.neurons import neurons_for_token
 from queries.require import require_neuron
-from queries.rules import DEFAULT_RULE
+from queries.rules import Rule
 from queries.rules import rule as rule_of
+from queries.specs.bounds import has_rows
 from queries.specs.numbers import NumberSource
-from queries.specs.request import SpecRequest
+from queries.specs.request import CONTRAST, GAUSSIAN, INTERVAL, SpecRequest
 from queries.specs.text import parse_top
 from queries.sqlfile import load_sql
 from queries.tokens import token_forms
@@ -23,6 +27,8 @@ from queries.tokens import token_forms
 # How many are taken where --top is not given; fewer if there are not so many.
 DEFAULT_TOP = {"concept": 100, "token": 10}
 DEFAULT_WEIGHT = "down_proj"
+DEFAULT_RULES = {INTERVAL: "interval", GAUSSIAN: "auc", CONTRAST: "auc"}
+"""By what a concept's neurons rank where --rule is not given: by their intervals where these are the bounds."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +53,27 @@ def natural_site(weight: str | None, gated: bool) -> str:
 def by_rule(atlas: Atlas, request: SpecRequest, source: NumberSource, layers: Iterable[int]) -> Choice:
     """The best neurons of a concept in `layers`, in the order of neurons_for_concept.
 
-    UsageError when `top` asks for more than there are; QuestionError when the rule tells no neuron apart.
+    UsageError when `top` asks for more than there are; QuestionError when the rule tells no neuron apart, or needs what
+    was not measured.
     """
-    rule = rule_of(request.rule or DEFAULT_RULE)
+    rule = rule_of(request.rule or DEFAULT_RULES[source.bounds])
+    _require_measured(atlas, rule, source)
+    shares = {"max_leakage": request.max_leakage, "min_coverage": request.min_coverage}
+    held_out = "held_out_" if source.bounds == INTERVAL else ""
+    # Of ranges, a coverage that is asked for stands in place of the one that the rule asks for.
+    stricter = source.bounds == INTERVAL or request.min_coverage is None
     layers = list(layers)
     asked = None if request.top is None else parse_top(request.top, len(layers) * source.fit.width)
     _, rows = atlas.query(
-        load_sql("spec_by_rule", order_by=rule.order_by),
+        load_sql("spec_by_rule", order_by=rule.order_by, coverage=f"{held_out}coverage", leakage=f"{held_out}leakage"),
         {
             "fit_id": source.fit.fit_id,
             "concept_id": source.concept_id,
             "tau": source.tau,
             "layers": layers,
-            "min_coverage": rule.min_coverage,
+            "rule_coverage": rule.min_coverage if stricter else 0,
+            "max_leakage": request.max_leakage,
+            "min_coverage": request.min_coverage or 0,
             "limit": asked or DEFAULT_TOP["concept"],
         },
     )
@@ -69,9 +83,21 @@ def by_rule(atlas: Atlas, request: SpecRequest, source: NumberSource, layers: It
             f"the rule {rule.name} gives every neuron the same score for {request.concept!r}",
             "It compares with the other concepts of the family. mean_abs and max do without.",
         )
-    _require_enough(request, asked, available, f"neurons that the rule {rule.name} ranks")
+    given = {name: share for name, share in shares.items() if share is not None}
+    within = " within these shares" if given else ""
+    _require_enough(request, asked, available, f"neurons that the rule {rule.name} ranks{within}")
     neurons = [(layer, neuron) for layer, neuron, *_ in rows]
-    return Choice(neurons, [1] * len(neurons), {"rule": rule.name})
+    return Choice(neurons, [1] * len(neurons), {"rule": rule.name, **given})
+
+
+def _require_measured(atlas: Atlas, rule: Rule, source: NumberSource) -> None:
+    """Raise QuestionError for a rule about measures of a later table, of which the fit has no rows."""
+    words = set(re.findall(r"\w+", rule.order_by))
+    later = [each for name, each in MEASURES.items() if name in words and each.table not in BASE]
+    lacking = [each.name for each in later if not has_rows(atlas, each.table, source.fit)]
+    if lacking:
+        fit = source.fit
+        raise QuestionError(f"{fit.family} at {fit.site} cannot be ranked by {rule.name}", f"{how_to_add(lacking)}.")
 
 
 def by_token(atlas: Atlas, request: SpecRequest, site: str, layers: Iterable[int]) -> Choice:
@@ -109,7 +135,7 @@ def by_address(atlas: Atlas, request: SpecRequest, site: str) -> Choice:
 
 def _require_enough(request: SpecRequest, asked: int | None, available: int, what: str) -> None:
     if available == 0:
-        raise QuestionError(f"there are no {what}", "Widen --layers, or choose them otherwise.")
+        raise QuestionError(f"there are no {what}", "Widen --layers or the shares, or choose them otherwise.")
     if asked is not None and asked > available:
         raise UsageError(
             f"--top {request.top} asks for {asked} neurons, but there are {available} {what}",

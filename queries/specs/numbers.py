@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from atlas.errors import QuestionError, UsageError
 from atlas.fit_choice import FitChoice
 from atlas.spec.float32 import FLOAT32_MAX
 from atlas.store.reader import Atlas
 from queries.fits import PAPER_TAU, Fit, all_fits, choose_fit, choose_tau
-from queries.rules import RULES
-from queries.specs.request import SpecRequest
+from queries.specs.bounds import HOW_TO_ADD, choose_bounds, looks_at_ranges
+from queries.specs.request import CONTRAST, GAUSSIAN, INTERVAL, SpecRequest
+from queries.specs.text import OpRequest
 from queries.sqlfile import load_sql
 
 
@@ -22,6 +25,9 @@ class NumberSource:
     fit: Fit
     concept_id: int | None = None
     tau: float | None = None
+    bounds: str = GAUSSIAN
+    note: str = ""
+    """Why it is not the range that it would usually be."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +44,23 @@ class Numbers:
     coverage: float | None
 
 
-def concept_source(atlas: Atlas, request: SpecRequest, choice: FitChoice) -> NumberSource:
+def concept_source(atlas: Atlas, request: SpecRequest, op: OpRequest, choice: FitChoice) -> NumberSource:
     """The fit of the concept that `request` names. `choice` without a site: whatever site it was fitted at.
 
-    Any tau that is given will do for a range, which needs no counting; only a rule that looks at the measured
-    coverage needs one that was measured. Raises as choose_fit and choose_tau.
+    Any tau that is given will do for a range, which needs no counting; only a rule or a share that looks at the
+    measured range needs one that was measured. Raises as choose_fit, choose_bounds and choose_tau.
     """
     concept = request.concept or ""
-    fit, tau = choose_fit(atlas, concept, choice), request.tau
-    counted = request.rule in RULES and RULES[request.rule].min_coverage > 0
-    if counted:
+    fit = choose_fit(atlas, concept, choice)
+    bounds, note = choose_bounds(atlas, request, op, fit)
+    tau, filtered = request.tau, request.max_leakage is not None or request.min_coverage is not None
+    if looks_at_ranges(request.rule) or (filtered and bounds == GAUSSIAN):
         tau = choose_tau(fit, tau)
-    elif request.bounds == "contrast":
+    elif bounds != GAUSSIAN:
         tau = None
     elif tau is None:
         tau = choose_tau(fit, None) if fit.taus else PAPER_TAU
-    return NumberSource(fit, fit.concept_id(concept), tau)
+    return NumberSource(fit, fit.concept_id(concept), tau, bounds, note)
 
 
 def background_source(atlas: Atlas, choice: FitChoice) -> NumberSource:
@@ -75,23 +82,44 @@ def background_source(atlas: Atlas, choice: FitChoice) -> NumberSource:
 def numbers_of(
     atlas: Atlas, source: NumberSource, neurons: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int], Numbers]:
-    """(layer, neuron) -> Numbers for each of `neurons`, from one fit. Bounds are mean -+ tau std."""
+    """(layer, neuron) -> Numbers for each of `neurons`, from one fit, with the bounds of the source."""
     addresses = list(neurons)
-    _, rows = atlas.query(
-        load_sql("spec_numbers"),
-        {
-            "fit_id": source.fit.fit_id,
-            "concept_id": source.concept_id,
-            "tau": source.tau,
-            "layers": [layer for layer, _ in addresses],
-            "neurons": [neuron for _, neuron in addresses],
-        },
-    )
-    return {(layer, neuron): Numbers(*numbers) for layer, neuron, *numbers in rows}
+    asked = {
+        "fit_id": source.fit.fit_id,
+        "concept_id": source.concept_id,
+        "layers": [layer for layer, _ in addresses],
+        "neurons": [neuron for _, neuron in addresses],
+    }
+    _, rows = atlas.query(load_sql("spec_numbers"), {**asked, "tau": source.tau})
+    numbers = {(layer, neuron): Numbers(*numbers) for layer, neuron, *numbers in rows}
+    if source.bounds == INTERVAL:
+        return _with_intervals(atlas, asked, numbers)
+    return _with_contrast_bounds(atlas, asked, numbers) if source.bounds == CONTRAST else numbers
 
 
-def with_contrast_bounds(
-    atlas: Atlas, source: NumberSource, numbers: dict[tuple[int, int], Numbers]
+def _with_intervals(
+    atlas: Atlas, asked: dict[str, Any], numbers: dict[tuple[int, int], Numbers]
+) -> dict[tuple[int, int], Numbers]:
+    """`numbers` with the stored intervals, and what intervals that were found without them hold of left-out texts.
+
+    An open side is the largest float32: no finite value is beyond it. Raises QuestionError where one is absent.
+    """
+    _, rows = atlas.query(load_sql("spec_intervals"), asked)
+    if len(rows) < len(numbers):
+        raise QuestionError("some of these neurons have no interval", f"Use --bounds gaussian; {HOW_TO_ADD}.")
+    for layer, neuron, lower, upper, coverage, leakage in rows:
+        numbers[layer, neuron] = replace(
+            numbers[layer, neuron],
+            lower=-FLOAT32_MAX if lower == -math.inf else lower,
+            upper=FLOAT32_MAX if upper == math.inf else upper,
+            coverage=coverage,
+            leakage=leakage,
+        )
+    return numbers
+
+
+def _with_contrast_bounds(
+    atlas: Atlas, asked: dict[str, Any], numbers: dict[tuple[int, int], Numbers]
 ) -> dict[tuple[int, int], Numbers]:
     """`numbers` with the one-sided bounds that best tell the concept from the rest, and what these hold.
 
@@ -99,17 +127,7 @@ def with_contrast_bounds(
     because what is further out is even more of the concept's. Raises QuestionError without histograms or
     without other concepts.
     """
-    addresses = list(numbers)
-    _, rows = atlas.query(
-        load_sql("spec_contrast_bounds"),
-        {
-            "fit_id": source.fit.fit_id,
-            "concept_id": source.concept_id,
-            "limit": FLOAT32_MAX,
-            "layers": [layer for layer, _ in addresses],
-            "neurons": [neuron for _, neuron in addresses],
-        },
-    )
+    _, rows = atlas.query(load_sql("spec_contrast_bounds"), {**asked, "limit": FLOAT32_MAX})
     found = {(layer, neuron): bounds for layer, neuron, *bounds in rows if None not in bounds}
     if len(found) < len(numbers):
         raise QuestionError(

@@ -10,9 +10,11 @@ from atlas.fit_choice import ANY_FIT, FitChoice
 
 # Beyond this a range holds everything; what is meant is a whole-neuron edit.
 MAX_TAU = 1000.0
+INTERVAL, GAUSSIAN, CONTRAST = "interval", "gaussian", "contrast"
 BOUNDS = {
-    "gaussian": "mean -+ tau std of the concept",
-    "contrast": "one-sided, cut where coverage - leakage is largest",
+    INTERVAL: "the stored interval with the largest coverage - leakage",
+    GAUSSIAN: "mean -+ tau std of the concept",
+    CONTRAST: "one-sided, cut between bins of the histogram where coverage - leakage is largest",
 }
 
 
@@ -27,9 +29,11 @@ class SpecRequest:
       neurons of the `layers`.
 
     A concept beside `neurons` or `token` lends its ranges. `use_range` limits the edits to the concept's
-    range, by default exactly when there is a concept. `bounds` says which range: "gaussian" is mean -+ `tau`
-    std, any tau > 0; "contrast" is the one-sided interval with the largest coverage - leakage. `fit` chooses
-    the fit; its site is also where the edits are.
+    range, by default exactly when there is a concept. `bounds` says which range: "interval" is the stored interval with
+    the largest coverage - leakage; "gaussian" is mean -+ `tau` std, any tau > 0; "contrast" is one-sided, cut between
+    bins of the histogram. None: see choose_bounds; intervals as a rule. `rule` is then "interval" by default, else
+    "auc". `max_leakage` and `min_coverage` keep neurons with such shares: of intervals the held-out ones, else those
+    of the range at a measured tau. `fit` chooses the fit; its site is also where the edits are.
     `op` is "set=0", "set=mean", "set=concept-mean", "set=rest-mean", "set=contrast:2", "scale=0.5", "add=3" or
     "damp=0.125".
     `layers` and `positions` take "12-29,3" or numbers.
@@ -46,7 +50,9 @@ class SpecRequest:
     sign: int = 0
     fit: FitChoice = ANY_FIT
     tau: float | None = None
-    bounds: str = "gaussian"
+    bounds: str | None = None
+    max_leakage: float | None = None
+    min_coverage: float | None = None
     op: str = "set=0"
     use_range: bool | None = None
     phase: str = "all"
@@ -57,19 +63,30 @@ class SpecRequest:
         explicit, by_token = bool(self.neurons), bool(self.token)
         if not (explicit or by_token or self.concept):
             raise UsageError("nothing chooses the neurons", "Give --concept, --token or --neurons.")
-        if self.bounds not in BOUNDS:
+        if self.bounds is not None and self.bounds not in BOUNDS:
             raise UnknownNameError("bounds", self.bounds, BOUNDS)
-        contrast = self.bounds == "contrast"
+        not_gaussian = self.bounds not in (None, GAUSSIAN)
+        filtered = self.max_leakage is not None or self.min_coverage is not None
         for wrong, problem, hint in (
             (
-                contrast and not self.with_range,
-                "--bounds contrast is a range of a concept",
+                not_gaussian and not self.with_range,
+                f"--bounds {self.bounds} is a range of a concept",
                 "Add --concept NAME, without --whole-neuron.",
             ),
             (
-                contrast and self.tau is not None and self.rule != "low_leakage",
-                "--tau is the half-width of gaussian bounds, and --bounds contrast has none",
+                not_gaussian and self.tau is not None and self.rule != "low_leakage",
+                f"--tau is the half-width of gaussian bounds, and --bounds {self.bounds} has none",
                 "Leave out one of them.",
+            ),
+            (
+                filtered and (explicit or by_token),
+                "--max-leakage and --min-coverage go with the neurons of a concept, but others are chosen here",
+                "Leave them out, or --token and --neurons.",
+            ),
+            (
+                filtered and self.bounds == CONTRAST,
+                "--max-leakage and --min-coverage have no shares to go by with --bounds contrast",
+                "Use --bounds interval or gaussian.",
             ),
             (explicit and by_token, "--token and --neurons both choose neurons", "Give one of them."),
             (explicit and self.top is not None, "--top does not apply to --neurons", "They are all taken."),
@@ -94,6 +111,10 @@ class SpecRequest:
         ):
             if wrong:
                 raise UsageError(problem, hint)
+        for name in ("max_leakage", "min_coverage"):
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise UsageError(f"--{name.replace('_', '-')} {share:g} is not a share", "Give a number from 0 to 1.")
 
     @property
     def with_range(self) -> bool:

@@ -28,9 +28,9 @@ ASKED = {
     "a card": lambda atlas, **tau: neuron_card(atlas, "L1N7", **tau),
     "a card of one family": lambda atlas, **tau: neuron_card(atlas, "L1N7", fit=MOODS, **tau),
     "the concepts of a neuron": lambda atlas, **tau: neuron_concepts(atlas, "L1N7", **tau),
-    "a picture of a neuron": lambda atlas, **tau: draw_neuron(atlas, "L1N7", **tau),
-    "a picture of a concept": lambda atlas, **tau: draw_concept(atlas, "joy", rule="auc", limit=1, **tau),
-    "a spec": lambda atlas, **tau: make_spec(atlas, concept="joy", top=1, **tau),
+    "a picture of a neuron": lambda atlas, **tau: draw_neuron(atlas, "L1N7", range="gaussian", **tau),
+    "a picture of a concept": lambda atlas, **tau: draw_concept(atlas, "joy", range="gaussian", limit=1, **tau),
+    "a spec": lambda atlas, **tau: make_spec(atlas, concept="joy", bounds="gaussian", top=1, **tau),
     "a spec by coverage": lambda atlas, **tau: make_spec(atlas, concept="joy", rule="low_leakage", top=1, **tau),
 }
 ANY_RANGE = {"a spec"}
@@ -167,5 +167,5 @@ def test_a_fit_without_ranges(tmp_path):
         assert taus == {"topics": 2.5, "moods": None}
         with pytest.raises(QuestionError, match="no range was measured for moods"):
             neurons_for_concept(atlas, "joy")
-        assert make_spec(atlas, concept="joy", top=1).source["tau"] == 2.5
+        assert make_spec(atlas, concept="joy", bounds="gaussian", top=1).source["tau"] == 2.5
         assert draw_neuron(atlas, "L1N7", fit=replace(MOODS, site="mlp_post")).subfigs[0].axes

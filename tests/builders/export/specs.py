@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from atlas.live.check import with_check
 from atlas.live.model import LiveModel
 from atlas.spec.document import Edit, InterventionSpec, ModelReference, Range, Tokenization
+from atlas.spec.float32 import FLOAT32_MAX
 
 PROMPT = "The dog runs to Paris"
 KINDS = (
@@ -18,6 +19,12 @@ KINDS = (
     ("add", 0.7, None),
     ("add", -1.2, Range(-2.0, 0.1)),
     ("damp", 0.5, Range(-2.0, 1.5)),
+)
+# With one bound: the other side is open to the largest float32, which is how intervals are written.
+ONE_SIDED = (
+    ("set", -1.5, Range(0.05, FLOAT32_MAX)),
+    ("scale", 3.0, Range(-FLOAT32_MAX, -0.05)),
+    ("add", 0.9, Range(-FLOAT32_MAX, FLOAT32_MAX)),
 )
 POSITIONS = ("all", "last", (0, 2, 5))
 PHASES = ("all", "prompt", "generated")

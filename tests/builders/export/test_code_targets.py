@@ -16,7 +16,7 @@ from tests.architecture.imports import ROOT
 from tests.atlas.live.conftest import VARIANTS
 from tests.builders.export import reference
 from tests.builders.export.runners import RUNNERS, Hooks
-from tests.builders.export.specs import KINDS, PROMPT, WHICH, everything, spec_of
+from tests.builders.export.specs import KINDS, ONE_SIDED, PROMPT, WHICH, everything, spec_of
 
 TEXTS = [PROMPT, "my favourite animal", "A new text about science and money"]
 
@@ -51,7 +51,7 @@ def test_every_op_site_and_range_by_itself(runner_class, live_of, emitted):
     runner, ids = runner_class(live), ids_of(live)
     without = reference.logprobs(live, None, ids)
     for site in live.sites():
-        for op, value, when in KINDS:
+        for op, value, when in (*KINDS, *ONE_SIDED):
             spec = spec_of(live, [Edit(site, 1, neuron, op, value, when) for neuron in (1, 4, 7, 12)])
             found = runner.forward(emitted(runner.target, live, spec), torch.tensor([ids]))[0]
             expected = reference.logprobs(live, spec, ids)

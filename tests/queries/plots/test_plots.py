@@ -64,11 +64,14 @@ def steps(axes: Axes, color: str) -> StepPatch:
 
 
 def check_bump(axes: Axes, color: str, n: int, mean: float, std: float, bins: np.ndarray) -> None:
-    """The filled steps are the counts as a density, the line is the Gaussian."""
+    """The filled steps are the counts of some bins together as a density, the line is the Gaussian."""
     heights, edges, _ = steps(axes, color).get_data()
-    np.testing.assert_allclose(edges[:-1], bins[:, 0], rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(edges[1:], bins[:, 1], rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(heights * n * np.diff(edges), bins[:, 2], rtol=1e-9)
+    every = np.append(bins[:, 0], bins[-1, 1])
+    places = [int(np.argmin(abs(every - edge))) for edge in edges]
+    np.testing.assert_allclose(edges, every[places], rtol=1e-9, atol=1e-12)
+    assert (places[0], places[-1]) == (0, len(bins))
+    together = np.add.reduceat(bins[:, 2], places[:-1])
+    np.testing.assert_allclose(heights * n * np.diff(edges), together, rtol=1e-9)
     assert np.sum(heights * np.diff(edges)) == pytest.approx(1.0)
     (line,) = (line for line in axes.lines if line.get_color() == color)
     xs, ys = line.get_data()
@@ -84,7 +87,7 @@ def band(axes: Axes) -> tuple[float, float]:
 
 def test_neuron_rows_are_the_concepts_best_first(atlas: Atlas) -> None:
     with plot_style.style():
-        figure = plot.draw_neuron(atlas, "L1N7", fit=FitChoice(family="topics"))
+        figure = plot.draw_neuron(atlas, "L1N7", fit=FitChoice(family="topics"), range="gaussian")
     panels = figure.subfigs[0].axes
     assert len(panels) == len(TOPICS)
     drawn = [panel.get_ylabel().split("\n")[0] for panel in panels]
@@ -113,7 +116,7 @@ def test_neuron_has_a_column_per_fit(atlas: Atlas) -> None:
 
 def test_concept_panels_are_the_best_neurons_against_all_others(atlas: Atlas) -> None:
     with plot_style.style():
-        figure = plot.draw_concept(atlas, "sports", tau=None, rule="auc", limit=5)
+        figure = plot.draw_concept(atlas, "sports", tau=None, rule="auc", limit=5, range="gaussian")
     head, body = figure.subfigs
     best = neurons_for_concept(atlas, "sports", rule="auc", limit=5).dicts()
     assert best[0]["address"] == "L1N7" and len(body.axes) == 5
@@ -142,6 +145,99 @@ def test_concept_panels_are_the_best_neurons_against_all_others(atlas: Atlas) ->
     others = PER_CONCEPT * (len(TOPICS) - 1)
     assert texts == [f"sports (n {PER_CONCEPT})", f"all others (n {others})", f"range, mean ± {TAU:g} std"]
     assert body.get_supxlabel() == "activation at mlp_post (last token)"
+
+
+def interval(atlas: Atlas, concept: str, layer: int, neuron: int) -> dict[str, float]:
+    columns, rows = atlas.query(
+        "SELECT n, interval_lower, interval_upper, held_out_coverage, held_out_leakage FROM concept_interval "
+        "WHERE concept = ? AND layer = ? AND neuron = ?",
+        [concept, layer, neuron],
+    )
+    return dict(zip(columns, rows[0], strict=True))
+
+
+def in_words(found: dict[str, float]) -> str:
+    low, high = found["interval_lower"], found["interval_upper"]
+    if np.isinf(low):
+        return f"≤ {high:.3g}"
+    return f"≥ {low:.3g}" if np.isinf(high) else f"{low:.3g} to {high:.3g}"
+
+
+def test_a_neuron_is_shown_with_the_interval_of_its_best_concept(atlas: Atlas) -> None:
+    figure = plot.draw_neuron(atlas, "L1N7")
+    for part, family in zip(figure.subfigs, sorted(FAMILIES), strict=True):
+        found = {name: interval(atlas, name, 1, 7) for name in FAMILIES[family]}
+        held_out = {name: row["held_out_coverage"] - row["held_out_leakage"] for name, row in found.items()}
+        drawn = [panel.get_ylabel().split("\n")[0] for panel in part.axes]
+        assert drawn == sorted(held_out, key=lambda name: (-held_out[name], name))
+        best = found[drawn[0]]
+        low, high = best["interval_lower"], best["interval_upper"]
+        for panel in part.axes:
+            left, right = panel.get_xlim()
+            assert band(panel) == pytest.approx((max(low, left), min(high, right)))  # open sides run to the edge
+            assert left <= max(low, left) <= min(high, right) <= right
+        assert part.axes[0].get_title(loc="left").split("\n") == [
+            f"{family}: shaded is the interval of {drawn[0]}, {in_words(best)}",
+            f"(held out over 5 folds: coverage {best['held_out_coverage']:.2f}, "
+            f"leakage {best['held_out_leakage']:.2f})",
+        ]
+
+
+def test_a_concept_is_shown_with_intervals_and_held_out_shares(atlas: Atlas) -> None:
+    figure = plot.draw_concept(atlas, "sports", limit=6)
+    head, body = figure.subfigs
+    best = neurons_for_concept(atlas, "sports", rule="interval", limit=6).dicts()
+    for panel, row in zip(body.axes, best, strict=True):
+        found = interval(atlas, "sports", row["layer"], row["neuron"])
+        # The picture's numbers are those of the answer.
+        assert all(row[name] == found[name] for name in found)
+        assert panel.get_title(loc="left").split("   ") == [
+            row["address"],
+            in_words(found),
+            f"coverage {row['held_out_coverage']:.2f}",
+            f"leakage {row['held_out_leakage']:.2f}",
+        ]
+        left, right = panel.get_xlim()
+        assert band(panel) == pytest.approx((max(row["interval_lower"], left), min(row["interval_upper"], right)))
+    texts = [text.get_text() for text in head.legends[0].get_texts()]
+    assert texts[0] == f"sports (n {PER_CONCEPT})" and texts[2] == "interval, its shares held out over 5 folds"
+
+
+def test_which_range_is_shaded(atlas: Atlas, tmp_path: Path) -> None:
+    def titles(asked: Atlas, **options: object) -> set[str]:
+        parts = plot.draw_neuron(asked, "L1N7", **options).subfigs
+        return {"interval" if "interval of" in part.axes[0].get_title(loc="left") else "range" for part in parts}
+
+    assert titles(atlas) == titles(atlas, range="interval") == {"interval"}
+    assert titles(atlas, range="gaussian") == titles(atlas, tau=TAU) == {"range"}
+    assert titles(atlas, range="interval", tau=TAU) == {"interval"}
+    with pytest.raises(UnknownNameError, match="unknown range 'gausian'"):
+        plot.draw_concept(atlas, "sports", range="gausian")
+    with open_atlas(write_small_atlas(tmp_path / "before.duckdb", intervals=False)) as before:
+        assert titles(before) == {"range"}
+        figure = plot.draw_concept(before, "sports", limit=1)
+        assert "by auc" in figure.subfigs[0].get_suptitle()
+        with pytest.raises(QuestionError, match="topics at mlp_post has no intervals to show"):
+            plot.draw_concept(before, "sports", range="interval")
+
+
+def test_an_axis_without_outliers_says_how_many_there_are(atlas_file: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copy(atlas_file, tmp_path / "copy.duckdb"))
+    with changed_by_hand(copy) as connection:
+        connection.execute("UPDATE _background SET min = 0, max = 10 WHERE layer = 0 AND neuron = 3")
+        for concept, counts in (
+            (0, [99, 99, 0, 0, 0, 0, 0, 0, 1, 1]),
+            (1, [0, 0, 200] + [0] * 7),
+            (2, [200] + [0] * 9),
+        ):
+            values = f"{counts} WHERE concept_id = {concept} AND layer = 0 AND neuron = 3"
+            connection.execute(f"UPDATE _histogram SET counts = {values}")
+        connection.execute("UPDATE _interval SET interval_lower = 0.5, interval_upper = 3.5 WHERE neuron = 3")
+    with open_atlas(copy) as atlas:
+        panels = plot.draw_neuron(atlas, "L0N3", fit=FitChoice(family="topics"), range="interval").subfigs[0].axes
+        said = {panel.get_ylabel().split("\n")[0]: [text.get_text() for text in panel.texts] for panel in panels}
+        assert said == {"sports": ["2 more →"], "politics": [], "animals": []}
+        assert {panel.get_xlim() for panel in panels} == {(0.0, 4.0)}  # the end of the interval is seen
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])

@@ -15,9 +15,10 @@ from queries.specs.make_spec import make_spec
 def test_stdout_is_the_spec_and_nothing_else(
     atlas: Atlas, atlas_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["spec", "-a", str(atlas_path), "--concept", "sports", "--top", "5", "--op", "set=mean"]) == 0
+    arguments = ["--concept", "sports", "--top", "5", "--op", "set=mean", "--bounds", "gaussian"]
+    assert main(["spec", "-a", str(atlas_path), *arguments]) == 0
     out, err = capsys.readouterr()
-    assert loads(out) == make_spec(atlas, concept="sports", top=5, op="set=mean")
+    assert loads(out) == make_spec(atlas, concept="sports", top=5, op="set=mean", bounds="gaussian")
     assert err.splitlines() == [
         "note: 5 edits (set=mean) at mlp_post in 3 layers, 0 to 2, inside the ranges of sports at tau 2.5",
         "note: mean AUC, either side: 0.712; mean leakage 0.765",

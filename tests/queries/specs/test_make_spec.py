@@ -81,7 +81,7 @@ def test_rule_chooses_as_the_concept_question_does(atlas: Atlas, rule: str) -> N
 
 @pytest.mark.parametrize("tau", [None, 0.3, 2.0, 3.0])
 def test_ranges_are_mean_and_std_of_the_activations(atlas: Atlas, tau: float | None) -> None:
-    made = make_spec(atlas, concept="sports", top=48, tau=tau)
+    made = make_spec(atlas, concept="sports", top=48, tau=tau, bounds="gaussian")
     own_ELN, _ = acts_of("sports")
     mean, std = own_ELN.mean(axis=0), own_ELN.std(axis=0)
     for edit in made.edits:
@@ -92,7 +92,7 @@ def test_ranges_are_mean_and_std_of_the_activations(atlas: Atlas, tau: float | N
 
 
 def test_ranges_are_the_stored_ones_to_the_bit(atlas: Atlas) -> None:
-    made = make_spec(atlas, concept="joy", fit=FitChoice(family="moods"), top=48)
+    made = make_spec(atlas, concept="joy", fit=FitChoice(family="moods"), top=48, bounds="gaussian")
     _, rows = atlas.query("SELECT layer, neuron, lower, upper FROM concept_range WHERE concept = 'joy' AND tau = 2.5")
     stored = {(layer, neuron): (np.float32(low), np.float32(high)) for layer, neuron, low, high in rows}
     assert {
@@ -121,7 +121,7 @@ def test_share_counts_all_neurons_of_the_layers_and_rounds_down(atlas: Atlas) ->
 
 
 def test_layers(atlas: Atlas) -> None:
-    made = make_spec(atlas, concept="sports", top=20, layers="0,2")
+    made = make_spec(atlas, concept="sports", rule="auc", top=20, layers="0,2")
     own, rest = acts_of("sports")
     score = SCORES["auc"](own, rest)
     score[1] = -1
@@ -192,7 +192,7 @@ def test_model_and_source(atlas: Atlas) -> None:
 
 
 def test_mean_leakage_is_measured(atlas: Atlas) -> None:
-    made = make_spec(atlas, concept="sports", neurons=["L1N7", "L2N4"])
+    made = make_spec(atlas, concept="sports", neurons=["L1N7", "L2N4"], bounds="gaussian")
     _, rest_ELN = acts_of("sports")
     shares = [
         ((rest_ELN[:, e.layer, e.neuron] >= e.when.lower) & (rest_ELN[:, e.layer, e.neuron] <= e.when.upper)).mean()
@@ -217,7 +217,7 @@ def changed(tmp_path: Path) -> Callable[[str], Atlas]:
 
 def test_zero_deviation_is_a_point_and_damp_refuses_it(changed: Callable[[str], Atlas]) -> None:
     with changed("UPDATE _gaussian SET std = 0 WHERE concept_id = 0 AND layer = 1 AND neuron = 7") as atlas:
-        made = make_spec(atlas, concept="sports", neurons=["L1N7"], op="scale=0.5")
+        made = make_spec(atlas, concept="sports", neurons=["L1N7"], op="scale=0.5", bounds="gaussian")
         assert made.edits[0].when.lower == made.edits[0].when.upper
         with pytest.raises(UsageError, match="L1N7 has none for 'sports'"):
             make_spec(atlas, concept="sports", top=1, op="damp=0.125")
