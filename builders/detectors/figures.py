@@ -29,9 +29,13 @@ class Figures(NamedTuple):
     f1_high: float
 
 
-def figures(score_E: np.ndarray, told_E: np.ndarray, label_E: np.ndarray, fold_E: np.ndarray, seed: int) -> Figures:
-    """`told_E`: whether the rule says that the example has the concept, `label_E`: whether it has it (bool)."""
-    counts_RE = _resampled(label_E, seed)
+def figures(
+    score_E: np.ndarray, told_E: np.ndarray, label_E: np.ndarray, fold_E: np.ndarray, counts_RE: np.ndarray
+) -> Figures:
+    """`told_E`: whether the rule says that the example has the concept, `label_E`: whether it has it (bool).
+
+    `counts_RE`: of `resampled`.
+    """
     auc_R = _auc_within(score_E, label_E, fold_E, counts_RE)
     inside_R, others_R = counts_RE @ (told_E & label_E), counts_RE @ (told_E & ~label_E)
     f1_R = 2 * inside_R / (inside_R + others_R + label_E.sum())
@@ -39,7 +43,7 @@ def figures(score_E: np.ndarray, told_E: np.ndarray, label_E: np.ndarray, fold_E
     return Figures(int(inside_R[0]), int(others_R[0]), float(auc_R[0]), auc_low, auc_high, f1_low, f1_high)
 
 
-def _resampled(label_E: np.ndarray, seed: int) -> np.ndarray:
+def resampled(label_E: np.ndarray, seed: int) -> np.ndarray:
     """How often each example is drawn, int64 [1 + R, E]: once each, then with replacement within its class."""
     draw = np.random.default_rng(seed)
     counts_RE = np.ones((1 + RESAMPLES, len(label_E)), np.int64)

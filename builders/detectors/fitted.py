@@ -69,7 +69,8 @@ class Texts(NamedTuple):
     fold_E: np.ndarray
     """int64."""
     n_folds: int
-    seed: int
+    counts_RE: np.ndarray
+    """How often each is drawn (figures.resampled)."""
 
     def training(self) -> list[np.ndarray]:
         """For each fold the examples of the others, bool; then all."""
@@ -107,7 +108,7 @@ def of_neurons(form: str, chosen: Sequence[Chosen], acts: Callable[[Chosen], Ten
             k + 1,
             rule.bias,
             rule.threshold,
-            figures(score_KE[k], told_KE[k], texts.label_E, texts.fold_E, texts.seed),
+            figures(score_KE[k], told_KE[k], texts.label_E, texts.fold_E, texts.counts_RE),
             tuple(_members(form, rule, chosen[-1], scale)),
         )
         for k, rule in enumerate(found)
@@ -132,7 +133,7 @@ def of_layer(layers: Sequence[int], acts: Callable[[int], Tensor], texts: Texts)
         threshold = best_threshold(found[kept], label[kept])
         if not last:
             score_E[out_E], told_E[out_E] = (each.cpu().numpy()[out_E] for each in (found, found >= threshold))
-    reached = figures(score_E, told_E, texts.label_E, texts.fold_E, texts.seed)
+    reached = figures(score_E, told_E, texts.label_E, texts.fold_E, texts.counts_RE)
     return Made("layer", acts_EN.shape[1], bias, threshold, reached, layer=layers[-1])
 
 

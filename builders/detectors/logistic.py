@@ -10,6 +10,7 @@ Axes: B problems, E examples, K features, C labels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -42,8 +43,11 @@ def balanced(label_E: Tensor) -> Tensor:
     return torch.where(label_E, 0.5 / own.double(), 0.5 / rest.double())
 
 
-def newton(features_BEK: Tensor, label_E: Tensor, ridge: float) -> Fitted:
-    """Fit B problems of few features by Newton's method with step halving, in float64."""
+def newton(features_BEK: Tensor, label_E: Tensor, ridge: float, start: tuple[Sequence[float], float]) -> Fitted:
+    """Fit B problems of few features by Newton's method with step halving, in float64.
+
+    `start`: weights of the first features, from which to begin, and the intercept.
+    """
     n_problems, n_examples, n_features = features_BEK.shape
     weight_E = balanced(label_E)
     sign_E = torch.where(label_E, 1.0, -1.0).double()
@@ -55,7 +59,8 @@ def newton(features_BEK: Tensor, label_E: Tensor, ridge: float) -> Fitted:
         score_BE = (with_one @ found_BK[:, :, None])[..., 0]
         return softplus(-sign_E * score_BE) @ weight_E + (penalty_K * found_BK.square()).sum(1) / 2
 
-    found_BK = with_one.new_zeros((n_problems, n_features + 1))
+    known, bias = start
+    found_BK = with_one.new_tensor([*known, *[0.0] * (n_features - len(known)), bias]).repeat(n_problems, 1)
     now_B = loss(found_BK)
     for _ in range(_MOST_STEPS):
         share_BE = torch.sigmoid((with_one @ found_BK[:, :, None])[..., 0])

@@ -30,7 +30,7 @@ class DetectorProduct(Product):
         return (*(table.name for table in DETECTOR_TABLES), NOTED.name)
 
     def parts(self, plan: Plan) -> list[Part]:
-        """One for each corpus of at least two concepts: nothing tells one from no other."""
+        """One for each corpus."""
         config = plan.config
         return [
             Part(
@@ -46,7 +46,6 @@ class DetectorProduct(Product):
                 reading,
             )
             for reading in plan.readings
-            if len(reading.corpus.concepts) > 1
         ]
 
     def units(self, plan: Plan, part: Part) -> list[str]:

@@ -58,7 +58,8 @@ def rules(features_EM: Tensor, label_E: Tensor, most: int, first: int | None = N
         if not chosen and first is not None:
             left = [first]
         tried = features_EM[:, torch.tensor([[*chosen, place] for place in left], device=features_EM.device)]
-        fitted = newton(tried.transpose(0, 1), label_E, RIDGE)
+        before = (found[-1].weights, found[-1].bias) if found else ((), 0.0)
+        fitted = newton(tried.transpose(0, 1), label_E, RIDGE, before)
         best = int(fitted.loss_B.argmin())
         chosen.append(left[best])
         rule = Rule(tuple(chosen), tuple(fitted.weights_BK[best].tolist()), float(fitted.bias_B[best]), 0.0)

@@ -14,6 +14,7 @@ from torch import Tensor
 from atlas.schema.detector_tables import NOTED
 from builders.build.product import Activations, Noted, Place, Tables, Work
 from builders.detectors.candidates import MOST, Candidates, best, measure
+from builders.detectors.figures import resampled
 from builders.detectors.fitted import Chosen, Texts, of_layer, of_neurons
 from builders.detectors.probe import left_out_aucs
 from builders.detectors.rows import candidate_rows, rule_rows
@@ -63,7 +64,8 @@ class FindDetectors(Work):
             return read(Place(site, layer))
 
         first = of_place(self._layers[0])
-        texts = Texts(first.labels_E == concept, self._folds_X[first.examples_E], self._config.folds, self._config.seed)
+        label_E, folds_E = first.labels_E == concept, self._folds_X[first.examples_E]
+        texts = Texts(label_E, folds_E, self._config.folds, resampled(label_E, self._config.seed))
         columns = self._columns([each for form in ("interval", "linear") for each in chosen[form]], of_place)
 
         def acts_of(candidates: Chosen) -> Tensor:
