@@ -192,6 +192,7 @@ ALL: tuple[View, ...] = (
         "One row per fit, concept, form and number of neurons: how well a rule of few neurons tells texts that "
         "it was not\nmade from. bias and threshold are those of the rule that was made from all. Empty "
         "without `build --detectors`.",
+        counted=False,
     ),
     View(
         "detector_neuron",

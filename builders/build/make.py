@@ -141,6 +141,6 @@ def _computed(work: Callable[[S], T], units: Iterable[S], n_threads: int) -> Ite
 
 def _declared(product: Product, plan: Plan, rows: Tables) -> Tables:
     """The rows; BuildError where a product writes into a table that it has not declared."""
-    for table in rows.keys() - set(product.tables(plan.config)):
+    for table in rows.keys() - {*product.tables(plan.config), *product.passing}:
         raise BuildError(f"the product {product.name} made rows of {table}, which it does not declare")
     return rows

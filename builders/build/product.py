@@ -121,6 +121,8 @@ class Product(ABC):
     needs: ClassVar[Needs]
     label: ClassVar[str]
     """In the progress: what is being made."""
+    passing: ClassVar[tuple[str, ...]] = ()
+    """The tables that its units note rows in for its last units, names in atlas.schema.tables.PASSING."""
 
     @abstractmethod
     def wanted(self, config: BuildConfig) -> bool:
@@ -128,7 +130,7 @@ class Product(ABC):
 
     @abstractmethod
     def tables(self, config: BuildConfig) -> Sequence[str]:
-        """The tables that it writes rows of, names in atlas.schema.tables.TABLES or PASSING."""
+        """The tables that it writes rows of, names in atlas.schema.tables.TABLES."""
 
     @abstractmethod
     def parts(self, plan: Plan) -> list[Part]:

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from builders.detectors.figures import Figures, figures
 from builders.detectors.probe import RIDGE, Standard, standard, wide
-from builders.detectors.rule import Rule, best_threshold, rules
+from builders.detectors.rule import Proposed, Rule, best_threshold, rules
+from builders.detectors.steepest import Intervals, inside
 
 MOST_NEURONS = 8
 
@@ -95,12 +96,13 @@ def of_neurons(form: str, chosen: Sequence[Chosen], acts: Callable[[Chosen], Ten
         acts_EM = acts(chosen[fold])
         kept, label = (torch.from_numpy(each).to(acts_EM.device) for each in (kept_E, texts.label_E))
         scale = standard(acts_EM[kept])
-        features_EM = _inside(chosen[fold], acts_EM) if form == "interval" else scale.of(acts_EM)
-        found = rules(features_EM[kept], label[kept], most, first=0 if form == "interval" else None)
-        if last:
-            break
-        for k, rule in enumerate(found):
-            score_E = rule.score(features_EM).cpu().numpy()
+        if form == "interval":
+            found = rules(Intervals(acts_EM, kept), label, kept, most, first=_first(chosen[fold], acts_EM))
+        else:
+            proposed = Proposed(scale.of(acts_EM))
+            found = rules(lambda residual_T, same=proposed: same, label, kept, most)
+        for k, rule in enumerate(found if not last else ()):
+            score_E = rule.score_E.cpu().numpy()
             score_KE[k, out_E], told_KE[k, out_E] = score_E[out_E], score_E[out_E] >= rule.threshold
     return [
         Made(
@@ -109,7 +111,7 @@ def of_neurons(form: str, chosen: Sequence[Chosen], acts: Callable[[Chosen], Ten
             rule.bias,
             rule.threshold,
             figures(score_KE[k], told_KE[k], texts.label_E, texts.fold_E, texts.counts_RE),
-            tuple(_members(form, rule, chosen[-1], scale)),
+            tuple(_members(rule, chosen[-1], scale)),
         )
         for k, rule in enumerate(found)
     ]
@@ -137,18 +139,18 @@ def of_layer(layers: Sequence[int], acts: Callable[[int], Tensor], texts: Texts)
     return Made("layer", acts_EN.shape[1], bias, threshold, reached, layer=layers[-1])
 
 
-def _inside(chosen: Chosen, acts_EM: Tensor) -> Tensor:
-    """Whether each activation is in the closed interval, both float32, as 0 and 1."""
-    lower, upper = (torch.from_numpy(each.astype(np.float32)).to(acts_EM.device) for each in chosen[2:])
-    return ((acts_EM >= lower) & (acts_EM <= upper)).double()
+def _first(chosen: Chosen, acts_EM: Tensor) -> Proposed:
+    """The neuron with the best interval of all, which is the first of the candidates, and that interval."""
+    lower, upper = (torch.from_numpy(each[:1].astype(np.float32)).to(acts_EM.device) for each in chosen[2:])
+    return Proposed(inside(acts_EM[:, :1], (lower, upper)), (lower, upper))
 
 
-def _members(form: str, rule: Rule, chosen: Chosen, scale: Standard) -> list[Member]:
+def _members(rule: Rule, chosen: Chosen, scale: Standard) -> list[Member]:
     found = []
-    for place, weight in zip(rule.chosen, rule.weights, strict=True):
+    for i, (place, weight) in enumerate(zip(rule.chosen, rule.weights, strict=True)):
         at = int(chosen.layers[place]), int(chosen.neurons[place])
-        if form == "interval":
-            found.append(Member(*at, weight, float(chosen.lower[place]), float(chosen.upper[place]), None, None))
+        if rule.bounds:
+            found.append(Member(*at, weight, *rule.bounds[i], None, None))
         else:
             found.append(Member(*at, weight, None, None, float(scale.mean_N[place]), float(scale.std_N[place])))
     return found

@@ -20,14 +20,15 @@ class DetectorProduct(Product):
     """Of the fits that `gaussians` registers, on the folds of `intervals`."""
 
     name, needs, label = "detectors", Needs.ACTIVATIONS, "detectors"
+    passing = (NOTED.name,)
 
     def wanted(self, config: BuildConfig) -> bool:
         """Only where they are asked for."""
         return bool(config.concepts) and config.detectors
 
     def tables(self, config: BuildConfig) -> tuple[str, ...]:
-        """The rules, and what is noted on the way to them."""
-        return (*(table.name for table in DETECTOR_TABLES), NOTED.name)
+        """The rules, their neurons, and how they were made."""
+        return tuple(table.name for table in DETECTOR_TABLES)
 
     def parts(self, plan: Plan) -> list[Part]:
         """One for each corpus."""
