@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
 from atlas.errors import BuildError
-from atlas.schema.table import Column
+from atlas.schema.table import Column, Table
 
 _TYPES = {
     "FLOAT": pa.float32(),
@@ -17,6 +20,7 @@ _TYPES = {
     "BIGINT": pa.int64(),
     "UBIGINT": pa.uint64(),
     "BOOLEAN": pa.bool_(),
+    "VARCHAR": pa.string(),
 }
 
 
@@ -24,6 +28,12 @@ def fixed_lists(values_NK: np.ndarray, kind: pa.DataType) -> pa.Array:
     """A 2-d array as an Arrow column of fixed-size lists."""
     flat = pa.array(np.ascontiguousarray(values_NK).reshape(-1), type=kind)
     return pa.FixedSizeListArray.from_arrays(flat, values_NK.shape[1])
+
+
+def rows_of(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """A few rows of a table, whose columns are not lists; a column that a row lacks is NULL."""
+    schema = pa.schema([(column.name, _TYPES[column.type]) for column in table.columns])
+    return pa.Table.from_pylist(list(rows), schema)
 
 
 def column_rows(table: str, column: Column, values: np.ndarray) -> pa.Array:

@@ -60,7 +60,9 @@ class BuildConfig:
     permutations: int = 200
     """How often labels are dealt out anew, to see what the best neuron reaches by luck."""
     seed: int = 0
-    """Of the permutations."""
+    """Of the permutations, and of what detectors are resampled by."""
+    detectors: bool = False
+    """Whether rules of few neurons are made for each concept."""
     device: str = "auto"
     dtype: str = "auto"
     memory: int = 2 * 10**9
@@ -97,6 +99,8 @@ class BuildConfig:
             require_within(option, value, low, high)
         if self.folds == 1:
             raise UsageError("--folds 1 leaves nothing to find an interval on", "Use 2 or more, or 0 for no intervals.")
+        if self.detectors:
+            self._require_detectable()
         if not 0 <= self.holdout < 1:
             raise UsageError(f"--holdout {self.holdout} is outside 0 to 1 (1 excluded)")
         for option, values in (
@@ -112,6 +116,16 @@ class BuildConfig:
         for corpus in self.concepts:
             if corpus.template.count("{text}") != 1:
                 raise UsageError(f"the template {corpus.template!r} must contain {{text}} exactly once")
+
+    def _require_detectable(self) -> None:
+        if not self.concepts:
+            raise UsageError("--detectors needs concepts", "Drop --no-concepts.")
+        if not self.folds:
+            raise UsageError("--detectors needs folds to be measured on", "Drop --folds 0.")
+        if self.position == "all":
+            raise UsageError(
+                "a detector tells texts, and --position all has a value for each token of one", "Use last."
+            )
 
     def pooled(self) -> str | None:
         """`pool` where it decides anything. An atlas from before there was a choice says none: it pooled all tokens."""
@@ -140,6 +154,7 @@ class BuildConfig:
             "folds": self.folds,
             "permutations": self.permutations,
             "seed": self.seed,
+            "detectors": self.detectors,
             "corpus_options": self.corpus_options,
         }
 

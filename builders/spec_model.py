@@ -1,9 +1,9 @@
-"""The model that a spec is for: named by the user, else where the atlas remembers it, else what the spec calls it."""
+"""The model that a spec or an atlas is for: named by the user, else where the atlas remembers it, else as called."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from atlas.errors import ModelError
@@ -14,20 +14,41 @@ from atlas.model_place import SPEC_FIELD, there
 from atlas.spec.document import InterventionSpec
 
 
-def find(spec: InterventionSpec, model: str | None = None, beside: Sequence[str] = ()) -> list[Source]:
-    """Where the model of `spec` may be, best first, at least one. `model`: what the user named, which decides.
+@dataclass(frozen=True)
+class Wanted:
+    """A model by what is known of it: what it is called by `what` ("spec"), its weights, and where it may be."""
 
-    `beside`: more places, absolute. A model that was built from a file or folder is not asked of the hub, and one
+    what: str
+    model_id: str
+    fingerprint: str
+    paths: Sequence[str]
+    """Absolute; where it was built from a file or folder."""
+
+
+def wanted_by(spec: InterventionSpec, beside: Sequence[str] = ()) -> Wanted:
+    """The model of `spec`. `beside`: more places, absolute."""
+    remembered = spec.source.get(SPEC_FIELD)
+    paths = list(dict.fromkeys([*([remembered] if isinstance(remembered, str) else []), *beside]))
+    return Wanted("spec", spec.model.id, spec.model.fingerprint, paths)
+
+
+def find(spec: InterventionSpec, model: str | None = None, beside: Sequence[str] = ()) -> list[Source]:
+    """As `find_wanted`, of the model of `spec`."""
+    return find_wanted(wanted_by(spec, beside), model)
+
+
+def find_wanted(wanted: Wanted, model: str | None = None) -> list[Source]:
+    """Where a model may be, best first, at least one. `model`: what the user named, which decides.
+
+    A model that was built from a file or folder is not asked of the hub, and one
     whose name may be a file's only of the hub's cache: its name says nothing to the hub.
 
     Raises ModelError, with --model in its hint, where there is none.
     """
     if model is not None:
         return [resolve(model)]
-    remembered = spec.source.get(SPEC_FIELD)
-    paths = list(dict.fromkeys([*([remembered] if isinstance(remembered, str) else []), *beside]))
     sources, failures = [], []
-    for place in there(paths):
+    for place in there(wanted.paths):
         try:
             sources.append(resolve(place))
         except ModelError as error:
@@ -35,20 +56,25 @@ def find(spec: InterventionSpec, model: str | None = None, beside: Sequence[str]
     if sources:
         return sources
     if failures:
-        raise _with_option(failures[0], spec)
+        raise _with_option(failures[0], wanted)
     try:
-        named = resolve(spec.model.id)
+        named = resolve(wanted.model_id)
     except ModelError as error:
-        raise _with_option(error, spec) from error
-    if paths and not named.is_local:
-        missing = ModelError(f"the model {spec.model.id} is no longer at {paths[0]}")
-        raise _with_option(missing, spec)
+        raise _with_option(error, wanted) from error
+    if wanted.paths and not named.is_local:
+        missing = ModelError(f"the model {wanted.model_id} is no longer at {wanted.paths[0]}")
+        raise _with_option(missing, wanted)
     return [replace(named, ask_hub="/" in named.location)]
 
 
 def model_files(spec: InterventionSpec, model: str | None = None, beside: Sequence[str] = ()) -> list[Path]:
     """The files and folders that `find` finds, none of which may be an output."""
-    return [source.path for source in find(spec, model, beside) if source.path is not None]
+    return files_of(wanted_by(spec, beside), model)
+
+
+def files_of(wanted: Wanted, model: str | None = None) -> list[Path]:
+    """As `model_files`."""
+    return [source.path for source in find_wanted(wanted, model) if source.path is not None]
 
 
 def load_for(
@@ -64,7 +90,12 @@ def load_for(
     Of several places, the first one that has the spec's weights; the last one where none has.
     Raises what `load` raises; --model is in the hint of each ModelError.
     """
-    sources = find(spec, model, beside)
+    return load_wanted(wanted_by(spec, beside), model, device=device, dtype=dtype)
+
+
+def load_wanted(wanted: Wanted, model: str | None = None, *, device: str = "auto", dtype: str = "auto") -> LiveModel:
+    """As `load_for`."""
+    sources = find_wanted(wanted, model)
     for source in sources:
         try:
             live = load(source, device=device, dtype=dtype)
@@ -72,13 +103,14 @@ def load_for(
             if model is not None:
                 raise
             if source is sources[-1]:
-                raise _with_option(error, spec) from error
+                raise _with_option(error, wanted) from error
             continue
-        if live.fingerprint == spec.model.fingerprint or source is sources[-1]:
+        if live.fingerprint == wanted.fingerprint or source is sources[-1]:
             return live
     raise AssertionError("find gives at least one source")
 
 
-def _with_option(error: ModelError, spec: InterventionSpec) -> ModelError:
+def _with_option(error: ModelError, wanted: Wanted) -> ModelError:
     own = f"{error.hint} " if error.hint else ""
-    return ModelError(error.message, f"{own}The spec calls its model {spec.model.id}; --model says where it is.")
+    said = f"The {wanted.what} calls its model {wanted.model_id}; --model says where it is."
+    return ModelError(error.message, own + said)

@@ -21,6 +21,15 @@ def _measured(name: str, kind: str) -> Column:
     return Column(name, kind, MEASURES[name].meaning, MEASURES[name].unit)
 
 
+def _share(name: str, meaning: str) -> tuple[Column, ...]:
+    """A share of texts that rules had not seen, with its 95 % interval."""
+    return (
+        Column(name, "DOUBLE", meaning, "share"),
+        Column(f"{name}_low", "DOUBLE", "of its 95 % interval", "share"),
+        Column(f"{name}_high", "DOUBLE", "of its 95 % interval", "share"),
+    )
+
+
 _FIT_OF = (Column("family", "VARCHAR"), Column("concept", "VARCHAR"), *_of("fit", "site", "position"))
 _SHAPE = _of("_background", "mean", "std", "skewness", "kurtosis", "min", "max", "mean_abs", "ks")
 
@@ -157,6 +166,45 @@ ALL: tuple[View, ...] = (
         "SELECT count(*) FROM (SELECT DISTINCT fit_id, concept_id FROM _chance)",
         "One row per fit and concept: how its best neuron compares with the best of as many when labels mean nothing, "
         "and how far\nthe length of the texts alone tells the concept.",
+        counted=False,
+    ),
+    View(
+        "detector",
+        "_detector",
+        (
+            *_of("_detector", "fit_id", "concept_id"),
+            *_FIT_OF,
+            *_of("_detector", "form", "neurons", "layer"),
+            *_of("fit_concept", "n"),
+            Column("n_others", "INTEGER", "texts of all other concepts"),
+            *_share("coverage", "share of the concept's texts that the rules say have it"),
+            *_share("leakage", "share of the other texts that they say have it"),
+            *_share("youden_j", "coverage − leakage (Youden's J)"),
+            *_of("_detector", "auc", "auc_low", "auc_high"),
+            *_share("f1", "harmonic mean of precision and coverage")[:1],
+            *_of("_detector", "f1_low", "f1_high"),
+            *_share("precision", "share of the concept's texts among those that they say have it"),
+            *_of("_detector", "bias", "threshold"),
+        ),
+        "SELECT count(*) FROM _detector",
+        "One row per fit, concept, form and number of neurons: how well a rule of few neurons tells texts that "
+        "it was not\nmade from. bias and threshold are those of the rule that was made from all. Empty "
+        "without `build --detectors`.",
+        counted=False,
+    ),
+    View(
+        "detector_neuron",
+        "_detector_neuron",
+        (
+            *_of("_detector_neuron", "fit_id", "concept_id"),
+            *_FIT_OF,
+            *_of("_detector_neuron", "form", "neurons", "place", "layer", "neuron", "weight", "lower", "upper"),
+            *_of("_detector_neuron", "mean", "std"),
+        ),
+        "SELECT count(*) FROM _detector_neuron",
+        "One row per neuron of a rule that was made from all texts. A text's score is bias plus, over the neurons, "
+        "weight where the\nactivation is in [lower, upper], or weight × (activation − mean) / std; it has the concept "
+        "where the score is at least threshold.",
         counted=False,
     ),
 )

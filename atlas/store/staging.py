@@ -20,7 +20,7 @@ import duckdb
 
 from atlas.errors import BuildError
 from atlas.schema.statements import Layout, schema_sql
-from atlas.schema.tables import TABLES, built
+from atlas.schema.tables import PASSING, TABLES, built
 from atlas.store import build_area, waiting
 from atlas.store.files import full_name, log_of, require_database
 
@@ -144,9 +144,9 @@ class Staging:
         connection.execute("BEGIN")
         try:
             for name, rows in tables.items():
-                if name not in TABLES:
+                if name not in TABLES and name not in PASSING:
                     raise BuildError(f"no table {name} in the schema")
-                if TABLES[name].waiting:
+                if name in PASSING or TABLES[name].waiting:
                     waiting.write(self._waiting, name, f"{step}/{unit}", rows)
                     connection.execute("INSERT INTO _done VALUES (?, ?)", [f"waiting/{name}", f"{step}/{unit}"])
                     continue
@@ -164,6 +164,10 @@ class Staging:
         """The files with rows of `table` that committed units keep beside the database, in the order of the commits."""
         units = self.rows("SELECT unit FROM _done WHERE step = ? ORDER BY rowid", [f"waiting/{table}"])
         return waiting.files(self._waiting, table, [unit for (unit,) in units])
+
+    def noted(self, table: str) -> pyarrow.Table:
+        """All rows of a passing table, of which there are some, in the order of the commits."""
+        return waiting.read(self.waiting(table)).read_all()
 
     def read_state(self, key: str) -> str | None:
         """A value that `write_state` kept, or None."""

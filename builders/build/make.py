@@ -39,7 +39,7 @@ def make(plan: Plan, products: Sequence[Product], staging: Staging, progress: Si
 
 @dataclass
 class _Job:
-    """A part that has begun. `todo`: its units that are not committed yet, in order."""
+    """A part that has begun. `todo`: its units that are not committed yet, in order; `last`: those that come last."""
 
     plan: Plan
     product: Product
@@ -47,6 +47,7 @@ class _Job:
     run_id: int
     units: list[str]
     todo: list[str]
+    last: list[str]
     ids: object
     _work: Work | None = field(default=None, init=False)
 
@@ -60,7 +61,8 @@ class _Job:
             staging.commit(step, "all", _declared(product, plan, rows))
         ids = product.ids(plan, part, run_id, staging.rows)
         units, done = product.units(plan, part), staging.done(product.name)
-        return cls(plan, product, part, run_id, units, [unit for unit in units if unit not in done], ids)
+        todo, last = ([unit for unit in each if unit not in done] for each in (units, product.last_units(plan, part)))
+        return cls(plan, product, part, run_id, units, todo, last, ids)
 
     @property
     def work(self) -> Work:
@@ -100,7 +102,7 @@ def _together(
     for job in jobs:
         for unit in job.todo:
             todo.setdefault(place_of(unit), []).append((job, unit))
-    if todo:
+    if any(job.todo or job.last for job in jobs):
         from builders.activations.reader import open_reader  # torch: only now
 
         every = [place_of(unit) for job in jobs for unit in job.units]
@@ -111,13 +113,18 @@ def _together(
             activations = reader.read(place)
             return [works[id(job)].run(unit, activations) for job, unit in todo[place]]
 
-        n_threads = min(job.product.at_once(plan, job.part) for job in jobs if job.todo)
+        n_threads = min((job.product.at_once(plan, job.part) for job in jobs if job.todo), default=0)
         label = " and ".join(dict.fromkeys(job.product.label for job in jobs))
         with progress.task(f"{label} of {reading.family}", sum(len(job.units) for job in jobs)) as advance:
             advance(sum(len(job.units) - len(job.todo) for job in jobs))
             for place, found in zip(todo, _computed(compute, todo, n_threads), strict=True):
                 for (job, unit), rows in zip(todo[place], found, strict=True):
                     job.commit(staging, unit, rows)
+                    advance(1)
+        for job in [job for job in jobs if job.last]:
+            with progress.task(f"{job.product.label} of {reading.family}, the end", len(job.last)) as advance:
+                for unit in job.last:
+                    job.commit(staging, unit, job.work.run_last(unit, staging.noted, reader.read))
                     advance(1)
         reader.remove()
     return [note for job in jobs for note in job.end(staging)]
@@ -134,6 +141,6 @@ def _computed(work: Callable[[S], T], units: Iterable[S], n_threads: int) -> Ite
 
 def _declared(product: Product, plan: Plan, rows: Tables) -> Tables:
     """The rows; BuildError where a product writes into a table that it has not declared."""
-    for table in rows.keys() - set(product.tables(plan.config)):
+    for table in rows.keys() - {*product.tables(plan.config), *product.passing}:
         raise BuildError(f"the product {product.name} made rows of {table}, which it does not declare")
     return rows

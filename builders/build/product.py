@@ -29,6 +29,8 @@ Tables = dict[str, "pa.Table"]
 """Rows by the name of their table."""
 Ask = Callable[..., list[tuple[Any, ...]]]
 """(sql, parameters) -> rows: what the atlas that is being built holds so far."""
+Noted = Callable[[str], "pa.Table"]
+"""The name of a passing table (atlas/schema/tables.py, PASSING) -> what the units of this build have put there."""
 
 
 class Needs(Enum):
@@ -102,6 +104,10 @@ class Work(ABC):
         `activations`: those of the unit's place, for a product that needs them.
         """
 
+    def run_last(self, unit: str, noted: Noted, read: Callable[[Place], Activations]) -> Tables:
+        """The rows of one of `Product.last_units`: from what the others have noted, and activations of their places."""
+        raise NotImplementedError
+
     def notes(self) -> list[str]:
         """What the user should know of the units that were run."""
         return []
@@ -115,6 +121,8 @@ class Product(ABC):
     needs: ClassVar[Needs]
     label: ClassVar[str]
     """In the progress: what is being made."""
+    passing: ClassVar[tuple[str, ...]] = ()
+    """The tables that its units note rows in for its last units, names in atlas.schema.tables.PASSING."""
 
     @abstractmethod
     def wanted(self, config: BuildConfig) -> bool:
@@ -131,6 +139,14 @@ class Product(ABC):
     @abstractmethod
     def units(self, plan: Plan, part: Part) -> list[str]:
         """Names of what is computed and committed at a time, in order; each small enough to do again after a kill."""
+
+    def last_units(self, plan: Plan, part: Part) -> Sequence[str]:
+        """Of a product that needs activations: names of units that are made when all others of the part are there.
+
+        So that choices among all places can be made without holding what was read at each: the other units note what
+        the choice needs in passing tables, which no atlas holds, and what was chosen is read once more.
+        """
+        return ()
 
     @abstractmethod
     def work(self, plan: Plan, part: Part, ids: Any) -> Work:

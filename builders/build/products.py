@@ -13,6 +13,7 @@ PRODUCTS = {
     "decode": "builders.decoding.product:PRODUCT",
     "gaussians": "builders.gaussians.product:PRODUCT",
     "intervals": "builders.intervals.product:PRODUCT",
+    "detectors": "builders.detectors.product:PRODUCT",
 }
 
 

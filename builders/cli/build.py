@@ -114,6 +114,11 @@ _CHOICE = click.Choice
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the permutations.")
 @click.option(
+    "--detectors",
+    is_flag=True,
+    help="Also make, for each concept, rules of few neurons that tell its texts (`detect`).",
+)
+@click.option(
     "--bins",
     type=int,
     help="Histogram bins per neuron. Default: 20, or what the atlas of --add has; one atlas has one.",
@@ -182,6 +187,7 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         folds=options["folds"],
         permutations=options["permutations"],
         seed=options["seed"],
+        detectors=options["detectors"],
         device=options["device"],
         dtype=options["dtype"],
         memory=parse_bytes(options["memory"]),

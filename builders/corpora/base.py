@@ -125,7 +125,7 @@ def _bounded(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
     total = 0
     concepts: dict[str, str] = {}
     for number, row in enumerate(rows, start=1):
-        text = _text(row)
+        text = text_of(row)
         total += len(text)
         if number > MAX_EXAMPLES or total > MAX_TOTAL:
             what = f"{MAX_EXAMPLES} examples" if number > MAX_EXAMPLES else f"{MAX_TOTAL} characters of text"
@@ -140,7 +140,8 @@ def _bounded(rows: Iterable[Row]) -> Iterator[tuple[str, str]]:
         yield text, concepts.setdefault(concept, concept)
 
 
-def _text(row: Row) -> str:
+def text_of(row: Row) -> str:
+    """The text of a row. Raises CorpusError for one that no model is given: empty, too long, or no text."""
     text = row.text
     if not isinstance(text, str) or not text.strip():
         what = "empty" if text is None or isinstance(text, str) else f"of type {type(text).__name__}"

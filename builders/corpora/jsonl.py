@@ -19,6 +19,13 @@ class _Twice(ValueError):
 
 def read(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
     """The rows of a .jsonl file; every line must have both columns, and no key twice."""
+    for where, record in records(path):
+        columns.check(where, record)
+        yield Row(where, record[columns.text], record[columns.concept])
+
+
+def records(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each object of a .jsonl file and where it stands."""
     # Only \n ends a line: str.splitlines would also cut at characters that JSON strings may contain.
     for number, line in enumerate(lines(Path(path), "\n"), start=1):
         if not line.strip():
@@ -33,8 +40,7 @@ def read(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
             raise CorpusError(f"{where}: not JSON ({reason})", "One JSON object per line is expected.") from error
         if not isinstance(record, dict):
             raise CorpusError(f"{where}: a JSON {type(record).__name__}, not an object")
-        columns.check(where, record)
-        yield Row(where, record[columns.text], record[columns.concept])
+        yield where, record
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

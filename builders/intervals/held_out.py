@@ -31,7 +31,7 @@ def found_in(row: Ordered, labels_NE: Tensor, folds_NE: Tensor, grouped_NE: Tens
 
     `grouped_NE`: the places of each concept's values, ascending, one concept after the other.
     """
-    intervals = _intervals(row, grouped_NE, counts_C)
+    intervals = best_without(row, grouped_NE, counts_C)
     n_concepts = counts_C.size
     counts_NCC = np.zeros((len(row.values_NE), n_concepts, n_concepts), np.int32)
     grouped_folds_NE = folds_NE.gather(1, grouped_NE)
@@ -40,7 +40,7 @@ def found_in(row: Ordered, labels_NE: Tensor, folds_NE: Tensor, grouped_NE: Tens
         left_out = Labelled(*(chosen_of(each, left_out_NE) for each in (row.values_NE, labels_NE)))
         counts_left_C = torch.bincount(left_out.concepts_NE[0], minlength=n_concepts).cpu().numpy()
         place_NM = chosen_of(grouped_NE, grouped_folds_NE != fold)
-        training = _intervals(row, place_NM, counts_C - counts_left_C, left_out_NE)
+        training = best_without(row, place_NM, counts_C - counts_left_C, left_out_NE)
         bounds = (each.cpu().numpy()[None] for each in (training.lower, training.upper))
         below_NQC = counts_below(left_out, range_queries(*bounds), n_concepts)
         below_N2CC = below_NQC.reshape(-1, 2, n_concepts, n_concepts)
@@ -49,7 +49,7 @@ def found_in(row: Ordered, labels_NE: Tensor, folds_NE: Tensor, grouped_NE: Tens
     return Found(intervals, counted_in(counts_NCC[:, None], counts_C))
 
 
-def _intervals(row: Ordered, place_NM: Tensor, counts_C: np.ndarray, left_out_NE: Tensor | None = None) -> Intervals:
+def best_without(row: Ordered, place_NM: Tensor, counts_C: np.ndarray, left_out_NE: Tensor | None = None) -> Intervals:
     """The best intervals of every concept, found without the values that are left out; [C, N] each.
 
     `place_NM`: the places of the others, those of the counts_C values of each concept together.

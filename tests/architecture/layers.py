@@ -47,6 +47,13 @@ LAYERS = (
         ("duckdb", "click", "atlas.store", "builders", "queries"),
     ),
     Layer("atlas", ("atlas",), (), ("torch", "numpy", "pyarrow", "duckdb", "click", "atlas.store", "atlas.live")),
+    Layer(
+        "builders/cli/detect.py",
+        ("atlas", "builders", "queries.detectors"),
+        ("click",),
+        ("torch",),
+        "it asks what is stored, and only with `--text` runs the model",
+    ),
     Layer("builders/cli", ("atlas", "builders"), ("click",), ("queries", "torch")),
     Layer(
         "builders/evaluation/sweep.py",
