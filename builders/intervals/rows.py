@@ -36,7 +36,9 @@ def interval_rows(found: LayerIntervals, *, fit_id: int, concept_ids: Sequence[i
         "interval_others": found.others_inside,
         "held_inside": found.held_inside,
         "held_others": found.held_others_inside,
-        **{name: getattr(found, name) for name in ("ap", "ap_low", "best_f1", "point_biserial", "stratified_auc", "p")},
+        **{name: getattr(found, name) for name in ("ap", "ap_low", "best_f1", "point_biserial", "stratified_auc")},
+        # A p of 0 would say that it cannot be luck at all.
+        "p": np.maximum(found.p, np.finfo(np.float32).tiny),
     }
     columns = {column.name: column for column in TABLES["_interval"].columns}
     interval = place(n_concepts) | {

@@ -72,6 +72,14 @@ def test_there_are_atlases_from_before() -> None:
     assert all(len(recorded(name)) > 40 for name in NAMES)
 
 
+def forget_what_came(due: Any, got: Any) -> None:
+    """Drop from `info` the views that came after the file; it has no rows in them."""
+    known = {name for name, _ in due["info"]["sections"]["rows"]["rows"]}
+    counted = got["info"]["sections"]["rows"]
+    assert all(rows == 0 for table, rows in counted["rows"] if table not in known)
+    counted["rows"] = [row for row in counted["rows"] if row[0] in known]
+
+
 @pytest.mark.parametrize("times", [1, 4])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_question_has_the_answer_of_then(name: str, times: int) -> None:
@@ -82,10 +90,7 @@ def test_every_question_has_the_answer_of_then(name: str, times: int) -> None:
             distance = answer["columns"].index("auc")
             answer["rows"] = [[*row[:columns], abs(row[distance] - 0.5)] for row in answer["rows"]]
             answer["columns"] = [*answer["columns"][:columns], "distance"]
-    known = {name for name, _ in due["info"]["sections"]["rows"]["rows"]}
-    counted = got["info"]["sections"]["rows"]
-    assert all(rows == 0 for table, rows in counted["rows"] if table not in known)
-    counted["rows"] = [row for row in counted["rows"] if row[0] in known]
+    forget_what_came(due, got)
     assert different(due, got) == []
 
 
