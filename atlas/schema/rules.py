@@ -186,7 +186,7 @@ RULES: tuple[RowRules | Counted, ...] = (
         "LEFT JOIN fit_concept AS w ON w.fit_id = i.fit_id AND w.concept_id = held_worst_concept_id",
         {
             "intervals are of a neuron of their fit": _AT_SITE,
-            "intervals begin before they end": "interval_lower <= interval_upper AND NOT isnan(interval_lower)",
+            "intervals begin before they end": "interval_lower <= interval_upper AND NOT isnan(interval_upper)",
             "intervals count within their samples": "least(interval_inside, held_inside) >= 0 "
             "AND greatest(interval_inside, held_inside) <= c.n AND least(interval_others, held_others) >= 0 "
             "AND greatest(interval_others, held_others) <= f.n - c.n",
