@@ -119,8 +119,8 @@ def bumps_of_neuron(
             for name, prefix in ((GAUSSIAN, ""), (INTERVAL, "interval_"))
             if row[prefix + "lower"] is not None and row[prefix + "upper"] is not None
         }
-        plain = (row[name] for name in ("concept", "n", "mean", "std", "counts", "auc"))
-        bumps.append(Bump(*plain, spans))
+        numbers = {name: row[name] for name in ("n", "mean", "std", "counts", "auc")}
+        bumps.append(Bump(name=row["concept"], spans=spans, **numbers))
     return edges, sorted(bumps, key=lambda bump: (-bump.told_apart(kind), bump.name))
 
 
