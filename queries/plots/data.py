@@ -84,7 +84,7 @@ def kind_of(fit: Fit, folds: dict[int, int], range: str | None, tau: float | Non
     """
     if range is not None and range not in RANGES:
         raise UnknownNameError("range", range, RANGES)
-    known = fit.fit_id in folds
+    known = fit.fit_id in folds and len(fit.concepts) > 1  # of a concept that is alone it holds every value
     if range == INTERVAL and not known:
         raise QuestionError(
             f"{fit.family} at {fit.site} has no intervals to show",
