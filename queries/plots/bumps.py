@@ -74,7 +74,7 @@ def set_axis(axes: Axes, ends: tuple[float, float], edges: list[float], bumps: I
     below, above = (sum(side) for side in zip(*beyond, strict=True))
     for count, x, text in ((below, 0.01, f"← {below} more"), (above, 0.99, f"{above} more →")):
         if count:
-            place = {"ha": "left" if x < 0.5 else "right", "va": "top", "transform": axes.transAxes}
+            place: dict[str, Any] = {"ha": "left" if x < 0.5 else "right", "va": "top", "transform": axes.transAxes}
             paper = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
             axes.text(x, 0.96, text, fontsize=7, color=INK, bbox=paper, **place)
 

@@ -84,7 +84,7 @@ def kind_of(fit: Fit, folds: dict[int, int], range: str | None, tau: float | Non
     """
     if range is not None and range not in RANGES:
         raise UnknownNameError("range", range, RANGES)
-    known = fit.fit_id in folds
+    known = fit.fit_id in folds and len(fit.concepts) > 1  # of a concept that is alone it holds every value
     if range == INTERVAL and not known:
         raise QuestionError(
             f"{fit.family} at {fit.site} has no intervals to show",
@@ -119,8 +119,8 @@ def bumps_of_neuron(
             for name, prefix in ((GAUSSIAN, ""), (INTERVAL, "interval_"))
             if row[prefix + "lower"] is not None and row[prefix + "upper"] is not None
         }
-        plain = (row[name] for name in ("concept", "n", "mean", "std", "counts", "auc"))
-        bumps.append(Bump(*plain, spans))
+        numbers = {name: row[name] for name in ("n", "mean", "std", "counts", "auc")}
+        bumps.append(Bump(name=row["concept"], spans=spans, **numbers))
     return edges, sorted(bumps, key=lambda bump: (-bump.told_apart(kind), bump.name))
 
 

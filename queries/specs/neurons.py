@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from atlas.errors import QuestionError, UsageError
-from atlas.schema.measures import MEASURES
+from atlas.schema.measures import MEASURES, Rule
 from atlas.sites import SITES, format_neuron, parse_neuron
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.measured import BASE, how_to_add
 from queries.neurons import neurons_for_token
 from queries.require import require_neuron
-from queries.rules import Rule
 from queries.rules import rule as rule_of
 from queries.specs.bounds import has_rows
 from queries.specs.numbers import NumberSource

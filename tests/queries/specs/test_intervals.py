@@ -17,6 +17,7 @@ from atlas.spec.document import Edit, InterventionSpec
 from atlas.spec.float32 import FLOAT32_MAX
 from atlas.spec.text import dumps, loads
 from atlas.store.reader import Atlas, open_atlas
+from queries.plots.plot import draw_neuron
 from queries.specs.make_spec import make_spec, spec_and_notes
 from queries.specs.origin import MOST_LISTED, warning
 from tests.atlas_factory import (
@@ -259,6 +260,18 @@ def test_without_intervals_it_is_what_it_was(before: Path, capsys: pytest.Captur
         "error: topics at mlp_post has no intervals",
         "hint: Use --bounds gaussian; `neuron-atlas build --add` with the same corpus adds them.",
     ]
+
+
+def test_a_concept_that_is_alone_has_nothing_to_be_told_from(changed: Callable[..., Atlas]) -> None:
+    tables = ("fit_concept", "_gaussian", "_range", "_histogram", "_interval", "_significance", "_chance")
+    with changed(*(f"DELETE FROM {name} WHERE concept_id = 11" for name in tables)) as atlas:
+        found = spec_and_notes(atlas, concept="joy", rule="mean_abs", top=2)
+        assert found.spec == make_spec(atlas, concept="joy", rule="mean_abs", top=2, bounds="gaussian")
+        assert [note.startswith("moods has one concept") for note in found.notes] == [True]
+        with pytest.raises(QuestionError, match="moods has one concept"):
+            make_spec(atlas, concept="joy", rule="mean_abs", bounds="interval")
+        figure = draw_neuron(atlas, "L1N7", fit=FitChoice(family="moods"))
+        assert "the range of joy" in figure.subfigs[0].axes[0].get_title(loc="left")
 
 
 def test_one_fit_with_intervals_and_one_without(changed: Callable[..., Atlas]) -> None:
