@@ -13,7 +13,7 @@ from torch import Tensor
 
 from builders.detectors.logistic import balanced, newton
 
-RIDGE = 1e-2
+RIDGE = 0.1
 """Penalty of a few weights: it keeps them finite where the classes can be told apart without an error, and neurons
 that only a few examples speak for small."""
 
