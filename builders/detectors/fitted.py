@@ -15,7 +15,7 @@ from torch import Tensor
 
 from builders.detectors.figures import Figures, figures
 from builders.detectors.probe import RIDGE, Standard, standard, wide
-from builders.detectors.rule import Proposed, Rule, best_threshold, rules
+from builders.detectors.rule import RIDGES, Proposed, Rule, best_threshold, rules
 from builders.detectors.steepest import Intervals, inside
 
 MOST_NEURONS = 8
@@ -97,10 +97,12 @@ def of_neurons(form: str, chosen: Sequence[Chosen], acts: Callable[[Chosen], Ten
         kept, label = (torch.from_numpy(each).to(acts_EM.device) for each in (kept_E, texts.label_E))
         scale = standard(acts_EM[kept])
         if form == "interval":
-            found = rules(Intervals(acts_EM, kept), label, kept, most, first=_first(chosen[fold], acts_EM))
+            found = rules(
+                Intervals(acts_EM, kept), label, kept, most, RIDGES[form], first=_first(chosen[fold], acts_EM)
+            )
         else:
             proposed = Proposed(scale.of(acts_EM))
-            found = rules(lambda residual_T, same=proposed: same, label, kept, most)
+            found = rules(lambda residual_T, same=proposed: same, label, kept, most, RIDGES[form])
         for k, rule in enumerate(found if not last else ()):
             score_E = rule.score_E.cpu().numpy()
             score_KE[k, out_E], told_KE[k, out_E] = score_E[out_E], score_E[out_E] >= rule.threshold

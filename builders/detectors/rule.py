@@ -13,9 +13,9 @@ from torch import Tensor
 
 from builders.detectors.logistic import balanced, newton
 
-RIDGE = 1e-2
-"""Penalty of a few weights: it keeps them finite where the classes can be told apart without an error, and neurons
-that only a few examples speak for small."""
+RIDGES = {"interval": 1e-1, "linear": 1e-3}
+"""Penalty of a few weights, by form: it keeps them finite where the classes can be told apart without an error. That of
+intervals, which are searched for, is larger: docs/results/detectors.md compares."""
 
 Bounds = tuple[Tensor, Tensor]
 """Lower and upper bound of an interval of each candidate, [M] float32."""
@@ -48,7 +48,9 @@ class Rule(NamedTuple):
     """Bias and weighted features, float64."""
 
 
-def rules(propose: Propose, label_E: Tensor, kept_E: Tensor, most: int, first: Proposed | None = None) -> list[Rule]:
+def rules(
+    propose: Propose, label_E: Tensor, kept_E: Tensor, most: int, ridge: float, first: Proposed | None = None
+) -> list[Rule]:
     """A rule of 1, 2, ... `most` of the candidates, each with one more than the one before; fewer if there are fewer.
 
     Made from the examples that are `kept` (bool, as the label). Each step adds the candidate with which the logistic
@@ -69,7 +71,7 @@ def rules(propose: Propose, label_E: Tensor, kept_E: Tensor, most: int, first: P
             break
         added_TL = proposed.features_EM[kept_E][:, left]
         before = [each[kept_E, None].expand_as(added_TL) for each in features]
-        fitted = newton(torch.stack([*before, added_TL], 2).transpose(0, 1), label_T, RIDGE, (weights, bias))
+        fitted = newton(torch.stack([*before, added_TL], 2).transpose(0, 1), label_T, ridge, (weights, bias))
         best = int(fitted.loss_B.argmin())
         place = left[best]
         chosen.append(place)

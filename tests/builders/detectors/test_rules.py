@@ -10,9 +10,11 @@ import torch
 
 from builders.detectors.figures import resampled
 from builders.detectors.fitted import Chosen, Texts, of_neurons
-from builders.detectors.rule import RIDGE, Proposed, best_threshold, rules
+from builders.detectors.rule import RIDGES, Proposed, best_threshold, rules
 from builders.detectors.steepest import Intervals, inside
 from tests.builders.detectors.test_logistic import loss, plain
+
+RIDGE = RIDGES["interval"]
 
 
 def sample(seed: int, n_examples: int = 40, n_candidates: int = 6, ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +68,7 @@ def test_the_second_linear_neuron_is_the_best_beside_the_first(seed: int) -> Non
     acts_EM, label_E = sample(seed)
     features = acts_EM.astype(float)
     everybody = torch.ones(len(features), dtype=torch.bool)
-    found = rules(lambda residual_T: Proposed(torch.tensor(features)), torch.tensor(label_E), everybody, 2)
+    found = rules(lambda residual_T: Proposed(torch.tensor(features)), torch.tensor(label_E), everybody, 2, RIDGE)
 
     def reached(places: tuple[int, ...]) -> float:
         return loss(plain(features[:, places], label_E, RIDGE), features[:, places], label_E, RIDGE)
@@ -88,7 +90,7 @@ def test_the_second_interval_is_the_best_of_those_that_help_most(seed: int) -> N
     acts_EM, label_E = sample(seed)
     acts, label, everybody = torch.tensor(acts_EM), torch.tensor(label_E), torch.ones(len(acts_EM), dtype=torch.bool)
     intervals = Intervals(acts, everybody)
-    one, two = rules(intervals, label, everybody, 2)
+    one, two = rules(intervals, label, everybody, 2, RIDGE)
     weight_E = np.where(label_E, 0.5 / label_E.sum(), 0.5 / (~label_E).sum())
     share_E = 1 / (1 + np.exp(-one.score_E.numpy()))
     held_EM = inside(acts, intervals.bounds(torch.tensor(weight_E * (label_E - share_E)))).numpy()
