@@ -62,7 +62,7 @@ def compared(chosen: Arm, blind: Arm) -> dict[str, Arm]:
     return {
         "paper": PAPER,
         "chosen": chosen,
-        "whole neuron": replace(chosen, bounds=WHOLE),
-        "mean -+ tau std": replace(chosen, bounds=GAUSSIAN),
+        "whole neuron": replace(chosen, bounds=WHOLE, by=chosen.bounds),
+        "mean -+ tau std": replace(chosen, bounds=GAUSSIAN, by=chosen.bounds),
         "without label words": blind,
     }

@@ -33,7 +33,7 @@ from builders.evaluation.bootstrap import interval
 ROOT = Path(__file__).parents[2]
 DEV = {"ag_news": 24, "emotion": 40}
 FRESH = {"ag_news": 40, "emotion": 50}
-"""Texts of a class to compare arms on, and to measure the chosen on: more of Emotion, because fewer are answered right."""
+"""Texts of a class to compare arms on, and fresh ones: more of Emotion, because fewer are answered right."""
 OTHER = {"ag_news": (16, 12), "emotion": (8, 8)}
 """Texts of the other corpus for the perplexity, on dev and afterwards: those that Emotion is lent are longer."""
 PROTOCOLS = {"answered": True, "all": False}
