@@ -31,7 +31,8 @@ class Arm:
 
     `op`: "zero", or a number S: to the class's mean and S times the way on to the mean of the others, so that 1 is the
     mean of the others. `text`: only neurons whose interval holds at most this share of the tokens of running text.
-    `joint`: for the rule JOINT, the share of other texts and tokens that may see any edit at all.
+    `joint`: for the rule JOINT, the share of other texts and tokens that may see any edit at all. `by`: the kind of
+    interval that neurons are chosen by, where it is not `bounds`.
     """
 
     layers: tuple[int, int]
@@ -43,6 +44,7 @@ class Arm:
     site: str = "mlp_post"
     text: float = 1.0
     joint: float = 1.0
+    by: str = ""
 
     @property
     def name(self) -> str:
@@ -169,7 +171,8 @@ class Joint:
 
 
 def _intervals(arm: Arm, evidence: Evidence) -> Intervals:
-    return evidence.intervals.get(arm.bounds, evidence.intervals[INTERVAL])
+    kind = arm.by or arm.bounds
+    return evidence.intervals[kind if kind in evidence.intervals else INTERVAL]
 
 
 def _bounded(bound_F: np.ndarray) -> np.ndarray:

@@ -32,8 +32,9 @@ from builders.evaluation.bootstrap import interval
 
 ROOT = Path(__file__).parents[2]
 DEV = {"ag_news": 24, "emotion": 40}
-"""Texts of a class to compare arms on: more of Emotion, because fewer are answered right."""
-OTHER = {"ag_news": (16, 30), "emotion": (8, 14)}
+FRESH = {"ag_news": 40, "emotion": 50}
+"""Texts of a class to compare arms on, and fresh ones: more of Emotion, because fewer are answered right."""
+OTHER = {"ag_news": (16, 12), "emotion": (8, 8)}
 """Texts of the other corpus for the perplexity, on dev and afterwards: those that Emotion is lent are longer."""
 PROTOCOLS = {"answered": True, "all": False}
 log = logging.getLogger("intervals")
@@ -43,7 +44,7 @@ def measure(task: Task, other: Task, options: argparse.Namespace, live) -> dict:
     """All numbers of one corpus; `other` lends the texts whose perplexity is measured."""
     work = Path(options.work)
     statistics = Statistics(live, work, options.model, task, options.per_concept, options.seed)
-    dev, fresh = split_per_concept(statistics.fresh(), [DEV[task.name], options.texts], options.seed)
+    dev, fresh = split_per_concept(statistics.fresh(), [DEV[task.name], FRESH[task.name]], options.seed)
     few, more = OTHER[task.name]
     lent = [text for text, _ in random.Random(options.seed).sample(other.examples, 46)]
     on_dev = Texts(task, dev, lent[:few])
@@ -126,7 +127,6 @@ def main() -> None:
     parser.add_argument("--tasks", default="ag_news,emotion", help="corpora to measure now; others stay as kept")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--per-concept", type=int, default=150, help="texts of a class for the statistics")
-    parser.add_argument("--texts", type=int, default=60, help="fresh texts of a class")
     parser.add_argument("--bootstrap", type=int, default=2000, help="resamples")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--report", action="store_true", help="write the page from the numbers that are kept")
@@ -138,9 +138,7 @@ def main() -> None:
         folder = datasets_folder(options.datasets)
         tasks = {task.name: task for task in (ag_news(folder), emotion(folder))}
         live = functools.cache(lambda: load(options.model, device="cpu"))
-        kept["options"] = {
-            name: getattr(options, name) for name in ("model", "per_concept", "texts", "bootstrap", "seed")
-        }
+        kept["options"] = {name: getattr(options, name) for name in ("model", "per_concept", "bootstrap", "seed")}
         for name in options.tasks.split(","):
             other = tasks["emotion" if name == "ag_news" else "ag_news"]
             kept["tasks"][name] = measure(tasks[name], other, options, live)
