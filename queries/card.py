@@ -22,7 +22,7 @@ from queries.card_rows import (
     token_rows,
 )
 from queries.fits import Fit, choose_taus, fits_of_neurons
-from queries.measured import absent, how_to_add, table_names
+from queries.measured import absent, notes_on_absent, table_names
 from queries.require import require_neuron
 from queries.significance import all_significance
 
@@ -121,12 +121,12 @@ def _concepts(
     shown = "family concept site mean std lower upper coverage leakage auc dprime".split()
     if len({row[CONCEPT_COLUMNS.index("position")] for row in rows}) > 1:
         shown.insert(3, "position")
-    notes = [*filter(None, [how_to_add(absent("card", CONCEPT_COLUMNS, rows))])]
-    return Result(CONCEPT_COLUMNS, rows, notes, shown=shown)
+    return Result(CONCEPT_COLUMNS, rows, notes_on_absent(absent("card", CONCEPT_COLUMNS, rows)), shown=shown)
 
 
 def _background(found: dict[str, list[tuple[Any, ...]]], fits: dict[int, Fit]) -> Result:
-    rows = background_rows(*(found[name] for name in _BACKGROUND), fits)
+    moments, lengths = (found[name] for name in _BACKGROUND)
+    rows = background_rows(moments, lengths, fits)
     by_length = any(row[-1] is not None for row in rows)
     shown = ["family", "site", "position", "n", "mean", "std", "min", "max"]
     shown += ["length_correlation"] if by_length else ["skewness", "kurtosis"]

@@ -53,7 +53,7 @@ def concept_rows(
     found: dict[str, list[tuple[Any, ...]]],
     fits: dict[int, Fit],
     taus: dict[int, float | None],
-    luck: Mapping[tuple[int, int], float | None],
+    luck: Mapping[tuple[int, int | None], float | None],
 ) -> list[tuple[Any, ...]]:
     """CONCEPT_COLUMNS of one neuron in `fits`, each at its half-width in `taus`; best separated first.
 
@@ -81,8 +81,10 @@ def concept_rows(
                 numbers |= zip(columns[table], others[table, (fit_id, concept_id)], strict=True)
         row = {"n": n, "tau": numbers["tau"]} | {name: of(numbers) for name, of in measures}
         for worst in WORST.values():
-            name, worst_n = fit.concepts.get(numbers.get(worst.concept_id), (None, None))
-            row |= {worst.concept: name, worst.leakage: None if name is None else numbers[worst.inside] / worst_n}
+            other = fit.concepts.get(numbers.get(worst.concept_id, -1))
+            row |= {worst.concept: None, worst.leakage: None}
+            if other is not None:
+                row |= {worst.concept: other[0], worst.leakage: numbers[worst.inside] / other[1]}
         distance = math.inf if row["auc"] is None else -abs(row["auc"] - 0.5)
         place = (fit.family, concept, fit.site, fit.position)
         p = luck.get((fit_id, concept_id))

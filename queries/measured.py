@@ -136,6 +136,12 @@ def how_to_add(names: Sequence[str]) -> str:
     return f"no {', '.join(words)} here: `neuron-atlas build --add` with the same corpus adds {it}" if names else ""
 
 
+def notes_on_absent(names: Sequence[str]) -> list[str]:
+    """The same as notes: one on intervals, one on all else."""
+    kinds = [name for name in names if comes_with_intervals(name)], [n for n in names if not comes_with_intervals(n)]
+    return [how_to_add(kind) for kind in kinds if kind]
+
+
 @cache
 def _early() -> frozenset[str]:
     """The measures that must be known of every neuron: those of filters and rules."""

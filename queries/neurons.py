@@ -21,7 +21,7 @@ from queries.require import require_layer, require_limit
 from queries.rules import rule as rule_of
 from queries.session.rankings import COLUMNS, pick, ranking
 from queries.session.resident import HEAD, resident
-from queries.significance import Significance, against_luck, all_significance, by_length
+from queries.significance import UNKNOWN, Significance, against_luck, all_significance, by_length
 from queries.sqlfile import load_sql
 from queries.tokens import token_ids
 
@@ -180,11 +180,9 @@ def neurons_for_concept(
         raise QuestionError(
             f"{found.family} at {found.site} cannot be ranked by {chosen.name}", f"{how_to_add(lacking)}."
         )
-    result = Result([*columns, *OF_CONCEPT], [(*row, *[None] * len(OF_CONCEPT)) for row in rows]).cut(limit)
-    luck = all_significance(atlas).get((found.fit_id, parameters["concept_id"]))
-    if luck is not None:
-        told = (found.folds, luck.auc_p, luck.interval_p, luck.length_auc)
-        result.rows = [(*row[: -len(OF_CONCEPT)], *told) for row in result.rows]
+    luck = all_significance(atlas).get((found.fit_id, found.concept_id(concept)), UNKNOWN)
+    told = (found.folds, luck.auc_p, luck.interval_p, luck.length_auc)
+    result = Result([*columns, *OF_CONCEPT], [(*row, *told) for row in rows]).cut(limit)
     result.notes = [
         f"{found.family}/{concept} at {found.site}, position {found.position}, {_measured(found, kind, tau)}, "
         f"ranked by {chosen.name}",
@@ -203,11 +201,11 @@ def _measured(fit: Fit, kind: Range, tau: float) -> str:
     return f"tau {tau:g}" if kind is GAUSSIAN else f"intervals held out over {fit.folds} folds"
 
 
-def _remarks(fit: Fit, concept: str, kind: Range, luck: Significance | None, result: Result) -> Iterator[str]:
+def _remarks(fit: Fit, concept: str, kind: Range, luck: Significance, result: Result) -> Iterator[str]:
     """What a person should know of the answer; empty texts among them."""
     if kind is INTERVAL and result.rows:
         yield on_new_texts(fit, concept, next(iter(result)))
-    if luck is not None:
+    if luck is not UNKNOWN:
         yield against_luck(concept, luck, kind.p)
         yield by_length(concept, luck)
 

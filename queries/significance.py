@@ -34,7 +34,11 @@ class Significance:
     length_auc: float | None
 
 
-class Significances(dict[tuple[int, int], Significance]):
+UNKNOWN = Significance(None, 0, *[None] * 8)
+"""Of a fit without intervals."""
+
+
+class Significances(dict[tuple[int, int | None], Significance]):
     """By fit and concept."""
 
     @property

@@ -49,9 +49,7 @@ def _only(words: tuple[str, ...], **others: Any) -> Only:
 @answer_options(picture="Also draw the best ones.")
 def concept(
     name: str,
-    range: str | None,
-    rule: str | None,
-    tau: float | None,
+    ranges: dict[str, Any],
     only: Only,
     fit: FitChoice,
     limit: int,
@@ -80,11 +78,11 @@ def concept(
     with source.open() as atlas:
         if only.words:
             note("tokens used: " + " ".join(map(quoted, token_forms(atlas, only.words).column("token"))))
-        result = neurons_for_concept(atlas, name, fit=fit, range=range, tau=tau, rule=rule, only=only, limit=limit)
+        result = neurons_for_concept(atlas, name, fit=fit, only=only, limit=limit, **ranges)
         if out.picture is not None:
             from queries.plots.plot import plot_concept
 
-            _, chosen = choose_range(choose_fit(atlas, name, fit), range, rule)
-            plot_concept(atlas, name, out.picture, fit=fit, tau=tau, rule=chosen.name)
+            _, chosen = choose_range(choose_fit(atlas, name, fit), ranges["range"], ranges["rule"])
+            plot_concept(atlas, name, out.picture, fit=fit, tau=ranges["tau"], rule=chosen.name)
             note(f"picture written to {out.picture}")
     out.emit(compact_neurons(result) if out.format == "table" else result)

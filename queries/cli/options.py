@@ -42,7 +42,8 @@ def _source(atlas_path: Path, timeout: float | None) -> Source:
 
 
 def range_options(command: Command) -> Command:
-    """Adds `--range`, `--tau` and `--rule`."""
+    """Adds `--range`, `--tau` and `--rule`, passed as one `ranges`: what questions take under these names."""
+    command = bundled("ranges", dict, ("range", "tau", "rule"))(command)
     command = click.option(
         "--rule",
         type=click.Choice(list(RULES)),

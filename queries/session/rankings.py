@@ -99,8 +99,10 @@ def pick(
         row: dict[str, Any] = {name: None if value != value else value for name, value in found_here}
         layer, neuron = row["layer"], row["neuron"]
         for worst in WORST.values():
-            name, n = concepts.get(row[worst.concept_id], (None, None))
-            row |= {worst.concept: name, worst.leakage: None if name is None else row[worst.inside] / n}
+            other = concepts.get(row[worst.concept_id])
+            row |= {worst.concept: None, worst.leakage: None}
+            if other is not None:
+                row |= {worst.concept: other[0], worst.leakage: row[worst.inside] / other[1]}
         token_hits, token_rank = hits[i]
         row |= {
             "address": format_neuron(layer, neuron),
