@@ -19,7 +19,7 @@ TELLING = 0.1
 class Significance:
     """A row of the view concept_significance, whose names these are. `neurons`: how many the best is the best of.
 
-    None where a build dealt out no labels (`--permutations 0`), and `length_auc` for a concept that is alone.
+    None where nothing is known of it, and `length_auc` for a concept that is alone.
     """
 
     permutations: int | None
