@@ -40,6 +40,8 @@ def page(kept: dict) -> str:
         "",
         "## In short",
         "",
+        *_words(kept["measured"]),
+        "",
         *_summary(kept["measured"]),
         "",
         "Means over the concepts. Every concept is below.",
@@ -66,6 +68,30 @@ _HEAD = [
     "survives",
     "of native",
 ]
+
+
+def _words(measured: dict) -> Iterable[str]:
+    """A sentence for each direction: what survives, lowest and highest of its pairs of templates."""
+    for title, pairs in measured.items():
+        parts = []
+        for arm, words in ARMS.items():
+            survives, native = ([pair["rows"][-1]["arms"][arm][key][0] for pair in pairs] for key in _RATIOS)
+            parts.append(f"{words}: {_from_to(survives)} of home, {_from_to(native)} of native")
+        yield f"- **{title[0].upper()}{title[1:]}**: {'; '.join(parts)}."
+    everything = [pair["rows"][-1]["arms"]["top 1"] for pairs in measured.values() for pair in pairs]
+    again = sum(each["again"]["told"][0] > each["away"]["told"][0] for each in everything)
+    yield (
+        f"- In {again} of {len(everything)} pairs the best neuron tells more once its interval is found again on the "
+        "other texts: part of what is lost is the interval, the rest the choice of the neuron."
+    )
+
+
+_RATIOS = ("survives", "of native")
+
+
+def _from_to(values: list[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _summary(measured: dict) -> Iterable[str]:
