@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from atlas.schema.measures import MEASURES, Measure
 from atlas.schema.tables import TABLES
@@ -29,8 +28,7 @@ INTERVALS = "_interval"
 _OF_INTERVALS = (INTERVALS, "_significance")
 
 
-@dataclass(frozen=True)
-class Worst:
+class Worst(NamedTuple):
     """The other concept with the largest share in a range, and that share: what answers and tables call the two."""
 
     concept: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from atlas.errors import QuestionError, UnknownNameError
 from atlas.schema.measures import MEASURES, Rule
@@ -14,8 +14,7 @@ from queries.rules import DEFAULT_RULE, INTERVAL_RULE
 from queries.rules import rule as rule_of
 
 
-@dataclass(frozen=True)
-class Range:
+class Range(NamedTuple):
     """One kind of range: the columns of answers that are about it, and the rule that ranks neurons by default.
 
     `p`: the column of concept_significance that says how often luck's best neuron does as well.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from atlas.store.reader import Atlas
 from queries.fits import all_fits
@@ -15,8 +15,7 @@ TELLING = 0.1
 """An AUC of the length further than this from one half is worth a remark."""
 
 
-@dataclass(frozen=True)
-class Significance:
+class Significance(NamedTuple):
     """A row of the view concept_significance, whose names these are. `neurons`: how many the best is the best of.
 
     None where nothing is known of it, and `length_auc` for a concept that is alone.
