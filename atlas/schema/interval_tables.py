@@ -86,7 +86,7 @@ INTERVAL_TABLES: tuple[Table, ...] = (
             Column("best_f1", "FLOAT", "largest F1 of a threshold, on either side"),
             Column("point_biserial", "FLOAT", "correlation of the activation with the label", null=True),
             Column("stratified_auc", "FLOAT", "AUC among texts of similar length", null=True),
-            Column("p", "FLOAT", "two-sided p of the Mann-Whitney U; 1.2e-38 stands for all that are smaller", null=True),
+            Column("p", "FLOAT", "two-sided p of the Mann-Whitney U; 1.2e-38 stands for anything less", null=True),
         ),
         key=("fit_id", "layer", "concept_id", "neuron"),
         waiting=True,
