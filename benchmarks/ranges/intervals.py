@@ -14,6 +14,7 @@ import functools
 import json
 import logging
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,10 @@ from benchmarks.beyond.scores import split_per_concept
 from benchmarks.common.labelled_text import Task, ag_news, datasets_folder, emotion
 from benchmarks.ranges.arms import PUSH, Arm
 from benchmarks.ranges.compared import EXPLORED, PAPER, compared, shortfall
-from benchmarks.ranges.effects import Effect, Texts, effect, outcomes
+from benchmarks.ranges.effects import Texts, effect, outcomes
+from benchmarks.ranges.halves import cross_chosen
 from benchmarks.ranges.masking import Outcome, accuracy, is_right
-from benchmarks.ranges.report_intervals import page
+from benchmarks.ranges.report_intervals import BLIND, page
 from benchmarks.ranges.setting_up import Statistics
 from builders.evaluation.bootstrap import interval
 
@@ -50,54 +52,77 @@ def measure(task: Task, other: Task, options: argparse.Namespace, live) -> dict:
     on_dev = Texts(task, dev, lent[:few])
     log.info("%s: %d arms on dev", task.name, len(EXPLORED[task.name]))
     tried = _tried(statistics, EXPLORED[task.name], on_dev, work, "dev", live)
-    dev_effects = {
-        arm: {name: effect(outcome, task.concepts, right, 0, options.seed) for name, right in PROTOCOLS.items()}
-        for arm, outcome in tried.items()
-    }
-    paper = dev_effects[PAPER]["answered"]
-    order = sorted(dev_effects, key=lambda arm: shortfall(dev_effects[arm]["answered"], paper))
-    chosen, blind = order[0], next(arm for arm in order if arm.rule != PUSH)
+    chosen, blind = (_best(task, tried, options, knows) for knows in (True, False))
     log.info("%s: chosen on dev: %s; without label words: %s", task.name, chosen.name, blind.name)
-    roles = compared(chosen, blind)
-    on_fresh = Texts(task, fresh, lent[few : few + more])
-    confirmed = _tried(statistics, list(dict.fromkeys(roles.values())), on_fresh, work, "fresh", live)
-    return {
+    found = {
         "concepts": list(task.concepts),
         "template": task.template,
         "other": other.name,
         "sizes": {"statistics": len(statistics.examples), "dev": len(dev), "fresh": len(fresh)},
-        "baseline": _baseline(task, next(iter(confirmed.values()))),
-        "dev": [
+        "dev": _on_dev(task, tried, options),
+        "halves": {
+            role: _on_halves(task, tried, options, knows) for role, knows in (("any rule", True), (BLIND, False))
+        },
+        "fresh": [],
+    }
+    if options.dev_only:
+        return found | {"baseline": _baseline(task, tried[PAPER])}
+    roles = compared(chosen, blind)
+    arms = list(dict.fromkeys(roles.values()))
+    confirmed = _tried(statistics, arms, Texts(task, fresh, lent[few : few + more]), work, "fresh", live)
+    found["fresh"] = [
+        {
+            "role": role,
+            "arm": arm.name,
+            "protocols": {
+                name: _with_intervals(task, confirmed[arm], confirmed[PAPER], right, options)
+                for name, right in PROTOCOLS.items()
+            },
+        }
+        for role, arm in roles.items()
+    ]
+    return found | {"baseline": _baseline(task, confirmed[PAPER])}
+
+
+def _best(task: Task, found: Mapping[Arm, Outcome], options: argparse.Namespace, knows_labels: bool) -> Arm:
+    """The arm with the least shortfall on texts answered right; without `knows_labels` none of the rule PUSH."""
+    effects = {arm: effect(outcome, task.concepts, True, 0, options.seed) for arm, outcome in found.items()}
+    allowed = [arm for arm in effects if knows_labels or arm.rule != PUSH]
+    return min(allowed, key=lambda arm: shortfall(effects[arm], effects[PAPER]))
+
+
+def _on_dev(task: Task, tried: Mapping[Arm, Outcome], options: argparse.Namespace) -> list[dict]:
+    """Every arm that was tried, point estimates."""
+    rows = []
+    paper = effect(tried[PAPER], task.concepts, True, 0, options.seed)
+    for arm, outcome in tried.items():
+        effects = {name: effect(outcome, task.concepts, right, 0, options.seed) for name, right in PROTOCOLS.items()}
+        rows.append(
             {
                 "arm": arm.name,
                 "shortfall": shortfall(effects["answered"], paper),
-                "protocols": {name: _plain(each) for name, each in effects.items()},
-            }
-            for arm, effects in dev_effects.items()
-        ],
-        "fresh": [
-            {
-                "role": role,
-                "arm": arm.name,
-                "edits": [len(spec.edits) for spec in statistics.specs(arm)],
                 "protocols": {
-                    name: _with_intervals(task, confirmed[arm], confirmed[PAPER], right, options)
-                    for name, right in PROTOCOLS.items()
+                    name: {key: float(values[0]) for key, values in vars(each).items()}
+                    for name, each in effects.items()
                 },
             }
-            for role, arm in roles.items()
-        ],
-    }
+        )
+    return rows
+
+
+def _on_halves(task: Task, tried: Mapping[Arm, Outcome], options: argparse.Namespace, knows_labels: bool) -> list[dict]:
+    """For each half of dev what the arm that the other half chooses does there."""
+    return [
+        {"arm": arm.name}
+        | {name: _with_intervals(task, there[arm], there[PAPER], right, options) for name, right in PROTOCOLS.items()}
+        for arm, there in cross_chosen(tried, lambda found: _best(task, found, options, knows_labels))
+    ]
 
 
 def _tried(statistics: Statistics, arms: list[Arm], texts: Texts, work: Path, part: str, live) -> dict[Arm, Outcome]:
     specs = {arm.name: statistics.specs(arm) for arm in arms}
     found = outcomes(live, specs, texts, work, f"{texts.task.name}-{part}")
     return {arm: found[arm.name] for arm in arms}
-
-
-def _plain(each: Effect) -> dict:
-    return {name: float(values[0]) for name, values in vars(each).items()}
 
 
 def _with_intervals(task: Task, outcome: Outcome, paper: Outcome, right: bool, options: argparse.Namespace) -> dict:
@@ -129,6 +154,7 @@ def main() -> None:
     parser.add_argument("--per-concept", type=int, default=150, help="texts of a class for the statistics")
     parser.add_argument("--bootstrap", type=int, default=2000, help="resamples")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dev-only", action="store_true", help="only choose: leave the fresh texts alone")
     parser.add_argument("--report", action="store_true", help="write the page from the numbers that are kept")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")

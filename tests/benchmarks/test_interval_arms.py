@@ -12,6 +12,7 @@ from benchmarks.ranges.arms import GAUSSIAN, MEAN_ABS, PUSH, TAU, TOLD, WHOLE, A
 from benchmarks.ranges.best_interval import inside, interval_of
 from benchmarks.ranges.effects import effect
 from benchmarks.ranges.evidence import AGAINST_TEXT, INTERVAL, Evidence, evidence_of, gathered
+from benchmarks.ranges.halves import cross_chosen, half
 from benchmarks.ranges.masking import Outcome
 
 LAYERS, WIDTH, CLASSES = 3, 8, 2
@@ -131,3 +132,21 @@ def test_effects_are_plain_means_and_ratios() -> None:
         assert found.target.shape == found.perplexity.shape == (21,)
     losses = outcome.nll_AE.sum(axis=1) / tokens_O.sum()
     assert found.perplexity[0] == pytest.approx(np.exp(losses[1:] - losses[0]).prod() ** (1 / 3))
+
+
+def test_halves_share_no_text_and_each_is_measured_with_what_the_other_chose() -> None:
+    gold_E = np.repeat([0, 1], [6, 5])
+    marks_AEC = np.arange(3 * 11 * 2.0).reshape(3, 11, 2)
+    outcome = Outcome([("a", "arm"), ("b", "arm")], marks_AEC, gold_E, np.arange(15.0).reshape(3, 5), np.arange(1, 6))
+    parts = [half(outcome, which) for which in (0, 1)]
+    assert [np.bincount(part.gold_E).tolist() for part in parts] == [[3, 3], [3, 2]]
+    assert sorted(value for part in parts for value in part.logprob_AEC[0, :, 0]) == marks_AEC[0, :, 0].tolist()
+    assert [part.tokens_E.tolist() for part in parts] == [[1, 3, 5], [2, 4]]
+    seen = []
+
+    def choose(found: dict) -> str:
+        seen.append(len(found["only"].gold_E))
+        return "only"
+
+    measured = [len(there["only"].gold_E) for _, there in cross_chosen({"only": outcome}, choose)]
+    assert (seen, measured) == ([5, 6], [6, 5])
