@@ -125,9 +125,10 @@ def test_what_to_expect_is_said_with_its_numbers(small):
     result = neurons_for_concept(small, "sports", limit=3)
     best = result.dicts()[0]
     assert (best["address"], best["held_out_leakage"]) == ("L1N7", 0)
+    covered = f"{100 * best['held_out_coverage']:.0f}"
     assert result.notes[1] == (
         "on new texts like these (20 texts of sports, 40 of other concepts of topics), L1N7 is inside its interval for "
-        f"about {100 * best['held_out_coverage']:.0f} % of the texts of sports and 0 % of the others, measured on texts "
+        f"about {covered} % of the texts of sports and 0 % of the others, measured on texts "
         f"that the interval was not found on ({FOLDS} folds)"
     )
     _, [(p, by_luck, reached)] = small.query(
