@@ -15,7 +15,7 @@ from atlas.errors import QuestionError, UnknownNameError
 from atlas.fit_choice import FitChoice
 from atlas.store.reader import open_atlas
 from queries.card import neuron_card, neuron_concepts
-from queries.compact import bounds, compact_concepts, compact_neurons
+from queries.compact import compact_concepts, compact_neurons
 from queries.concepts import concepts
 from queries.expected import on_new_texts, percent
 from queries.fits import all_fits
@@ -242,25 +242,6 @@ def test_nulls_are_empty_and_come_last(changed):
         best = neurons_for_concept(atlas, "sports", limit=1)
         assert best.column("address") == ["L1N7"]
         assert compact_neurons(best).dicts()[0]["q"] is None
-
-
-def row_of(lower, upper):
-    return {INTERVAL.lower: lower, INTERVAL.upper: upper}
-
-
-@pytest.mark.parametrize(
-    ("lower", "upper", "text"),
-    [
-        (0.12345, 2.5, "0.123 to 2.50"),
-        (-math.inf, -1.0, "≤ -1.00"),
-        (1234.5, math.inf, "≥ 1234"),
-        (-math.inf, math.inf, "any"),
-        (None, None, None),
-        (None, 1.0, None),
-    ],
-)
-def test_bounds_in_words(lower, upper, text):
-    assert bounds(row_of(lower, upper), INTERVAL) == text
 
 
 def test_open_intervals_in_every_format(changed, tmp_path, monkeypatch, capfd):
