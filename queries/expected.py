@@ -16,7 +16,7 @@ def on_new_texts(fit: Fit, concept: str, best: Mapping[str, Any]) -> str:
         return ""
     n, others = best["n"], fit.n - best["n"]
     values = "tokens" if fit.position == "all" else "texts"
-    among, against = f"{n:,} of {concept}", ""
+    among, against = f"{n:,} {values} of {concept}", ""
     if leakage is not None:
         among += f", {others:,} of other concepts of {fit.family}"
         against = f" and {percent(leakage)} of the others"

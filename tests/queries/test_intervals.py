@@ -15,8 +15,10 @@ from atlas.errors import QuestionError, UnknownNameError
 from atlas.fit_choice import FitChoice
 from atlas.store.reader import open_atlas
 from queries.card import neuron_card, neuron_concepts
-from queries.compact import bounds, compact_concepts, compact_neurons
+from queries.compact import compact_concepts, compact_neurons
 from queries.concepts import concepts
+from queries.expected import on_new_texts, percent
+from queries.fits import all_fits
 from queries.neurons import Only, neurons_for_concept
 from queries.ranges import INTERVAL, KINDS
 from queries.rules import RULES
@@ -123,10 +125,11 @@ def test_what_to_expect_is_said_with_its_numbers(small):
     result = neurons_for_concept(small, "sports", limit=3)
     best = result.dicts()[0]
     assert (best["address"], best["held_out_leakage"]) == ("L1N7", 0)
+    covered = f"{100 * best['held_out_coverage']:.0f}"
     assert result.notes[1] == (
-        "on new texts like these (20 of sports, 40 of other concepts of topics), L1N7 is inside its interval for about "
-        f"{100 * best['held_out_coverage']:.0f} % of the texts of sports and 0 % of the others, measured on texts that "
-        f"the interval was not found on ({FOLDS} folds)"
+        "on new texts like these (20 texts of sports, 40 of other concepts of topics), L1N7 is inside its interval for "
+        f"about {covered} % of the texts of sports and 0 % of the others, measured on texts "
+        f"that the interval was not found on ({FOLDS} folds)"
     )
     _, [(p, by_luck, reached)] = small.query(
         "SELECT interval_p, null_interval_95, best_interval FROM concept_significance WHERE concept = 'sports'"
@@ -241,25 +244,6 @@ def test_nulls_are_empty_and_come_last(changed):
         assert compact_neurons(best).dicts()[0]["q"] is None
 
 
-def row_of(lower, upper):
-    return {INTERVAL.lower: lower, INTERVAL.upper: upper}
-
-
-@pytest.mark.parametrize(
-    ("lower", "upper", "text"),
-    [
-        (0.12345, 2.5, "0.123 to 2.50"),
-        (-math.inf, -1.0, "≤ -1.00"),
-        (1234.5, math.inf, "≥ 1234"),
-        (-math.inf, math.inf, "any"),
-        (None, None, None),
-        (None, 1.0, None),
-    ],
-)
-def test_bounds_in_words(lower, upper, text):
-    assert bounds(row_of(lower, upper), INTERVAL) == text
-
-
 def test_open_intervals_in_every_format(changed, tmp_path, monkeypatch, capfd):
     atlas = changed(
         "UPDATE _interval SET interval_lower = '-inf' WHERE neuron % 3 = 0",
@@ -283,3 +267,20 @@ def test_open_intervals_in_every_format(changed, tmp_path, monkeypatch, capfd):
         assert feather.read_table(made["arrow"]).column(name).to_pylist() == wanted
     table = made["txt"].read_text()
     assert "inf" not in table.replace(" infor", "") and "≥ " in table and "≤ " in table
+
+
+def test_values_of_tokens_are_called_tokens(changed):
+    atlas = changed("UPDATE fit SET position = 'all'")
+    note = neurons_for_concept(atlas, "sports", limit=1).notes[1]
+    assert note.startswith("on new texts like these (20 tokens of sports, 40 of other concepts of topics)")
+    assert "% of the tokens of sports and" in note
+
+
+def test_a_concept_that_is_alone_is_compared_with_nothing(small):
+    (fit,) = (fit for fit in all_fits(small).values() if fit.family == "topics")
+    row = neurons_for_concept(small, "sports", limit=1).dicts()[0]
+    alone = on_new_texts(replace(fit, n=20), "sports", row | {"held_out_leakage": None})
+    assert alone.startswith("on new texts like these (20 texts of sports), L1N7 is inside its interval for about ")
+    assert "others" not in alone
+    assert on_new_texts(fit, "sports", row | {"held_out_coverage": None}) == ""
+    assert [percent(share) for share in (0, 0.004, 0.25, 1)] == ["0 %", "0.4 %", "25 %", "100 %"]
