@@ -19,8 +19,9 @@ from torch.nn.functional import softplus
 
 from builders.detectors.logistic import balanced
 
-RIDGE = 1e-2
-"""Penalty of a layer's weights, of standardised activations."""
+RIDGE = 1.0
+"""Penalty of a layer's weights, of standardised activations: with a small one training texts are told without an error,
+and a threshold between them is too high for others."""
 MOST_EXAMPLES = 2000
 """Texts by which a layer is chosen: its cost grows with their cube."""
 

@@ -13,6 +13,7 @@ from atlas.__main__ import main
 from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.store.reader import open_atlas
 from queries.detectors import detector, detectors
+from tests.atlas_factory import changed_by_hand
 from tests.builders.detectors.test_build import OPTIONS, texts_of, write
 from tests.end_to_end.workbench import built
 from tests.fixtures.old_atlases.make import HERE
@@ -166,3 +167,32 @@ def test_the_stored_part_imports_nothing_slow(made: Path) -> None:
         "assert not {'torch', 'numpy', 'pyarrow', 'scipy', 'transformers'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120).returncode == 0
+
+
+BROKEN = {
+    "UPDATE _detector_neuron SET lower = upper + 1 WHERE form = 'interval' AND place = 1": "what their form needs",
+    "UPDATE _detector_neuron SET std = 0 WHERE form = 'linear'": "what their form needs",
+    "UPDATE _detector_neuron SET weight = 'nan'": "weights of rules are finite",
+    "UPDATE _detector_neuron SET layer = 3 WHERE place = 8": "neurons of rules are of their fit",
+    "DELETE FROM _detector_neuron WHERE place = 2 AND neurons = 4": "as many as they say",
+    "UPDATE _detector SET held_inside = 21": "rules count within their samples",
+    "UPDATE _detector SET form = 'other' WHERE form = 'layer'": "rules are of a known form",
+    "UPDATE _detector SET threshold = 'inf'": "rules are finite",
+    "DELETE FROM _detector_fit": "rules are of a fit",
+}
+
+
+@pytest.mark.parametrize("statement", BROKEN)
+def test_what_rules_promise_is_checked(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], statement: str
+) -> None:
+    copy = tmp_path / "broken.duckdb"
+    copy.write_bytes(made.read_bytes())
+    with changed_by_hand(copy) as connection:
+        connection.execute(statement)
+    assert main(["verify", str(copy)]) == 3
+    told = capsys.readouterr()
+    assert BROKEN[statement] in told.out + told.err
+    # A question answers or says that the file is damaged; it never fails otherwise.
+    assert main(["detect", "pets", "-a", str(copy)]) in (0, 1, 3)
+    assert "unexpected" not in capsys.readouterr().err
