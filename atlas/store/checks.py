@@ -10,7 +10,8 @@ from itertools import chain
 import duckdb
 
 from atlas.errors import BuildError
-from atlas.schema.rules import RULES, Counted, further_rules
+from atlas.schema.rule import Counted
+from atlas.schema.rules import RULES, further_rules
 from atlas.schema.statements import Layout, filled
 from atlas.schema.tables import TABLES
 from atlas.store.digests import TABLE, write_digests
