@@ -17,6 +17,8 @@ def page(kept: dict) -> str:
     """The whole page, markdown."""
     options, tasks = kept["options"], kept["tasks"]
     given = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in options.items())
+    if not any(task["fresh"] for task in tasks.values()):
+        given += " --dev-only"
     lines = [
         "# Best intervals against the paper's ranges",
         "",
@@ -159,8 +161,12 @@ def _dev(task: dict) -> Table:
             for found in (row["protocols"][name] for name in _PROTOCOLS)
         ]
         ratio = row["protocols"]["all"]["perplexity"]
-        rows.append([row["arm"], *pairs, f"{ratio:.3g}", f"{row['shortfall']:.2f}"])
+        rows.append([row["arm"], *pairs, f"{ratio:.3g}", _short(row["shortfall"])])
     return Table(["arm", "answered", "all", "perplexity", "shortfall"], rows)
+
+
+def _short(shortfall: float) -> str:
+    return f"{shortfall:.2f}" if shortfall < 100 else "over 100"
 
 
 def _shown(each: list) -> str:
