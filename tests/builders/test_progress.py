@@ -115,7 +115,7 @@ def test_every_phase_of_a_build_has_its_line(tmp_path: Path) -> None:
         "reading the texts as tokens",
         "decoding",
         "activations of words",
-        "statistics of words",
+        "statistics and intervals of words",
         "publishing",
     ]
     assert found.stdout == f"{tmp_path / 'a.duckdb'}\n"

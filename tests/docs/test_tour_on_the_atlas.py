@@ -84,7 +84,7 @@ def distance(one: Path, other: Path) -> float:
 
 
 def test_the_python_page_runs(stage: Path) -> None:
-    (code,) = python_blocks((ROOT / "docs" / "python.md").read_text(encoding="utf-8"))
+    code = "\n".join(python_blocks((ROOT / "docs" / "python.md").read_text(encoding="utf-8")))
     done = subprocess.run([sys.executable, "-c", code], cwd=stage, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert [line.split()[0][0] for line in done.stdout.splitlines()] == ["L", "L", "L"]
+    assert [line.split()[0][0] for line in done.stdout.splitlines()[:3]] == ["L", "L", "L"]
