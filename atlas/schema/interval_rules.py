@@ -25,7 +25,7 @@ INTERVAL_RULES: tuple[RowRules | Counted, ...] = (
     ),
     RowRules(
         f"_interval_fit AS t {OF_FIT}",
-        {"intervals say how they were found": "f.n > 0 AND folds >= 2 AND permutations >= 0 AND seed >= 0"},
+        {"intervals say how they were found": "f.n > 0 AND t.folds >= 2 AND t.permutations >= 0 AND t.seed >= 0"},
     ),
     RowRules(
         f"_concept_length AS t {OF_CONCEPT}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-from dataclasses import replace
 
 import pytest
 from pyarrow import feather, parquet
@@ -171,7 +170,7 @@ def test_a_concept_that_length_tells(changed, auc, kind):
     assert notes == ([due] if kind else [])
     assert not any("length" in note for note in neurons_for_concept(atlas, "animals", limit=1).notes)
     known = all_significance(atlas)[0, 0]
-    assert by_length("x", replace(known, length_auc=None)) == ""
+    assert by_length("x", known._replace(length_auc=None)) == ""
 
 
 def test_an_atlas_without_intervals_shows_ranges_and_says_so(without, small):
@@ -279,7 +278,7 @@ def test_values_of_tokens_are_called_tokens(changed):
 def test_a_concept_that_is_alone_is_compared_with_nothing(small):
     (fit,) = (fit for fit in all_fits(small).values() if fit.family == "topics")
     row = neurons_for_concept(small, "sports", limit=1).dicts()[0]
-    alone = on_new_texts(replace(fit, n=20), "sports", row | {"held_out_leakage": None})
+    alone = on_new_texts(fit._replace(n=20), "sports", row | {"held_out_leakage": None})
     assert alone.startswith("on new texts like these (20 texts of sports), L1N7 is inside its interval for about ")
     assert "others" not in alone
     assert on_new_texts(fit, "sports", row | {"held_out_coverage": None}) == ""
