@@ -1,10 +1,10 @@
 """Do the held-out numbers of an atlas hold on texts that no build saw, and does luck pass its test?
 
-Run: python -m benchmarks.intervals.main --datasets FOLDER [--work FOLDER] [--shuffles 100] [--report]
+Run: python -m benchmarks.intervals.main [--datasets FOLDER] [--work FOLDER] [--shuffles 100] [--report]
 
-Writes docs/results/held_out.md from held_out.json beside it. Of each set a part is built (SmolLM2-135M, mlp_post, last
-token, all layers) and the rest is fresh: intervals of the atlas are read by SQL and counted on the fresh activations by
-plain comparison. Then the labels of the built part are shuffled and tested for significance, again and again.
+Writes docs/results/held_out.md from held_out.json beside it. On a part of each set intervals are found as a build finds
+them (SmolLM2-135M, mlp_post, last token, all layers), and the rest is fresh: counted by plain comparison. Then the
+labels of the first part are shuffled and tested for significance, again and again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import json
 import logging
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,28 +24,21 @@ import torch
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
 from atlas.packaged import data_folder
-from atlas.store.reader import open_atlas
 from benchmarks.common.labelled_text import ag_news, balanced, datasets_folder
 from benchmarks.intervals.report import page
 from benchmarks.ranges.activations import last_token
-from builders.build.pipeline import build
-from builders.config import BuildConfig, ConceptSource
 from builders.corpora.registry import load_corpus
+from builders.corpora.text_hash import text_hash
+from builders.intervals.folds import folds_of
+from builders.intervals.layer import Examples, find_intervals
 from builders.intervals.ordered import ordered
 from builders.intervals.permutations import Chance, joined, labellings_of
 
-MODEL, SITE, BEST, LEVEL, PERMUTATIONS = "smollm2-135m", "mlp_post", 20, 0.05, 200
+MODEL, SITE, BEST, FOLDS, PERMUTATIONS = "smollm2-135m", "mlp_post", 20, 5, 200
 FRESH = 3  # every third text
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "held_out.md"
-Examples = list[tuple[str, str]]
+Labelled = list[tuple[str, str]]
 log = logging.getLogger("held_out")
-
-_INTERVALS = """
-SELECT concept, layer, neuron, interval_lower, interval_upper, interval_coverage - interval_leakage AS training,
-       held_out_coverage - held_out_leakage AS held_out, auc_p, interval_p
-FROM concept_interval JOIN concept_significance USING (fit_id, concept_id, concept)
-QUALIFY row_number() OVER (PARTITION BY concept ORDER BY held_out_coverage - held_out_leakage DESC, layer, neuron) <= ?
-ORDER BY concept, held_out DESC, layer, neuron"""
 
 
 def main() -> None:
@@ -66,15 +59,16 @@ def measured(chosen: argparse.Namespace) -> dict:
     """Everything that the page shows."""
     live = functools.cache(lambda: load(MODEL, dtype="float32"))
     sets = {name: (own_set(name), template) for name, template in OWN.items()}
-    task = ag_news(datasets_folder(chosen.datasets))
-    sets["ag_news"] = balanced(task, 450, seed=3), task.template
+    if chosen.datasets:
+        task = ag_news(datasets_folder(chosen.datasets))
+        sets["ag_news"] = balanced(task, 450, seed=3), task.template
     return {name: of_set(name, *given, live, chosen) for name, given in sets.items()}
 
 
 OWN = {"topics": "{text}\nThis text is about", "emotions": "{text}\nThe feeling here is"}
 
 
-def own_set(name: str) -> Examples:
+def own_set(name: str) -> Labelled:
     """One of the project's own sets."""
     corpus = load_corpus(
         str(data_folder() / "concepts" / f"{name}.jsonl"), family=None, limit_per_concept=None, holdout=0.0
@@ -82,72 +76,93 @@ def own_set(name: str) -> Examples:
     return [(text, corpus.concepts[label]) for text, label in zip(corpus.texts, corpus.labels, strict=True)]
 
 
+def acts_of(
+    name: str, examples: Labelled, template: str, concepts: list[str], live: Callable[[], LiveModel], work: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """(acts_ELN, labels_E) of texts at the last token."""
+    acts_ELN = last_token(live, work, MODEL, name, [text for text, _ in examples], template)[SITE]
+    return acts_ELN, np.array([concepts.index(concept) for _, concept in examples])
+
+
 def of_set(
-    name: str, examples: Examples, template: str, live: Callable[[], LiveModel], chosen: argparse.Namespace
+    name: str, examples: Labelled, template: str, live: Callable[[], LiveModel], chosen: argparse.Namespace
 ) -> dict:
     """Build a part, measure on the rest."""
     shuffled = list(examples)
     random.Random(0).shuffle(shuffled)
     fresh, seen = shuffled[::FRESH], [each for i, each in enumerate(shuffled) if i % FRESH]
-    log.info("%s: %d texts to build, %d fresh", name, len(seen), len(fresh))
-    rows, columns = built_rows(seen, template)
-    acts_ELN = last_token(live, chosen.work, MODEL, f"{name}-fresh", [text for text, _ in fresh], template)[SITE]
+    log.info("%s: %d texts to find on, %d fresh", name, len(seen), len(fresh))
     concepts = sorted({concept for _, concept in examples})
-    labels_E = np.array([concepts.index(concept) for _, concept in fresh])
+    fresh_ELN, labels_E = acts_of(f"{name}-fresh", fresh, template, concepts, live, chosen.work)
+    seen_ELN, seen_labels_E = acts_of(f"{name}-seen", seen, template, concepts, live, chosen.work)
     found = []
-    for row in rows:
-        each = dict(zip(columns, row, strict=True))
-        values_E = acts_ELN[:, each["layer"], each["neuron"]]
-        inside_E = (values_E >= each["interval_lower"]) & (values_E <= each["interval_upper"])
-        own_E = labels_E == concepts.index(each["concept"])
-        fresh_told = inside_E[own_E].mean() - inside_E[~own_E].mean()
-        found.append({key: each[key] for key in ("concept", "training", "held_out", "auc_p", "interval_p")})
-        found[-1] |= {"fresh": float(fresh_told), "coverage": float(inside_E[own_E].mean())}
-        found[-1] |= {"leakage": float(inside_E[~own_E].mean())}
-    seen_acts_ELN = last_token(live, chosen.work, MODEL, f"{name}-seen", [text for text, _ in seen], template)[SITE]
-    labels = np.array([concepts.index(concept) for _, concept in seen])
+    for concept, layer, neuron, each in best_rows(seen_ELN, seen_labels_E, [text for text, _ in seen]):
+        inside_E = (fresh_ELN[:, layer, neuron] >= each["lower"]) & (fresh_ELN[:, layer, neuron] <= each["upper"])
+        own_E = labels_E == concept
+        shares = {"coverage": float(inside_E[own_E].mean()), "leakage": float(inside_E[~own_E].mean())}
+        told = {key: each[key] for key in ("training", "held_out")}
+        found.append({"concept": concepts[concept], **told, **shares, "fresh": shares["coverage"] - shares["leakage"]})
     return {
         "template": template,
         "concepts": concepts,
         "seen": len(seen),
         "fresh": len(fresh),
-        "neurons": int(acts_ELN.shape[1] * acts_ELN.shape[2]),
+        "neurons": int(seen_ELN.shape[1] * seen_ELN.shape[2]),
         "rows": found,
         "shuffles": chosen.shuffles,
-        "shuffled_p": shuffled_p(seen_acts_ELN, labels, chosen.shuffles),
+        "shuffled_p": shuffled_p(seen_ELN, seen_labels_E, chosen.shuffles),
     }
 
 
-def built_rows(examples: Sequence[tuple[str, str]], template: str) -> tuple[list[tuple], list[str]]:
-    """(rows, columns) of the best neurons of each concept, from an atlas of these texts."""
-    with tempfile.TemporaryDirectory() as folder:
-        corpus = Path(folder) / "seen.jsonl"
-        lines = [json.dumps({"text": text, "concept": concept}) for text, concept in examples]
-        corpus.write_text("\n".join(lines), encoding="utf-8")
-        source = ConceptSource(str(corpus), template=template)
-        config = BuildConfig(MODEL, Path(folder) / "a.duckdb", (source,), decode=False, dtype="float32")
-        with open_atlas(build(config).path) as atlas:
-            columns, rows = atlas.query(_INTERVALS, [BEST])
-    return rows, columns
+def best_rows(acts_ELN: np.ndarray, labels_E: np.ndarray, texts: Sequence[str]) -> Iterator[tuple[int, int, int, dict]]:
+    """(concept, layer, neuron, its interval and shares) of the best neurons, as a build finds them."""
+    hashes_E = np.fromiter(map(text_hash, texts), np.uint64, len(texts))
+    folds_E, nothing_E = folds_of(hashes_E, labels_E, FOLDS), np.zeros(len(texts), np.int64)
+    examples = Examples(labels_E, folds_E, np.arange(len(texts)), nothing_E)
+    chance = Chance(labellings_of(labels_E, np.arange(len(texts)), 1, 0), torch.device("cpu"))
+    found = [
+        find_intervals(acts_ELN[:, layer], examples, chance, torch.device("cpu")) for layer in range(acts_ELN.shape[1])
+    ]
+    n_C = np.bincount(labels_E)[:, None]
+    rest_C = len(labels_E) - n_C
+
+    def told(own: str, others: str) -> np.ndarray:
+        """[C, L, N]"""
+        return np.stack([getattr(each, own) / n_C - getattr(each, others) / rest_C for each in found], axis=1)
+
+    training, held_out = told("inside", "others_inside"), told("held_inside", "held_others_inside")
+    for concept in range(len(n_C)):
+        order = np.argsort(-held_out[concept], axis=None, kind="stable")[:BEST]
+        for layer, neuron in zip(*np.unravel_index(order, held_out[concept].shape), strict=True):
+            each = found[layer]
+            yield (
+                concept,
+                int(layer),
+                int(neuron),
+                {
+                    "lower": each.lower[concept, neuron],
+                    "upper": each.upper[concept, neuron],
+                    "training": float(training[concept, layer, neuron]),
+                    "held_out": float(held_out[concept, layer, neuron]),
+                },
+            )
 
 
 def shuffled_p(acts_ELN: np.ndarray, labels_E: np.ndarray, shuffles: int) -> dict[str, list[float]]:
-    """Family-wise p of the best neuron of the first concept, by AUC and by interval; of that many shufflings."""
-    n_texts, device = len(labels_E), torch.device("cpu")
-    layers = [
-        ordered(torch.from_numpy(np.ascontiguousarray(acts_ELN[:, layer].T))) for layer in range(acts_ELN.shape[1])
-    ]
-    ranks = [row.twice_ranks_NE() for row in layers]
-    draw, found = np.random.default_rng(1), {"auc": [], "interval": []}
-    for shuffle in range(shuffles):
-        own_E = draw.permutation(labels_E == 0)
-        drawn = labellings_of((~own_E).astype(np.int64), np.arange(n_texts), PERMUTATIONS, seed=1000 + shuffle)
-        chance = Chance(drawn, device)
-        maxima = joined([chance.maxima(row, rank) for row, rank in zip(layers, ranks, strict=True)])
-        for kind in found:
-            best, null = getattr(maxima, kind)[0], getattr(maxima, f"null_{kind}")[0]
-            found[kind].append(float((1 + (null >= best).sum()) / (1 + PERMUTATIONS)))
-        log.info("shuffle %d: p %.3f by AUC, %.3f by interval", shuffle, found["auc"][-1], found["interval"][-1])
+    """Family-wise p of the best neuron of the first concept, by AUC and by interval; of that many shufflings.
+
+    A shuffling and a permutation are drawn alike, so all are looked at in one pass: each shuffling is tested by the
+    same permutations.
+    """
+    drawn = labellings_of((labels_E != 0).astype(np.int64), np.arange(len(labels_E)), shuffles + PERMUTATIONS, seed=1)
+    chance, parts = Chance(drawn, torch.device("cpu")), []
+    for layer in range(acts_ELN.shape[1]):
+        row = ordered(torch.from_numpy(np.ascontiguousarray(acts_ELN[:, layer].T)))
+        parts.append(chance.maxima(row, row.twice_ranks_NE()))
+    found, maxima = {}, joined(parts)
+    for kind in ("auc", "interval"):
+        best, null = np.split(getattr(maxima, f"null_{kind}")[0], [shuffles])
+        found[kind] = [float((1 + (null >= each).sum()) / (1 + PERMUTATIONS)) for each in best]
     return found
 
 
