@@ -2,9 +2,9 @@
 
 Run: python -m benchmarks.intervals.main [--datasets FOLDER] [--work FOLDER] [--shuffles 100] [--report]
 
-Writes docs/results/held_out.md from held_out.json beside it. On a part of each set intervals are found as a build finds
-them (SmolLM2-135M, mlp_post, last token, all layers), and the rest is fresh: counted by plain comparison. Then the
-labels of the first part are shuffled and tested for significance, again and again.
+Writes docs/results/held_out.md from held_out.json beside it. On two thirds of each set intervals are found as a build
+finds them (SmolLM2-135M, mlp_post, last token, all layers), and the other third is fresh: counted by plain comparison;
+so for each third. Then the labels of the set are shuffled and tested for significance, again and again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import argparse
 import functools
 import json
 import logging
-import random
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -35,7 +34,7 @@ from builders.intervals.ordered import ordered
 from builders.intervals.permutations import Chance, joined, labellings_of
 
 MODEL, SITE, BEST, FOLDS, PERMUTATIONS = "smollm2-135m", "mlp_post", 20, 5, 200
-FRESH = 3  # every third text
+PARTS = 3  # each is fresh once
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "held_out.md"
 Labelled = list[tuple[str, str]]
 log = logging.getLogger("held_out")
@@ -76,41 +75,36 @@ def own_set(name: str) -> Labelled:
     return [(text, corpus.concepts[label]) for text, label in zip(corpus.texts, corpus.labels, strict=True)]
 
 
-def acts_of(
-    name: str, examples: Labelled, template: str, concepts: list[str], live: Callable[[], LiveModel], work: Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """(acts_ELN, labels_E) of texts at the last token."""
-    acts_ELN = last_token(live, work, MODEL, name, [text for text, _ in examples], template)[SITE]
-    return acts_ELN, np.array([concepts.index(concept) for _, concept in examples])
-
-
 def of_set(
     name: str, examples: Labelled, template: str, live: Callable[[], LiveModel], chosen: argparse.Namespace
 ) -> dict:
-    """Build a part, measure on the rest."""
-    shuffled = list(examples)
-    random.Random(0).shuffle(shuffled)
-    fresh, seen = shuffled[::FRESH], [each for i, each in enumerate(shuffled) if i % FRESH]
-    log.info("%s: %d texts to find on, %d fresh", name, len(seen), len(fresh))
+    """Find on two thirds of the texts, measure on the third, three times."""
     concepts = sorted({concept for _, concept in examples})
-    fresh_ELN, labels_E = acts_of(f"{name}-fresh", fresh, template, concepts, live, chosen.work)
-    seen_ELN, seen_labels_E = acts_of(f"{name}-seen", seen, template, concepts, live, chosen.work)
+    labels_E = np.array([concepts.index(concept) for _, concept in examples])
+    texts = [text for text, _ in examples]
+    acts_ELN = last_token(live, chosen.work, MODEL, name, texts, template)[SITE]
+    part_E = np.random.default_rng(5).permutation(len(texts)) % PARTS
     found = []
-    for concept, layer, neuron, each in best_rows(seen_ELN, seen_labels_E, [text for text, _ in seen]):
-        inside_E = (fresh_ELN[:, layer, neuron] >= each["lower"]) & (fresh_ELN[:, layer, neuron] <= each["upper"])
-        own_E = labels_E == concept
-        shares = {"coverage": float(inside_E[own_E].mean()), "leakage": float(inside_E[~own_E].mean())}
-        told = {key: each[key] for key in ("training", "held_out")}
-        found.append({"concept": concepts[concept], **told, **shares, "fresh": shares["coverage"] - shares["leakage"]})
+    for part in range(PARTS):
+        log.info("%s: part %d is fresh", name, part)
+        fresh_E = part_E == part
+        fresh_ELN, own_EC = acts_ELN[fresh_E], labels_E[fresh_E][:, None] == np.arange(len(concepts))
+        seen = [text for text, out in zip(texts, fresh_E, strict=True) if not out]
+        for concept, layer, neuron, each in best_rows(acts_ELN[~fresh_E], labels_E[~fresh_E], seen):
+            inside_E = (fresh_ELN[:, layer, neuron] >= each["lower"]) & (fresh_ELN[:, layer, neuron] <= each["upper"])
+            own_E = own_EC[:, concept]
+            shares = {"coverage": float(inside_E[own_E].mean()), "leakage": float(inside_E[~own_E].mean())}
+            told = {key: each[key] for key in ("training", "held_out")}
+            found.append({"concept": concepts[concept], "part": part, **told, **shares})
+            found[-1]["fresh"] = shares["coverage"] - shares["leakage"]
     return {
         "template": template,
         "concepts": concepts,
-        "seen": len(seen),
-        "fresh": len(fresh),
-        "neurons": int(seen_ELN.shape[1] * seen_ELN.shape[2]),
+        "texts": len(texts),
+        "neurons": int(acts_ELN.shape[1] * acts_ELN.shape[2]),
         "rows": found,
         "shuffles": chosen.shuffles,
-        "shuffled_p": shuffled_p(seen_ELN, seen_labels_E, chosen.shuffles),
+        "shuffled_p": shuffled_p(acts_ELN, labels_E, chosen.shuffles),
     }
 
 
