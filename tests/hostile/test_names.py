@@ -46,6 +46,11 @@ LINES |= {
         "build smollm2-135m -o x.duckdb --concepts {bad}",
         "build smollm2-135m -o x.duckdb --concepts f={bad}",
     ],
+    "detect": [
+        "detect sports -a {bad}",
+        "detect sports -a {atlas} --text {bad}",
+        "detect sports -a {atlas} --text x --model {bad}",
+    ],
     "run": ["run {bad} --prompt x", "run {spec} --prompt x --model {bad} --write-check"],
     "evaluate": [
         "evaluate {bad} -a {atlas}",
