@@ -25,7 +25,6 @@ class FindIntervals(Work):
         self._labels_X, self._tokens_X = np.asarray(reading.corpus.labels, np.int64), tokens_of(reading)
         self._folds_X = folds_of(reading.text_hashes, self._labels_X, plan.config.folds)
         self._strata_X = strata_of(self._tokens_X)
-        self._rows_of_texts = np.asarray(reading.values_of_texts)
         self._chance: tuple[bytes, Chance] | None = None
 
     def run(self, unit: str, activations: Activations) -> Tables:

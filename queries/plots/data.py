@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
@@ -70,21 +69,14 @@ def measured_fits(atlas: Atlas, layer: int, neuron: int, choice: FitChoice) -> l
     return sorted(found, key=lambda fit: (fit.family, fit.site, fit.position, fit.fit_id))
 
 
-def folds_of(atlas: Atlas, fits: Iterable[Fit]) -> dict[int, int]:
-    """fit_id -> over how many folds its intervals were held out; without the fits that have none."""
-    _, rows = atlas.query("SELECT fit_id, folds FROM _interval_fit")
-    folds = dict(rows)
-    return {fit.fit_id: folds[fit.fit_id] for fit in fits if fit.fit_id in folds}
-
-
-def kind_of(fit: Fit, folds: dict[int, int], range: str | None, tau: float | None) -> str:
+def kind_of(fit: Fit, range: str | None, tau: float | None) -> str:
     """Which kind of range of a fit is shaded: the named one, else the interval unless a half-width is asked for.
 
     UnknownNameError for a name that is none, QuestionError for intervals that the fit has not.
     """
     if range is not None and range not in RANGES:
         raise UnknownNameError("range", range, RANGES)
-    known = fit.fit_id in folds and len(fit.concepts) > 1  # of a concept that is alone it holds every value
+    known = fit.folds is not None and len(fit.concepts) > 1  # of a concept that is alone it holds every value
     if range == INTERVAL and not known:
         raise QuestionError(
             f"{fit.family} at {fit.site} has no intervals to show",

@@ -15,7 +15,7 @@ from queries.fits import Fit, choose_fit, choose_tau, choose_taus
 from queries.neurons import neurons_for_concept
 from queries.plots import bumps as look
 from queries.plots.bars import axis
-from queries.plots.data import GAUSSIAN, INTERVAL, Bump, bumps_of_neuron, folds_of, kind_of, measured_fits, rest_of
+from queries.plots.data import GAUSSIAN, INTERVAL, Bump, bumps_of_neuron, kind_of, measured_fits, rest_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,8 +62,7 @@ def draw_neuron(
     fits = measured_fits(atlas, layer, neuron, fit)
     if len(fits) > _MOST_FITS:
         raise UsageError(f"{address} has {len(fits)} fits here", "Choose some with --family, --site or --position.")
-    folds = folds_of(atlas, fits)
-    kinds = {found.fit_id: kind_of(found, folds, range, tau) for found in fits}
+    kinds = {found.fit_id: kind_of(found, range, tau) for found in fits}
     # A tau that was not measured is refused; one is needed for Gaussian ranges alone.
     taus = choose_taus([found for found in fits if tau is not None or kinds[found.fit_id] == GAUSSIAN], tau)
     pictures = [
@@ -77,7 +76,7 @@ def draw_neuron(
     for part, drawn, (edges, bumps) in zip(parts, fits, pictures, strict=True):
         kind = kinds[drawn.fit_id]
         _neuron_column(part, rows, edges, bumps, kind)
-        title = _range_title(drawn, kind, taus.get(drawn.fit_id), folds.get(drawn.fit_id), bumps[0])
+        title = _range_title(drawn, kind, taus.get(drawn.fit_id), bumps[0])
         part.axes[0].set_title(title, fontsize=9, loc="left")
         part.axes[-1].set_xlabel(look.activation_label(drawn.site, drawn.position))
     parts[0].supylabel("density, each row to its own scale", fontsize=8)
@@ -114,12 +113,12 @@ def _ends(edges: list[float], bumps: list[Bump], best: Bump, kind: str) -> tuple
     return axis(edges, [bump.counts for bump in bumps], keep)
 
 
-def _range_title(fit: Fit, kind: str, tau: float | None, folds: int | None, best: Bump) -> str:
+def _range_title(fit: Fit, kind: str, tau: float | None, best: Bump) -> str:
     span = best.spans.get(kind)
     if span is None:
         return f"{fit.family}: no such range was measured"
     shaded = f"{fit.family}: shaded is the {'interval' if kind == INTERVAL else 'range'} of {best.name}, "
-    how = f"held out over {folds} folds: " if kind == INTERVAL else f"mean ± {tau:g} std; "
+    how = f"held out over {fit.folds} folds: " if kind == INTERVAL else f"mean ± {tau:g} std; "
     return f"{shaded}{look.bounds(span)}\n({how}{look.shares(span, ', ')})"
 
 
@@ -161,8 +160,7 @@ def draw_concept(
     if not 1 <= limit <= 24:
         raise UsageError(f"{limit} neurons do not fit in a picture", "Choose from 1 to 24.")
     found = choose_fit(atlas, concept, fit)
-    folds = folds_of(atlas, [found])
-    kind = kind_of(found, folds, range, tau)
+    kind = kind_of(found, range, tau)
     rule = rule or _RULES[kind]
     tau = choose_tau(found, tau)
     best = neurons_for_concept(atlas, concept, fit=fit, tau=tau, rule=rule, limit=limit).dicts()
@@ -187,7 +185,7 @@ def draw_concept(
     head.suptitle(title, fontweight="bold")
     shaded = f"range, mean ± {tau:g} std"
     if kind == INTERVAL:
-        shaded = f"interval, its shares held out over {folds[found.fit_id]} folds"
+        shaded = f"interval, its shares held out over {found.folds} folds"
     handles = _legend_handles(own, rest, shaded)
     head.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False)
     return figure

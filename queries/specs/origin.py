@@ -8,15 +8,13 @@ from typing import Any
 from atlas.model_place import SPEC_FIELD, places, there
 from atlas.sites import format_neuron
 from atlas.store.reader import Atlas
+from queries.significance import LEVEL, all_significance
 from queries.specs.neurons import Choice
 from queries.specs.numbers import Numbers, NumberSource
 from queries.specs.request import INTERVAL, SpecRequest
-from queries.sqlfile import load_sql
 
 # Neurons whose shares are listed one by one, the strongest: `source` holds 10,000 values, three go to each of these.
 MOST_LISTED = 2000
-# A concept whose best neuron is matched by a larger share of the permutations may be luck.
-LEVEL = 0.05
 
 _NAMES = ("coverage", "leakage")
 Known = Mapping[tuple[int, int], Numbers]
@@ -25,13 +23,15 @@ Known = Mapping[tuple[int, int], Numbers]
 def luck_of(atlas: Atlas, source: NumberSource) -> dict[str, Any] | None:
     """How the best interval of the concept, over all neurons of the fit, compares with what luck gives.
 
-    The row of the view concept_significance, under its names; None without intervals.
+    From the view concept_significance, under its names; None without intervals.
     """
     if source.bounds != INTERVAL:
         return None
-    asked = {"fit_id": source.fit.fit_id, "concept_id": source.concept_id}
-    columns, rows = atlas.query(load_sql("spec_significance"), asked)
-    return dict(zip(columns, rows[0], strict=True)) if rows else None
+    found = all_significance(atlas).get((source.fit.fit_id, source.concept_id))
+    if found is None:
+        return None
+    names = ("permutations", "best_interval", "interval_p", "null_interval_95")
+    return {"folds": source.fit.folds, **{name: getattr(found, name) for name in names}}
 
 
 def warning(concept: str, luck: Mapping[str, Any] | None) -> str:
