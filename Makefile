@@ -31,9 +31,12 @@ test: $(INSTALLED)
 	$(BIN)/mypy
 	$(MAKE) suite
 
+# Two processes with a thread each are faster than one with two: most tests compute little. A file stays in one process,
+# which makes its fixtures once.
+JOBS ?= 2
 suite: $(INSTALLED)
 	$(BIN)/neuron-atlas fetch smollm2-135m
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 # The same suite at the two ends of the ranges in pyproject.toml: CONTRIBUTING.md says when.
 test-oldest: .venv-oldest.txt

@@ -16,6 +16,8 @@ OPTIONAL = ("gguf", "matplotlib", "datasets", "transformer-lens", "nnsight", "py
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Say first what the suite runs with; a header would be left out by -q."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a worker of pytest-xdist: the process that collects their results says it
+        return
     found = versions(*LIBRARIES, *OPTIONAL)
     reporter.write_line(", ".join([found.pop("software"), *(f"{name} {version}" for name, version in found.items())]))
 
