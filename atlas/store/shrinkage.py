@@ -24,7 +24,7 @@ _ROUNDS = 100
 with the first of 46,080 they would end as a point of their own."""
 
 # How much wider than binomial the noise of held-out J is: of shares of texts over 5 folds, each of which has another
-# interval. With shuffled labels, so where J is 0, its variance was 1.71 times the binomial one, of 40 texts a concept
+# interval. With shuffled labels, so where J is 0, its variance was 1.71 times the binomial one, of 60 texts a concept
 # as of 150; from halves of labelled texts, of neurons with J near 0.1, 0.2, 0.3 and beyond 0.4: 1.6, 1.4, 1.2, 1.1.
 _WIDER, _STABLE = 0.7, 0.4
 
