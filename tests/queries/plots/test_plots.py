@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import StepPatch
 
+from atlas.__main__ import main
 from atlas.errors import AtlasError, QuestionError, UnknownNameError, UsageError
 from atlas.fit_choice import FitChoice
 from atlas.store.reader import Atlas, open_atlas
@@ -359,3 +360,23 @@ def test_a_pooled_bump_has_the_moments_of_the_pooled_values() -> None:
     assert rest.std == pytest.approx(statistics.pstdev(pooled))
     with pytest.raises(UsageError, match="only concept"):
         rest_of(bumps[:1], "a")
+
+
+@pytest.mark.parametrize(
+    ("options", "shaded"),
+    [
+        ([], "interval, its shares to expect on new texts"),
+        (["--range", "gaussian"], f"range, mean ± {TAU:g} std"),
+        (["--rule", "low_leakage"], f"range, mean ± {TAU:g} std"),
+        (["--rule", "auc", "--range", "interval"], "interval, its shares to expect on new texts"),
+    ],
+)
+def test_the_command_shades_the_range_that_it_lists(
+    atlas_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], shaded: str
+) -> None:
+    drawn = []
+    monkeypatch.setattr(plot, "save", lambda figure, target: drawn.append(figure))
+    command = ["concept", "sports", "-a", str(atlas_file), "-n", "2", "--plot", str(tmp_path / "a.png"), *options]
+    assert main(command) == 0
+    head, _ = drawn[0].subfigs
+    assert head.legends[0].get_texts()[2].get_text() == shaded
