@@ -38,6 +38,7 @@ from builders.intervals.permutations import Chance, joined, labellings_of
 MODEL, SITE, BEST, FOLDS, PERMUTATIONS = "smollm2-135m", "mlp_post", 20, 5, 200
 PARTS = 3  # each is fresh once
 RANKINGS = ("held_out", "expected", "training")
+KEY = ("concept", "part", "by")
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "held_out.md"
 Labelled = list[tuple[str, str]]
 log = logging.getLogger("held_out")
@@ -106,10 +107,22 @@ def of_set(
         "concepts": concepts,
         "texts": len(texts),
         "neurons": int(acts_ELN.shape[1] * acts_ELN.shape[2]),
-        "rows": found,
+        "rows": summarised(found),
         "shuffles": chosen.shuffles,
         "shuffled_p": shuffled_p(acts_ELN, labels_E, chosen.shuffles),
     }
+
+
+def summarised(found: list[dict]) -> list[dict]:
+    """For each concept, part and ranking the means over its neurons, and the numbers of its first neuron."""
+    rows = []
+    for key, group in itertools.groupby(found, key=lambda row: [row[name] for name in KEY]):
+        neurons = list(group)
+        numbers = [name for name in neurons[0] if name not in KEY]
+        means = {name: round(float(np.mean([row[name] for row in neurons])), 6) for name in numbers}
+        first = {name: round(neurons[0][name], 6) for name in numbers}
+        rows.append({**dict(zip(KEY, key, strict=True)), "mean": means, "first": first})
+    return rows
 
 
 def best_rows(acts_ELN: np.ndarray, labels_E: np.ndarray, texts: Sequence[str]) -> Iterator[tuple[int, int, int, dict]]:

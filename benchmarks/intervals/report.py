@@ -82,8 +82,9 @@ def _first(each: dict, by: str = "held_out", concept: str | None = None) -> list
     return [row for row in each["rows"] if row["by"] == by and concept in (None, row["concept"])]
 
 
-def _mean(rows: Sequence[dict], name: str) -> float:
-    return float(np.mean([row[name] for row in rows]))
+def _mean(rows: Sequence[dict], name: str, of: str = "mean") -> float:
+    """Over parts (and concepts) of the mean of the 20 neurons, or of the "first" of them."""
+    return float(np.mean([row[of][name] for row in rows]))
 
 
 def _differences(each: dict) -> tuple[float, float]:
@@ -139,12 +140,11 @@ def _luck(measured: dict) -> str:
 
 def _row(each: dict, concept: str) -> list[str]:
     rows = _first(each, concept=concept)
-    best = [row for i, row in enumerate(rows) if not i or row["part"] != rows[i - 1]["part"]]
     coverage = _mean(rows, "expected_coverage")
     return [
         concept,
         *(f"{_mean(rows, key):.2f}" for key in _HEAD),
         f"{_mean(rows, 'coverage'):.2f} / {_mean(rows, 'leakage'):.2f}",
         f"{coverage:.2f} / {coverage - _mean(rows, 'expected'):.2f}",
-        *(f"{_mean(best, key):.2f}" for key in ("held_out", "expected", "fresh")),
+        *(f"{_mean(rows, key, 'first'):.2f}" for key in ("held_out", "expected", "fresh")),
     ]
