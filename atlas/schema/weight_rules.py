@@ -73,7 +73,8 @@ WEIGHT_RULES: tuple[RowRules | Counted, ...] = (
         "_nearest",
         {
             "nearest neurons are of a neuron in range": _AT_NEURON,
-            "nearest neurons are of the same weight, nearest first": f"{_neighbours('same')} AND {_neighbours('other')}",
+            "nearest neurons are of the same weight, nearest first": f"{_neighbours('same')} "
+            f"AND {_neighbours('other')}",
         },
     ),
     Counted(

@@ -60,9 +60,9 @@ WEIGHT_TABLES: tuple[Table, ...] = (
             _LAYER,
             _NEURON,
             Column("same_nid", "INTEGER[]", "nid of the nearest neurons of its layer, nearest first"),
-            Column("same_cosine", "DOUBLE[]"),
+            Column("same_cosine", "FLOAT[]"),
             Column("other_nid", "INTEGER[]", "the same of all other layers"),
-            Column("other_cosine", "DOUBLE[]"),
+            Column("other_cosine", "FLOAT[]"),
         ),
         key=("weight", "layer", "neuron"),
         later=True,
@@ -88,9 +88,7 @@ WEIGHT_TABLES: tuple[Table, ...] = (
             Column("random_cosine_95", "FLOAT", "|cosine| of two random vectors, 95 % of the times at most"),
             Column("random_kurtosis_95", "FLOAT", "cosine_kurtosis of a random vector, likewise", null=True),
             Column("random_null_share_95", "FLOAT", "its null_share, likewise", "share"),
-            Column(
-                "random_frequency_95", "FLOAT", "absolute value of its frequency_correlation, likewise", null=True
-            ),
+            Column("random_frequency_95", "FLOAT", "absolute value of its frequency_correlation, likewise", null=True),
             Column("redundant_cosine", "FLOAT", "from which cosine on all weights of two neurons are redundant"),
         ),
         key=("run_id",),

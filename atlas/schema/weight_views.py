@@ -21,7 +21,9 @@ WEIGHT_VIEWS: tuple[View, ...] = (
         "_neuron_fact",
         (
             *_NEURONS.columns,
-            Column("redundant_group", "INTEGER", "the same for neurons whose weights all point the same way; else NULL"),
+            Column(
+                "redundant_group", "INTEGER", "the same for neurons whose weights all point the same way; else NULL"
+            ),
             Column("redundant_neurons", "BIGINT", "how many neurons its group has"),
         ),
         "SELECT count(*) FROM _neuron_fact",
@@ -36,7 +38,7 @@ WEIGHT_VIEWS: tuple[View, ...] = (
             Column("rank", "BIGINT", "1 is the nearest of these"),
             Column("near_layer", "INTEGER"),
             Column("near_neuron", "INTEGER"),
-            Column("cosine", "DOUBLE", "of the two neurons' vectors"),
+            Column("cosine", "FLOAT", "of the two neurons' vectors"),
         ),
         "SELECT coalesce(sum(len(same_nid) + len(other_nid)), 0)::BIGINT FROM _nearest",
         "One row per weight, neuron and one of its nearest neurons, of its own layer and of the others.",
