@@ -91,8 +91,9 @@ WEIGHT_RULES: tuple[RowRules | Counted, ...] = (
         {
             "runs over weights name their mode": f"mode IN ({one_of(DECODING_MODES)})",
             "runs over weights say what they measured with": "null_directions > 0 AND frequency_tokens >= 0 "
-            f"AND random_vectors > 0 AND {finite('random_cosine_95', 'random_null_share_95', 'redundant_cosine')} "
-            f"AND {finite_or_null('random_kurtosis_95', 'random_frequency_95')} AND list_min(singular_values) >= 0",
+            f"AND random_vectors > 0 AND neighbours >= 0 AND list_min(singular_values) >= 0 "
+            f"AND {finite('random_cosine_95', 'random_null_share_95', 'redundant_cosine')} "
+            f"AND {finite_or_null('random_kurtosis_95', 'random_frequency_95')}",
         },
     ),
     Counted("runs over weights are runs", "SELECT count(*) FROM weight_run ANTI JOIN run USING (run_id)"),

@@ -89,6 +89,11 @@ WEIGHT_TABLES: tuple[Table, ...] = (
             Column("random_kurtosis_95", "FLOAT", "cosine_kurtosis of a random vector, likewise", null=True),
             Column("random_null_share_95", "FLOAT", "its null_share, likewise", "share"),
             Column("random_frequency_95", "FLOAT", "absolute value of its frequency_correlation, likewise", null=True),
+            Column(
+                "neighbours",
+                "INTEGER",
+                "nearest neurons that are kept of each neuron, as many of its layer as of others",
+            ),
             Column("redundant_cosine", "FLOAT", "from which cosine on all weights of two neurons are redundant"),
         ),
         key=("run_id",),

@@ -1,6 +1,6 @@
 """How the cosines of a vector to all tokens are distributed: moments over the vocabulary, in the pass that decodes.
 
-The kurtosis of these cosines tells neurons that are about few tokens (Gurnee et al. 2024, arXiv 2401.12181). The mean is
+Their kurtosis tells neurons that are about few tokens (Gurnee et al. 2024, arXiv 2401.12181). The mean is
 exact, from the mean of the unit rows of U. Central moments are summed in float32 tiles that stay in a cache, over the
 float32 cosines less their mean, so that a mean far from 0 costs no digits.
 

@@ -1,7 +1,7 @@
 """How common tokens are, as the logarithm of a frequency up to a constant: from the best source there is.
 
 `texts`: counts in running text. `merges`: a tokenizer of byte pairs merged the most frequent pair first, so the order
-of its merges ranks the tokens that they make, and by Zipf's law the logarithm of a frequency falls with the logarithm of
+of its merges ranks the tokens that they make; by Zipf's law the logarithm of a frequency falls with the logarithm of
 the rank. `token ids`: the same by the order of ids, for a tokenizer without merges; special and added tokens, whose ids
 say nothing, have no frequency. Tokens that a source says nothing of take no part.
 """

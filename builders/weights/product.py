@@ -32,10 +32,9 @@ class Weights(Product):
         return config.weighs
 
     def tables(self, config: BuildConfig) -> tuple[str, ...]:
-        """The moments only if decoding does not make them, the neighbours only if there are any."""
-        moments = () if config.decode else ("_weight_fact",)
-        nearest = ("_nearest", "_redundant") if config.neighbours else ()
-        return ("weight_run", "_neuron_fact", *nearest, *moments)
+        """The moments only if decoding does not make them."""
+        own = ("weight_run", "_neuron_fact", "_nearest", "_redundant")
+        return own if config.decode else (*own, "_weight_fact")
 
     def require_base(self, config: BuildConfig, atlas: Atlas) -> None:
         """What is measured of logits is measured as they were decoded: UsageError for another mode."""

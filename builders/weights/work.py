@@ -105,6 +105,7 @@ class Weigher(Work):
             random_kurtosis_95=random_vectors.quantile(self._moments(random_RD)[:, 3].cpu().numpy()),
             random_null_share_95=random_vectors.share_quantile(null_directions(d_model), d_model),
             random_frequency_95=random_vectors.quantile(frequent_R.cpu().numpy()),
+            neighbours=self._config.neighbours,
             redundant_cosine=REDUNDANT,
         )
 
