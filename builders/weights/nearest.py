@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from builders.weights.vectors import Vectors, exact_cosines
+from builders.weights.vectors import Vectors
 
 SPARE = 4
 Look = Callable[[int, int, torch.Tensor], None]
@@ -115,7 +115,7 @@ def _ranked(vectors: Vectors, best: _Best, k: int, within: bool) -> Nearest:
         for j in [i] if within else range(vectors.n_layers):
             row_P, slot_P = np.nonzero((place_AC[rows] >= 0) & (place_AC[rows] // width == j))
             index_P = place_AC[rows][row_P, slot_P] % width
-            found_P = exact_cosines(vectors[i][torch.from_numpy(row_P)], vectors[j][torch.from_numpy(index_P)])
+            found_P = vectors.cosines((i, torch.from_numpy(row_P)), (j, torch.from_numpy(index_P)))
             exact_AC[rows.start + row_P, slot_P] = found_P.cpu().numpy()
     place_AC, exact_AC = _in_order(place_AC, exact_AC)
     count = min(k, place_AC.shape[1])
@@ -130,9 +130,9 @@ def _searched(vectors: Vectors, row: int, count: int, within: bool) -> tuple[np.
     """Places and cosines of the nearest of one neuron, all in float64."""
     width = len(vectors[0])
     own_layer, own = divmod(row, width)
-    own_ND = vectors[own_layer][own].expand(width, -1)
+    own_N, every_N = torch.full((width,), own), torch.arange(width)
     layers = [layer for layer in range(vectors.n_layers) if (layer == own_layer) is within]
-    cosine_X = np.concatenate([exact_cosines(own_ND, vectors[layer]).cpu().numpy() for layer in layers])
+    cosine_X = np.concatenate([vectors.cosines((own_layer, own_N), (layer, every_N)).cpu().numpy() for layer in layers])
     place_X = np.concatenate([np.arange(layer * width, (layer + 1) * width) for layer in layers])
     cosine_X[place_X == row] = np.nan
     place_1X, cosine_1X = _in_order(np.where(np.isnan(cosine_X), -1, place_X)[None], cosine_X[None])

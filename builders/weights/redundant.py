@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from builders.weights.nearest import margin
-from builders.weights.vectors import Vectors, exact_cosines
+from builders.weights.vectors import Vectors
 
 REDUNDANT = 0.7
 """A cosine of 0.7 is half of the squared length in common."""
@@ -64,7 +64,7 @@ class Groups:
     def _cosines(self, vectors: Vectors, a_P: torch.Tensor, b_P: torch.Tensor) -> torch.Tensor:
         """Of pairs of neurons, all a of one layer and all b of one layer."""
         a_layer, b_layer = int(a_P[0]) // self._width, int(b_P[0]) // self._width
-        return exact_cosines(vectors[a_layer][a_P % self._width], vectors[b_layer][b_P % self._width])
+        return vectors.cosines((a_layer, a_P % self._width), (b_layer, b_P % self._width))
 
     def _connect(self, a_P: np.ndarray, b_P: np.ndarray) -> None:
         for a, b in np.unique(np.stack([a_P, b_P], 1), axis=0).tolist():
