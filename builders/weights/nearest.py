@@ -48,7 +48,7 @@ class _Best:
         row_H, column_H = (cosine_RM > kept_RC[:, -1:]).nonzero(as_tuple=True)
         if len(row_H) > 4 * kept_RC.numel():  # as for the first candidates, which are all better than none
             more_RX, place_RX = cosine_RM.topk(min(kept_RC.shape[1], cosine_RM.shape[1]), dim=1)
-            place_RX = place_RX + first_place
+            place_RX = torch.where(more_RX > -torch.inf, place_RX + first_place, -1)
         else:
             order_H = row_H.argsort(stable=True)
             row_H, column_H = row_H[order_H], column_H[order_H]

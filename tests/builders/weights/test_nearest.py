@@ -42,21 +42,22 @@ def brute(w: np.ndarray, place: int, within: bool) -> list[tuple[float, int]]:
     return sorted(found)
 
 
+@pytest.mark.parametrize("k", [1, 6])
 @pytest.mark.parametrize("close", [False, True])
 @pytest.mark.parametrize("memory", [1, 10**9], ids=["a row at a time", "whole layers"])
-def test_against_brute_force(close, memory):
+def test_against_brute_force(k, close, memory):
     w = table(5, close)
-    found = find_nearest(vectors_of(w, memory), 6, memory)
+    found = find_nearest(vectors_of(w, memory), k, memory)
     for within, nearest in zip((True, False), found, strict=True):
         for place in range(N_LAYERS * WIDTH):
-            due = brute(w, place, within)[:6]
+            due = brute(w, place, within)[:k]
             cosines = nearest.cosine_AK[place][nearest.place_AK[place] >= 0]
             assert cosines == pytest.approx([-minus for minus, _ in due], abs=1e-14)
             # Which of equals to a rounding of float64 comes first is not told.
             told = [
                 i for i in range(len(due)) if all(abs(due[i][0] - other[0]) > 1e-14 for other in due if other != due[i])
             ]
-            assert [nearest.place_AK[place][i] for i in told if i < 5] == [due[i][1] for i in told if i < 5]
+            assert [nearest.place_AK[place][i] for i in told if i < k - 1] == [due[i][1] for i in told if i < k - 1]
             assert (nearest.place_AK[place][len(due) :] == -1).all()
 
 
