@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "neuron": ("queries.cli.neuron:neuron", "The whole card of one neuron."),
     "detect": ("builders.cli.detect:detect", "Tell a concept's texts by few neurons."),
     "layer": ("queries.cli.layer:layer", "Tokens that stand in most lists of a layer."),
+    "weights": ("queries.cli.weights:weights", "Neurons ranked by a fact of their weights."),
     "nearest": ("queries.cli.nearest:nearest", "Neurons whose vectors point the same way."),
     "sql": ("queries.cli.sql:sql", "Ask in SQL, read-only and sandboxed."),
     "spec": ("queries.cli.spec:spec", "Write an intervention spec."),

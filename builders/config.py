@@ -40,6 +40,10 @@ class BuildConfig:
     mode: str = "raw"
     top: int = 32
     keep_vectors: bool = False
+    weight_facts: bool | None = None
+    """Whether facts of the weights alone are measured; None: if they are decoded."""
+    neighbours: int = 16
+    """Nearest neurons that are kept of each neuron, of its layer and of the others; 0: none, nor redundant groups."""
     sites: tuple[str, ...] = (sites.DEFAULT_SITE,)
     layers: tuple[int, ...] | None = None
     """Layers of the Gaussians; None: all."""
@@ -84,10 +88,11 @@ class BuildConfig:
                 raise UnknownNameError(kind, name, known)
         if self.position == "last" and self.pool != "prompt":
             raise UsageError("--pool goes with --position mean, max or all", "`last` is the last token of the prompt.")
-        if not (self.decode or self.concepts):
+        if not (self.decode or self.concepts or self.weighs):
             raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
         for option, value, low, high in (
             ("--top", self.top, 1, 1000),
+            ("--neighbours", self.neighbours, 0, 1000),
             ("--bins", DEFAULT_BINS if self.bins is None else self.bins, 2, 1000),
             ("--max-tokens", self.max_tokens, 1, 10**6),
             ("--batch-tokens", self.batch_tokens, 1, 10**8),
@@ -127,6 +132,11 @@ class BuildConfig:
                 "a detector tells texts, and --position all has a value for each token of one", "Use last."
             )
 
+    @property
+    def weighs(self) -> bool:
+        """Whether facts of the weights alone are measured."""
+        return self.decode if self.weight_facts is None else self.weight_facts
+
     def pooled(self) -> str | None:
         """`pool` where it decides anything. An atlas from before there was a choice says none: it pooled all tokens."""
         return None if self.position == "last" else self.pool
@@ -140,6 +150,8 @@ class BuildConfig:
             "mode": self.mode,
             "top": self.top,
             "keep_vectors": self.keep_vectors,
+            "weight_facts": self.weighs,
+            "neighbours": self.neighbours,
             "concepts": [vars(corpus) for corpus in self.concepts],
             "sites": list(self.sites),
             "layers": None if self.layers is None else list(self.layers),

@@ -8,7 +8,8 @@ from typing import Any
 from atlas.answers.result import Document, Result
 from atlas.errors import UsageError
 from atlas.fit_choice import ANY_FIT, FitChoice
-from atlas.sites import parse_neuron
+from atlas.schema.weight_measures import NEURON_FACT, VECTOR, names_of
+from atlas.sites import WEIGHTS, parse_neuron
 from atlas.sites import site as site_of
 from atlas.store.reader import Atlas
 from queries.answering import question
@@ -25,10 +26,12 @@ from queries.fits import Fit, choose_taus, fits_of_neurons
 from queries.measured import absent, notes_on_absent, table_names
 from queries.require import require_neuron
 from queries.significance import all_significance
+from queries.weight_run import remarks
 
 DEFAULT_TOP = 8
 _BACKGROUND = ("neuron_background", "neuron_length")
-TOKENS, CONCEPTS, BACKGROUND = SECTIONS = ("tokens", "concepts", "background")
+_OF_WEIGHTS = ("neuron_weights", "neuron_facts")
+TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND = SECTIONS = ("tokens", "weights", "io", "concepts", "background")
 
 
 @question
@@ -39,7 +42,7 @@ def neuron_card(
 
     `fit` narrows the fits that are listed. Without a site in it the card is about the neuron of the MLP, at every
     site that its activation passes; at site "resid_post" the address is a coordinate of the residual stream, which
-    has no tokens. `tau` as in neuron_concepts, `top` as in neuron_tokens:
+    has no tokens and no weights. `tau` as in neuron_concepts, `top` as in neuron_tokens:
 
         neuron_card(atlas, "L29N808", fit=FitChoice(family="topics"), tau=2.5, top=5)
 
@@ -59,8 +62,10 @@ def neuron_card(
     }
     # The longest two first: they are read at the same time.
     first, *others = table_names("card")
-    found = read(atlas, layer, neuron, first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND)
-    sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top)} if decoded else {}
+    found = read(
+        atlas, layer, neuron, first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND, *_OF_WEIGHTS * decoded
+    )
+    sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top), **_weights(atlas, found)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
     sections[BACKGROUND] = _background(found, fits)
     return Document(fields, sections)
@@ -111,6 +116,17 @@ def compact_tokens(tokens: Result) -> Result:
 
 def _tokens(atlas: Atlas, lists: list[tuple[Any, ...]], top: int) -> Result:
     return Result(TOKEN_COLUMNS, token_rows(atlas, lists, top))
+
+
+def _weights(atlas: Atlas, found: dict[str, list[tuple[Any, ...]]]) -> dict[str, Result]:
+    """The sections about the weights alone; without rows, and with a note, where the atlas has no facts of them."""
+    vectors, facts = (found[name] for name in _OF_WEIGHTS)
+    by_weight = sorted(vectors, key=lambda row: list(WEIGHTS).index(row[0]))
+    columns = ["io_class", *names_of(NEURON_FACT), "redundant_group", "redundant_neurons"]
+    return {
+        VECTORS: Result(["weight", *names_of(VECTOR)], by_weight),
+        IO: Result(columns, facts, remarks(atlas)),
+    }
 
 
 def _concepts(

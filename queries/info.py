@@ -8,6 +8,7 @@ from atlas.schema.views import views
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.sqlfile import load_sql
+from queries.weight_run import HOW_TO_ADD
 
 
 @question
@@ -57,5 +58,20 @@ def row_counts(atlas: Atlas) -> Result:
     return Result(*atlas.query(counts))
 
 
-SECTIONS = {"fits": fits, "runs": runs, "rows": row_counts}
+@question
+def io_classes(atlas: Atlas) -> Result:
+    """One row an IO class that neurons are of (docs/methods.md): io_class, neurons, share of all."""
+    return Result(*atlas.query(load_sql("io_classes")))
+
+
+@question
+def weight_runs(atlas: Atlas) -> Result:
+    """One row a run over the weights: what their facts are measured with, and what random vectors reach."""
+    shown = ["run_id", "mode", "null_directions", "frequency_source", "random_cosine_95", "random_kurtosis_95"]
+    found = Result(*atlas.query("SELECT * FROM weight_run ORDER BY run_id"), shown=shown)
+    found.notes = [] if found.rows else [HOW_TO_ADD]
+    return found
+
+
+SECTIONS = {"fits": fits, "runs": runs, "weights": weight_runs, "io_classes": io_classes, "rows": row_counts}
 """name -> its question: the parts of `info`."""

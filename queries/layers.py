@@ -10,6 +10,7 @@ from atlas.errors import UsageError
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.distinctive import commonness
 from queries.require import require_layer, require_limit
 from queries.session.resident import present, token_texts
 from queries.session.session import session_of
@@ -33,11 +34,21 @@ class Counts:
 
 
 @question
-def layer_tokens(atlas: Atlas, layer: int, *, weight: str | None = None, sign: int = 1, limit: int = 20) -> Result:
+def layer_tokens(
+    atlas: Atlas,
+    layer: int,
+    *,
+    weight: str | None = None,
+    sign: int = 1,
+    distinctive: bool = False,
+    limit: int = 20,
+) -> Result:
     """The tokens that stand in most token lists of a layer, most first, equal ones by id.
 
     Columns token_id, token, places (lists that hold the token) and share (of all lists counted). `weight` keeps
     the lists of one weight; `sign` +1 counts raised tokens, -1 lowered ones. No rows where nothing is decoded.
+    `distinctive` orders by places times how much the token tells (queries/distinctive.py), column `score`, and adds
+    all_share: of the lists of all layers, weights and signs, those that hold it.
     Raises UnknownNameError for a weight, QuestionError for a layer that does not exist, UsageError for another
     sign or a limit out of range.
     """
@@ -52,13 +63,19 @@ def layer_tokens(atlas: Atlas, layer: int, *, weight: str | None = None, sign: i
     key = ("token counts", layer, weight, sign)
     counts = session_of(atlas).read(key, lambda: _count(atlas, layer, weight, sign))
     places_V = counts.places_V
+    common = commonness(atlas) if distinctive else None
+    score_V = places_V if common is None else places_V * common.weighed_V
     most = min(limit + 1, len(places_V))
-    held = np.flatnonzero(places_V >= max(1, np.partition(places_V, -most)[-most]))
-    first = held[np.argsort(-places_V[held], kind="stable")[:most]].tolist()
+    held = np.flatnonzero((places_V > 0) & (score_V >= np.partition(score_V, -most)[-most]))
+    first = held[np.argsort(-score_V[held], kind="stable")[:most]].tolist()
     texts = token_texts(atlas, present(atlas), first)
     columns = ["token_id", "token", "places", "share"]
     counted = [(i, texts[i][0], int(places_V[i]), int(places_V[i]) / counts.lists) for i in first]
-    return Result(columns, counted).cut(limit)
+    if common is None:
+        return Result(columns, counted).cut(limit)
+    weighed = [(*row, int(common.places_V[row[0]]) / common.lists, float(score_V[row[0]])) for row in counted]
+    note = "ordered by score: places times ln(all token lists / those that hold the token)"
+    return Result([*columns, "all_share", "score"], weighed, [note]).cut(limit)
 
 
 def _count(atlas: Atlas, layer: int, weight: str | None, sign: int) -> Counts:

@@ -1,6 +1,7 @@
 """The neurons whose weight vectors point most nearly the same way.
 
-Candidates are found in float32, with a bound on its error, and compared in float64: the answer is exact.
+What a build has found stands in the atlas (queries/stored_nearest.py). Beyond that, where the vectors are stored,
+candidates are found in float32, with a bound on its error, and compared in float64. Either way the answer is exact.
 Axes: N neurons of one weight in all layers, D d_model.
 """
 
@@ -10,15 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from atlas.answers.result import Result
-from atlas.errors import QuestionError
-from atlas.sites import format_neuron, parse_neuron, row_number
+from atlas.errors import QuestionError, UnknownNameError
+from atlas.sites import format_neuron, parse_neuron
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.head_tokens import head_tokens
 from queries.require import require_limit, require_neuron
-from queries.session.resident import HEAD, resident
 from queries.session.session import session_of
 from queries.sqlfile import load_sql
+from queries.stored_nearest import ALL, AMONG, LAYER, stored_nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,27 +46,54 @@ class Directions:
 
 
 @question
-def nearest(atlas: Atlas, address: str, *, weight: str = DEFAULT_WEIGHT, limit: int = 20) -> Result:
+def nearest(atlas: Atlas, address: str, *, weight: str = DEFAULT_WEIGHT, among: str = ALL, limit: int = 20) -> Result:
     """The `limit` neurons whose vector in `weight` has the largest cosine to that of the neuron at `address`.
 
-    One row a neuron, nearest first, the neuron itself left out: address, layer, neuron, cosine (computed in
-    float64 from the stored float32 vectors) and `tokens`, those that the neighbour's vector raises most (None
-    where it is not decoded). Zero vectors have no direction and are left out.
+    `among` is "all" neurons, those of the same "layer" or the "others". One row a neuron, nearest first, the neuron
+    itself left out: address, layer, neuron, cosine (computed in float64; rounded to float32 where it was stored) and
+    `tokens`, those that the neighbour's vector raises most (None where it is not decoded). Zero vectors have no
+    direction and are left out. Without the vectors there are as many rows as the atlas has stored.
 
     Raises UnknownNameError for a weight that does not exist, UsageError for a malformed address or limit,
-    QuestionError for a neuron outside the model, one with a zero vector, and an atlas without vectors.
+    QuestionError for a neuron outside the model, one with a zero vector, and an atlas with neither nearest neurons
+    nor vectors of the weight.
     """
-    import numpy as np
-
     weight_of(weight)
+    if among not in AMONG:
+        raise UnknownNameError("group of neurons", among, AMONG)
     require_limit(limit)
     layer, neuron = parse_neuron(address)
     require_neuron(atlas, layer, neuron, atlas.manifest.d_mlp)
+    notes = [f"by the cosine of {weight} vectors"]
+    stored = stored_nearest(atlas, weight, layer, neuron, among)
+    if stored is not None and not stored.directed:
+        raise QuestionError(f"{weight} of {address} is zero and has no direction")
+    if stored is not None and (stored.whole or len(stored.places) >= limit or not _has_vectors(atlas, weight)):
+        found = stored.places
+        if not stored.whole and len(found) < limit:
+            notes.append(f"the {len(found)} nearest are stored; `neuron-atlas build --add --vectors` tells all")
+    else:
+        found = _compared(atlas, weight, layer, neuron, among, limit)
+    tokens = head_tokens(atlas, weight, [(place[0], place[1]) for place in found[:limit]])
+    rows = [(format_neuron(*place[:2]), *place, texts) for place, texts in zip(found[:limit], tokens, strict=True)]
+    return Result(COLUMNS, rows, notes)
+
+
+def _has_vectors(atlas: Atlas, weight: str) -> bool:
+    return bool(atlas.query(load_sql("has_vectors"), {"weight": weight})[1][0][0])
+
+
+def _compared(
+    atlas: Atlas, weight: str, layer: int, neuron: int, among: str, limit: int
+) -> list[tuple[int, int, float]]:
+    """(layer, neuron, cosine) of the nearest, by the stored vectors."""
+    import numpy as np
+
     kept = _kept(atlas, weight)
     own_D = _own(atlas, kept, weight, layer, neuron)
     # All layers from memory, or one after another from the file: the candidates of parts hold those of the whole.
     parts = [kept] if kept else (_read_directions(atlas, weight, each) for each in range(atlas.manifest.n_layers))
-    found = [_candidates(part, layer, neuron, own_D, limit) for part in parts]
+    found = [_candidates(part, layer, neuron, own_D, among, limit) for part in parts]
     layer_C, neuron_C, vector_CD = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
     some_C = vector_CD.any(axis=1)  # a zero vector has no direction
     layer_C, neuron_C = layer_C[some_C], neuron_C[some_C]
@@ -73,13 +102,7 @@ def nearest(atlas: Atlas, address: str, *, weight: str = DEFAULT_WEIGHT, limit: 
     dot_C, square_C = (vector_CD * own_D).sum(axis=1), (vector_CD * vector_CD).sum(axis=1)
     cosine_C = dot_C / np.sqrt(square_C * (own_D * own_D).sum())
     best = np.lexsort((neuron_C, layer_C, -cosine_C))[:limit]
-    places = [(int(layer_C[i]), int(neuron_C[i])) for i in best]
-    tokens = _tokens(atlas, weight, places)
-    rows = [
-        (format_neuron(*place), *place, float(cosine_C[i]), texts)
-        for place, i, texts in zip(places, best, tokens, strict=True)
-    ]
-    return Result(COLUMNS, rows, [f"by the cosine of {weight} vectors"])
+    return [(int(layer_C[i]), int(neuron_C[i]), float(cosine_C[i])) for i in best]
 
 
 def _own(atlas: Atlas, kept: Directions | None, weight: str, layer: int, neuron: int) -> np.ndarray:
@@ -89,7 +112,10 @@ def _own(atlas: Atlas, kept: Directions | None, weight: str, layer: int, neuron:
     else:
         vector_1D = kept.vector_ND[(kept.layer_N == layer) & (kept.neuron_N == neuron)]
     if not len(vector_1D):
-        raise QuestionError(f"this atlas has no vectors of {weight}", "Build it with --vectors.")
+        raise QuestionError(
+            f"this atlas has no vectors of {weight}",
+            "Build it with --vectors, or for up_proj and down_proj --weight-facts.",
+        )
     if not vector_1D.any():
         raise QuestionError(f"{weight} of {format_neuron(layer, neuron)} is zero and has no direction")
     vector_D: np.ndarray = vector_1D[0]
@@ -126,7 +152,9 @@ def _margin(d_model: int) -> float:
     return 2 * (d_model + 4) * 2.0**-24
 
 
-def _candidates(part: Directions, layer: int, neuron: int, own_D: np.ndarray, limit: int) -> tuple[np.ndarray, ...]:
+def _candidates(
+    part: Directions, layer: int, neuron: int, own_D: np.ndarray, among: str, limit: int
+) -> tuple[np.ndarray, ...]:
     """Places and vectors of the neurons of a part that may be among the `limit` nearest."""
     import numpy as np
 
@@ -136,21 +164,12 @@ def _candidates(part: Directions, layer: int, neuron: int, own_D: np.ndarray, li
     with np.errstate(invalid="ignore", over="ignore"):
         cosine_N = (part.vector_ND @ unit_D) * part.scale_N
     told_N = np.isfinite(cosine_N) & (part.scale_N > 0)  # for the others float64 decides
-    itself_N = (part.layer_N == layer) & (part.neuron_N == neuron)
-    cosine_N[~told_N | itself_N] = -np.inf
+    out_N = (part.layer_N == layer) & (part.neuron_N == neuron)
+    if among != ALL:
+        out_N |= (part.layer_N != layer) if among == LAYER else (part.layer_N == layer)
+    cosine_N[~told_N | out_N] = -np.inf
     last = max(len(cosine_N) - limit, 0)
     least = np.partition(cosine_N, last)[last]
     close_N = (cosine_N > -np.inf) & (cosine_N >= least - _margin(len(own_D)))
-    near = np.flatnonzero((close_N | ~told_N) & ~itself_N)
+    near = np.flatnonzero((close_N | ~told_N) & ~out_N)
     return part.layer_N[near], part.neuron_N[near], part.vector_ND[near]
-
-
-def _tokens(atlas: Atlas, weight: str, places: list[tuple[int, int]]) -> list[list[str] | None]:
-    """The strongest raised tokens of a weight of each neuron."""
-    manifest, length = atlas.manifest, min(HEAD, atlas.manifest.top)
-    nids = [row_number(weight, layer, neuron, manifest.n_layers, manifest.d_mlp) for layer, neuron in places]
-    kept = resident(atlas)
-    if kept is not None:
-        return [kept.head(nid, 1, length) if kept.decoded_R[nid] else None for nid in nids]
-    found = dict(atlas.query(load_sql("head_tokens"), {"nids": nids, "length": length})[1])
-    return [found.get(nid) for nid in nids]

@@ -13,6 +13,7 @@ from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.distinctive import weighing_sql, weights_of
 from queries.expected import on_new_texts
 from queries.fits import Fit, choose_fit, choose_tau
 from queries.measured import EXPECTED, absent, columns_on, comes_with_intervals, how_to_add, measured_sql, shown_sql
@@ -45,6 +46,7 @@ def neurons_for_token(
     weight: str | None = None,
     sign: int = 0,
     layer: int | None = None,
+    distinctive: bool = False,
     limit: int = 20,
 ) -> Result:
     """Neurons whose top tokens hold a form of `words`, best first; one row a neuron.
@@ -57,7 +59,8 @@ def neurons_for_token(
     its lists: all weights, both signs. So a neuron that several forms of the word stand close to, in
     several weights, comes before one that a single form reached by chance. `score` is that sum in float32, `hits` the
     number of places, `forms` the number of different tokens; weight, sign, rank, token, logit, probability
-    and cosine are those of the best place, and `tokens` the top tokens of that weight and sign.
+    and cosine are those of the best place, and `tokens` the top tokens of that weight and sign. `distinctive` weighs
+    each squared cosine by how much its token tells: less, the more lists hold it (queries/distinctive.py).
 
     Raises UnknownNameError for a word without a token, a weight or a layer that does not exist.
     """
@@ -67,8 +70,9 @@ def neurons_for_token(
     if weight is not None:
         weight_of(weight)
     require_layer(atlas, layer)
+    ids = token_ids(atlas, words, exact=exact)
     parameters = {
-        "ids": token_ids(atlas, words, exact=exact),
+        "ids": ids,
         "weight": weight,
         "sign": sign,
         "layer": layer,
@@ -77,13 +81,14 @@ def neurons_for_token(
     }
     kept = resident(atlas)
     if kept is None:
-        columns, rows = atlas.query(load_sql("neurons_for_token"), parameters)
+        columns, rows = atlas.query(load_sql("neurons_for_token", weighing=weighing_sql(distinctive)), parameters)
     else:
         from queries.session.token_search import search  # for the third question on: a command has one
 
-        columns, rows = search(atlas, kept, parameters)
+        columns, rows = search(atlas, kept, parameters, weights_of(atlas, ids) if distinctive else None)
     shown = "address score hits weight sign rank token cosine tokens".split()
-    return Result(columns, rows, shown=shown).cut(limit)
+    notes = ["each token weighed by ln(all token lists / those that hold it)"] if distinctive else []
+    return Result(columns, rows, notes, shown=shown).cut(limit)
 
 
 @dataclass(frozen=True, kw_only=True)

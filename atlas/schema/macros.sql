@@ -194,3 +194,28 @@ CREATE VIEW concept_significance AS
     LEFT JOIN by_luck AS b ON b.fit_id = l.fit_id AND b.concept_id = l.concept_id
     LEFT JOIN _interval_fit AS f ON f.fit_id = l.fit_id
     LEFT JOIN _concept_length AS t ON t.fit_id = l.fit_id AND t.concept_id = l.concept_id;
+
+-- Facts of weights alone: of each vector, and of each neuron as a whole.
+CREATE VIEW weight_fact AS
+    SELECT weight, layer, neuron, norm, cosine_mean, cosine_std, cosine_skewness, cosine_kurtosis FROM _weight_fact;
+CREATE VIEW neuron_fact AS
+    SELECT f.layer, f.neuron, cos_in_out, cos_gate_out, cos_gate_in, io_class, null_share, frequency_correlation,
+           group_id AS redundant_group, neurons AS redundant_neurons
+    FROM _neuron_fact AS f LEFT JOIN _redundant AS r ON r.layer = f.layer AND r.neuron = f.neuron
+    LEFT JOIN (SELECT group_id, count(*) AS neurons FROM _redundant GROUP BY group_id) USING (group_id);
+CREATE VIEW nearest_neuron AS
+    WITH flat AS (
+        SELECT weight, layer, neuron, true AS same_layer, unnest(range(1, len(same_nid) + 1)) AS rank,
+               unnest(same_nid) AS nid, unnest(same_cosine) AS cosine FROM _nearest
+        UNION ALL
+        SELECT weight, layer, neuron, false, unnest(range(1, len(other_nid) + 1)), unnest(other_nid),
+               unnest(other_cosine) FROM _nearest)
+    SELECT weight, layer, neuron, same_layer, rank, layer_of(nid) AS near_layer, neuron_of(nid) AS near_neuron, cosine
+    FROM flat;
+
+-- How much a token that stands in `places` of all `lists` tells: 0 where it stands in every list (inverse document
+-- frequency, Sparck Jones 1972, with token lists for documents).
+CREATE MACRO distinctiveness_of(places, lists) AS ln(lists::DOUBLE / nullif(places, 0));
+CREATE VIEW token_places AS
+    SELECT token_id, count(*) AS places, distinctiveness_of(count(*), (SELECT 2 * count(*) FROM _decoding)) AS distinctiveness
+    FROM _posting GROUP BY token_id;

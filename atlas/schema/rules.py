@@ -16,6 +16,7 @@ from atlas.schema.interval_rules import INTERVAL_RULES
 from atlas.schema.rule import AT_SITE, OF_CONCEPT, OF_FIT, Counted, RowRules, finite, finite_or_null, one_of
 from atlas.schema.table import FIT, Table
 from atlas.schema.tables import TABLES, about
+from atlas.schema.weight_rules import WEIGHT_RULES
 from atlas.sites import DECODING_MODES, POSITIONS, SITES
 
 _WIDTHS = " ".join(f"WHEN '{site.name}' THEN {site.width}" for site in SITES.values())
@@ -153,6 +154,7 @@ RULES: tuple[RowRules | Counted, ...] = (
     ),
     *INTERVAL_RULES,
     *DETECTOR_RULES,
+    *WEIGHT_RULES,
 )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 # What the rows of a table are about: what must be forgotten with it when a build makes it anew.
-MODEL, WEIGHT, FAMILY, FIT, RUN = "model", "weight", "family", "fit", "run"
-ABOUT = (MODEL, WEIGHT, FAMILY, FIT, RUN)
+MODEL, WEIGHT, NEURON, FAMILY, FIT, RUN = "model", "weight", "neuron", "family", "fit", "run"
+ABOUT = (MODEL, WEIGHT, NEURON, FAMILY, FIT, RUN)
 
 
 class Column(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from atlas.schema.detector_tables import DETECTOR_TABLES, NOTED
 from atlas.schema.interval_tables import INTERVAL_TABLES
 from atlas.schema.table import FAMILY, FIT, MODEL, RUN, WEIGHT, Column, Table
+from atlas.schema.weight_tables import WEIGHT_TABLES
 
 WEIGHT_TYPE = "CREATE TYPE weight_t AS ENUM ('up_proj', 'gate_proj', 'down_proj');"
 """The codes of the ENUM are part of `nid`."""
@@ -78,7 +79,7 @@ ALL: tuple[Table, ...] = (
         RUN,
         (
             Column("run_id", "INTEGER", "key"),
-            Column("builder", "VARCHAR", "the product that was built: decode, gaussians"),
+            Column("builder", "VARCHAR", "the product that was built: decode, weights, gaussians and so on"),
             Column("parameters", "VARCHAR", "JSON: every option that decides the rows"),
             Column("versions", "VARCHAR", "JSON: versions of the libraries"),
             Column("device", "VARCHAR", "where the model ran"),
@@ -253,6 +254,7 @@ ALL: tuple[Table, ...] = (
         key=("weight", "layer", "neuron"),
         meaning="Only after `build --vectors`: the weight vectors themselves, without the norm's gain.",
     ),
+    *WEIGHT_TABLES,
     # What was published, so that damage shows: of every column of every table, and of every definition.
     Table(
         "_digest",

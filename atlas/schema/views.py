@@ -8,6 +8,7 @@ from __future__ import annotations
 from atlas.schema.measures import MEASURES
 from atlas.schema.table import Column, View
 from atlas.schema.tables import TABLES
+from atlas.schema.weight_views import WEIGHT_VIEWS
 
 
 def _of(table: str, *names: str) -> tuple[Column, ...]:
@@ -207,6 +208,7 @@ ALL: tuple[View, ...] = (
         "where the score is at least threshold.",
         counted=False,
     ),
+    *WEIGHT_VIEWS,
 )
 
 

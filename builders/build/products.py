@@ -11,6 +11,7 @@ from builders.config import BuildConfig
 
 PRODUCTS = {
     "decode": "builders.decoding.product:PRODUCT",
+    "weights": "builders.weights.product:PRODUCT",
     "gaussians": "builders.gaussians.product:PRODUCT",
     "intervals": "builders.intervals.product:PRODUCT",
     "detectors": "builders.detectors.product:PRODUCT",

@@ -63,6 +63,19 @@ _CHOICE = click.Choice
 )
 @click.option("--top", type=int, default=32, show_default=True, help="Tokens kept per neuron, weight and sign.")
 @click.option("--no-decode", is_flag=True, help="Gaussians only.")
+@click.option(
+    "--weight-facts/--no-weight-facts",
+    default=None,
+    help="Measure the weights alone: how cosines to tokens are distributed, what a neuron does to what it reads, its "
+    "nearest neurons. Default: if they are decoded.",
+)
+@click.option(
+    "--neighbours",
+    type=int,
+    default=16,
+    show_default=True,
+    help="Nearest neurons kept of each neuron, as many of its layer as of all others; 0: none.",
+)
 @click.option("--vectors", is_flag=True, help="Also store the weight vectors (for `compare`; large).")
 @click.option(
     "--sites",
@@ -174,6 +187,8 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         mode=options["mode"],
         top=options["top"],
         keep_vectors=options["vectors"],
+        weight_facts=options["weight_facts"],
+        neighbours=options["neighbours"],
         sites=tuple(dict.fromkeys(options["site_names"])),
         layers=parse_layers(options["layers"]) if options["layers"] else None,
         position=options["position"],

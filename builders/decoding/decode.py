@@ -15,7 +15,9 @@ import torch
 from atlas.errors import BuildError
 from atlas.sites import format_neuron
 from builders.build.product import Activations, Tables, Work
-from builders.decoding.rows import decoding_rows, vector_rows
+from builders.decoding.cosines import Cosines
+from builders.decoding.rows import decoding_rows, vector_rows, weight_fact_rows
+from builders.decoding.topk.chunked import Look
 from builders.decoding.topk.top import top_tokens
 from builders.decoding.topk.vocabulary import Vocabulary
 
@@ -32,22 +34,25 @@ class Decoder(Work):
     """
 
     def __init__(self, plan: Plan) -> None:
-        live, token_ids = plan.live, [token_id for token_id, _ in plan.tokens]
+        live = plan.live
         self._live, self._config = live, plan.config
-        self._ids_V = torch.tensor(token_ids)
-        u_VD = live.unembedding().index_select(0, self._ids_V.to(live.device)).float()
-        if not torch.isfinite(u_VD).all():
-            row = int((~torch.isfinite(u_VD)).any(1).nonzero()[0, 0])
-            raise BuildError(f"the unembedding of token {token_ids[row]} has a NaN or infinite value")
-        self._vocabulary = Vocabulary(u_VD)
+        self._ids_V = torch.tensor([token_id for token_id, _ in plan.tokens])
+        self._vocabulary = Vocabulary(finite_unembedding(plan))
         self._gain_D = live.final_norm_gain().float() if plan.config.mode == "folded" else None
+        self._cosines = Cosines(self._vocabulary.u_VD) if plan.config.weighs else None
         self._n_fallback = 0
 
     def run(self, unit: str, activations: Activations | None = None) -> Tables:
         """Rows of one weight and layer. Raises BuildError when the weight is not finite, or a logit overflows."""
         weight, _, layer = unit.partition("/")
         w_ND = self._live.weight(weight, int(layer)).float()
-        tables = {"_decoding": self._decoded(weight, int(layer), w_ND)}
+        moments: list[torch.Tensor] = []
+        cosines = self._cosines
+        look = None if cosines is None else lambda w_nD, logits_nV: moments.append(cosines.moments(w_nD, logits_nV))
+        tables = {"_decoding": self._decoded(weight, int(layer), w_ND, look)}
+        if moments:
+            moments_N4 = torch.cat(moments).cpu().numpy()
+            tables["_weight_fact"] = weight_fact_rows(weight, int(layer), w_ND.cpu().numpy(), moments_N4)
         if self._config.keep_vectors:
             tables["neuron_vector"] = vector_rows(weight, int(layer), w_ND.cpu().numpy())
         return tables
@@ -58,13 +63,10 @@ class Decoder(Work):
             return []
         return [f"{self._n_fallback} decodings had near ties and were searched in float64"]
 
-    def _decoded(self, weight: str, layer: int, w_ND: torch.Tensor) -> pa.Table:
+    def _decoded(self, weight: str, layer: int, w_ND: torch.Tensor, look: Look | None) -> pa.Table:
         vectors_ND = w_ND if self._gain_D is None else w_ND * self._gain_D
-        broken_N = ~torch.isfinite(vectors_ND).all(1)
-        if broken_N.any():
-            neuron = format_neuron(layer, int(broken_N.nonzero()[0, 0]))
-            raise BuildError(f"{weight} of {neuron} has a NaN or infinite value", "The checkpoint is damaged.")
-        found = top_tokens(vectors_ND, self._vocabulary, self._config.top, self._config.memory // 8)
+        require_finite(weight, layer, vectors_ND)
+        found = top_tokens(vectors_ND, self._vocabulary, self._config.top, self._config.memory // 8, look)
         results = (found.raised_logit_NK, found.lowered_logit_NK, found.raised_lse_N, found.lowered_lse_N)
         if not all(torch.isfinite(values).all() for values in results):
             raise BuildError(f"logits of {weight} in layer {layer} overflow float32", "Rescale the checkpoint.")
@@ -81,3 +83,21 @@ class Decoder(Work):
             lowered_token_NK=self._ids_V[found.lowered_token_NK.cpu()].numpy(),
             lowered_logit_NK=found.lowered_logit_NK.cpu().numpy(),
         )
+
+
+def finite_unembedding(plan: Plan) -> torch.Tensor:
+    """Rows of U of the plan's tokens, float32 [V, D]. Raises BuildError for a value that is not finite."""
+    token_ids = [token_id for token_id, _ in plan.tokens]
+    u_VD = plan.live.unembedding().index_select(0, torch.tensor(token_ids).to(plan.live.device)).float()
+    if not torch.isfinite(u_VD).all():
+        row = int((~torch.isfinite(u_VD)).any(1).nonzero()[0, 0])
+        raise BuildError(f"the unembedding of token {token_ids[row]} has a NaN or infinite value")
+    return u_VD
+
+
+def require_finite(weight: str, layer: int, vectors_ND: torch.Tensor) -> None:
+    """Raise BuildError naming the first neuron whose vector has a NaN or infinite value."""
+    broken_N = ~torch.isfinite(vectors_ND).all(1)
+    if broken_N.any():
+        neuron = format_neuron(layer, int(broken_N.nonzero()[0, 0]))
+        raise BuildError(f"{weight} of {neuron} has a NaN or infinite value", "The checkpoint is damaged.")

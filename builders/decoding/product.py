@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Decoding(Product):
-    """Rows of `_decoding`, and of `neuron_vector` where they are wanted."""
+    """Rows of `_decoding`, and of `_weight_fact` and `neuron_vector` where they are wanted."""
 
     name, needs, label = "decode", Needs.WEIGHTS, "decoding"
 
@@ -26,8 +26,9 @@ class Decoding(Product):
         return config.decode
 
     def tables(self, config: BuildConfig) -> tuple[str, ...]:
-        """The vectors too only if they are kept: those of an older build stay otherwise."""
-        return ("_decoding", "neuron_vector") if config.keep_vectors else ("_decoding",)
+        """The vectors too only if they are kept: those of an older build stay otherwise. Facts of weights likewise."""
+        facts = ("_weight_fact",) if config.weighs else ()
+        return ("_decoding", *facts, "neuron_vector") if config.keep_vectors else ("_decoding", *facts)
 
     def require_base(self, config: BuildConfig, atlas: Atlas) -> None:
         """One atlas has one mode and one top: UsageError if other weights' decodings, of other ones, would go."""
@@ -41,8 +42,9 @@ class Decoding(Product):
             )
 
     def left_out(self, config: BuildConfig, base: Manifest) -> tuple[str, ...]:
-        """All decodings if they had another mode or top."""
-        return () if self._alike(config, base) else ("_decoding",)
+        """All decodings if they had another mode or top; of another mode the moments of cosines go with them."""
+        facts = () if base.decoding_mode == config.mode else ("_weight_fact",)
+        return () if self._alike(config, base) else ("_decoding", *facts)
 
     def _alike(self, config: BuildConfig, base: Manifest) -> bool:
         return (base.top, base.decoding_mode) == (config.top, config.mode)

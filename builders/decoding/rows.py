@@ -43,6 +43,24 @@ def decoding_rows(
     )
 
 
+def weight_fact_rows(weight: str, layer: int, w_ND: np.ndarray, moments_N4: np.ndarray) -> pa.Table:
+    """Rows of `_weight_fact` from the bare vectors and `Cosines.moments`; NaN becomes NULL."""
+    n = len(w_ND)
+    names = ("cosine_mean", "cosine_std", "cosine_skewness", "cosine_kurtosis")
+    return pa.table(
+        {
+            "weight": pa.array([weight] * n),
+            "layer": np.full(n, layer, np.int32),
+            "neuron": np.arange(n, dtype=np.int32),
+            "norm": np.linalg.norm(w_ND.astype(np.float64), axis=1).astype(np.float32),
+            **{
+                name: pa.array(moments_N.astype(np.float32), from_pandas=True)
+                for name, moments_N in zip(names, moments_N4.T, strict=True)
+            },
+        }
+    )
+
+
 def vector_rows(weight: str, layer: int, w_ND: np.ndarray) -> pa.Table:
     """Rows of `neuron_vector`: the bare weight vectors, without the gain."""
     n = len(w_ND)

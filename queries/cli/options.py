@@ -72,6 +72,16 @@ def tau_option(command: Command) -> Command:
     )(command)
 
 
+def distinctive_option(command: Command) -> Command:
+    """Adds `--distinctive`."""
+    return click.option(
+        "--distinctive",
+        is_flag=True,
+        help="Weigh each token by how much it tells: ln(all token lists / those that hold it). Tokens that are common "
+        "in all lists then count little.",
+    )(command)
+
+
 def sign_option(help: str, both: bool = True) -> Callable[[Command], Command]:
     """Adds `--sign`, passed as a number: 1 raised, -1 lowered, 0 (the default where there is `both`) both."""
     names = [name for name in SIGNS if both or name != "both"]

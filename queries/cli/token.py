@@ -8,7 +8,7 @@ from atlas.answers.cells import quoted
 from atlas.cli.emit import Output, note
 from atlas.cli.options import answer_options, limit_option
 from atlas.sites import WEIGHTS
-from queries.cli.options import Source, sign_option, source_options
+from queries.cli.options import Source, distinctive_option, sign_option, source_options
 from queries.neurons import neurons_for_token
 from queries.tokens import token_forms
 
@@ -19,6 +19,7 @@ from queries.tokens import token_forms
 @click.option("--weight", type=click.Choice(list(WEIGHTS)), help="Only this weight. Default: all.")
 @sign_option("Raised or lowered tokens.")
 @click.option("--layer", type=int, help="Only this layer, counted from 0.")
+@distinctive_option
 @limit_option(20)
 @source_options
 @answer_options()
@@ -28,6 +29,7 @@ def token(
     weight: str | None,
     sign: int,
     layer: int | None,
+    distinctive: bool,
     limit: int,
     source: Source,
     out: Output,
@@ -44,6 +46,8 @@ def token(
     """
     with source.open() as atlas:
         forms = token_forms(atlas, words, exact=exact)
-        result = neurons_for_token(atlas, words, exact=exact, weight=weight, sign=sign, layer=layer, limit=limit)
+        result = neurons_for_token(
+            atlas, words, exact=exact, weight=weight, sign=sign, layer=layer, distinctive=distinctive, limit=limit
+        )
     note("tokens used: " + " ".join(map(quoted, forms.column("token"))))
     out.emit(result)

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 COLUMNS = "address layer neuron score hits forms weight sign rank token logit probability cosine tokens".split()
 
 
-def search(atlas: Atlas, kept: Resident, asked: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Columns and rows for the parameters `asked` of sql/neurons_for_token.sql."""
+def search(
+    atlas: Atlas, kept: Resident, asked: dict[str, Any], weighed: dict[int, float] | None = None
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Columns and rows for the parameters `asked` of sql/neurons_for_token.sql; `weighed`: of each token, else 1."""
     import numpy as np
 
     width, spots = atlas.manifest.d_mlp, atlas.manifest.n_layers * atlas.manifest.d_mlp
@@ -35,7 +37,10 @@ def search(atlas: Atlas, kept: Resident, asked: dict[str, Any]) -> tuple[list[st
     if not defined_P.all():
         length_P[~defined_P] = np.inf  # their cosine counts as 0
     cosine_P = logit_P / length_P
-    best_S, score_S = _strongest(spot_P, cosine_P, defined_P, spots, asked["limit"])
+    square_P = cosine_P * cosine_P
+    if weighed is not None:
+        square_P *= np.array([weighed.get(token_id, 0.0) for token_id in postings["token_id"].tolist()])
+    best_S, score_S = _strongest(spot_P, square_P, defined_P, spots, asked["limit"])
     chosen = np.zeros(spots, bool)
     chosen[best_S] = True
     places: dict[int, list[tuple[Any, ...]]] = {spot: [] for spot in best_S.tolist()}
@@ -73,7 +78,7 @@ def narrowed(atlas: Atlas, asked: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _strongest(
-    spot_P: np.ndarray, cosine_P: np.ndarray, defined_P: np.ndarray, spots: int, limit: int
+    spot_P: np.ndarray, square_P: np.ndarray, defined_P: np.ndarray, spots: int, limit: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The `limit` spots of the highest score, best first, equal ones by place; and their scores, float32.
 
@@ -82,7 +87,7 @@ def _strongest(
     import numpy as np
 
     # Postings are few beside the spots: a score is found at each posting of its spot, not among all spots.
-    score_P = np.bincount(spot_P, weights=cosine_P * cosine_P, minlength=spots).take(spot_P).astype(np.float32)
+    score_P = np.bincount(spot_P, weights=square_P, minlength=spots).take(spot_P).astype(np.float32)
     if not defined_P.all():
         scored_S = np.zeros(spots, bool)
         scored_S[spot_P[defined_P]] = True

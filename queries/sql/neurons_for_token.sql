@@ -1,7 +1,10 @@
 -- Neurons with any of the tokens $ids among their top tokens, by the sum of squared cosines over all places.
 -- Cosines compare across weights and layers, logits do not. IN (SELECT unnest((SELECT list(...)))) where a join would
--- do: it makes the few rows of this question, not the table of all vectors, the side that is hashed.
-WITH asked AS (SELECT token_id, token, norm FROM vocab WHERE token_id IN (SELECT unnest($ids::INTEGER[]))),
+-- do: it makes the few rows of this question, not the table of all vectors, the side that is hashed. {weighing}: how
+-- much each token counts, 1 or its distinctiveness.
+WITH weighing AS ({weighing}),
+asked AS (SELECT token_id, token, norm, weighed FROM vocab JOIN weighing USING (token_id)
+          WHERE token_id IN (SELECT unnest($ids::INTEGER[]))),
 hit AS MATERIALIZED (
     SELECT nid, layer_of(nid) AS layer, neuron_of(nid) AS neuron, sign, token_id, rank, logit::DOUBLE AS logit
     FROM _posting
@@ -10,7 +13,7 @@ hit AS MATERIALIZED (
       AND ($layer IS NULL OR layer_of(nid) = $layer)
       AND ($weight IS NULL OR weight_of(nid) = $weight)),
 vector AS MATERIALIZED (
-    SELECT nid, layer, neuron, sum(pow(logit / nullif(norm, 0), 2)) AS squares
+    SELECT nid, layer, neuron, sum(weighed * pow(logit / nullif(norm, 0), 2)) AS squares
     FROM hit JOIN asked USING (token_id) GROUP BY ALL),
 length AS (
     SELECT nid, norm::DOUBLE AS norm FROM _decoding

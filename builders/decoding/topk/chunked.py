@@ -8,6 +8,7 @@ to the top k. Neurons for which it could (near ties, constant rows) are searched
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -19,23 +20,24 @@ _UNIT = 2.0**-24  # unit roundoff of float32
 _LOG_MAX = 88.0  # exp of it is just below the largest float32
 _TINY = 2.0**-126  # products below the normal range may be flushed to zero
 
+Look = Callable[[torch.Tensor, torch.Tensor], None]
+"""What is told of a chunk before it is searched: vectors w_nD, and their float32 logits [n, V], which must stay."""
 
-def chunked_top(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int, memory_bytes: int = 1 << 27) -> TopK:
+
+def chunked_top(
+    w_ND: torch.Tensor, u_VD: torch.Tensor, k: int, memory_bytes: int = 1 << 27, look: Look | None = None
+) -> TopK:
     """Top k of both signs of w_ND @ u_VD^T (float32, finite). Works on about 4 x `memory_bytes`.
 
     1 <= k <= V. The result equals `reference_top` (bar log-sum-exp, float32-accurate) whatever the chunking.
     """
     n_vocab, d_model = u_VD.shape
     norm_u = _largest_norm(u_VD)
-    rows = max(1, min(len(w_ND), memory_bytes // (4 * (n_vocab + _BLOCK))))
-    padded = -(-n_vocab // _BLOCK) * _BLOCK
-    logits = torch.empty((rows, padded), dtype=torch.float32, device=u_VD.device)
     parts: list[list[torch.Tensor]] = [[] for _ in range(6)]
     n_fallback = 0
-    for start in range(0, len(w_ND), rows):
-        w_nD = w_ND[start : start + rows]
-        chunk = logits[: len(w_nD)]
-        torch.mm(w_nD, u_VD.T, out=chunk[:, :n_vocab])
+    for w_nD, chunk in products(w_ND, u_VD, memory_bytes):
+        if look is not None:
+            look(w_nD, chunk[:, :n_vocab])
         error_n = _error_bound(w_nD, norm_u, d_model)
         for side, sign in ((0, 1.0), (2, -1.0)):
             token, logit, unsafe = _one_sign(w_nD, u_VD, chunk, n_vocab, k, sign, error_n, memory_bytes)
@@ -47,6 +49,28 @@ def chunked_top(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int, memory_bytes: in
         parts[5].append(lse[1])
     joined = [torch.cat(part) for part in parts]
     return TopK(*joined, n_fallback=n_fallback)
+
+
+def products(w_ND: torch.Tensor, u_VD: torch.Tensor, memory_bytes: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Some vectors after others, and their logits [n, P] in float32; the columns beyond V, to a full block, are open.
+
+    The logits lie in one buffer of about `memory_bytes`, whose content is the caller's until the next chunk.
+    """
+    n_vocab = len(u_VD)
+    rows = max(1, min(len(w_ND), memory_bytes // (4 * (n_vocab + _BLOCK))))
+    padded = -(-n_vocab // _BLOCK) * _BLOCK
+    logits = torch.empty((rows, padded), dtype=torch.float32, device=u_VD.device)
+    for start in range(0, len(w_ND), rows):
+        w_nD = w_ND[start : start + rows]
+        chunk = logits[: len(w_nD)]
+        torch.mm(w_nD, u_VD.T, out=chunk[:, :n_vocab])
+        yield w_nD, chunk
+
+
+def look_at_all(w_ND: torch.Tensor, u_VD: torch.Tensor, memory_bytes: int, look: Look) -> None:
+    """Show all logits of finite float32 vectors and search none. Works on about `memory_bytes`."""
+    for w_nD, chunk in products(w_ND, u_VD, memory_bytes):
+        look(w_nD, chunk[:, : len(u_VD)])
 
 
 def _largest_norm(u_VD: torch.Tensor) -> torch.Tensor:

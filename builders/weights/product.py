@@ -1,0 +1,74 @@
+"""The product `weights`: facts of weights alone. One run; small units, and one for the nearest neurons of a weight.
+
+Where weights are decoded too, the moments of their cosines come from that pass (`builders.decoding.cosines`); else they
+are units of this product.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from atlas.errors import UsageError
+from atlas.schema.table import NEURON, WEIGHT
+from builders.build.product import Ask, Needs, Part, Product, Replaced
+
+if TYPE_CHECKING:
+    from atlas.store.reader import Atlas
+    from builders.build.plan import Plan
+    from builders.build.product import Work
+    from builders.config import BuildConfig
+
+NEAREST_BY = ("up_proj", "down_proj")
+"""What a neuron reads and what it writes: the weights that every model has."""
+
+
+class Weights(Product):
+    """Rows of `_neuron_fact`, `_nearest`, `_redundant` and `weight_run`, and of `_weight_fact` without decoding."""
+
+    name, needs, label = "weights", Needs.WEIGHTS, "facts of the weights"
+
+    def wanted(self, config: BuildConfig) -> bool:
+        """With decoding, unless it is switched off; alone if it is asked for."""
+        return config.weighs
+
+    def tables(self, config: BuildConfig) -> tuple[str, ...]:
+        """The moments only if decoding does not make them."""
+        own = ("weight_run", "_neuron_fact", "_nearest", "_redundant")
+        return own if config.decode else (*own, "_weight_fact")
+
+    def require_base(self, config: BuildConfig, atlas: Atlas) -> None:
+        """What is measured of logits is measured as they were decoded: UsageError for another mode."""
+        mode = atlas.manifest.decoding_mode
+        if not config.decode and mode not in (None, config.mode):
+            raise UsageError(f"{config.target} is decoded in mode {mode}, not {config.mode}", f"Give --mode {mode}.")
+
+    def parts(self, plan: Plan) -> list[Part]:
+        """One."""
+        config = plan.config
+        return [Part("", {"mode": config.mode, "neighbours": config.neighbours, "cosines": not config.decode})]
+
+    def units(self, plan: Plan, part: Part) -> list[str]:
+        """What random vectors reach; each layer; each weight and layer without decoding; each weight's neighbours."""
+        layers = range(plan.live.n_layers)
+        cosines = (
+            [] if plan.config.decode else [f"cosines/{w}/{layer}" for w in plan.live.weights() for layer in layers]
+        )
+        nearest = [f"nearest/{weight}" for weight in NEAREST_BY] if plan.config.neighbours else []
+        return ["random", *(f"facts/{layer}" for layer in layers), *cosines, *nearest]
+
+    def replaces(self, plan: Plan, part: Part, ask: Ask) -> list[Replaced]:
+        """All of its rows: it measures every weight of the model, whichever are decoded."""
+        return [Replaced(WEIGHT, plan.live.weights()), Replaced(NEURON, range(plan.live.n_layers))]
+
+    def ids(self, plan: Plan, part: Part, run_id: int, ask: Ask) -> int:
+        """The run, which the row of `weight_run` names."""
+        return run_id
+
+    def work(self, plan: Plan, part: Part, ids: int) -> Work:
+        """Beside the model it holds a float32 copy of the unembedding."""
+        from builders.weights.work import Weigher  # torch: only now
+
+        return Weigher(plan, ids)
+
+
+PRODUCT = Weights()

@@ -1,0 +1,79 @@
+"""Groups of neurons that do nearly the same: connected by weights that all point the same way.
+
+Two neurons are connected if the cosine of their down_proj vectors and that of their up_proj vectors both reach
+REDUNDANT on the same side; with a gate, that of their gate_proj vectors too, from above. (Turning both up_proj and
+down_proj around leaves a gated neuron what it was.) Without a gate, from above only. A group is a connected component,
+so two of its neurons need not be near each other.
+
+Axes: P pairs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from builders.weights.nearest import margin
+from builders.weights.vectors import Vectors
+
+REDUNDANT = 0.7
+"""A cosine of 0.7 is half of the squared length in common."""
+_PAIRS = 1 << 14  # compared at a time
+
+
+class Groups:
+    """Told of all products of down_proj vectors (`nearest.Look`), it finds the groups."""
+
+    def __init__(self, written: Vectors, read: Vectors, gates: Vectors | None) -> None:
+        self._written, self._read, self._gates = written, read, gates
+        self._width, d_model = written[0].shape
+        self._least = REDUNDANT - margin(d_model)
+        self._root_A = np.arange(self._width * written.n_layers)
+
+    def look(self, first: int, first_column: int, cosine_RN: torch.Tensor) -> None:
+        """Connect the neurons of one product."""
+        near_RN = cosine_RN >= self._least
+        if self._gates is not None:
+            near_RN |= (cosine_RN <= -self._least) & (cosine_RN > -torch.inf)
+        if not near_RN.any():
+            return
+        row_P, column_P = near_RN.nonzero(as_tuple=True)
+        for part in range(0, len(row_P), _PAIRS):
+            a_P, b_P = row_P[part : part + _PAIRS] + first, column_P[part : part + _PAIRS] + first_column
+            same_P = self._alike(a_P, b_P)
+            self._connect(a_P[same_P].cpu().numpy(), b_P[same_P].cpu().numpy())
+
+    def members(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places of the neurons that are in a group, ascending, and the number of it, in order of first members."""
+        root_A = self._roots(np.arange(len(self._root_A)))
+        _, inverse_A, count = np.unique(root_A, return_inverse=True, return_counts=True)
+        place_M = np.flatnonzero(count[inverse_A] > 1)
+        roots, first_M, index_M = np.unique(root_A[place_M], return_index=True, return_inverse=True)
+        rank = np.empty(len(roots), np.int64)
+        rank[np.argsort(first_M)] = np.arange(len(roots))
+        return place_M, rank[index_M]
+
+    def _alike(self, a_P: torch.Tensor, b_P: torch.Tensor) -> torch.Tensor:
+        """Which pairs are connected, by float64 cosines."""
+        written_P, read_P = self._cosines(self._written, a_P, b_P), self._cosines(self._read, a_P, b_P)
+        if self._gates is None:
+            return (written_P >= REDUNDANT) & (read_P >= REDUNDANT)
+        same_P = (written_P.abs() >= REDUNDANT) & (read_P.abs() >= REDUNDANT) & (written_P * read_P > 0)
+        return same_P & (self._cosines(self._gates, a_P, b_P) >= REDUNDANT)
+
+    def _cosines(self, vectors: Vectors, a_P: torch.Tensor, b_P: torch.Tensor) -> torch.Tensor:
+        """Of pairs of neurons, all a of one layer and all b of one layer."""
+        a_layer, b_layer = int(a_P[0]) // self._width, int(b_P[0]) // self._width
+        return vectors.cosines((a_layer, a_P % self._width), (b_layer, b_P % self._width))
+
+    def _connect(self, a_P: np.ndarray, b_P: np.ndarray) -> None:
+        for a, b in np.unique(np.stack([a_P, b_P], 1), axis=0).tolist():
+            roots = self._roots(np.array([a, b])).tolist()
+            self._root_A[max(roots)] = min(roots)
+
+    def _roots(self, place_X: np.ndarray) -> np.ndarray:
+        root_X = self._root_A[place_X]
+        while not np.array_equal(root_X, higher_X := self._root_A[root_X]):
+            root_X = higher_X
+        self._root_A[place_X] = root_X  # shorter next time
+        return root_X

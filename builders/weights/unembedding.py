@@ -1,0 +1,72 @@
+"""What the unembedding sees of a vector: its null space, and the direction of frequent tokens.
+
+U has the gain of the final norm where the decoding mode is `folded`, and the mean of its rows taken out, since a
+softmax does not see what all logits have in common. Everything follows from the second moments of its rows in float64,
+so a vector costs products of d_model numbers and no pass over the vocabulary.
+
+Axes: V tokens, S those with a frequency, N neurons, D d_model, K directions.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from builders.weights.frequency import Frequency
+
+_ROWS = 8192  # of U, in float64 at a time
+NULL_PART = 64
+"""One singular direction of so many counts as null: the 12 of 768 that arXiv 2406.16254 finds in GPT-2 small."""
+
+
+class Unembedding:
+    """The rows of U, float32 [V, D], with a gain [D] or None. `frequency` is of some of these rows."""
+
+    def __init__(self, u_VD: torch.Tensor, gain_D: torch.Tensor | None, frequency: Frequency) -> None:
+        d_model = u_VD.shape[1]
+        gain_D = torch.ones(d_model, device=u_VD.device) if gain_D is None else gain_D
+        gain_D = gain_D.double()
+        value_D, vector_DD = torch.linalg.eigh(_scatter(u_VD) * gain_D * gain_D[:, None])
+        self.singular_D = value_D.clamp(min=0).sqrt()
+        self._null_DK = vector_DD[:, : null_directions(d_model)]
+        some_SD = u_VD[torch.from_numpy(frequency.token_S).to(u_VD.device)]
+        log_S = torch.from_numpy(frequency.log_S).to(u_VD.device)
+        log_S = log_S - log_S.mean()
+        self._scatter_DD = _scatter(some_SD) * gain_D * gain_D[:, None]
+        self._frequent_D = gain_D * _weighed_sum(some_SD, log_S)
+        self._log_square = log_S @ log_S
+
+    def null_share(self, w_ND: torch.Tensor) -> torch.Tensor:
+        """Share of the squared norm of each vector, without the gain, in the null directions; NaN for a zero vector."""
+        w_ND = w_ND.double()
+        return (w_ND @ self._null_DK).square().sum(1) / _positive(w_ND.square().sum(1))
+
+    def frequency_correlation(self, w_ND: torch.Tensor) -> torch.Tensor:
+        """Pearson correlation of each vector's logits with the log frequency; NaN where either is constant."""
+        w_ND = w_ND.double()
+        square_N = torch.linalg.vecdot(w_ND @ self._scatter_DD, w_ND)
+        return (w_ND @ self._frequent_D / _positive(square_N * self._log_square).sqrt()).clamp(-1, 1)
+
+
+def null_directions(d_model: int) -> int:
+    """How many singular directions of U, those with the smallest values, count as its null space."""
+    return max(1, round(d_model / NULL_PART))
+
+
+def _scatter(u_VD: torch.Tensor) -> torch.Tensor:
+    """[D, D] float64: sum over the rows of the outer square of what they differ from their mean."""
+    parts = u_VD.split(_ROWS)
+    mean_D = sum((u_bD.double().sum(0) for u_bD in parts), u_VD.new_zeros(u_VD.shape[1]).double()) / max(len(u_VD), 1)
+    scatter_DD = u_VD.new_zeros(u_VD.shape[1], u_VD.shape[1]).double()
+    for u_bD in parts:
+        rest_bD = u_bD.double() - mean_D
+        scatter_DD.addmm_(rest_bD.T, rest_bD)
+    return scatter_DD
+
+
+def _weighed_sum(u_SD: torch.Tensor, weight_S: torch.Tensor) -> torch.Tensor:
+    parts = zip(u_SD.split(_ROWS), weight_S.split(_ROWS), strict=True)
+    return sum((weight_b @ u_bD.double() for u_bD, weight_b in parts), u_SD.new_zeros(u_SD.shape[1]).double())
+
+
+def _positive(x_N: torch.Tensor) -> torch.Tensor:
+    return torch.where(x_N > 0, x_N, torch.nan)

@@ -1,0 +1,60 @@
+"""How much a token tells: less, the more token lists of all neurons hold it.
+
+The definition stands in the file (macro distinctiveness_of, view token_places): the logarithm of all lists over those
+that hold the token, which is inverse document frequency with token lists for documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from atlas.store.reader import Atlas
+from queries.session.session import session_of
+from queries.sqlfile import load_sql
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ALIKE = "SELECT unnest($ids::INTEGER[]) AS token_id, 1e0 AS weighed"
+"""In place of sql/distinctiveness.sql where tokens are not weighed."""
+
+
+@dataclass(frozen=True)
+class Commonness:
+    """Of every token of the vocabulary, [V]: how many lists hold it, and how much it tells (0 where none does)."""
+
+    places_V: np.ndarray
+    weighed_V: np.ndarray
+    lists: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return self.places_V.nbytes + self.weighed_V.nbytes
+
+
+def weighing_sql(distinctive: bool) -> str:
+    """The statement that gives each of the tokens $ids its part of a score."""
+    return load_sql("distinctiveness") if distinctive else ALIKE
+
+
+def weights_of(atlas: Atlas, ids: Sequence[int]) -> dict[int, float]:
+    """How much each of the tokens tells; those that stand in no list are absent."""
+    return dict(atlas.query(load_sql("distinctiveness"), {"ids": list(ids)})[1])
+
+
+def commonness(atlas: Atlas) -> Commonness:
+    """Of all tokens, read once per open atlas."""
+    return session_of(atlas).read("token places", lambda: _read(atlas))
+
+
+def _read(atlas: Atlas) -> Commonness:
+    import numpy as np
+
+    read = atlas.arrays(load_sql("token_places"))
+    places_V, weighed_V = np.zeros(atlas.manifest.d_vocab, np.int64), np.zeros(atlas.manifest.d_vocab)
+    places_V[read["token_id"]], weighed_V[read["token_id"]] = read["places"], read["distinctiveness"]
+    _, [(decodings,)] = atlas.query("SELECT count(*) FROM _decoding")
+    return Commonness(places_V, weighed_V, 2 * decodings)
