@@ -61,7 +61,11 @@ EXEMPLAR_TABLES: tuple[Table, ...] = (
             Column("epsilon", "DOUBLE", "share_beyond is of activations farther than this from 0", "activation"),
             Column("extreme_window", "INTEGER", "tokens of the window of an exemplar, of the kinds top and bottom"),
             Column("band_window", "INTEGER", "the same of the kind band"),
-            Column("first_token", "INTEGER", "the token that windows begin with at the earliest: 1 after a first special one"),
+            Column(
+                "first_token",
+                "INTEGER",
+                "the token that windows begin with at the earliest: 1 after a first special one",
+            ),
             Column("sha256", "VARCHAR", "of all tokens of all texts; empty where the tokens are not stored"),
         ),
         key=("run_id",),

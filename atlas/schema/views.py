@@ -213,7 +213,9 @@ ALL: tuple[View, ...] = (
         (
             *_of("_exemplar", "site", "layer", "neuron"),
             Column("kind", "VARCHAR", "top, bottom, band or quadrant"),
-            Column("part", "TINYINT", "of bands from the lowest, of quadrants gate+ up+, gate+ up-, gate- up+, gate- up-"),
+            Column(
+                "part", "TINYINT", "of bands from the lowest, of quadrants gate+ up+, gate+ up-, gate- up+, gate- up-"
+            ),
             Column("rank", "INTEGER", "1 is the first"),
             Column("text_id", "INTEGER"),
             Column("position", "INTEGER", "the token of the text, from 0"),
@@ -230,7 +232,7 @@ ALL: tuple[View, ...] = (
             ),
         ),
         "SELECT coalesce(sum(len(text_id)), 0) FROM _exemplar",
-        "One row per site, layer, neuron, kind, part and rank: where in the running text a neuron is largest, smallest, "
+        "One row per site, layer, neuron, kind, part and rank: where in the running text a neuron is largest, smallest "
         "or\nsomewhere between. Filter by site, layer and neuron. Empty without `build --texts`.",
     ),
     View(
@@ -266,8 +268,8 @@ ALL: tuple[View, ...] = (
             Column(
                 "histogram",
                 "INTEGER[]",
-                "sampled tokens with an absolute activation in [2^octave, 2^(octave + 1)), in the half below it, and so "
-                "on, 16 bins, the last with all below; first of activations above 0, then of the others",
+                "sampled tokens with an absolute activation in [2^octave, 2^(octave + 1)), in the half below it, and "
+                "so on, 16 bins, the last with all below; first of activations above 0, then of the others",
             ),
             Column("quadrants", "DOUBLE[]", "share of tokens in each quadrant", "share"),
         ),
