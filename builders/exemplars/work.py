@@ -45,11 +45,19 @@ class FindExemplars(Work):
     def run(self, unit: str, activations: Activations | None = None) -> Tables:
         """What a shard adds to the lists of each place, and its sums."""
         shard = int(unit.rpartition("/")[2])
-        texts = self.texts.shards[shard]
+        self.begin()
+        for batch, input_ids, mask in self.batches(shard):
+            self.read(batch, input_ids, mask)
+        return self.noted(shard)
+
+    def begin(self) -> None:
+        """A shard begins."""
         for state in self.states.values():
             state.begin()
-        for batch, input_ids, mask in self._batches(texts):
-            self._read(batch, input_ids, mask)
+
+    def noted(self, shard: int) -> Tables:
+        """What the shard that was read adds."""
+        texts = self.texts.shards[shard]
         lists = [noted_lists(self.states[place], index, shard, texts) for index, place in enumerate(self.places)]
         sums = [noted_firing(self.states[place].tally, index, shard) for index, place in enumerate(self.places)]
         return {NOTED_EXEMPLARS.name: pa.concat_tables(lists), NOTED_FIRING.name: pa.concat_tables(sums)}
@@ -77,8 +85,9 @@ class FindExemplars(Work):
     def _has_quadrants(self, site: str) -> bool:
         return self.gated and site == GATED_SITE
 
-    def _batches(self, texts: range) -> Iterator[tuple[Batch, torch.Tensor, torch.Tensor]]:
-        """The batches of a shard: they follow from the shard and --batch-tokens."""
+    def batches(self, shard: int) -> Iterator[tuple[Batch, torch.Tensor, torch.Tensor]]:
+        """The batches of a shard, ids and mask: they follow from the shard and --batch-tokens."""
+        texts = self.texts.shards[shard]
         encoded = [self.texts.tokens(text).tolist() for text in texts]
         for batch in batches(encoded, self.plan.config.batch_tokens):
             ids = [texts[index] for index in batch.indices]
@@ -97,7 +106,8 @@ class FindExemplars(Work):
                 batch.attention_mask,
             )
 
-    def _read(self, batch: Batch, input_ids: torch.Tensor, mask: torch.Tensor) -> None:
+    def read(self, batch: Batch, input_ids: torch.Tensor, mask: torch.Tensor) -> None:
+        """Run the model over a batch, and take what it gives at each place."""
         config, live = self.plan.config, self.plan.live
         signs: dict[str, torch.Tensor] = {}
 
