@@ -21,7 +21,16 @@ _TYPES = {
     "UBIGINT": pa.uint64(),
     "BOOLEAN": pa.bool_(),
     "VARCHAR": pa.string(),
+    "BLOB": pa.binary(),
 }
+
+
+def type_of(kind: str) -> pa.DataType:
+    """The Arrow type of a column type of the schema: a plain one, or lists of one, of fixed length or not."""
+    plain, bracket, length = kind.rstrip("]").partition("[")
+    if not bracket:
+        return _TYPES[plain]
+    return pa.list_(_TYPES[plain], int(length)) if length else pa.list_(_TYPES[plain])
 
 
 def fixed_lists(values_NK: np.ndarray, kind: pa.DataType) -> pa.Array:
@@ -31,8 +40,8 @@ def fixed_lists(values_NK: np.ndarray, kind: pa.DataType) -> pa.Array:
 
 
 def rows_of(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """A few rows of a table, whose columns are not lists; a column that a row lacks is NULL."""
-    schema = pa.schema([(column.name, _TYPES[column.type]) for column in table.columns])
+    """A few rows of a table, of whose lists no length is left open; a column that a row lacks is NULL."""
+    schema = pa.schema([(column.name, type_of(column.type)) for column in table.columns])
     return pa.Table.from_pylist(list(rows), schema)
 
 

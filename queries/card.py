@@ -22,6 +22,7 @@ from queries.card_rows import (
     read,
     token_rows,
 )
+from queries.exemplars import EXEMPLARS, FIRING, QUADRANT_SHARES, on_card
 from queries.fits import Fit, choose_taus, fits_of_neurons
 from queries.measured import absent, notes_on_absent, table_names
 from queries.require import require_neuron
@@ -31,14 +32,17 @@ from queries.weight_run import remarks
 DEFAULT_TOP = 8
 _BACKGROUND = ("neuron_background", "neuron_length")
 _OF_WEIGHTS = ("neuron_weights", "neuron_facts")
-TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND = SECTIONS = ("tokens", "weights", "io", "concepts", "background")
+TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND, *_ = SECTIONS = (
+    *("tokens", "weights", "io", "concepts", "background"),
+    *(EXEMPLARS, FIRING, QUADRANT_SHARES),
+)
 
 
 @question
 def neuron_card(
     atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT, tau: float | None = None, top: int | None = None
 ) -> Document:
-    """The card of one neuron: its SECTIONS.
+    """The card of one neuron: its SECTIONS, the last three where the atlas has running text.
 
     `fit` narrows the fits that are listed. Without a site in it the card is about the neuron of the MLP, at every
     site that its activation passes; at site "resid_post" the address is a coordinate of the residual stream, which
@@ -68,6 +72,7 @@ def neuron_card(
     sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top), **_weights(atlas, found)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
     sections[BACKGROUND] = _background(found, fits)
+    sections |= on_card(atlas, layer, neuron, fit.site)
     return Document(fields, sections)
 
 

@@ -28,6 +28,7 @@ from builders.gaussians.rows import statistics_rows
 from builders.intervals.layer import Examples, find_intervals
 from builders.intervals.permutations import Chance, labellings_of
 from builders.intervals.rows import interval_rows
+from tests.exemplar_factory import text_rows
 
 N_LAYERS, D_MLP, D_MODEL, TOP, BINS, TAU = 3, 16, 8, 6, 10, 2.5
 WORDS = (
@@ -102,8 +103,19 @@ def folds_and_tokens(n_examples: int) -> tuple[np.ndarray, np.ndarray]:
     return index_E % FOLDS, 5 + index_E % 7
 
 
-def write_small_atlas(path: Path | str, *, seed: int = 0, intervals: bool = True, **overrides: object) -> Path:
-    """Publish the small atlas at `path`, perhaps without intervals; `overrides` replace fields of its manifest."""
+def write_small_atlas(
+    path: Path | str,
+    *,
+    seed: int = 0,
+    intervals: bool = True,
+    texts: bool = False,
+    words: bool = True,
+    **overrides: object,
+) -> Path:
+    """Publish the small atlas at `path`, perhaps without intervals; `overrides` replace fields of its manifest.
+
+    `texts`: with running text (tests/exemplar_factory.py), whose `words` may be left out.
+    """
     target = Path(path)
     now = utc_now()
     fields: dict[str, object] = {
@@ -143,6 +155,8 @@ def write_small_atlas(path: Path | str, *, seed: int = 0, intervals: bool = True
                 if intervals:
                     rows = _intervals(acts_EN, labels_E, fit_id, ids, layer)
                     staging.commit("intervals", f"{family}/{layer}", rows)
+        if texts:
+            _running_text(staging, now, seed, words)
         publish(staging, manifest)
         staging.discard()
     return target
@@ -154,6 +168,13 @@ def changed_by_hand(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(str(path)) as connection:
         yield connection
         connection.execute("DELETE FROM _digest")
+
+
+def _running_text(staging: Staging, now: object, seed: int, words: bool) -> None:
+    run = {"run_id": 4, "builder": "exemplars", "parameters": "{}", "versions": "{}", "device": "cpu"}
+    run |= {"dtype": "float32", "started_at": now, "finished_at": now}
+    rows = text_rows(WORDS, N_LAYERS, D_MLP, seed, 4, words)
+    staging.commit("exemplars", "all", {"run": pa.Table.from_pylist([run]), **rows})
 
 
 def _intervals(

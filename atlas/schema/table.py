@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 # What the rows of a table are about: what must be forgotten with it when a build makes it anew.
-MODEL, WEIGHT, NEURON, FAMILY, FIT, RUN = "model", "weight", "neuron", "family", "fit", "run"
-ABOUT = (MODEL, WEIGHT, NEURON, FAMILY, FIT, RUN)
+MODEL, WEIGHT, NEURON, FAMILY, FIT, TEXTS, RUN = "model", "weight", "neuron", "family", "fit", "texts", "run"
+ABOUT = (MODEL, WEIGHT, NEURON, FAMILY, FIT, TEXTS, RUN)
+"""TEXTS: the running text, of which an atlas has one set."""
 
 
 class Column(NamedTuple):

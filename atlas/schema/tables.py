@@ -7,6 +7,8 @@ declared beside what computes it, one line here), and whoever fills it names it.
 from __future__ import annotations
 
 from atlas.schema.detector_tables import DETECTOR_TABLES, NOTED
+from atlas.schema.exemplar_tables import EXEMPLAR_TABLES
+from atlas.schema.exemplar_tables import NOTED as NOTED_OF_TEXTS
 from atlas.schema.interval_tables import INTERVAL_TABLES
 from atlas.schema.table import FAMILY, FIT, MODEL, RUN, WEIGHT, Column, Table
 from atlas.schema.weight_tables import WEIGHT_TABLES
@@ -242,6 +244,7 @@ ALL: tuple[Table, ...] = (
     ),
     *INTERVAL_TABLES,
     *DETECTOR_TABLES,
+    *EXEMPLAR_TABLES,
     Table(
         "neuron_vector",
         WEIGHT,
@@ -272,7 +275,7 @@ ALL: tuple[Table, ...] = (
 )
 
 TABLES: dict[str, Table] = {table.name: table for table in ALL}
-PASSING: dict[str, Table] = {NOTED.name: NOTED}
+PASSING: dict[str, Table] = {table.name: table for table in (NOTED, *NOTED_OF_TEXTS)}
 """What units of a build note for those that come last (builders/build/product.py). No atlas has these tables."""
 
 

@@ -1,10 +1,10 @@
 """Digests of what a file holds: DuckDB's checksums say that a block is whole, not that it is the right one.
 
 A digest of a column is the CRC-32 of its values in stored order: little-endian, as wide as their type; of a list its
-elements one after another, of a text its UTF-8, of an ENUM its codes from 0, of a BOOLEAN a byte. Where a column has
-them, CRC-32s of two more streams of int64 are added: lengths of texts and of lists of no fixed length, and numbers
-(from 0) of the rows that are NULL, whose values count as 0. docs/schema.md has the whole recipe, so that any program
-in any version can repeat it.
+elements one after another, of a text its UTF-8, of a BLOB its bytes, of an ENUM its codes from 0, of a BOOLEAN a byte.
+Where a column has them, CRC-32s of two more streams of int64 are added: lengths of texts, of BLOBs and of lists of no
+fixed length, and numbers (from 0) of the rows that are NULL, whose values count as 0. docs/schema.md has the whole
+recipe, so that any program in any version can repeat it.
 
 It finds damage, not forgery: who can write the file can write new digests too.
 """
@@ -65,7 +65,7 @@ class ColumnDigest:
             self.nulls += column.null_count
         self._rows += len(column)
         kind = column.type
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        if any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)):
             self._measure(pc.binary_length(column))
             texts = column.cast(pa.large_binary()).fill_null(b"")  # as bytes: of a damaged file they need not be UTF-8
             self._values = zlib.crc32(b"".join(texts.to_pylist()), self._values)

@@ -15,6 +15,7 @@ PRODUCTS = {
     "gaussians": "builders.gaussians.product:PRODUCT",
     "intervals": "builders.intervals.product:PRODUCT",
     "detectors": "builders.detectors.product:PRODUCT",
+    "exemplars": "builders.exemplars.product:PRODUCT",
 }
 
 

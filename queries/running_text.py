@@ -1,0 +1,173 @@
+"""What an atlas keeps of running text about one neuron: exemplars and firing, as plain values for other questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from atlas.errors import QuestionError
+from atlas.schema.exemplar_tables import KINDS, MIDDLE, NOT_COUNTED, STEPS
+from atlas.sites import site as site_of
+from atlas.store.reader import Atlas
+from queries.session.session import session_of
+from queries.sqlfile import load_sql
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_BY_CODE = {kind.code: kind for kind in KINDS}
+
+
+class TextSet(NamedTuple):
+    """How the running text was read; the columns of the table _text_set. `sites`: where activations were kept."""
+
+    texts: int
+    tokens: int
+    max_tokens: int
+    sampled: int
+    seed: int
+    words: bool
+    epsilon: float
+    extreme_window: int
+    band_window: int
+    first_token: int
+    sites: list[str]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, about."""
+        return 1000
+
+
+class Text(NamedTuple):
+    """A text that exemplars are of. `tokens`: the ids; None where words are not stored."""
+
+    text_id: int
+    source: str
+    document: int
+    start: int
+    n_tokens: int
+    tokens: list[int] | None
+
+
+class Exemplar(NamedTuple):
+    """One place of the running text. `kind`, `part`: as in schema/exemplar_tables.py; `rank`: from 1.
+
+    `activations`: of each token from `window_start` on, None where a token does not count (special tokens); None as a
+    whole where no window is stored. Off by at most `error`.
+    """
+
+    kind: str
+    part: int
+    rank: int
+    text: Text
+    position: int
+    value: float
+    window_start: int | None
+    activations: list[float | None] | None
+    error: float | None
+
+
+class Firing(NamedTuple):
+    """The activation of a neuron over all tokens; the columns of the view firing."""
+
+    n: int
+    mean: float
+    std: float
+    min: float
+    max: float
+    share_positive: float
+    share_beyond: float
+    position_correlation: float | None
+    quantiles: list[float]
+    octave: int
+    histogram: list[int]
+    quadrants: list[float] | None
+
+
+def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
+    """How the running text of the atlas was read.
+
+    Raises QuestionError where there is none, or none at `site`; UnknownNameError for a site that there is not.
+    """
+
+    def read() -> TextSet:
+        _, rows = atlas.query(load_sql("text_set"))
+        if not rows:
+            raise QuestionError(
+                "there is no running text in this atlas",
+                "`neuron-atlas build --add --no-decode --no-concepts --texts FILE` reads some.",
+            )
+        return TextSet(*rows[0][:-1], rows[0][-1] or [])
+
+    if site is not None:
+        site_of(site)
+    found = session_of(atlas).read("text set", read)
+    if site is not None and site not in found.sites:
+        raise QuestionError(
+            f"the running text of this atlas was not read at {site}",
+            f"It was read at {', '.join(found.sites)}; `build --add --texts` with --sites reads it anew.",
+        )
+    return found
+
+
+def has_texts(atlas: Atlas) -> bool:
+    """Whether the atlas has running text."""
+    return "_text_set" not in atlas.lacking and bool(atlas.query(load_sql("text_set"))[1])
+
+
+def stored_exemplars(
+    atlas: Atlas, layer: int, neuron: int, site: str, kinds: Iterable[str] | None = None
+) -> list[Exemplar]:
+    """The exemplars of one neuron, of some kinds or of all: in the order of KINDS, then by rank.
+
+    Raises as `text_set`. A neuron that no text is long enough for has none.
+    """
+    read = text_set(atlas, site)
+    _, rows = atlas.query(load_sql("exemplars"), {"site": site, "layer": layer, "neuron": neuron})
+    rows = [row for row in rows if kinds is None or _BY_CODE[row[0]].kind in kinds]
+    texts = texts_of(atlas, {text_id for row in rows for text_id in row[1]})
+    found = []
+    for code, text_ids, positions, values, scale, windows in rows:
+        kind = _BY_CODE[code]
+        width = read.band_window if kind.kind == "band" else read.extreme_window
+        for index, (text_id, position, value) in enumerate(zip(text_ids, positions, values, strict=True)):
+            text, start, activations = texts[text_id], None, None
+            if windows is not None:
+                start = window_start(position, width, text.n_tokens, read.first_token)
+                codes = windows[index * width : (index + 1) * width][: text.n_tokens - start]
+                activations = [None if code == NOT_COUNTED else (code - MIDDLE) * scale / STEPS for code in codes]
+            error = None if windows is None else scale / (2 * STEPS)
+            found.append(Exemplar(kind.kind, kind.part, index + 1, text, position, value, start, activations, error))
+    return found
+
+
+def window_start(position: int, width: int, n_tokens: int, first_token: int) -> int:
+    """The token that the window of an exemplar begins with, as the macro of that name says."""
+    return max(first_token, min(position - width * 3 // 4, n_tokens - width))
+
+
+def texts_of(atlas: Atlas, text_ids: Iterable[int]) -> dict[int, Text]:
+    """Texts by their ids."""
+    _, rows = atlas.query(load_sql("exemplar_texts"), {"texts": sorted(text_ids)})
+    return {row[0]: Text(*row) for row in rows}
+
+
+def stored_firing(atlas: Atlas, layer: int, neuron: int, site: str) -> Firing | None:
+    """The activation of a neuron over all tokens; None for a layer that was not read. Raises as `text_set`."""
+    text_set(atlas, site)
+    _, rows = atlas.query(load_sql("firing"), {"site": site, "layer": layer, "neuron": neuron})
+    return Firing(*rows[0]) if rows else None
+
+
+def all_quantiles(atlas: Atlas, site: str) -> dict[str, np.ndarray]:
+    """Arrays over all neurons of a site, by layer and neuron: layer, neuron [R]; mean, std [R]; quantiles [R, 21].
+
+    Raises as `text_set`.
+    """
+    import numpy as np
+
+    text_set(atlas, site)
+    found = atlas.arrays(load_sql("firing_quantiles"), {"site": site})
+    quantiles = found["quantiles"]
+    return {**found, "quantiles": np.asarray(list(quantiles) if quantiles.dtype == object else quantiles, np.float32)}
