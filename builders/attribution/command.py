@@ -113,9 +113,10 @@ def _write_spec(command: ExplainCommand, live: LiveModel, found: Explanation) ->
 
 
 def _require_apart(command: ExplainCommand, inputs: Sequence[Path]) -> None:
-    """Before minutes of work: no output replaces what is read."""
+    """Before minutes of work: no output replaces what is read, nor a file in the folder of the model."""
+    inside = [file for folder in inputs if folder.is_dir() for file in folder.iterdir()]
     for output in command.outputs:
-        require_output(output, inputs=[*inputs, *command.inputs])
+        require_output(output, inputs=[*inputs, *inside, *command.inputs])
 
 
 def _say_loading(model: str) -> None:

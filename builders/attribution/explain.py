@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from atlas.live.attribution import attribution
 from atlas.live.direct import read_last_token
 from atlas.live.logits import LogitTarget, top_tokens
 from atlas.live.model import LiveModel
@@ -27,7 +28,7 @@ from builders.attribution.choose import Chosen, best_set, first
 from builders.attribution.edits import Neuron, spec_of
 from builders.attribution.effects import Effects
 from builders.attribution.request import COMPUTED, ExplainRequest, Prompt
-from builders.attribution.scores import Scores, attribution, scores_of
+from builders.attribution.scores import Scores, scores_of
 from builders.attribution.tokens import Tokens
 
 WRITTEN = 4
