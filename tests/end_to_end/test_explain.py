@@ -80,7 +80,7 @@ def test_many_prompts_in_one_table(explain, folder, tmp_path):
     assert [row["against"] for row in found["prompts"]] == [None, " goal", None]
 
 
-def test_the_spec_does_what_was_said_and_runs(explain, folder, corpus, atlas, tmp_path, capsys):
+def test_the_spec_does_what_was_said_and_runs(explain, folder, atlas, tmp_path, capsys):
     spec = tmp_path / "cat.spec.json"
     options = (PROMPT, "--model", str(folder), "--token", " cat", "--against", " dog", "--top", "3")
     found = json.loads(explain(*options, "--spec", str(spec), "--format", "json")[1])
@@ -98,7 +98,11 @@ def test_the_spec_does_what_was_said_and_runs(explain, folder, corpus, atlas, tm
     assert made.source["explain"]["together"] == prompt["together"] and made.positions == "last"
     assert main(["run", str(spec), "--prompt", PROMPT, "--device", "cpu", "--max-new-tokens", "2"]) == 0
     assert "probability_after" in capsys.readouterr().out
-    texts = ("--corpus", str(corpus), "--template", "{text}", "--target", "pets", "--other-limit", "0")
+    fresh = tmp_path / "fresh.jsonl"
+    said = {"pets": ["a dog won", "a cat won"], "sport": ["new goal", "my team"], "state": ["a vote", "Paris vote"]}
+    rows = [{"text": text, "concept": name} for name, texts in said.items() for text in texts]
+    fresh.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    texts = ("--corpus", str(fresh), "--template", "{text}", "--target", "pets", "--other-limit", "0")
     texts += ("--label", "pets= cat", "--label", "sport= team", "--label", "state= vote")
     code = main(["evaluate", str(spec), "-a", str(atlas), *texts, "--device", "cpu"])
     assert code == 0, capsys.readouterr().err
