@@ -16,7 +16,6 @@ from atlas.live.gradients import differentiate
 from atlas.live.intervene import intervene
 from atlas.live.logits import LogitTarget
 from atlas.live.model import LiveModel
-from atlas.live.relevance import relevance
 from atlas.live.taps import OnTensor
 from atlas.spec.document import InterventionSpec
 
@@ -49,6 +48,5 @@ def attribution(
         for layer in range(live.n_layers):
             undo.callback(live.tap(SITE, layer).register(keep(layer)).remove)
         undo.enter_context(intervene(live, spec) if spec is not None else nullcontext())
-        undo.enter_context(relevance(live) if relp else nullcontext())
-        differentiate(live, ids_1T, torch.ones_like(ids_1T), [SITE], range(live.n_layers), target, multiply)
+        differentiate(live, ids_1T, torch.ones_like(ids_1T), [SITE], range(live.n_layers), target, multiply, relp=relp)
     return found_LN

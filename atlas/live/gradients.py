@@ -17,6 +17,7 @@ from atlas.live.capture import position_ids
 from atlas.live.logits import LogitTarget
 from atlas.live.model import LiveModel
 from atlas.live.pooling import last_token
+from atlas.live.relevance import relevance
 from atlas.live.taps import OnTensor
 
 GradientSink = Callable[[str, int, Tensor, Tensor], None]
@@ -30,15 +31,18 @@ def differentiate(
     layers: Sequence[int],
     target: LogitTarget,
     sink: GradientSink,
+    *,
+    relp: bool = False,
 ) -> Tensor:
     """Call `sink(site, layer, acts_BTN, grads_BTN)` for each wanted place, the last layer first; gives `target` [B].
 
     `input_ids`, `attention_mask`: integer [batch, tokens], 1 on real tokens. The target is that of the token after the
     last real one of each text; texts do not see each other, so one backward pass of their sum is that of each.
     `grads_BTN`: d target / d activation at every token, in the model's dtype; 0 on padding. Both tensors are the
-    model's own: read them, never write into them. Inside `relevance(live)` it is RelP's coefficient instead.
+    model's own: read them, never write into them. With `relp` it is RelP's coefficient (atlas/live/relevance.py).
 
-    Raises ModelError when a wanted site is computed never, or twice, or nothing of the target depends on it.
+    Raises ModelError when a wanted site is computed never, or twice, or nothing of the target depends on it, and as
+    `relevance` does.
     """
     wanted = [live.tap(site, layer) for layer in sorted(set(layers)) for site in dict.fromkeys(sites)]
     seen: set[tuple[str, int]] = set()
@@ -63,8 +67,13 @@ def differentiate(
 
     mask = attention_mask.to(live.device)
     with ExitStack() as undo, torch.enable_grad(), _graph_from_embeddings(live) as embedded:
-        for tap in wanted:
-            undo.callback(tap.register(reader(tap.site, tap.layer)).remove)
+        # RelP makes mlp_post anew of the sites before it: it must find these as they were read, and be read itself.
+        for after in (False, True):
+            if after and relp:
+                undo.enter_context(relevance(live))
+            for tap in wanted:
+                if (tap.site == "mlp_post") is after:
+                    undo.callback(tap.register(reader(tap.site, tap.layer)).remove)
         final_BTD = live.model.base_model(
             input_ids=input_ids.to(live.device), attention_mask=mask, position_ids=position_ids(mask), use_cache=False
         ).last_hidden_state

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import pytest
 import torch
 
@@ -43,20 +41,15 @@ def uncapped(live):
     return live, model
 
 
-def found_by(live, context=nullcontext, sites=("mlp_post",), ids=IDS):
+def found_by(live, sites=("mlp_post",), ids=IDS, relp=False):
     """(values of the target, {(site, layer): (activations, gradients)} of the first text)."""
     found = {}
     rows = torch.tensor([ids])
-    with context():
-        values = differentiate(
-            live,
-            rows,
-            torch.ones_like(rows),
-            sites,
-            range(live.n_layers),
-            TARGET,
-            lambda site, layer, acts, grads: found.update({(site, layer): (acts[0].clone(), grads[0].clone())}),
-        )
+
+    def keep(site, layer, acts, grads):
+        found[site, layer] = acts[0].clone(), grads[0].clone()
+
+    values = differentiate(live, rows, torch.ones_like(rows), sites, range(live.n_layers), TARGET, keep, relp=relp)
     return values, found
 
 
@@ -194,7 +187,7 @@ def test_relp_is_the_model_written_out_with_its_constants_frozen(live_of, varian
     model = doubled(live)
     expected = reference(model, IDS, direction(model))
     before = hooks_of(live)
-    _, found = found_by(live, lambda: relevance(live))
+    _, found = found_by(live, relp=True)
     for layer in range(live.n_layers):
         acts, grads = (each.double() for each in found["mlp_post", layer])
         torch.testing.assert_close(acts * grads, expected[layer], rtol=1e-3, atol=1e-5)
@@ -203,10 +196,20 @@ def test_relp_is_the_model_written_out_with_its_constants_frozen(live_of, varian
 
 def test_relp_of_the_last_layer_is_the_direct_effect(live):
     """Nothing but the final norm is between them, and that is frozen in both."""
-    _, found = found_by(live, lambda: relevance(live))
+    _, found = found_by(live, relp=True)
     acts, grads = found["mlp_post", live.n_layers - 1]
     expected = direct_effects(live, read_last_token(live, IDS), TARGET)[-1]
     torch.testing.assert_close((acts * grads)[-1], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_relp_before_the_activation_function_is_half_of_a_gated_neuron_and_all_of_another(live):
+    _, found = found_by(live, live.sites(), relp=True)
+    for layer in range(live.n_layers):
+        shares = {site: torch.mul(*found[site, layer]) for site in live.sites()}
+        whole = shares["mlp_post"] / (2 if live.gated else 1)
+        torch.testing.assert_close(shares["mlp_pre"], whole, rtol=1e-3, atol=1e-6)
+        if live.gated:
+            torch.testing.assert_close(shares["mlp_pre_linear"], whole, rtol=1e-3, atol=1e-6)
 
 
 def test_a_forward_pass_within_relp_is_the_models_own(live):
