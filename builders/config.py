@@ -63,6 +63,10 @@ class BuildConfig:
     """Of the permutations, and of what detectors are resampled by."""
     detectors: bool = False
     """Whether rules of few neurons are made for each concept."""
+    gradients: bool = False
+    """Whether gradients of each concept's token are taken on its texts."""
+    targets: tuple[tuple[str, str], ...] = ()
+    """(concept, token) where the token that stands for it is not its name's."""
     device: str = "auto"
     dtype: str = "auto"
     memory: int = 2 * 10**9
@@ -101,6 +105,10 @@ class BuildConfig:
             raise UsageError("--folds 1 leaves nothing to find an interval on", "Use 2 or more, or 0 for no intervals.")
         if self.detectors:
             self._require_detectable()
+        if self.gradients and not self.concepts:
+            raise UsageError("--gradients needs concepts", "Drop --no-concepts.")
+        if self.targets and not self.gradients:
+            raise UsageError("--targets goes with --gradients")
         if not 0 <= self.holdout < 1:
             raise UsageError(f"--holdout {self.holdout} is outside 0 to 1 (1 excluded)")
         for option, values in (
@@ -155,6 +163,8 @@ class BuildConfig:
             "permutations": self.permutations,
             "seed": self.seed,
             "detectors": self.detectors,
+            "gradients": self.gradients,
+            "targets": [list(target) for target in self.targets],
             "corpus_options": self.corpus_options,
         }
 

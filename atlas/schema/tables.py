@@ -7,6 +7,7 @@ declared beside what computes it, one line here), and whoever fills it names it.
 from __future__ import annotations
 
 from atlas.schema.detector_tables import DETECTOR_TABLES, NOTED
+from atlas.schema.gradient_tables import GRADIENT_TABLES
 from atlas.schema.interval_tables import INTERVAL_TABLES
 from atlas.schema.table import FAMILY, FIT, MODEL, RUN, WEIGHT, Column, Table
 
@@ -241,6 +242,7 @@ ALL: tuple[Table, ...] = (
     ),
     *INTERVAL_TABLES,
     *DETECTOR_TABLES,
+    *GRADIENT_TABLES,
     Table(
         "neuron_vector",
         WEIGHT,

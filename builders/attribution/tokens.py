@@ -30,6 +30,10 @@ class Tokens:
         """The tokens that the tokenizer makes of a text."""
         return token_ids(self._live, [text])[0]
 
+    def has(self, text: str) -> bool:
+        """Whether a token has exactly this text."""
+        return text in self._ids
+
     def one(self, text: str) -> int:
         """The token of exactly this text. UsageError, with those that it is made of, where there is none."""
         found = self._ids.get(text, [])
