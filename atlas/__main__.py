@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "nearest": ("queries.cli.nearest:nearest", "Neurons whose vectors point the same way."),
     "sql": ("queries.cli.sql:sql", "Ask in SQL, read-only and sandboxed."),
     "spec": ("queries.cli.spec:spec", "Write an intervention spec."),
+    "explain": ("builders.cli.explain:explain", "Which neurons hold the logit of a next token, and what they do."),
     "run": ("builders.cli.run:run", "Show what the edits of a spec change."),
     "evaluate": ("builders.cli.evaluate:evaluate", "Measure specs: target class, other classes, other text."),
     "evaluations": ("queries.cli.evaluations:evaluations", "What evaluations found."),

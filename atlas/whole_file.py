@@ -94,10 +94,10 @@ def require_output(path: Path, *, inputs: Iterable[str | Path] = ()) -> None:
             raise UsageError(f"{path} would be taken for the log of {place.stem}", "Name another file to write.")
 
 
-def require_apart(output: Path | None, picture: Path | None) -> None:
-    """Raise UsageError where an answer and its picture would go to one file, so that one of them would be lost."""
-    if output is not None and picture is not None and replaceable(output) and is_one_of(output, [picture]):
-        raise UsageError(f"-o and --plot both name {output}", "Name two files.")
+def require_apart(output: Path | None, other: Path | None, option: str = "--plot") -> None:
+    """Raise UsageError where an answer and what `option` writes would go to one file, so that one would be lost."""
+    if output is not None and other is not None and replaceable(output) and is_one_of(output, [other]):
+        raise UsageError(f"-o and {option} both name {output}", "Name two files.")
 
 
 def real_place(path: Path) -> Path:

@@ -75,6 +75,10 @@ class BuildConfig:
     """Tokens of running text after which no more is read; None: all."""
     words: bool = True
     """Whether the tokens of running text are stored."""
+    gradients: bool = False
+    """Whether gradients of each concept's token are taken on its texts."""
+    targets: tuple[tuple[str, str], ...] = ()
+    """(concept, token) where the token that stands for it is not its name's."""
     device: str = "auto"
     dtype: str = "auto"
     memory: int = 2 * 10**9
@@ -116,6 +120,10 @@ class BuildConfig:
             raise UsageError("--folds 1 leaves nothing to find an interval on", "Use 2 or more, or 0 for no intervals.")
         if self.detectors:
             self._require_detectable()
+        if self.gradients and not self.concepts:
+            raise UsageError("--gradients needs concepts", "Drop --no-concepts.")
+        if self.targets and not self.gradients:
+            raise UsageError("--targets goes with --gradients")
         if not 0 <= self.holdout < 1:
             raise UsageError(f"--holdout {self.holdout} is outside 0 to 1 (1 excluded)")
         for option, values in (
@@ -184,6 +192,8 @@ class BuildConfig:
             "context_length": self.context_length,
             "max_tokens_total": self.max_tokens_total,
             "words": self.words,
+            "gradients": self.gradients,
+            "targets": [list(target) for target in self.targets],
             "corpus_options": self.corpus_options,
         }
 

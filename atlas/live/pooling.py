@@ -19,7 +19,7 @@ def pool(acts_BTN: Tensor, attention_mask_BT: Tensor, position: str) -> Tensor:
     """
     mask_BT = attention_mask_BT.to(acts_BTN.device).bool()
     if position == "last":
-        return acts_BTN[_batch_index(mask_BT), _last_token(mask_BT)].float()
+        return acts_BTN[_batch_index(mask_BT), last_token(mask_BT)].float()
     if position == "mean":
         # Text by text: a float64 copy of the whole batch would be the largest tensor of a build.
         sums = [
@@ -38,7 +38,7 @@ def _batch_index(mask_BT: Tensor) -> Tensor:
     return torch.arange(mask_BT.shape[0], device=mask_BT.device)
 
 
-def _last_token(mask_BT: Tensor) -> Tensor:
+def last_token(mask_BT: Tensor) -> Tensor:
     """[batch] index of each text's last real token."""
     from_the_end = mask_BT.flip(1).int().argmax(1)  # argmax gives the first of equals
     return mask_BT.shape[1] - 1 - from_the_end

@@ -250,3 +250,18 @@ CREATE VIEW firing AS
            quantiles::FLOAT[] AS quantiles, sampled, octave, histogram::INTEGER[] AS histogram,
            list_transform(quadrants::BIGINT[], lambda x: x / s.tokens) AS quadrants
     FROM _firing, _text_set AS s;
+
+-- What each neuron does for the logit of a concept's token on the concept's texts: computed, and checked by edits.
+CREATE VIEW concept_attribution AS
+    SELECT g.fit_id, g.concept_id, fit.family, c.concept, site, position, g.layer, g.neuron, t.token_id, token, whole,
+           texts, gradient, gradient_std, attribution, attribution_std
+    FROM _gradient AS g JOIN fit ON fit.fit_id = g.fit_id JOIN concept AS c ON c.concept_id = g.concept_id
+    JOIN _gradient_target AS t ON t.fit_id = g.fit_id AND t.concept_id = g.concept_id
+    JOIN vocab AS v ON v.token_id = t.token_id;
+CREATE VIEW gradient_check AS
+    SELECT k.fit_id, fit.family, site, position, rule, edit, k.n, pearson, spearman, sample, texts
+    FROM _gradient_check AS k JOIN fit ON fit.fit_id = k.fit_id JOIN _gradient_fit AS f ON f.fit_id = k.fit_id;
+CREATE VIEW gradient_sample AS
+    SELECT s.fit_id, s.concept_id, fit.family, c.concept, site, position, place, text_hash, layer, neuron, activation,
+           gradient, gradient_attribution, relp, relp_attribution, set_0, add_2, set_20
+    FROM _gradient_sample AS s JOIN fit ON fit.fit_id = s.fit_id JOIN concept AS c ON c.concept_id = s.concept_id;

@@ -279,6 +279,50 @@ ALL: tuple[View, ...] = (
         "One row per site, layer and neuron: its activation over all tokens of the running text. Empty without "
         "`build --texts`.",
     ),
+    View(
+        "concept_attribution",
+        "_gradient",
+        (
+            *_of("_gradient", "fit_id", "concept_id"),
+            *_FIT_OF,
+            *_of("_gradient", "layer", "neuron"),
+            *_of("_gradient_target", "token_id"),
+            Column("token", "VARCHAR"),
+            *_of("_gradient_target", "whole", "texts"),
+            *_of("_gradient", "gradient", "gradient_std", "attribution", "attribution_std"),
+        ),
+        "SELECT count(*) FROM _gradient",
+        "One row per fit, concept, layer and neuron: what the neuron does for the logit of the concept's token, on the "
+        "concept's texts.\nThe gradient tells what setting a neuron to 0 does, and little about strong clamps: see "
+        "`gradient_check`. Empty without `build --gradients`.",
+        counted=False,
+    ),
+    View(
+        "gradient_check",
+        "_gradient_check",
+        (
+            *_of("_gradient_check", "fit_id"),
+            *(column for column in _FIT_OF if column.name != "concept"),
+            *_of("_gradient_check", "rule", "edit", "n", "pearson", "spearman"),
+            *_of("_gradient_fit", "sample", "texts"),
+        ),
+        "SELECT count(*) FROM _gradient_check",
+        "One row per fit, rule and edit: how far what is computed of neurons that were drawn at random agrees with "
+        "what editing\nthem was measured to do.",
+        counted=False,
+    ),
+    View(
+        "gradient_sample",
+        "_gradient_sample",
+        (
+            *_of("_gradient_sample", "fit_id", "concept_id"),
+            *_FIT_OF,
+            *(column for column in TABLES["_gradient_sample"].columns if column.name not in ("fit_id", "concept_id")),
+        ),
+        "SELECT count(*) FROM _gradient_sample",
+        "One row per fit, drawn text and drawn neuron: what those correlations are of.",
+        counted=False,
+    ),
 )
 
 

@@ -16,6 +16,7 @@ PRODUCTS = {
     "intervals": "builders.intervals.product:PRODUCT",
     "detectors": "builders.detectors.product:PRODUCT",
     "exemplars": "builders.exemplars.product:PRODUCT",
+    "gradients": "builders.gradients.product:PRODUCT",
 }
 
 

@@ -17,6 +17,7 @@ from atlas.printable import say
 from builders.cli.options import column_options
 from builders.concept_sets import concept_sources, own_sets_here
 from builders.config import BuildConfig, parse_bytes, parse_layers
+from builders.gradients.targets import parse_targets
 from builders.progress import for_terminal
 
 _CHOICE = click.Choice
@@ -153,6 +154,18 @@ _CHOICE = click.Choice
     help="Store where in the running text exemplars are, and no words or tokens of it.",
 )
 @click.option(
+    "--gradients",
+    is_flag=True,
+    help="Also take, on each concept's texts, gradients of the logit of its token: what every neuron does for it.",
+)
+@click.option(
+    "--targets",
+    multiple=True,
+    metavar="CONCEPT=TOKEN",
+    help='With --gradients: the token of a concept, literally, as in "sports= football". May be repeated. '
+    "Default: a space and its name, or the first token of that.",
+)
+@click.option(
     "--bins",
     type=int,
     help="Histogram bins per neuron. Default: 20, or what the atlas of --add has; one atlas has one.",
@@ -228,6 +241,8 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         context_length=options["context_length"],
         max_tokens_total=options["max_tokens_total"],
         words=not options["no_texts"],
+        gradients=options["gradients"],
+        targets=parse_targets(options["targets"]),
         device=options["device"],
         dtype=options["dtype"],
         memory=parse_bytes(options["memory"]),

@@ -68,12 +68,12 @@ class OlderRope:
 
 @dataclass(frozen=True)
 class Adapter:
-    """One architecture family. `block`, `mlp`, `sites` and `weights` paths contain `{layer}`.
+    """One architecture family. `block`, `mlp`, `mlp_out_norm`, `sites` and `weights` paths contain `{layer}`.
 
     What it computes:
 
-    - `norm_after_mlp`: a further norm stands between MLP and residual stream, so that what a neuron writes reaches the
-      stream rescaled, and a constant of the MLP's output is none there.
+    - `mlp_out_norm`: the module of a further norm between MLP and residual stream, where there is one, so that what a
+      neuron writes reaches the stream rescaled, and a constant of the MLP's output is none there.
     - `refusals` gives the reason for each site or weight of the tables that the family does not have.
 
     What its config calls things (a field of None: the family has no such thing):
@@ -102,7 +102,7 @@ class Adapter:
     weights: Mapping[str, WeightPlace]
     gguf_names: Mapping[str, str]
     tokenizers: tuple[str, ...]
-    norm_after_mlp: bool = False
+    mlp_out_norm: str | None = None
     mlp_bias_field: str | None = None
     logit_softcap_field: str | None = None
     attention_softcap_field: str | None = None
@@ -111,3 +111,8 @@ class Adapter:
     older_rope: OlderRope = OlderRope()
     older_fields: tuple[str, ...] = ()
     refusals: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def norm_after_mlp(self) -> bool:
+        """Whether a norm stands between MLP and residual stream."""
+        return self.mlp_out_norm is not None

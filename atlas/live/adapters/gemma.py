@@ -19,7 +19,7 @@ ADAPTER = replace(
     final_norm=FinalNorm("model.norm", "rms", offset=1.0),
     gguf_names={"gemma2": "gemma2", "gemma3_text": "gemma3"},
     tokenizers=("GemmaTokenizer",),
-    norm_after_mlp=True,
+    mlp_out_norm="model.layers.{layer}.post_feedforward_layernorm",
     mlp_bias_field=None,
     logit_softcap_field="final_logit_softcapping",
     attention_softcap_field="attn_logit_softcapping",

@@ -1,0 +1,74 @@
+"""The direct effect of neurons on a logit: what each adds to it by itself, past every later block. Forward passes only.
+
+A neuron adds activation * w_out to the residual stream, which the final norm and the LM head turn into logits. With the
+norm's scale as it was for this prompt, that share is activation * (direction . norm(w_out)), exactly, and the shares
+of all that writes into the stream add up to the logit. Axes: L layers, N neurons, D d_model.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from atlas.live.logits import LogitTarget
+from atlas.live.model import LiveModel
+from atlas.live.norms import FixedNorm, fixed_norm
+from atlas.live.passes import run_pass
+from atlas.live.taps import OnTensor
+
+SITE = "mlp_post"
+
+
+class LastToken(NamedTuple):
+    """A prompt at its last token: activations [L, N] and the state [D] after the final norm, both float32.
+
+    `norms`: the final norm as it was there, then that between each MLP and the stream, where the family has one.
+    """
+
+    acts_LN: Tensor
+    final_D: Tensor
+    norms: tuple[FixedNorm, ...]
+
+
+def read_last_token(live: LiveModel, ids: Sequence[int]) -> LastToken:
+    """One forward pass over the token ids of a prompt."""
+    ids_1T = torch.tensor([list(ids)], device=live.device)
+    acts: dict[int, Tensor] = {}
+    places = [live.adapter.final_norm.module]
+    if live.adapter.mlp_out_norm is not None:
+        places += [live.adapter.mlp_out_norm.format(layer=layer) for layer in range(live.n_layers)]
+    norms: dict[str, FixedNorm] = {}
+
+    def keep(layer: int) -> OnTensor:
+        return lambda acts_BTN: acts.update({layer: acts_BTN[0, -1].float()})
+
+    def look(place: str, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        norms[place] = fixed_norm(live, module, args[0][0, -1], output[0, -1])
+
+    with ExitStack() as undo:
+        for layer in range(live.n_layers):
+            undo.callback(live.tap(SITE, layer).register(keep(layer)).remove)
+        for place in places:
+            hook = live.submodule(place).register_forward_hook(functools.partial(look, place))
+            undo.callback(hook.remove)
+        final_1TD = run_pass(live, ids_1T, torch.ones_like(ids_1T)).final_BTD
+    acts_LN = torch.stack([acts[layer] for layer in range(live.n_layers)])
+    return LastToken(acts_LN, final_1TD[0, -1].float(), tuple(norms[place] for place in places))
+
+
+def direct_effects(live: LiveModel, last: LastToken, target: LogitTarget) -> Tensor:
+    """[L, N] float32: what each neuron adds to `target` by itself at the last token."""
+    final_norm, *out_norms = last.norms
+    with torch.inference_mode():
+        into_stream_D = final_norm.backward(target.direction(live))
+        effects = []
+        for layer in range(live.n_layers):
+            written_D = out_norms[layer].backward(into_stream_D) if out_norms else into_stream_D
+            per_unit_N = live.weight("down_proj", layer).float() @ written_D
+            effects.append(last.acts_LN[layer] * per_unit_N)
+    return torch.stack(effects)
