@@ -9,6 +9,7 @@ from typing import Any
 from atlas.answers.cells import number
 from atlas.answers.result import Result
 from queries.expected import percent
+from queries.measured import EXPECTED, INTERVALS, WORST
 from queries.ranges import GAUSSIAN, INTERVAL, Range
 
 _DIGITS = 3
@@ -17,25 +18,28 @@ Row = Mapping[str, Any]
 
 
 def compact_neurons(result: Result) -> Result:
-    """An answer of `neurons_for_concept` that shows intervals: one column an interval, one an average precision.
+    """An answer of `neurons_for_concept` that shows intervals: a column each for the interval, the held-out shares,
+    those to expect, the concept that leaks most and its share, and the average precision.
 
-    coverage, leakage and worst_concept are the held-out ones. An answer that shows Gaussian ranges stays as it is.
+    An answer that shows Gaussian ranges stays as it is.
     """
     if INTERVAL.lower not in (result.shown or ()):
         return result
     made: dict[str, Callable[[Row], Any]] = {
         "interval": lambda row: bounds(row, INTERVAL),
-        "coverage": lambda row: row[INTERVAL.coverage],
-        "leakage": lambda row: row[INTERVAL.leakage],
-        "worst_concept": lambda row: row[INTERVAL.worst],
+        "held_out": _held_out,
+        "held_out_worst": _worst,
+        "expected": _expected,
         "ap": _average_precision,
     }
     parts = {
         INTERVAL.lower: "interval",
         INTERVAL.upper: None,
-        INTERVAL.coverage: "coverage",
-        INTERVAL.leakage: "leakage",
-        INTERVAL.worst: "worst_concept",
+        INTERVAL.coverage: "held_out",
+        INTERVAL.leakage: None,
+        INTERVAL.worst: "held_out_worst",
+        EXPECTED[0]: "expected",
+        EXPECTED[1]: None,
         "ap_low": None,
     }
     return _table(result, made, [parts.get(name, name) for name in result.shown or ()])
@@ -80,10 +84,24 @@ def _average_precision(row: Row) -> str | None:
 
 def _held_out(row: Row) -> str | None:
     """Coverage and leakage in one cell."""
-    coverage, leakage = row[INTERVAL.coverage], row[INTERVAL.leakage]
+    return _shares(row[INTERVAL.coverage], row[INTERVAL.leakage])
+
+
+def _expected(row: Row) -> str | None:
+    """The same of new texts."""
+    return _shares(*(row[name] for name in EXPECTED))
+
+
+def _shares(coverage: float | None, leakage: float | None) -> str | None:
     if coverage is None:
         return None
     return percent(coverage) if leakage is None else f"{percent(coverage)} / {percent(leakage)}"
+
+
+def _worst(row: Row) -> str | None:
+    """The other concept that gets in most, and how much of it does."""
+    concept = row[INTERVAL.worst]
+    return None if concept is None else f"{concept} {percent(row[WORST[INTERVALS].leakage])}"
 
 
 def _table(result: Result, made: Mapping[str, Callable[[Row], Any]], names: list[str | None]) -> Result:

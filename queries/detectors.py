@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from atlas.answers.result import Document, Result
@@ -119,6 +120,10 @@ def _rule(
         raise QuestionError(f"there is no rule of {neurons} neurons for {concept}", f"There are those of 1 to {most}.")
     rule = rules[form, neurons]
     _, members = atlas.query(load_sql("detector_neurons"), _key(fit, concept) | {"form": form, "neurons": neurons})
+    if len(members) != neurons or not _can_judge(form, (rule["bias"], rule["threshold"]), members):
+        raise AtlasFileError(
+            f"the rule of {neurons} neurons for {concept} is damaged", "`neuron-atlas verify` says what else is."
+        )
     return Detector(
         concept,
         form,
@@ -129,12 +134,30 @@ def _rule(
     )
 
 
+def _can_judge(form: str, of_rule: tuple[Any, ...], members: list[tuple[Any, ...]]) -> bool:
+    """Whether all numbers are there that the form needs, and none that would make every comparison false."""
+    try:
+        if not all(map(math.isfinite, of_rule)):
+            return False
+        for layer, neuron, weight, lower, upper, mean, std in members:
+            needed = lower <= upper if form == FORMS[0] else std > 0 and math.isfinite(mean) and math.isfinite(std)
+            others = (mean, std) if form == FORMS[0] else (lower, upper)
+            if not needed or others != (None, None) or min(layer, neuron) < 0 or not math.isfinite(weight):
+                return False
+    except TypeError:  # NULL, or a column of another type
+        return False
+    return True
+
+
 def _reading(atlas: Atlas, fit: Fit) -> Reading:
     _, rows = atlas.query(load_sql("detector_reading"), {"fit_id": fit.fit_id})
-    said, dtype = rows[0]
-    parameters = json.loads(said)
-    pool, max_tokens = parameters.get("pool") or POOLS[0], parameters["max_tokens"]
-    if pool not in POOLS or type(max_tokens) is not int or not 1 <= max_tokens <= 10**6:
+    said, dtype = rows[0] if rows else (None, None)
+    try:
+        parameters = json.loads(said or "")
+        pool, max_tokens = parameters.get("pool") or POOLS[0], parameters.get("max_tokens")
+    except (ValueError, RecursionError, AttributeError):
+        pool = max_tokens = None
+    if pool not in POOLS or type(max_tokens) is not int or not 1 <= max_tokens <= 10**6 or type(dtype) is not str:
         raise AtlasFileError(f"the run of {fit.family} does not say how its texts were read", "Build it anew.")
     return Reading(fit.family, fit.site, fit.position, fit.template, pool, max_tokens, dtype)
 

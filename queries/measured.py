@@ -26,6 +26,8 @@ GAUSSIANS, RANGES = BASE = ("_gaussian", "_range")
 """The tables that every fit has; those of further measures came later, and an older fit lacks them."""
 INTERVALS = "_interval"
 _OF_INTERVALS = (INTERVALS, "_significance")
+EXPECTED = ("expected_coverage", "expected_leakage")
+"""What came after the other measures of intervals: an older atlas has them and not these."""
 
 
 class Worst(NamedTuple):
@@ -116,21 +118,25 @@ def shown_sql() -> list[tuple[str, str]]:
 
 
 def absent(answer: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    """The measures that none of the rows has: those of tables that came after the atlas, or after the fit."""
+    """The measures that none of the rows has: those that came after the atlas, or after the fit.
+
+    Where q is not known either nothing more is there to be expected.
+    """
     later = [measure.name for measure in shown_on(answer) if measure.table not in BASE]
-    return [name for name in later if rows and all(row[columns.index(name)] is None for row in rows)]
+    found = [name for name in later if rows and all(row[columns.index(name)] is None for row in rows)]
+    return [name for name in found if name not in EXPECTED or "q" not in found]
 
 
 def comes_with_intervals(name: str) -> bool:
     """Whether a measure is there exactly where a fit has intervals."""
-    return MEASURES[name].table in _OF_INTERVALS
+    return MEASURES[name].table in _OF_INTERVALS and name not in EXPECTED
 
 
 def how_to_add(names: Sequence[str]) -> str:
     """What to say of measures that are absent; '' for none. Those that come with intervals go by that word."""
     others = [name for name in names if not comes_with_intervals(name)]
     words = [*["intervals"] * (len(others) < len(names)), *others]
-    it = "it" if len(others) == len(names) else "them"
+    it = "it" if len(others) == len(names) == 1 else "them"
     return f"no {', '.join(words)} here: `neuron-atlas build --add` with the same corpus adds {it}" if names else ""
 
 

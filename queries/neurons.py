@@ -15,7 +15,7 @@ from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.expected import on_new_texts
 from queries.fits import Fit, choose_fit, choose_tau
-from queries.measured import absent, columns_on, comes_with_intervals, how_to_add, measured_sql, shown_sql
+from queries.measured import EXPECTED, absent, columns_on, comes_with_intervals, how_to_add, measured_sql, shown_sql
 from queries.ranges import GAUSSIAN, INTERVAL, Range, choose_range
 from queries.require import require_layer, require_limit
 from queries.rules import rule as rule_of
@@ -134,10 +134,12 @@ def neurons_for_concept(
     interval_lower and interval_upper bound the closed interval of the activation that tells the concept best, in its
     units, infinite where it is open. held_out_coverage is the share of the concept's own activations, held_out_leakage
     that of all others, inside intervals that were found without their texts, held_out_worst_concept the concept with
-    the largest share (held_out_worst_leakage). ap and ap_low are average precisions where larger, or smaller,
-    activations speak for the concept; q is the p of the neuron's AUC after Benjamini and Hochberg. folds, auc_p,
-    interval_p (family-wise, of the best neuron of the fit, by permutations) and length_auc (of the length of texts
-    alone) are those of the concept. All of them are None for a fit without intervals.
+    the largest share (held_out_worst_leakage). expected_coverage and expected_leakage are what to expect of the two on
+    new texts, where part of being first of many neurons is luck (docs/methods.md). ap and ap_low are average
+    precisions where larger, or smaller, activations speak for the concept; q is the p of the neuron's AUC after
+    Benjamini and Hochberg. folds, auc_p, interval_p (family-wise, of the best neuron of the fit, by permutations) and
+    length_auc (of the length of texts alone) are those of the concept. All of them are None for a fit without
+    intervals.
 
     lower and upper bound the range mean +- tau std; coverage, leakage, worst_concept and worst_leakage are shares in it
     on the texts that it was made of. auc is 0.5 for a neuron that tells nothing and below 0.5 for one
@@ -213,6 +215,7 @@ def _remarks(fit: Fit, concept: str, kind: Range, luck: Significance, result: Re
 def _shown(kind: Range, *, with_words: bool, decoded: bool) -> list[str]:
     """The columns of a table."""
     shown = ["address", kind.lower, kind.upper, kind.coverage, kind.leakage]
+    shown += [] if kind is GAUSSIAN else EXPECTED
     shown += [] if with_words else [kind.worst]
     shown += ["auc"] if kind is GAUSSIAN else ["ap", "ap_low", "q"]
     shown += ["token_rank"] if with_words else []

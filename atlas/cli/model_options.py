@@ -55,12 +55,12 @@ def device_options(command: F) -> F:
     return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")(command)
 
 
-def model_option(command: F) -> F:
-    """--model, for commands whose spec names one."""
+def model_option(command: F, *, named_by: str = "the spec names") -> F:
+    """--model, for commands whose spec names one, or what `named_by` says."""
     return click.option(
         "--model",
         metavar="MODEL",
-        help="Packaged name, folder, .gguf file or Hugging Face id. Default: the one that the spec names.",
+        help=f"Packaged name, folder, .gguf file or Hugging Face id. Default: the one that {named_by}.",
     )(command)
 
 

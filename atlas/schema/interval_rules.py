@@ -52,6 +52,13 @@ INTERVAL_RULES: tuple[RowRules | Counted, ...] = (
            WHERE (p IS NULL) <> (q IS NULL) OR q < p OR q > 1""",
     ),
     Counted(
+        "expected shares are shares, both or none",
+        """SELECT count(*) FROM _significance
+           WHERE NOT coalesce(expected_coverage BETWEEN 0 AND 1, true)
+              OR NOT coalesce(expected_leakage BETWEEN 0 AND 1, true)
+              OR (expected_coverage IS NULL) <> (expected_leakage IS NULL)""",
+    ),
+    Counted(
         "intervals are of a fit that says how they were found",
         "SELECT count(*) FROM (SELECT DISTINCT fit_id FROM _interval) ANTI JOIN _interval_fit USING (fit_id)",
     ),

@@ -126,7 +126,7 @@ CREATE VIEW concept_interval AS
            coverage_of(held_inside, m.n) AS held_out_coverage,
            leakage_of(held_others, m.n, fit.n) AS held_out_leakage,
            w.concept AS held_out_worst_concept, coverage_of(held_worst_inside, worst.n) AS held_out_worst_leakage,
-           ap, ap_low, best_f1, point_biserial, stratified_auc, p, q
+           ap, ap_low, best_f1, point_biserial, stratified_auc, p, q, expected_coverage, expected_leakage
     FROM _interval AS i JOIN fit ON fit.fit_id = i.fit_id JOIN concept AS c ON c.concept_id = i.concept_id
     JOIN fit_concept AS m ON m.fit_id = i.fit_id AND m.concept_id = i.concept_id
     LEFT JOIN _significance AS s ON s.fit_id = i.fit_id AND s.layer = i.layer AND s.concept_id = i.concept_id

@@ -80,7 +80,7 @@ def _auc(row: Numbers) -> float | None:
     return _share(row["twice_u"], 2.0 * row["n"] * (row["n_all"] - row["n"]))
 
 
-G, R, INTERVAL = "_gaussian", "_range", "_interval"
+G, R, INTERVAL, SIGNIFICANCE = "_gaussian", "_range", "_interval", "_significance"
 
 ALL: tuple[Measure, ...] = (
     Measure("mean", "mean activation on the concept", G, "activation"),
@@ -259,7 +259,14 @@ ALL: tuple[Measure, ...] = (
         ),
     ),
     Measure("p", "two-sided p of the Mann-Whitney U, corrected for ties", INTERVAL, "probability", on=("card",)),
-    Measure("q", "the same after Benjamini and Hochberg, over all neurons of the fit", "_significance", "probability"),
+    Measure("q", "the same after Benjamini and Hochberg, over all neurons of the fit", SIGNIFICANCE, "probability"),
+    Measure(
+        "expected_coverage",
+        "held-out coverage, less what luck adds to neurons that stand out: what to expect on new texts",
+        SIGNIFICANCE,
+        "share",
+    ),
+    Measure("expected_leakage", "the same of held-out leakage", SIGNIFICANCE, "share"),
 )
 
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in ALL}

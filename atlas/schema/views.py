@@ -141,7 +141,7 @@ ALL: tuple[View, ...] = (
             Column("held_out_worst_concept", "VARCHAR", "the other concept with the largest share in them"),
             Column("held_out_worst_leakage", "DOUBLE", "that share", "share"),
             *_of("_interval", "ap", "ap_low", "best_f1", "point_biserial", "stratified_auc", "p"),
-            *_of("_significance", "q"),
+            *_of("_significance", "q", "expected_coverage", "expected_leakage"),
         ),
         "SELECT count(*) FROM _interval",
         "One row per fit, concept, layer and neuron: the closed interval of the activation with the largest coverage "

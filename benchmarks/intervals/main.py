@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import logging
 import tempfile
@@ -23,7 +24,8 @@ import torch
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
 from atlas.packaged import data_folder
-from benchmarks.common.labelled_text import ag_news, balanced, datasets_folder
+from atlas.store.shrinkage import expected_shares
+from benchmarks.common.labelled_text import ag_news, balanced, datasets_folder, emotion
 from benchmarks.intervals.report import page
 from benchmarks.ranges.activations import last_token
 from builders.corpora.registry import load_corpus
@@ -35,6 +37,8 @@ from builders.intervals.permutations import Chance, joined, labellings_of
 
 MODEL, SITE, BEST, FOLDS, PERMUTATIONS = "smollm2-135m", "mlp_post", 20, 5, 200
 PARTS = 3  # each is fresh once
+RANKINGS = ("held_out", "expected", "training")
+KEY = ("concept", "part", "by")
 PAGE = Path(__file__).parents[2] / "docs" / "results" / "held_out.md"
 Labelled = list[tuple[str, str]]
 log = logging.getLogger("held_out")
@@ -59,8 +63,9 @@ def measured(chosen: argparse.Namespace) -> dict:
     live = functools.cache(lambda: load(MODEL, dtype="float32"))
     sets = {name: (own_set(name), template) for name, template in OWN.items()}
     if chosen.datasets:
-        task = ag_news(datasets_folder(chosen.datasets))
-        sets["ag_news"] = balanced(task, 450, seed=3), task.template
+        folder = datasets_folder(chosen.datasets)
+        for task, per_concept, seed in ((ag_news(folder), 450, 3), (emotion(folder), 150, 0)):
+            sets[task.name] = balanced(task, per_concept, seed), task.template
     return {name: of_set(name, *given, live, chosen) for name, given in sets.items()}
 
 
@@ -94,7 +99,7 @@ def of_set(
             inside_E = (fresh_ELN[:, layer, neuron] >= each["lower"]) & (fresh_ELN[:, layer, neuron] <= each["upper"])
             own_E = own_EC[:, concept]
             shares = {"coverage": float(inside_E[own_E].mean()), "leakage": float(inside_E[~own_E].mean())}
-            told = {key: each[key] for key in ("training", "held_out")}
+            told = {key: each[key] for key in ("by", "training", "held_out", "expected", "expected_coverage")}
             found.append({"concept": concepts[concept], "part": part, **told, **shares})
             found[-1]["fresh"] = shares["coverage"] - shares["leakage"]
     return {
@@ -102,14 +107,29 @@ def of_set(
         "concepts": concepts,
         "texts": len(texts),
         "neurons": int(acts_ELN.shape[1] * acts_ELN.shape[2]),
-        "rows": found,
+        "rows": summarised(found),
         "shuffles": chosen.shuffles,
         "shuffled_p": shuffled_p(acts_ELN, labels_E, chosen.shuffles),
     }
 
 
+def summarised(found: list[dict]) -> list[dict]:
+    """For each concept, part and ranking the means over its neurons, and the numbers of its first neuron."""
+    rows = []
+    for key, group in itertools.groupby(found, key=lambda row: [row[name] for name in KEY]):
+        neurons = list(group)
+        numbers = [name for name in neurons[0] if name not in KEY]
+        means = {name: round(float(np.mean([row[name] for row in neurons])), 6) for name in numbers}
+        first = {name: round(neurons[0][name], 6) for name in numbers}
+        rows.append({**dict(zip(KEY, key, strict=True)), "mean": means, "first": first})
+    return rows
+
+
 def best_rows(acts_ELN: np.ndarray, labels_E: np.ndarray, texts: Sequence[str]) -> Iterator[tuple[int, int, int, dict]]:
-    """(concept, layer, neuron, its interval and shares) of the best neurons, as a build finds them."""
+    """(concept, layer, neuron, its interval and shares) of the best neurons, as a build finds them.
+
+    By what they are the best: each of RANKINGS.
+    """
     hashes_E = np.fromiter(map(text_hash, texts), np.uint64, len(texts))
     folds_E, nothing_E = folds_of(hashes_E, labels_E, FOLDS), np.zeros(len(texts), np.int64)
     examples = Examples(labels_E, folds_E, np.arange(len(texts)), nothing_E)
@@ -124,22 +144,28 @@ def best_rows(acts_ELN: np.ndarray, labels_E: np.ndarray, texts: Sequence[str]) 
         """[C, L, N]"""
         return np.stack([getattr(each, own) / n_C - getattr(each, others) / rest_C for each in found], axis=1)
 
-    training, held_out = told("inside", "others_inside"), told("held_inside", "held_others_inside")
-    for concept in range(len(n_C)):
-        order = np.argsort(-held_out[concept], axis=None, kind="stable")[:BEST]
-        for layer, neuron in zip(*np.unravel_index(order, held_out[concept].shape), strict=True):
-            each = found[layer]
-            yield (
-                concept,
-                int(layer),
-                int(neuron),
-                {
-                    "lower": each.lower[concept, neuron],
-                    "upper": each.upper[concept, neuron],
-                    "training": float(training[concept, layer, neuron]),
-                    "held_out": float(held_out[concept, layer, neuron]),
-                },
-            )
+    j = {"training": told("inside", "others_inside"), "held_out": told("held_inside", "held_others_inside")}
+    counts = [
+        np.stack([getattr(each, name) for each in found], axis=1) for name in ("held_inside", "held_others_inside")
+    ]
+    shares = [expected(*each) for each in zip(*counts, n_C[:, 0].tolist(), rest_C[:, 0].tolist(), strict=True)]
+    coverage = np.stack([coverage for coverage, _ in shares])
+    j["expected"] = coverage - np.stack([leakage for _, leakage in shares])
+    for concept, by in itertools.product(range(len(n_C)), RANKINGS):
+        order = np.argsort(-j[by][concept], axis=None, kind="stable")[:BEST]
+        for layer, neuron in zip(*np.unravel_index(order, j[by][concept].shape), strict=True):
+            each, place = found[layer], (concept, layer, neuron)
+            numbers = {"by": by, "lower": each.lower[concept, neuron], "upper": each.upper[concept, neuron]}
+            numbers |= {name: float(values[place]) for name, values in j.items()}
+            yield concept, int(layer), int(neuron), numbers | {"expected_coverage": float(coverage[place])}
+
+
+def expected(inside_LN: np.ndarray, others_LN: np.ndarray, n: int, n_others: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coverage and leakage to expect of each neuron of a concept, as on publishing; [L, N] each."""
+    pairs = np.stack([inside_LN.ravel(), others_LN.ravel()])
+    (inside_P, others_P), place, neurons_P = np.unique(pairs, axis=1, return_inverse=True, return_counts=True)
+    coverage_P, leakage_P = expected_shares(inside_P, others_P, neurons_P, n, n_others)
+    return coverage_P[place].reshape(inside_LN.shape), leakage_P[place].reshape(inside_LN.shape)
 
 
 def shuffled_p(acts_ELN: np.ndarray, labels_E: np.ndarray, shuffles: int) -> dict[str, list[float]]:

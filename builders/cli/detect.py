@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def _bundle(**options: Any) -> dict[str, Any]:
     "--text", metavar="FILE", help="Label the texts of FILE (- for stdin) with the model: one a line, or a .jsonl file."
 )
 @click.option("--text-column", default="text", show_default=True, help="Field of a .jsonl file with the text.")
-@model_option
+@partial(model_option, named_by="the atlas was made of")
 @device_options
 @bundled("live", _bundle, ("text_column", "model", "device", "dtype"))
 @fit_options

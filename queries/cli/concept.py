@@ -14,7 +14,7 @@ from queries.cli.options import Source, range_options, source_options
 from queries.compact import compact_neurons
 from queries.fits import choose_fit
 from queries.neurons import Only, neurons_for_concept
-from queries.ranges import choose_range
+from queries.ranges import GAUSSIAN, choose_range
 from queries.tokens import token_forms
 
 
@@ -58,11 +58,13 @@ def concept(
 ) -> None:
     """Neurons that encode the concept NAME, strongest first, with the interval in which each one does.
 
-    interval is the closed interval of the activation with the largest coverage - leakage. coverage is the share of the
-    concept's texts inside, leakage the share of all others, worst_concept the one that gets in most: all three on texts
-    that the interval was not found on (held_out_coverage and so on in other formats). ap is the average precision of
-    the activation, from 0 to 1, and the side that speaks for the concept: high or low. q is the share of false
-    discoveries to expect among all neurons that do as well.
+    interval is the closed interval of the activation with the largest coverage - leakage. held_out is its coverage /
+    leakage, the share of the concept's texts inside and that of all others, on texts that the interval was not found
+    on, and held_out_worst the other concept that gets in most; by these neurons are ranked. expected is what to expect
+    of the two shares on new texts, since the first of many neurons owe part of their place to luck. ap is the average
+    precision of the activation, from 0 to 1, and the side that speaks for the concept: high or low. q is the share of
+    false discoveries to expect among all neurons that do as well. Other formats have a column for each number:
+    held_out_coverage, expected_coverage and so on.
 
     With --range gaussian it is the range mean +- tau standard deviations of the activation on the concept, its shares
     those of the texts that it was made of, and auc, which tells the concept from the rest: 0.5 nothing, 1 always
@@ -82,7 +84,8 @@ def concept(
         if out.picture is not None:
             from queries.plots.plot import plot_concept
 
-            _, chosen = choose_range(choose_fit(atlas, name, fit), ranges["range"], ranges["rule"])
-            plot_concept(atlas, name, out.picture, fit=fit, tau=ranges["tau"], rule=chosen.name)
+            kind, chosen = choose_range(choose_fit(atlas, name, fit), ranges["range"], ranges["rule"])
+            shaded = GAUSSIAN.name if kind is GAUSSIAN else ranges["range"]
+            plot_concept(atlas, name, out.picture, fit=fit, tau=ranges["tau"], rule=chosen.name, range=shaded)
             note(f"picture written to {out.picture}")
     out.emit(compact_neurons(result) if out.format == "table" else result)

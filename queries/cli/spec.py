@@ -155,9 +155,13 @@ def _shares(source: dict[str, Any]) -> str:
     if "held_out" in source:
         known = source["held_out"]
         coverage, leakage = (known.get(f"mean_{name}") for name in ("coverage", "leakage"))
+        folds = known.get("folds", "some")
         shares = [f"mean coverage {coverage:.3f} (n {known['n']})"]
         shares += [] if leakage is None else [f"mean leakage {leakage:.3f} (n {known['n_others']})"]
-        return f"held out over {known.get('folds', 'some')} folds: {', '.join(shares)}"
+        known = source.get("expected", {})
+        expected = [f"{known[name]:.3f}" for name in ("mean_coverage", "mean_leakage") if name in known]
+        shares += [f"to expect on new texts {' and '.join(expected)}"] if expected else []
+        return f"held out over {folds} folds: {', '.join(shares)}"
     leakage = source.get("mean_leakage")
     if leakage is not None:
         return f"mean leakage {leakage:.3f}"

@@ -99,6 +99,6 @@ def bounds(span: Span) -> str:
 
 
 def shares(span: Span | None, between: str = "   ") -> str:
-    """What a range holds."""
-    coverage, leakage = (None, None) if span is None else (span.coverage, span.leakage)
+    """What a range holds; of new texts, where that is known."""
+    coverage, leakage = (None, None) if span is None else span.expected or (span.coverage, span.leakage)
     return f"coverage {share(coverage)}{between}leakage {share(leakage)}"

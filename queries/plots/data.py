@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.fit_choice import FitChoice
 from atlas.sites import format_neuron
 from atlas.store.reader import Atlas
 from queries.fits import Fit, fits_of_neurons
+from queries.measured import EXPECTED
 from queries.sqlfile import load_sql
 
 INTERVAL, GAUSSIAN = RANGES = ("interval", "gaussian")
@@ -20,12 +21,14 @@ class Span:
     """A range of a neuron under a concept, infinite where it is open, and the shares that it holds.
 
     Of an interval the shares are held out, of mean ± tau std they are those of the texts that it was made of.
+    `expected`: coverage and leakage to expect of an interval on new texts, where that is known.
     """
 
     lower: float
     upper: float
     coverage: float | None
     leakage: float | None
+    expected: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ def bumps_of_neuron(
             for name, prefix in ((GAUSSIAN, ""), (INTERVAL, "interval_"))
             if row[prefix + "lower"] is not None and row[prefix + "upper"] is not None
         }
+        if INTERVAL in spans and row[EXPECTED[0]] is not None:
+            spans[INTERVAL] = replace(spans[INTERVAL], expected=tuple(row[name] for name in EXPECTED))
         numbers = {name: row[name] for name in ("n", "mean", "std", "counts", "auc")}
         bumps.append(Bump(name=row["concept"], spans=spans, **numbers))
     return edges, sorted(bumps, key=lambda bump: (-bump.told_apart(kind), bump.name))

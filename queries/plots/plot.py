@@ -15,7 +15,7 @@ from queries.fits import Fit, choose_fit, choose_tau, choose_taus
 from queries.neurons import neurons_for_concept
 from queries.plots import bumps as look
 from queries.plots.bars import axis
-from queries.plots.data import GAUSSIAN, INTERVAL, Bump, bumps_of_neuron, kind_of, measured_fits, rest_of
+from queries.plots.data import GAUSSIAN, INTERVAL, Bump, Span, bumps_of_neuron, kind_of, measured_fits, rest_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,8 +118,14 @@ def _range_title(fit: Fit, kind: str, tau: float | None, best: Bump) -> str:
     if span is None:
         return f"{fit.family}: no such range was measured"
     shaded = f"{fit.family}: shaded is the {'interval' if kind == INTERVAL else 'range'} of {best.name}, "
-    how = f"held out over {fit.folds} folds: " if kind == INTERVAL else f"mean ± {tau:g} std; "
+    how = f"{_measured(fit, span)}: " if kind == INTERVAL else f"mean ± {tau:g} std; "
     return f"{shaded}{look.bounds(span)}\n({how}{look.shares(span, ', ')})"
+
+
+def _measured(fit: Fit, span: Span | None) -> str:
+    """Of which texts the shares of an interval are."""
+    expected = span is not None and span.expected is not None
+    return "to expect on new texts" if expected else f"held out over {fit.folds} folds"
 
 
 @question
@@ -185,7 +191,7 @@ def draw_concept(
     head.suptitle(title, fontweight="bold")
     shaded = f"range, mean ± {tau:g} std"
     if kind == INTERVAL:
-        shaded = f"interval, its shares held out over {found.folds} folds"
+        shaded = f"interval, its shares {_measured(found, own.spans.get(kind))}"
     handles = _legend_handles(own, rest, shaded)
     head.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False)
     return figure

@@ -12,6 +12,7 @@ from atlas.fit_choice import FitChoice
 from atlas.spec.float32 import FLOAT32_MAX
 from atlas.store.reader import Atlas
 from queries.fits import PAPER_TAU, Fit, all_fits, choose_fit, choose_tau
+from queries.measured import EXPECTED
 from queries.specs.bounds import HOW_TO_ADD, choose_bounds, looks_at_ranges
 from queries.specs.request import CONTRAST, GAUSSIAN, INTERVAL, SpecRequest
 from queries.specs.text import OpRequest
@@ -42,6 +43,9 @@ class Numbers:
     auc: float | None
     leakage: float | None
     coverage: float | None
+    expected_coverage: float | None = None
+    expected_leakage: float | None = None
+    """Of intervals, on new texts; None where an older atlas does not know."""
 
 
 def concept_source(atlas: Atlas, request: SpecRequest, op: OpRequest, choice: FitChoice) -> NumberSource:
@@ -107,13 +111,12 @@ def _with_intervals(
     _, rows = atlas.query(load_sql("spec_intervals"), asked)
     if len(rows) < len(numbers):
         raise QuestionError("some of these neurons have no interval", f"Use --bounds gaussian; {HOW_TO_ADD}.")
-    for layer, neuron, lower, upper, coverage, leakage in rows:
+    for layer, neuron, lower, upper, *shares in rows:
         numbers[layer, neuron] = replace(
             numbers[layer, neuron],
             lower=-FLOAT32_MAX if lower == -math.inf else lower,
             upper=FLOAT32_MAX if upper == math.inf else upper,
-            coverage=coverage,
-            leakage=leakage,
+            **dict(zip(("coverage", "leakage", *EXPECTED), shares, strict=True)),
         )
     return numbers
 

@@ -82,7 +82,10 @@ def origin(
 
 
 def _shares(source: NumberSource, choice: Choice, numbers: Known, folds: int | None) -> dict[str, Any]:
-    """What the ranges hold; of intervals what those hold that were found without the texts that are counted."""
+    """What the ranges hold; of intervals what those hold that were found without the texts that are counted.
+
+    And what to expect on new texts, where the atlas knows.
+    """
     means = {f"mean_{name}": _mean(getattr(n, name) for n in numbers.values()) for name in _NAMES}
     if source.bounds != INTERVAL or source.concept_id is None:
         return means
@@ -92,7 +95,8 @@ def _shares(source: NumberSource, choice: Choice, numbers: Known, folds: int | N
         for address in choice.neurons[:MOST_LISTED]
     }
     known = _given({"folds": folds, "n": n, "n_others": source.fit.n - n, **means})
-    return {"held_out": {**known, "neurons": listed}}
+    expected = {f"mean_{name}": _mean(getattr(n, f"expected_{name}") for n in numbers.values()) for name in _NAMES}
+    return {"held_out": {**known, "neurons": listed}, "expected": _given(expected) or None}
 
 
 def _model_path(atlas: Atlas) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -26,10 +27,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_atlas(tmp_path_factory.mktemp("whole") / "a.duckdb")
 
 
-def mangle(path: Path, rng: random.Random) -> str:
-    """Change some values of one column by plain DuckDB; returns the statements."""
+def mangle(path: Path, rng: random.Random, tables: Sequence[str] = TABLES) -> str:
+    """Change some values of one column of one of `tables` by plain DuckDB; returns the statements."""
     with duckdb.connect(str(path)) as connection:
-        table = rng.choice(TABLES)
+        table = rng.choice(tables)
         columns = connection.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ?", [table]
         ).fetchall()

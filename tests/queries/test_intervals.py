@@ -27,7 +27,7 @@ from tests.atlas_factory import D_MLP, FAMILIES, FOLDS, N_LAYERS, PERMUTATIONS, 
 
 SHOWN = (
     "interval_lower interval_upper held_out_coverage held_out_leakage held_out_worst_concept held_out_worst_leakage ap "
-    "ap_low stratified_auc q"
+    "ap_low stratified_auc q expected_coverage expected_leakage"
 ).split()
 BY_INTERVALS = ("interval", "ap", "stratified_auc")
 ADD = "no intervals here: `neuron-atlas build --add` with the same corpus adds them"
@@ -124,11 +124,13 @@ def test_what_to_expect_is_said_with_its_numbers(small):
     result = neurons_for_concept(small, "sports", limit=3)
     best = result.dicts()[0]
     assert (best["address"], best["held_out_leakage"]) == ("L1N7", 0)
-    covered = f"{100 * best['held_out_coverage']:.0f}"
+    covered, leaked, held_out = (
+        percent(best[name]) for name in ("expected_coverage", "expected_leakage", "held_out_coverage")
+    )
     assert result.notes[1] == (
         "on new texts like these (20 texts of sports, 40 of other concepts of topics), L1N7 is inside its interval for "
-        f"about {covered} % of the texts of sports and 0 % of the others, measured on texts "
-        f"that the interval was not found on ({FOLDS} folds)"
+        f"about {covered} of the texts of sports and {leaked} of the others: held out ({FOLDS} folds) it was "
+        f"{held_out} and 0 %, part of which is the luck of the first of many neurons"
     )
     _, [(p, by_luck, reached)] = small.query(
         "SELECT interval_p, null_interval_95, best_interval FROM concept_significance WHERE concept = 'sports'"
@@ -283,3 +285,31 @@ def test_a_concept_that_is_alone_is_compared_with_nothing(small):
     assert "others" not in alone
     assert on_new_texts(fit, "sports", row | {"held_out_coverage": None}) == ""
     assert [percent(share) for share in (0, 0.004, 0.25, 1)] == ["0 %", "0.4 %", "25 %", "100 %"]
+
+
+def test_an_older_atlas_does_not_know_what_to_expect(changed, small):
+    older = changed("UPDATE _significance SET expected_coverage = NULL, expected_leakage = NULL")
+    lacking = "no expected_coverage, expected_leakage here: `neuron-atlas build --add` with the same corpus adds them"
+    for _ in range(4):  # then from memory
+        found = neurons_for_concept(older, "sports", limit=1)
+        assert found.notes[-1] == lacking
+        assert found.notes[1].endswith(
+            f"is inside its interval for about {percent(found.dicts()[0]['held_out_coverage'])} of the texts of sports "
+            f"and 0 % of the others, measured on texts that the interval was not found on ({FOLDS} folds)"
+        )
+        assert compact_neurons(found).dicts()[0]["expected"] is None
+    assert neuron_concepts(older, "L1N7").notes == [lacking]
+    assert not neuron_concepts(small, "L1N7").notes
+
+
+def test_a_table_has_one_cell_for_two_shares(small):
+    found = neurons_for_concept(small, "sports", limit=5)
+    table = compact_neurons(found)
+    assert table.columns[:6] == ["address", "interval", "held_out", "expected", "held_out_worst", "ap"]
+    for row, cells in zip(found, table, strict=True):
+        for kind in ("held_out", "expected"):
+            assert cells[kind] == " / ".join(percent(row[f"{kind}_{share}"]) for share in ("coverage", "leakage"))
+        worst = f"{row['held_out_worst_concept']} {percent(row['held_out_worst_leakage'])}"
+        assert cells["held_out_worst"] == worst
+    words = neurons_for_concept(small, "sports", only=Only(words="ball"), limit=5)
+    assert "held_out_worst" not in compact_neurons(words).columns

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import StepPatch
 
+from atlas.__main__ import main
 from atlas.errors import AtlasError, QuestionError, UnknownNameError, UsageError
 from atlas.fit_choice import FitChoice
 from atlas.store.reader import Atlas, open_atlas
@@ -149,7 +150,8 @@ def test_concept_panels_are_the_best_neurons_against_all_others(atlas: Atlas) ->
 
 def interval(atlas: Atlas, concept: str, layer: int, neuron: int) -> dict[str, float]:
     columns, rows = atlas.query(
-        "SELECT n, interval_lower, interval_upper, held_out_coverage, held_out_leakage FROM concept_interval "
+        "SELECT n, interval_lower, interval_upper, held_out_coverage, held_out_leakage, expected_coverage, "
+        "expected_leakage FROM concept_interval "
         "WHERE concept = ? AND layer = ? AND neuron = ?",
         [concept, layer, neuron],
     )
@@ -178,12 +180,12 @@ def test_a_neuron_is_shown_with_the_interval_of_its_best_concept(atlas: Atlas) -
             assert left <= max(low, left) <= min(high, right) <= right
         assert part.axes[0].get_title(loc="left").split("\n") == [
             f"{family}: shaded is the interval of {drawn[0]}, {in_words(best)}",
-            f"(held out over 5 folds: coverage {best['held_out_coverage']:.2f}, "
-            f"leakage {best['held_out_leakage']:.2f})",
+            f"(to expect on new texts: coverage {best['expected_coverage']:.2f}, "
+            f"leakage {best['expected_leakage']:.2f})",
         ]
 
 
-def test_a_concept_is_shown_with_intervals_and_held_out_shares(atlas: Atlas) -> None:
+def test_a_concept_is_shown_with_intervals_and_what_to_expect(atlas: Atlas) -> None:
     figure = plot.draw_concept(atlas, "sports", limit=6)
     head, body = figure.subfigs
     best = neurons_for_concept(atlas, "sports", rule="interval", limit=6).dicts()
@@ -194,13 +196,24 @@ def test_a_concept_is_shown_with_intervals_and_held_out_shares(atlas: Atlas) -> 
         assert panel.get_title(loc="left").split("   ") == [
             row["address"],
             in_words(found),
-            f"coverage {row['held_out_coverage']:.2f}",
-            f"leakage {row['held_out_leakage']:.2f}",
+            f"coverage {row['expected_coverage']:.2f}",
+            f"leakage {row['expected_leakage']:.2f}",
         ]
         left, right = panel.get_xlim()
         assert band(panel) == pytest.approx((max(row["interval_lower"], left), min(row["interval_upper"], right)))
     texts = [text.get_text() for text in head.legends[0].get_texts()]
-    assert texts[0] == f"sports (n {PER_CONCEPT})" and texts[2] == "interval, its shares held out over 5 folds"
+    assert texts[0] == f"sports (n {PER_CONCEPT})" and texts[2] == "interval, its shares to expect on new texts"
+
+
+def test_an_older_atlas_is_shown_with_held_out_shares(tmp_path: Path) -> None:
+    with changed_by_hand(write_small_atlas(tmp_path / "older.duckdb")) as connection:
+        connection.execute("UPDATE _significance SET expected_coverage = NULL, expected_leakage = NULL")
+    older = open_atlas(tmp_path / "older.duckdb")
+    head, body = plot.draw_concept(older, "sports", limit=1).subfigs
+    (best,) = neurons_for_concept(older, "sports", limit=1).dicts()
+    title = body.axes[0].get_title(loc="left")
+    assert f"coverage {best['held_out_coverage']:.2f}   leakage {best['held_out_leakage']:.2f}" in title
+    assert head.legends[0].get_texts()[2].get_text() == "interval, its shares held out over 5 folds"
 
 
 def test_which_range_is_shaded(atlas: Atlas, tmp_path: Path) -> None:
@@ -347,3 +360,23 @@ def test_a_pooled_bump_has_the_moments_of_the_pooled_values() -> None:
     assert rest.std == pytest.approx(statistics.pstdev(pooled))
     with pytest.raises(UsageError, match="only concept"):
         rest_of(bumps[:1], "a")
+
+
+@pytest.mark.parametrize(
+    ("options", "shaded"),
+    [
+        ([], "interval, its shares to expect on new texts"),
+        (["--range", "gaussian"], f"range, mean ± {TAU:g} std"),
+        (["--rule", "low_leakage"], f"range, mean ± {TAU:g} std"),
+        (["--rule", "auc", "--range", "interval"], "interval, its shares to expect on new texts"),
+    ],
+)
+def test_the_command_shades_the_range_that_it_lists(
+    atlas_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], shaded: str
+) -> None:
+    drawn = []
+    monkeypatch.setattr(plot, "save", lambda figure, target: drawn.append(figure))
+    command = ["concept", "sports", "-a", str(atlas_file), "-n", "2", "--plot", str(tmp_path / "a.png"), *options]
+    assert main(command) == 0
+    head, _ = drawn[0].subfigs
+    assert head.legends[0].get_texts()[2].get_text() == shaded

@@ -145,6 +145,11 @@ def test_neurons_rank_by_held_out_shares(atlas: Atlas, family: str, concept: str
         assert (found["coverage"], found["leakage"]) == pytest.approx(shares[place], abs=1e-6)
     means = np.mean([shares[place] for place in ranked[:7]], axis=0)
     assert (held_out["mean_coverage"], held_out["mean_leakage"]) == pytest.approx(tuple(means), abs=1e-6)
+    _, rows = atlas.query(
+        "SELECT layer, neuron, expected_coverage, expected_leakage FROM concept_interval WHERE concept = ?", [concept]
+    )
+    expected = np.mean([row[2:] for row in rows if row[:2] in ranked[:7]], axis=0)
+    assert tuple(made.source["expected"].values()) == pytest.approx(tuple(expected), abs=1e-6)
     assert not {"tau", "mean_coverage", "mean_leakage"} & made.source.keys()
 
 
@@ -326,11 +331,12 @@ def test_the_command_says_it(atlas: Atlas, atlas_path: Path, capsys: pytest.Capt
     asked = {"concept": "sports", "max_leakage": 0.1, "min_coverage": 0.9, "op": "set=contrast:2"}
     made = loads(out)
     assert made == make_spec(atlas, **asked, bounds="interval")
-    held_out = made.source["held_out"]
+    held_out, expected = made.source["held_out"], made.source["expected"]
     assert err.splitlines() == [
         "note: 1 edit (set=contrast:2) at mlp_post in layer 1, inside the intervals of sports",
         f"note: mean AUC, either side: 1.000; held out over 5 folds: mean coverage "
-        f"{held_out['neurons']['L1N7']['coverage']:.3f} (n 20), mean leakage 0.000 (n 40)",
+        f"{held_out['neurons']['L1N7']['coverage']:.3f} (n 20), mean leakage 0.000 (n 40), "
+        f"to expect on new texts {expected['mean_coverage']:.3f} and {expected['mean_leakage']:.3f}",
     ]
     assert main(["spec", "-a", str(atlas_path), "--concept", "animals"]) == 0
     assert "note: the neurons of animals may be luck" in capsys.readouterr().err
