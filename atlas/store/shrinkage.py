@@ -51,6 +51,8 @@ def expected_shares(
             for part in np.split(np.arange(len(j_P)), range(4096, len(j_P), 4096))
         ]
     )
+    # Points of the grid draw from below as well; but of what stands out no more is promised than was held out.
+    expected_P = np.where(j_P > prior_G @ grid_G, np.minimum(expected_P, j_P), expected_P)
     # What is taken for noise is that of the two shares, each by its part in the variance.
     noise_of_coverage_P = (j_P - expected_P) * noise_P / variance_P
     noise_of_leakage_P = (expected_P - j_P) * noise_others_P / variance_P

@@ -5,6 +5,7 @@ Axes: E examples, N neurons. This is the one place where the devices differ.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -34,11 +35,31 @@ def stable_order(codes_NE: Tensor) -> Tensor:
     return torch.sort(codes_NE, dim=-1, stable=True).indices
 
 
+def places_by(codes_NE: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Each code (as for stable_order), and the places [N, M] of each row that have it, ascending: as many in every row.
+
+    One sort for all codes costs less than to look for each of them in every row.
+    """
+    codes, counts = torch.unique(codes_NE[0], return_counts=True)
+    yield from zip(codes.tolist(), stable_order(codes_NE).split(counts.tolist(), dim=1), strict=True)
+
+
 def running_max(values_NE: Tensor) -> Tensor:
     """The largest value so far, along the last axis; on a CPU by numpy, which keeps no indices."""
     if values_NE.device.type == "cpu":
         return torch.from_numpy(np.maximum.accumulate(values_NE.numpy(), axis=-1))
     return torch.cummax(values_NE, dim=-1).values
+
+
+def running_count(chosen_NE: Tensor) -> Tensor:
+    """How many places before each are chosen, and at last how many of all, int32 [N, E + 1]; on a CPU by numpy."""
+    width, n = chosen_NE.shape
+    counts = torch.zeros((width, n + 1), dtype=torch.int32, device=chosen_NE.device)
+    if chosen_NE.device.type == "cpu":
+        np.cumsum(chosen_NE.numpy(), axis=1, dtype=np.int32, out=counts.numpy()[:, 1:])
+    else:
+        torch.cumsum(chosen_NE, dim=1, dtype=torch.int32, out=counts[:, 1:])
+    return counts
 
 
 def place_of_max(values_NE: Tensor) -> Tensor:
@@ -51,7 +72,7 @@ def place_of_max(values_NE: Tensor) -> Tensor:
 def chosen_of(values_NE: Tensor, chosen_NE: Tensor) -> Tensor:
     """The chosen values of each row, [N, M]: as many in every row. On a CPU by numpy, ten times as fast as torch."""
     if values_NE.device.type == "cpu":
-        chosen = torch.from_numpy(values_NE.numpy()[chosen_NE.numpy()])
+        chosen = torch.from_numpy(np.compress(chosen_NE.numpy().ravel(), values_NE.numpy().ravel()))
     else:
         chosen = values_NE[chosen_NE]
     return chosen.view(len(values_NE), -1)

@@ -22,6 +22,12 @@ MOST_VALUES = 200_000
 """Values of a neuron: beyond them the weighted sums may exceed the whole numbers that float64 holds."""
 
 
+def whole_numbers(n_all: int, n: int) -> torch.dtype:
+    """What holds the weighted sums of n_all values of a neuron, n at most of one concept: int32 where it can, which is
+    faster, else float64."""
+    return torch.int32 if 4 * (n + 1) * (n_all + 1) ** 2 < 2**31 else torch.float64
+
+
 class Intervals(NamedTuple):
     """One interval a neuron, [N] each. An empty one, where the concept has no value, is [+inf, -inf]."""
 
@@ -39,8 +45,8 @@ def best_intervals(values_NM: Tensor, smaller_NM: Tensor, not_larger_NM: Tensor 
     """The best interval from the concept's values, ascending, and how many of all n_all values are below each.
 
     `smaller_NM`, `not_larger_NM`: values (the concept's own among them) that are smaller than each, and that are not
-    larger, whole numbers as float64; None where no two values of a neuron are equal. Among intervals with the same
-    coverage - leakage the one with the fewest others inside is taken, then the narrowest, then the lowest. Raises
+    larger, in the type of `whole_numbers`; None where no two values of a neuron are equal. Among intervals with the
+    same coverage - leakage the one with the fewest others inside is taken, then the narrowest, then the lowest. Raises
     BuildError for more values than can be counted exactly.
     """
     if n_all > MOST_VALUES:
@@ -56,7 +62,7 @@ def best_intervals(values_NM: Tensor, smaller_NM: Tensor, not_larger_NM: Tensor 
     # The running sum, times n · n_rest · (n_rest + 1): the 1 beside the weight of the others prefers fewer of them,
     # and all of them together weigh less than the smallest difference of coverage - leakage.
     own, other = max(1, n_rest * (n_rest + 1)), n * (n_rest + 1) + 1
-    place = torch.arange(n, dtype=torch.float64, device=values_NM.device) * (own + other)
+    place = torch.arange(n, dtype=smaller_NM.dtype, device=values_NM.device) * (own + other)
     # How far the sum has fallen before each value. Of equal values of the concept this is right for the first, and the
     # sum after each for the last; for those between them both are less good, so that they are never chosen.
     fallen = (smaller_NM * other).sub_(place)

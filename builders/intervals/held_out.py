@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from builders.gaussians.separation import RangeCounts, counted_in, range_queries
-from builders.gaussians.sorting import Labelled, chosen_of, counts_below
-from builders.intervals.best import Intervals, best_intervals
+from builders.gaussians.sorting import Labelled, chosen_of, counts_below, places_by, running_count
+from builders.intervals.best import Intervals, best_intervals, whole_numbers
 from builders.intervals.ordered import Ordered
 
 
@@ -35,9 +35,9 @@ def found_in(row: Ordered, labels_NE: Tensor, folds_NE: Tensor, grouped_NE: Tens
     n_concepts = counts_C.size
     counts_NCC = np.zeros((len(row.values_NE), n_concepts, n_concepts), np.int32)
     grouped_folds_NE = folds_NE.gather(1, grouped_NE)
-    for fold in torch.unique(folds_NE[0]).tolist():
+    for fold, left_out_NM in places_by(folds_NE):
         left_out_NE = folds_NE == fold
-        left_out = Labelled(*(chosen_of(each, left_out_NE) for each in (row.values_NE, labels_NE)))
+        left_out = Labelled(row.values_NE.gather(1, left_out_NM), labels_NE.gather(1, left_out_NM))
         counts_left_C = torch.bincount(left_out.concepts_NE[0], minlength=n_concepts).cpu().numpy()
         place_NM = chosen_of(grouped_NE, grouped_folds_NE != fold)
         training = best_without(row, place_NM, counts_C - counts_left_C, left_out_NE)
@@ -56,17 +56,18 @@ def best_without(row: Ordered, place_NM: Tensor, counts_C: np.ndarray, left_out_
     """
     values_NM, below = row.values_NE.gather(1, place_NM), None
     if left_out_NE is not None:
-        below = torch.zeros((len(values_NM), row.values_NE.shape[1] + 1), dtype=torch.int64, device=values_NM.device)
-        torch.cumsum(left_out_NE, dim=1, out=below[:, 1:])
+        below = running_count(left_out_NE)
+
+    n_all, start, found = int(counts_C.sum()), 0, []
+    kind = whole_numbers(n_all, int(counts_C.max()))
 
     def remaining(counts_NE: Tensor) -> Tensor:
         """How many of the values that a place counts are not left out."""
         counts_NM = counts_NE.gather(1, place_NM).long() if row.tied else place_NM
-        return (counts_NM if below is None else counts_NM - below.gather(1, counts_NM)).double()
+        return counts_NM.to(kind) if below is None else counts_NM.to(kind).sub_(below.gather(1, counts_NM))
 
     smaller_NM = remaining(row.first_NE)
     not_larger_NM = remaining(row.last_NE) if row.tied else None
-    n_all, start, found = int(counts_C.sum()), 0, []
     for n in counts_C.tolist():
         part = slice(start, start + n)
         ends = None if not_larger_NM is None else not_larger_NM[:, part]

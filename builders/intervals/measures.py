@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from builders.gaussians.separation import twice_u_of_sorted
-from builders.gaussians.sorting import Labelled, chosen_of
+from builders.gaussians.sorting import Labelled, places_by
 from builders.intervals.ordered import Ordered
 
 
@@ -88,9 +88,8 @@ def stratified_auc(row: Ordered, labels_NE: Tensor, strata_NE: Tensor, n_concept
     """
     twice_u = np.zeros((n_concepts, len(row.values_NE)))
     pairs_C = np.zeros(n_concepts)
-    for stratum in torch.unique(strata_NE[0]).tolist():
-        within_NE = strata_NE == stratum
-        part = Labelled(*(chosen_of(each, within_NE) for each in (row.values_NE, labels_NE)))
+    for _, place_NM in places_by(strata_NE):
+        part = Labelled(row.values_NE.gather(1, place_NM), labels_NE.gather(1, place_NM))
         counts_C = torch.bincount(part.concepts_NE[0], minlength=n_concepts).cpu().numpy()
         twice_u += twice_u_of_sorted(part, counts_C)
         pairs_C += counts_C * (counts_C.sum() - counts_C)

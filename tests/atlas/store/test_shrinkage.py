@@ -43,6 +43,8 @@ def plainly(inside, others, neurons, n, n_others):
     for row, own, other in zip(weights, inside, others, strict=True):
         posterior = [w * p for w, p in zip(row, prior, strict=True)]
         excess = own / n - other / n_others - np.dot(posterior, points) / sum(posterior)
+        if own / n - other / n_others > np.dot(prior, points):
+            excess = max(0.0, excess)
         mine, theirs = binomial(own, n), binomial(other, n_others)
         coverage = own / n - excess * mine / (mine + theirs)
         leakage = other / n_others + excess * theirs / (mine + theirs)
@@ -93,6 +95,13 @@ def test_one_that_stands_apart_is_left_alone():
     inside, others, neurons = np.array([30, 95]), np.array([90, 6]), np.array([5000, 1])
     coverage, leakage = expected_shares(inside, others, neurons, 100, 300)
     np.testing.assert_allclose((coverage[1], leakage[1]), (0.95, 0.02), atol=0.02)
+
+
+def test_of_what_stands_out_no_more_is_expected_than_was_held_out():
+    # Twenty equals a little below one that stands between them and a better one.
+    inside, others = np.array([30, 80, 84, 95]), np.array([90, 30, 30, 6])
+    coverage, leakage = expected_shares(inside, others, np.array([5000, 1, 1, 20]), 100, 300)
+    assert (coverage - leakage <= inside / 100 - others / 300 + 1e-12)[1:].all()
 
 
 @pytest.mark.parametrize(

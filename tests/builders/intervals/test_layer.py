@@ -8,7 +8,8 @@ import torch
 from scipy import stats
 
 from atlas.errors import BuildError
-from builders.intervals.best import MOST_VALUES, best_intervals
+from builders.intervals import held_out
+from builders.intervals.best import MOST_VALUES, best_intervals, whole_numbers
 from builders.intervals.layer import Examples, LayerIntervals, find_intervals
 from builders.intervals.permutations import Chance, labellings_of
 from tests.builders.intervals.reference import average_precision, best_f1, best_interval
@@ -167,3 +168,16 @@ def test_a_concept_in_one_fold_alone_is_never_found_held_out() -> None:
 def test_more_values_than_can_be_counted_are_refused() -> None:
     with pytest.raises(BuildError, match="intervals are exact for up to"):
         best_intervals(torch.zeros((1, 1)), torch.zeros((1, 1)).double(), None, MOST_VALUES + 1)
+
+
+@pytest.mark.parametrize("kind", ["continuous", "some equal", "mostly zero"])
+def test_sums_in_either_type_choose_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels_E = np.repeat([0, 1, 2], 30)
+    acts_EN, folds_E = activations(kind, 90, 40), np.arange(90) % 5
+    assert whole_numbers(90, 30) is torch.int32 and whole_numbers(MOST_VALUES, 10) is torch.float64
+    small = found(acts_EN, labels_E, folds_E, labels_E * 0)
+    monkeypatch.setattr(held_out, "whole_numbers", lambda n_all, n: torch.float64)
+    large = found(acts_EN, labels_E, folds_E, labels_E * 0)
+    for name, values in vars(small).items():
+        if name != "maxima":
+            assert np.array_equal(values, getattr(large, name), equal_nan=True), name
