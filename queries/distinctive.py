@@ -7,8 +7,7 @@ that hold the token, which is inverse document frequency with token lists for do
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from atlas.store.reader import Atlas
 from queries.session.session import session_of
@@ -21,8 +20,7 @@ ALIKE = "SELECT unnest($ids::INTEGER[]) AS token_id, 1e0 AS weighed"
 """In place of sql/distinctiveness.sql where tokens are not weighed."""
 
 
-@dataclass(frozen=True)
-class Commonness:
+class Commonness(NamedTuple):
     """Of every token of the vocabulary, [V]: how many lists hold it, and how much it tells (0 where none does)."""
 
     places_V: np.ndarray

@@ -15,7 +15,7 @@ from builders.weights.frequency import Frequency
 
 _ROWS = 8192  # of U, in float64 at a time
 NULL_PART = 64
-"""One singular direction of so many counts as null: the 12 of 768 that arXiv 2406.16254 finds in GPT-2 small."""
+"""One singular direction of so many counts as null: 12 of 768, as arXiv 2406.16254 finds in a model of that width."""
 
 
 class Unembedding:

@@ -1,6 +1,6 @@
 -- Neurons with any of the tokens $ids among their top tokens, by the sum of squared cosines over all places.
 -- Cosines compare across weights and layers, logits do not. IN (SELECT unnest((SELECT list(...)))) where a join would
--- do: it makes the few rows of this question, not the table of all vectors, the side that is hashed. {weighing}: how
+-- do: it makes the few rows of this question, not the table of all vectors, the side that is hashed. weighing: how
 -- much each token counts, 1 or its distinctiveness.
 WITH weighing AS ({weighing}),
 asked AS (SELECT token_id, token, norm, weighed FROM vocab JOIN weighing USING (token_id)
