@@ -22,20 +22,21 @@ from queries.card_rows import (
     token_rows,
 )
 from queries.fits import Fit, choose_taus, fits_of_neurons
+from queries.gradients import STATEMENT, attribution_rows
 from queries.measured import absent, notes_on_absent, table_names
 from queries.require import require_neuron
 from queries.significance import all_significance
 
 DEFAULT_TOP = 8
 _BACKGROUND = ("neuron_background", "neuron_length")
-TOKENS, CONCEPTS, BACKGROUND = SECTIONS = ("tokens", "concepts", "background")
+TOKENS, CONCEPTS, BACKGROUND, ATTRIBUTION = SECTIONS = ("tokens", "concepts", "background", "attribution")
 
 
 @question
 def neuron_card(
     atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT, tau: float | None = None, top: int | None = None
 ) -> Document:
-    """The card of one neuron: its SECTIONS.
+    """The card of one neuron: its SECTIONS; attribution only where the atlas has gradients.
 
     `fit` narrows the fits that are listed. Without a site in it the card is about the neuron of the MLP, at every
     site that its activation passes; at site "resid_post" the address is a coordinate of the residual stream, which
@@ -59,10 +60,12 @@ def neuron_card(
     }
     # The longest two first: they are read at the same time.
     first, *others = table_names("card")
-    found = read(atlas, layer, neuron, first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND)
+    found = read(atlas, layer, neuron, first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND, STATEMENT)
     sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
     sections[BACKGROUND] = _background(found, fits)
+    if found[STATEMENT]:
+        sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)
     return Document(fields, sections)
 
 
@@ -98,6 +101,18 @@ def neuron_background(atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT) -
     layer, neuron = _inside(atlas, address, _width(fit))
     fits = fits_of_neurons(atlas, fit)
     return _background(read(atlas, layer, neuron, *_BACKGROUND), fits)
+
+
+@question
+def neuron_attribution(atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT) -> Result:
+    """What a neuron does for the logit of each concept's token, in every fit that `fit` allows; largest first.
+
+    attribution: mean over the concept's texts of activation * gradient, in logits, with its standard deviation;
+    gradient: that of d logit / d activation. Both are computed; a note says how far edits agree. No rows, and a note
+    on how to make them, in an atlas without gradients.
+    """
+    layer, neuron = _inside(atlas, address, _width(fit))
+    return attribution_rows(atlas, read(atlas, layer, neuron, STATEMENT)[STATEMENT], fits_of_neurons(atlas, fit))
 
 
 def compact_tokens(tokens: Result) -> Result:

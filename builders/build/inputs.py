@@ -57,7 +57,10 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], pro
     for product in products:
         product.check(plan)
     readings = [_read(config, live, *each) for each in zip(config.concepts, corpora, strict=True)]
-    return replace(plan, readings=tuple(readings))
+    plan = replace(plan, readings=tuple(readings))
+    for product in products:
+        product.parts(plan)  # what cannot be made of these texts is met here
+    return plan
 
 
 def _read(config: BuildConfig, live: LiveModel, source: ConceptSource, corpus: Corpus) -> Reading:
