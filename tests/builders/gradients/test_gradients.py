@@ -41,7 +41,7 @@ class Made:
         self.position = CASES[family]
         self.model = make_model(family, folder / family)
         self.corpus = write_corpus(folder / "words.jsonl")
-        self.path = built(self.model, folder / "a.duckdb", self.corpus, position=self.position, **SMALL)
+        self.path = built(self.model, folder / f"{family}.duckdb", self.corpus, position=self.position, **SMALL)
         self.live = load(str(self.model), device="cpu")
         rows = [json.loads(line) for line in self.corpus.read_text().splitlines()]
         self.texts = [(row["concept"], row["text"]) for row in rows]
