@@ -24,6 +24,7 @@ from queries.card_rows import (
 )
 from queries.exemplars import EXEMPLARS, FIRING, QUADRANT_SHARES, on_card
 from queries.fits import Fit, choose_taus, fits_of_neurons
+from queries.gradients import STATEMENT, attribution_rows
 from queries.measured import absent, notes_on_absent, table_names
 from queries.require import require_neuron
 from queries.significance import all_significance
@@ -32,8 +33,8 @@ from queries.weight_run import remarks
 DEFAULT_TOP = 8
 _BACKGROUND = ("neuron_background", "neuron_length")
 _OF_WEIGHTS = ("neuron_weights", "neuron_facts")
-TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND, *_ = SECTIONS = (
-    *("tokens", "weights", "io", "concepts", "background"),
+TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND, ATTRIBUTION, *_ = SECTIONS = (
+    *("tokens", "weights", "io", "concepts", "background", "attribution"),
     *(EXEMPLARS, FIRING, QUADRANT_SHARES),
 )
 
@@ -42,7 +43,8 @@ TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND, *_ = SECTIONS = (
 def neuron_card(
     atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT, tau: float | None = None, top: int | None = None
 ) -> Document:
-    """The card of one neuron: its SECTIONS, the last three where the atlas has running text.
+    """The card of one neuron: its SECTIONS; attribution where the atlas has gradients, the last three where it has
+    running text.
 
     `fit` narrows the fits that are listed. Without a site in it the card is about the neuron of the MLP, at every
     site that its activation passes; at site "resid_post" the address is a coordinate of the residual stream, which
@@ -67,11 +69,14 @@ def neuron_card(
     # The longest two first: they are read at the same time.
     first, *others = table_names("card")
     found = read(
-        atlas, layer, neuron, first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND, *_OF_WEIGHTS * decoded
+        *(atlas, layer, neuron, first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND),
+        *(*_OF_WEIGHTS * decoded, STATEMENT),
     )
     sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top), **_weights(atlas, found)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
     sections[BACKGROUND] = _background(found, fits)
+    if found[STATEMENT]:
+        sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)
     sections |= on_card(atlas, layer, neuron, fit.site)
     return Document(fields, sections)
 
@@ -108,6 +113,18 @@ def neuron_background(atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT) -
     layer, neuron = _inside(atlas, address, _width(fit))
     fits = fits_of_neurons(atlas, fit)
     return _background(read(atlas, layer, neuron, *_BACKGROUND), fits)
+
+
+@question
+def neuron_attribution(atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT) -> Result:
+    """What a neuron does for the logit of each concept's token, in every fit that `fit` allows; largest first.
+
+    attribution: mean over the concept's texts of activation * gradient, in logits, with its standard deviation;
+    gradient: that of d logit / d activation. Both are computed; a note says how far edits agree. No rows, and a note
+    on how to make them, in an atlas without gradients.
+    """
+    layer, neuron = _inside(atlas, address, _width(fit))
+    return attribution_rows(atlas, read(atlas, layer, neuron, STATEMENT)[STATEMENT], fits_of_neurons(atlas, fit))
 
 
 def compact_tokens(tokens: Result) -> Result:

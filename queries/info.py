@@ -7,14 +7,17 @@ from atlas.schema.tables import TABLES, built
 from atlas.schema.views import views
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.gradients import gradient_checks
 from queries.sqlfile import load_sql
 from queries.weight_run import HOW_TO_ADD
 
 
 @question
 def info(atlas: Atlas) -> Document:
-    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS."""
+    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS; gradients if there are."""
     sections = {name: ask(atlas) for name, ask in SECTIONS.items()}
+    if not sections[GRADIENTS].rows:
+        del sections[GRADIENTS]
     fields = {
         "file": str(atlas.path),
         "bytes": atlas.path.stat().st_size,
@@ -73,5 +76,9 @@ def weight_runs(atlas: Atlas) -> Result:
     return found
 
 
-SECTIONS = {"fits": fits, "runs": runs, "weights": weight_runs, "io_classes": io_classes, "rows": row_counts}
+GRADIENTS = "gradients"
+SECTIONS = {
+    **{"fits": fits, "runs": runs, "weights": weight_runs, "io_classes": io_classes, "rows": row_counts},
+    GRADIENTS: gradient_checks,
+}
 """name -> its question: the parts of `info`."""

@@ -137,7 +137,14 @@ def how_to_add(names: Sequence[str]) -> str:
     others = [name for name in names if not comes_with_intervals(name)]
     words = [*["intervals"] * (len(others) < len(names)), *others]
     it = "it" if len(others) == len(names) == 1 else "them"
-    return f"no {', '.join(words)} here: `neuron-atlas build --add` with the same corpus adds {it}" if names else ""
+    options = "".join(f" {option}" for option in dict.fromkeys(MEASURES[name].option for name in others) if option)
+    add = f"`neuron-atlas build --add{options}` with the same corpus adds {it}"
+    return f"no {', '.join(words)} here: {add}" if names else ""
+
+
+def missed(names: Sequence[str]) -> list[str]:
+    """Those of absent measures that every build makes: the others come with an option that somebody left out."""
+    return [name for name in names if not MEASURES[name].option]
 
 
 def notes_on_absent(names: Sequence[str]) -> list[str]:

@@ -16,7 +16,16 @@ from queries.answering import question
 from queries.distinctive import weighing_sql, weights_of
 from queries.expected import on_new_texts
 from queries.fits import Fit, choose_fit, choose_tau
-from queries.measured import EXPECTED, absent, columns_on, comes_with_intervals, how_to_add, measured_sql, shown_sql
+from queries.measured import (
+    EXPECTED,
+    absent,
+    columns_on,
+    comes_with_intervals,
+    how_to_add,
+    measured_sql,
+    missed,
+    shown_sql,
+)
 from queries.ranges import GAUSSIAN, INTERVAL, Range, choose_range
 from queries.require import require_layer, require_limit
 from queries.rules import rule as rule_of
@@ -194,7 +203,7 @@ def neurons_for_concept(
         f"{found.family}/{concept} at {found.site}, position {found.position}, {_measured(found, kind, tau)}, "
         f"ranked by {chosen.name}",
         *filter(None, _remarks(found, concept, kind, luck, result)),
-        *filter(None, [how_to_add([name for name in lacking if not comes_with_intervals(name)])]),
+        *filter(None, [how_to_add([name for name in missed(lacking) if not comes_with_intervals(name)])]),
     ]
     if found.folds is None and range is None:
         result.notes.append(f"{how_to_add([INTERVAL.lower])}; shown are ranges, mean +- tau std")

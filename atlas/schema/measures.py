@@ -37,6 +37,7 @@ class Measure(NamedTuple):
     of the concept and of the whole fit, {mean_all} for the mean over all of them, {tau} for the half-width.
 
     `rules`: the saliency rules that it brings. `on`: the answers that show it, "card" and "concept" (a ranking).
+    `option`: the option of `build` without which it is not made, so that nobody misses it who did not ask for it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Measure(NamedTuple):
     value: Callable[[Numbers], Any] | None = None
     rules: tuple[Rule, ...] = ()
     on: tuple[str, ...] = ("card", "concept")
+    option: str = ""
 
     @property
     def stored(self) -> tuple[str, ...]:
@@ -80,7 +82,7 @@ def _auc(row: Numbers) -> float | None:
     return _share(row["twice_u"], 2.0 * row["n"] * (row["n_all"] - row["n"]))
 
 
-G, R, INTERVAL, SIGNIFICANCE = "_gaussian", "_range", "_interval", "_significance"
+G, R, INTERVAL, SIGNIFICANCE, GRADIENT = "_gaussian", "_range", "_interval", "_significance", "_gradient"
 
 ALL: tuple[Measure, ...] = (
     Measure("mean", "mean activation on the concept", G, "activation"),
@@ -267,6 +269,29 @@ ALL: tuple[Measure, ...] = (
         "share",
     ),
     Measure("expected_leakage", "the same of held-out leakage", SIGNIFICANCE, "share"),
+    Measure(
+        "gradient",
+        "mean over the concept's texts of d logit / d activation, of the logit of the concept's token",
+        GRADIENT,
+        "logits per unit of activation",
+        on=("concept",),
+        option="--gradients",
+    ),
+    Measure(
+        "attribution",
+        "mean over the concept's texts of activation × that gradient: what the neuron adds to the logit, computed",
+        GRADIENT,
+        "logits",
+        rules=(
+            Rule(
+                "attribution",
+                "what the neuron adds to the logit of the concept's token, computed by gradients",
+                "attribution DESC NULLS LAST",
+            ),
+        ),
+        on=("concept",),
+        option="--gradients",
+    ),
 )
 
 MEASURES: dict[str, Measure] = {measure.name: measure for measure in ALL}

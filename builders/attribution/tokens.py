@@ -27,8 +27,9 @@ class Tokens:
         return self._texts.get(token_id, f"[{token_id}]")
 
     def pieces(self, text: str) -> list[int]:
-        """The tokens that the tokenizer makes of a text."""
-        return token_ids(self._live, [text])[0]
+        """The tokens that the tokenizer makes of a text, without the one that stands for what it does not know."""
+        unknown = self._live.tokenizer.unk_token_id
+        return [piece for piece in token_ids(self._live, [text])[0] if piece != unknown]
 
     def has(self, text: str) -> bool:
         """Whether a token has exactly this text."""

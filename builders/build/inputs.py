@@ -62,7 +62,10 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], pro
         from builders.exemplars.running_text import read_running_text
 
         running_text = read_running_text(config, live)
-    return replace(plan, readings=tuple(readings), running_text=running_text)
+    plan = replace(plan, readings=tuple(readings), running_text=running_text)
+    for product in products:
+        product.parts(plan)  # what cannot be made of these texts is met here
+    return plan
 
 
 def _read(config: BuildConfig, live: LiveModel, source: ConceptSource, corpus: Corpus) -> Reading:

@@ -7,7 +7,7 @@ import click
 from atlas.cli.emit import Output, note
 from atlas.cli.options import answer_options, fit_options, section_option
 from atlas.fit_choice import FitChoice
-from queries.card import CONCEPTS, SECTIONS, TOKENS, compact_tokens, neuron_card
+from queries.card import ATTRIBUTION, CONCEPTS, SECTIONS, TOKENS, compact_tokens, neuron_attribution, neuron_card
 from queries.cli.options import Source, source_options, tau_option
 from queries.compact import compact_concepts
 
@@ -29,12 +29,15 @@ def neuron(
     under up_proj and gate_proj, what it writes, the tokens that it makes likelier, under down_proj. Every concept,
     best separated (by auc) first: the range, mean +- tau standard deviations, with its coverage and leakage, and the
     interval that tells the concept best, with its coverage / leakage on texts that it was not found on (held_out) and
-    q. Its background over all examples, and how it goes with the length of texts. Where it is largest and smallest in
-    running text, and how often it fires there, if the atlas was built with --texts. The options that name a fit narrow
-    what is listed.
+    q. Its background over all examples, and how it goes with the length of texts. After `build --gradients`, its
+    attribution: what it adds to the logit of each concept's token, computed, with how far edits agree. After `build
+    --texts`, where it is largest and smallest in running text, and how often it fires there. The options that name a
+    fit narrow what is listed.
     """
     with source.open() as atlas:
         card = neuron_card(atlas, address, fit=fit, tau=tau, top=top)
+        if section == ATTRIBUTION:  # one without rows says how to make them
+            card.sections[ATTRIBUTION] = neuron_attribution(atlas, address, fit=fit)
         if out.picture is not None:
             from queries.plots.plot import plot_neuron
 

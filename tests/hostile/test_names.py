@@ -51,6 +51,14 @@ LINES |= {
         "detect sports -a {atlas} --text {bad}",
         "detect sports -a {atlas} --text x --model {bad}",
     ],
+    "explain": [
+        "explain x --model {bad}",
+        "explain x -a {bad}",
+        "explain x -a {atlas} --model {bad}",
+        "explain x -a {atlas} -o {bad}",
+        "explain x -a {atlas} --spec {bad}",
+        "explain --file {bad} -a {atlas}",
+    ],
     "run": ["run {bad} --prompt x", "run {spec} --prompt x --model {bad} --write-check"],
     "evaluate": [
         "evaluate {bad} -a {atlas}",

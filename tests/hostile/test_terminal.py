@@ -64,6 +64,13 @@ WITHOUT_ATLAS: dict[str, list[list[str]]] = {
         ["{spec}", "-a", "{atlas}", "--corpus", H],
         ["{spec}", "-a", "{atlas}", "--label", H],
     ],
+    "explain": [
+        [H, "--model", H],
+        [H, "-a", "{atlas}"],
+        [H, "--model", "{folder}", "--token", H],
+        ["--file", H, "--model", H],
+        ["a", "--model", H, "--op", H],
+    ],
     "export": [
         ["{spec}", "--to", H, "-o", H],
         [H, "--to", "hooks", "-o", "x.py"],
