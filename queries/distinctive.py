@@ -1,7 +1,8 @@
 """How much a token tells: less, the more token lists of all neurons hold it.
 
 The definition stands in the file (macro distinctiveness_of, view token_places): the logarithm of all lists over those
-that hold the token, which is inverse document frequency with token lists for documents.
+that hold the token, which is inverse document frequency with token lists for documents. Of a part of the lists a token
+tells by how much more of them hold it than of all.
 """
 
 from __future__ import annotations
@@ -21,16 +22,26 @@ ALIKE = "SELECT unnest($ids::INTEGER[]) AS token_id, 1e0 AS weighed"
 
 
 class Commonness(NamedTuple):
-    """Of every token of the vocabulary, [V]: how many lists hold it, and how much it tells (0 where none does)."""
+    """In how many of all `lists` each token of the vocabulary stands, [V]."""
 
     places_V: np.ndarray
-    weighed_V: np.ndarray
     lists: int
 
     @property
     def nbytes(self) -> int:
         """Bytes in memory."""
-        return self.places_V.nbytes + self.weighed_V.nbytes
+        return self.places_V.nbytes
+
+    def surplus(self, places_V: np.ndarray, lists: int) -> np.ndarray:
+        """places · ln(share / all_share) of tokens in `lists` of the lists: a term of the log-likelihood ratio of both.
+
+        Float64 [V]; -inf for a token that none of them holds.
+        """
+        import numpy as np
+
+        held_V = places_V > 0
+        ratio_V = np.divide(places_V * self.lists, self.places_V * lists, out=np.ones(len(places_V)), where=held_V)
+        return np.where(held_V, places_V * np.log(ratio_V), -np.inf)
 
 
 def weighing_sql(distinctive: bool) -> str:
@@ -52,7 +63,7 @@ def _read(atlas: Atlas) -> Commonness:
     import numpy as np
 
     read = atlas.arrays(load_sql("token_places"))
-    places_V, weighed_V = np.zeros(atlas.manifest.d_vocab, np.int64), np.zeros(atlas.manifest.d_vocab)
-    places_V[read["token_id"]], weighed_V[read["token_id"]] = read["places"], read["distinctiveness"]
+    places_V = np.zeros(atlas.manifest.d_vocab, np.int64)
+    places_V[read["token_id"]] = read["places"]
     _, [(decodings,)] = atlas.query("SELECT count(*) FROM _decoding")
-    return Commonness(places_V, weighed_V, 2 * decodings)
+    return Commonness(places_V, 2 * decodings)

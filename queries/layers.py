@@ -47,8 +47,8 @@ def layer_tokens(
 
     Columns token_id, token, places (lists that hold the token) and share (of all lists counted). `weight` keeps
     the lists of one weight; `sign` +1 counts raised tokens, -1 lowered ones. No rows where nothing is decoded.
-    `distinctive` orders by places times how much the token tells (queries/distinctive.py), column `score`, and adds
-    all_share: of the lists of all layers, weights and signs, those that hold it.
+    `distinctive` orders by places times ln(share / all_share), column `score`: tokens that these lists hold more than
+    all do come first. all_share: of the lists of all layers, weights and signs, those that hold it.
     Raises UnknownNameError for a weight, QuestionError for a layer that does not exist, UsageError for another
     sign or a limit out of range.
     """
@@ -64,7 +64,7 @@ def layer_tokens(
     counts = session_of(atlas).read(key, lambda: _count(atlas, layer, weight, sign))
     places_V = counts.places_V
     common = commonness(atlas) if distinctive else None
-    score_V = places_V if common is None else places_V * common.weighed_V
+    score_V = places_V if common is None else common.surplus(places_V, counts.lists)
     most = min(limit + 1, len(places_V))
     held = np.flatnonzero((places_V > 0) & (score_V >= np.partition(score_V, -most)[-most]))
     first = held[np.argsort(-score_V[held], kind="stable")[:most]].tolist()
@@ -74,7 +74,7 @@ def layer_tokens(
     if common is None:
         return Result(columns, counted).cut(limit)
     weighed = [(*row, int(common.places_V[row[0]]) / common.lists, float(score_V[row[0]])) for row in counted]
-    note = "ordered by score: places times ln(all token lists / those that hold the token)"
+    note = "ordered by score: places times ln(share / all_share), the share of the lists of all layers"
     return Result([*columns, "all_share", "score"], weighed, [note]).cut(limit)
 
 

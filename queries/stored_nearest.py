@@ -34,7 +34,8 @@ def stored_nearest(atlas: Atlas, weight: str, layer: int, neuron: int, among: st
         return None
     same_nid, same_cosine, other_nid, other_cosine = rows[0]
     sides = {LAYER: (same_nid, same_cosine), OTHERS: (other_nid, other_cosine)}
-    found, known_down_to = [], -math.inf
+    found: list[tuple[int, float]] = []
+    known_down_to = -math.inf
     for nids, cosines in (side for name, side in sides.items() if among in (ALL, name)):
         found += zip(nids, cosines, strict=True)
         if len(nids) == kept:  # one that this list does not hold may come next

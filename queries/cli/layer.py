@@ -15,7 +15,7 @@ from queries.layers import layer_tokens
 @click.argument("number", type=int, metavar="LAYER")
 @click.option("--weight", type=click.Choice(list(WEIGHTS)), help="Only this weight. Default: all.")
 @sign_option("Raised or lowered tokens.", both=False)
-@distinctive_option
+@distinctive_option("Order by how much more of these lists hold a token than of all lists: common ones come last.")
 @limit_option(20)
 @source_options
 @answer_options()
@@ -29,6 +29,6 @@ def layer(
 
     places is the number of lists that hold the token (each neuron has one list a weight), share the part of all
     lists counted. With --distinctive, all_share is the part of the lists of all layers, weights and signs that hold it,
-    and tokens are ordered by score, places times ln(1 / all_share).
+    and tokens are ordered by score, places times ln(share / all_share).
     """
     out.emit(source.ask(layer_tokens, number, weight=weight, sign=sign, distinctive=distinctive, limit=limit))

@@ -72,14 +72,9 @@ def tau_option(command: Command) -> Command:
     )(command)
 
 
-def distinctive_option(command: Command) -> Command:
-    """Adds `--distinctive`."""
-    return click.option(
-        "--distinctive",
-        is_flag=True,
-        help="Weigh each token by how much it tells: ln(all token lists / those that hold it). Tokens that are common "
-        "in all lists then count little.",
-    )(command)
+def distinctive_option(help: str) -> Callable[[Command], Command]:
+    """Adds `--distinctive`: tokens that are common in all lists count little."""
+    return click.option("--distinctive", is_flag=True, help=help)
 
 
 def sign_option(help: str, both: bool = True) -> Callable[[Command], Command]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from atlas.answers.cells import quoted
 from atlas.cli.emit import Output, note
-from atlas.cli.options import answer_options, limit_option
+from atlas.cli.options import answer_options, bundled, limit_option
 from atlas.sites import WEIGHTS
 from queries.cli.options import Source, distinctive_option, sign_option, source_options
 from queries.neurons import neurons_for_token
@@ -19,16 +21,15 @@ from queries.tokens import token_forms
 @click.option("--weight", type=click.Choice(list(WEIGHTS)), help="Only this weight. Default: all.")
 @sign_option("Raised or lowered tokens.")
 @click.option("--layer", type=int, help="Only this layer, counted from 0.")
-@distinctive_option
+@distinctive_option("Weigh each token by ln(all token lists / those that hold it): common ones count little.")
 @limit_option(20)
 @source_options
 @answer_options()
+@bundled("lists", dict, ("weight", "sign", "layer"))
 def token(
     words: tuple[str, ...],
     exact: bool,
-    weight: str | None,
-    sign: int,
-    layer: int | None,
+    lists: dict[str, Any],
     distinctive: bool,
     limit: int,
     source: Source,
@@ -46,8 +47,6 @@ def token(
     """
     with source.open() as atlas:
         forms = token_forms(atlas, words, exact=exact)
-        result = neurons_for_token(
-            atlas, words, exact=exact, weight=weight, sign=sign, layer=layer, distinctive=distinctive, limit=limit
-        )
+        result = neurons_for_token(atlas, words, exact=exact, **lists, distinctive=distinctive, limit=limit)
     note("tokens used: " + " ".join(map(quoted, forms.column("token"))))
     out.emit(result)

@@ -1,2 +1,2 @@
 -- How common every token is in all lists.
-SELECT token_id, places, distinctiveness FROM token_places;
+SELECT token_id, places FROM token_places;

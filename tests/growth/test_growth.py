@@ -89,6 +89,7 @@ def test_the_file(atlas: Path) -> None:
             ("gaussians",),
             ("intervals",),
             ("loudest",),
+            ("weights",),
         ]
         assert ask("SELECT count(*) FROM loudest_weight") == [(3 * 32,)]
         (rows,) = ask("SELECT count(*), count(median), bool_and(median BETWEEN min AND max) FROM concept_gaussian")

@@ -100,7 +100,7 @@ def test_no_rows_is_an_answer(run, small_path):
 def test_several_tables_need_json_or_a_section(run, small_path):
     ran = run("neuron", "L1N7", "-a", small_path, "--format", "csv")
     assert (ran.code, ran.stdout) == (2, b"")
-    assert "--section tokens|concepts|background" in ran.stderr
+    assert "--section tokens|weights|io|concepts|background" in ran.stderr
     assert run("info", "-a", small_path, "--format", "jsonl").code == 2
     assert run("info", "--section", "fits", "-a", small_path, "--format", "csv").code == 0
     assert run("neuron", "L1N7", "--section", "tokens", "-a", small_path, "--format", "csv").code == 0

@@ -15,7 +15,7 @@ import builders.activations.record as recording
 from atlas.errors import BuildError, ModelError
 from atlas.live.batching import batches
 from atlas.live.loading import load
-from atlas.schema.table import FAMILY, FIT, WEIGHT
+from atlas.schema.table import FAMILY, FIT, NEURON, WEIGHT
 from atlas.schema.tables import TABLES, about
 from atlas.store.reader import open_atlas
 from atlas.store.staging import Staging
@@ -82,7 +82,7 @@ def test_the_table_names_products_and_the_tables_they_fill(model: Path, corpus: 
         assert product(name).name == name
         assert product(name).needs in Needs
         filled += product(name).tables(wanted)
-    assert sorted(filled) == sorted([*about(WEIGHT), *about(FAMILY), *about(FIT)])
+    assert sorted(filled) == sorted([*about(WEIGHT), *about(NEURON), *about(FAMILY), *about(FIT), "weight_run"])
     assert set(filled) <= set(TABLES)
 
 
@@ -239,7 +239,9 @@ def test_a_build_is_not_resumed_with_other_products(
         patch.setattr(Staging, "commit", stop)
         with pytest.raises(Killed):
             build(options)
-    with pytest.raises(BuildError, match=r"had products = \['decode', 'gaussians', 'norms', 'totals'\], this one has"):
+    with pytest.raises(
+        BuildError, match=r"had products = \['decode', 'weights', 'gaussians', 'norms', 'totals'\], this one"
+    ):
         build(options, interrupted="resume")
 
 
@@ -266,7 +268,7 @@ def test_a_unit_follows_from_the_plan_the_ids_and_its_name(
     live, decode = load(options.model, device="cpu"), product("decode")
     plan = prepare(options, live, read_corpora(options), [decode])
     [part] = decode.parts(plan)
-    found: dict[str, list[tuple]] = {"_decoding": [], "neuron_vector": []}
+    found: dict[str, list[tuple]] = {"_decoding": [], "_weight_fact": [], "neuron_vector": []}
     for unit in reversed(decode.units(plan, part)):
         for table, rows in decode.work(plan, part, None).run(unit).items():
             found[table] += [
@@ -275,5 +277,5 @@ def test_a_unit_follows_from_the_plan_the_ids_and_its_name(
     for table, rows in found.items():
         assert sorted(rows) == sorted(without[1][table])
     with open_atlas(without[0]) as atlas:
-        ids = product("gaussians").ids(plan, Part("words", {}), 2, lambda sql, values: atlas.query(sql, values)[1])
+        ids = product("gaussians").ids(plan, Part("words", {}), 3, lambda sql, values: atlas.query(sql, values)[1])
     assert json.loads(json.dumps(ids)) == ids == {"fits": {"mlp_post": 0}, "concepts": [0, 1, 2]}
