@@ -113,7 +113,7 @@ def test_what_cannot_be_is_refused(atlas, plain):
 def test_the_command_prints_a_table_and_json(path, plain, capsys):
     assert main(["exemplars", "L1N7", "-a", str(path), "--kind", "top", "--format", "json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["exemplars"][0]["text_id"] == 5 or said["exemplars"][0]["rank"] == 1
+    assert said["exemplars"][0]["text"] == "two adog run and vote scientific «ball» scientific a one cat"
     assert said["firing"]["n"] == N_TEXTS * TOKENS
     assert main(["exemplars", "L1N7", "-a", str(path), "--section", "exemplars"]) == 0
     out = capsys.readouterr().out
