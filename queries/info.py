@@ -14,10 +14,14 @@ from queries.weight_run import HOW_TO_ADD
 
 @question
 def info(atlas: Atlas) -> Document:
-    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS; gradients if there are."""
+    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS.
+
+    Gradients and texts stand there only where the atlas has some.
+    """
     sections = {name: ask(atlas) for name, ask in SECTIONS.items()}
-    if not sections[GRADIENTS].rows:
-        del sections[GRADIENTS]
+    for name in (GRADIENTS, TEXTS):
+        if not sections[name].rows:
+            del sections[name]
     fields = {
         "file": str(atlas.path),
         "bytes": atlas.path.stat().st_size,
@@ -38,6 +42,14 @@ def fits(atlas: Atlas) -> Result:
     """One row a fit: family, site, position, template, n examples, n concepts, width, measured taus."""
     shown = ["fit_id", "family", "site", "position", "template", "n", "concepts", "taus"]
     return Result(*atlas.query(load_sql("info_fits")), shown=shown)
+
+
+@question
+def texts(atlas: Atlas) -> Result:
+    """The running text, if the atlas has any: its sources, how many texts and tokens that count, at which sites."""
+    return Result(
+        *atlas.query(load_sql("info_texts")), shown="sources texts tokens max_tokens words sites layers".split()
+    )
 
 
 @question
@@ -76,9 +88,9 @@ def weight_runs(atlas: Atlas) -> Result:
     return found
 
 
-GRADIENTS = "gradients"
+GRADIENTS, TEXTS = "gradients", "texts"
 SECTIONS = {
-    **{"fits": fits, "runs": runs, "weights": weight_runs, "io_classes": io_classes, "rows": row_counts},
+    **{"fits": fits, TEXTS: texts, "runs": runs, "weights": weight_runs, "io_classes": io_classes, "rows": row_counts},
     GRADIENTS: gradient_checks,
 }
 """name -> its question: the parts of `info`."""

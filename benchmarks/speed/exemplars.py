@@ -29,7 +29,7 @@ from builders.exemplars.product import PRODUCT
 from builders.exemplars.work import FindExemplars
 
 GOAL, GOAL_BYTES = 1.1, 1300
-EVERY = 1 << 14
+EVERY = 1 << 12
 """Tokens between the lines of the table."""
 PLAIN_TOKENS = 1 << 12
 """What a method that keeps all activations has memory for."""
@@ -53,8 +53,8 @@ def main() -> None:
             max_tokens_total=options.tokens,
         )
         plan = prepare(config, live, [], [PRODUCT])
-        plain = _plain(plan)
         found = _in_turn(plan, options.stop or options.tokens)
+        plain = _plain(plan)
     _claim(options, live, plain, found).write()
 
 
