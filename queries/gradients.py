@@ -11,6 +11,8 @@ from queries.answering import question
 from queries.fits import Fit
 from queries.sqlfile import load_sql
 
+ATTRIBUTION = "attribution"
+"""The measure, and the rule that ranks by it."""
 STATEMENT = "neuron_attribution"
 _COLUMNS = "family concept site position token texts attribution attribution_std gradient gradient_std".split()
 _EDITS = {"set_0": "set 0", "add_2": "+2", "set_20": "set 20"}

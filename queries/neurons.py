@@ -16,6 +16,7 @@ from queries.answering import question
 from queries.distinctive import weighing_sql, weights_of
 from queries.expected import on_new_texts
 from queries.fits import Fit, choose_fit, choose_tau
+from queries.gradients import ATTRIBUTION, agreement
 from queries.measured import (
     EXPECTED,
     absent,
@@ -205,9 +206,13 @@ def neurons_for_concept(
         *filter(None, _remarks(found, concept, kind, luck, result)),
         *filter(None, [how_to_add([name for name in missed(lacking) if not comes_with_intervals(name)])]),
     ]
+    if chosen.name == ATTRIBUTION:
+        result.notes += agreement(atlas, [found.fit_id])
     if found.folds is None and range is None:
         result.notes.append(f"{how_to_add([INTERVAL.lower])}; shown are ranges, mean +- tau std")
     result.shown = _shown(kind, with_words=only.words is not None, decoded=reads is not None)
+    if chosen.name == ATTRIBUTION:
+        result.shown.insert(1, ATTRIBUTION)
     if only.words is None:
         result = result.keep([name for name in result.columns if name not in ("token_hits", "token_rank")])
     return result

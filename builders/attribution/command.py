@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from atlas.answers.result import Document
@@ -18,7 +18,7 @@ from atlas.spec.text import write_spec
 from atlas.store.reader import Atlas, open_atlas
 from atlas.whole_file import require_output
 from builders.attribution.edits import spec_of
-from builders.attribution.explain import Explanation, explain
+from builders.attribution.explain import Explanation, explanations
 from builders.attribution.known import known_of
 from builders.attribution.report import document
 from builders.attribution.request import ExplainRequest, Prompt
@@ -46,7 +46,7 @@ class ExplainCommand:
 
 
 def run(command: ExplainCommand) -> Document:
-    """Raises ModelError for a model that is not the atlas's, and as `explain`, `load` and `load_wanted` do."""
+    """Raises ModelError for a model that is not the atlas's, and as `explanations`, `load` and `load_wanted` do."""
     if command.atlas is None:
         assert command.model is not None  # one of the two is given
         source = resolve(command.model)
@@ -69,7 +69,7 @@ def run(command: ExplainCommand) -> Document:
 
 
 def _answer(command: ExplainCommand, live: LiveModel, atlas: Atlas | None) -> Document:
-    found = explain(live, command.prompts, command.request)
+    found = [replace(each, scores=None) for each in explanations(live, command.prompts, command.request)]
     named = [(share.layer, share.neuron) for each in found for share in each.neurons]
     known = None if atlas is None else known_of(atlas, named)
     notes = list(_about(live, known is not None and not known))

@@ -11,7 +11,7 @@ called attributions; measured is what the logit loses when neurons are set to 0,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -64,7 +64,7 @@ class Explanation:
     `value`: the logit of `token`, minus that of `against`. `holds`: what it loses with all `neurons` at 0, measured.
     `sums`: of the named neurons' attributions by each computed rule, and of what was `measured` one by one (None: not
     all were). `all_direct`: the direct effects of all neurons of the model, summed. `tried`: sets that were measured.
-    `scores`: the attributions of all neurons.
+    `scores`: the attributions of all neurons; None where they were let go.
     """
 
     prompt: str
@@ -79,7 +79,7 @@ class Explanation:
     all_direct: float
     tried: int
     neurons: list[NeuronShare]
-    scores: Scores
+    scores: Scores | None
 
 
 def explain(live: LiveModel, prompts: Sequence[Prompt], request: ExplainRequest | None = None) -> list[Explanation]:
@@ -88,12 +88,18 @@ def explain(live: LiveModel, prompts: Sequence[Prompt], request: ExplainRequest 
     Raises UsageError for a token that is none, or a prompt that the model cannot read; ModelError where attention
     cannot be held constant for RelP, or numbers are not finite.
     """
-    request, tokens = request or ExplainRequest(), Tokens(live)
+    return list(explanations(live, prompts, request or ExplainRequest()))
+
+
+def explanations(live: LiveModel, prompts: Sequence[Prompt], request: ExplainRequest) -> Iterator[Explanation]:
+    """As `explain`, one at a time: of a large model the attributions of all neurons take megabytes a prompt."""
+    tokens = Tokens(live)
     asked = [
         tuple(None if text is None else tokens.one(text) for text in (prompt.token, prompt.against))
         for prompt in prompts
     ]
-    return [_explain(live, tokens, prompt.text, *ids, request) for prompt, ids in zip(prompts, asked, strict=True)]
+    for prompt, ids in zip(prompts, asked, strict=True):
+        yield _explain(live, tokens, prompt.text, *ids, request)
 
 
 def _explain(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -13,11 +13,11 @@ from atlas.live.vocabulary import vocabulary
 
 
 class Tokens:
-    """The vocabulary of a model."""
+    """The vocabulary of a model. `known`: its tokens as (id, text), where they have been read already."""
 
-    def __init__(self, live: LiveModel) -> None:
+    def __init__(self, live: LiveModel, known: Iterable[tuple[int, str]] | None = None) -> None:
         self._live = live
-        self._texts = dict(vocabulary(live.tokenizer, live.d_vocab))
+        self._texts = dict(vocabulary(live.tokenizer, live.d_vocab) if known is None else known)
         self._ids: dict[str, list[int]] = {}
         for token_id, text in self._texts.items():
             self._ids.setdefault(text, []).append(token_id)

@@ -97,7 +97,7 @@ class GradientProduct(Product):
         from builders.attribution.tokens import Tokens
         from builders.gradients.targets import targets_of
 
-        return targets_of(Tokens(plan.live), reading.corpus.concepts, dict(plan.config.targets))
+        return targets_of(Tokens(plan.live, plan.tokens), reading.corpus.concepts, dict(plan.config.targets))
 
 
 PRODUCT = GradientProduct()

@@ -178,6 +178,7 @@ def test_questions_show_them(one):
         assert "Pearson" in card.notes[0] and "little about strong clamps" in card.notes[0]
         (stored,) = (row for row in card if row["concept"] == "pets")
         ranked = neurons_for_concept(atlas, "pets", rule="attribution", limit=200)
+        assert "attribution" in ranked.shown and any("strong clamps" in note for note in ranked.notes)
         found = ranked.column("attribution")
         assert found == sorted(found, reverse=True)
         assert stored["attribution"] in found and found[ranked.column("address").index("L1N3")] == stored["attribution"]
