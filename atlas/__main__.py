@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "concept": ("queries.cli.concept:concept", "Neurons that encode a concept, with their ranges."),
     "neuron": ("queries.cli.neuron:neuron", "The whole card of one neuron."),
     "detect": ("builders.cli.detect:detect", "Tell a concept's texts by few neurons."),
+    "fires": ("builders.cli.fires:fires_command", "Neurons that are unusual at each token of a text."),
     "layer": ("queries.cli.layer:layer", "Tokens that stand in most lists of a layer."),
     "nearest": ("queries.cli.nearest:nearest", "Neurons whose vectors point the same way."),
     "sql": ("queries.cli.sql:sql", "Ask in SQL, read-only and sandboxed."),
