@@ -21,6 +21,7 @@ from queries.card_rows import (
     read,
     token_rows,
 )
+from queries.exemplars import EXEMPLARS, FIRING, QUADRANT_SHARES, on_card
 from queries.fits import Fit, choose_taus, fits_of_neurons
 from queries.measured import absent, notes_on_absent, table_names
 from queries.require import require_neuron
@@ -28,14 +29,14 @@ from queries.significance import all_significance
 
 DEFAULT_TOP = 8
 _BACKGROUND = ("neuron_background", "neuron_length")
-TOKENS, CONCEPTS, BACKGROUND = SECTIONS = ("tokens", "concepts", "background")
+TOKENS, CONCEPTS, BACKGROUND, *_ = SECTIONS = ("tokens", "concepts", "background", EXEMPLARS, FIRING, QUADRANT_SHARES)
 
 
 @question
 def neuron_card(
     atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT, tau: float | None = None, top: int | None = None
 ) -> Document:
-    """The card of one neuron: its SECTIONS.
+    """The card of one neuron: its SECTIONS, the last three where the atlas has running text.
 
     `fit` narrows the fits that are listed. Without a site in it the card is about the neuron of the MLP, at every
     site that its activation passes; at site "resid_post" the address is a coordinate of the residual stream, which
@@ -63,6 +64,7 @@ def neuron_card(
     sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
     sections[BACKGROUND] = _background(found, fits)
+    sections |= on_card(atlas, layer, neuron, fit.site)
     return Document(fields, sections)
 
 

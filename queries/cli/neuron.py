@@ -29,7 +29,8 @@ def neuron(
     under up_proj and gate_proj, what it writes, the tokens that it makes likelier, under down_proj. Every concept,
     best separated (by auc) first: the range, mean +- tau standard deviations, with its coverage and leakage, and the
     interval that tells the concept best, with its coverage / leakage on texts that it was not found on (held_out) and
-    q. Its background over all examples, and how it goes with the length of texts. The options that name a fit narrow
+    q. Its background over all examples, and how it goes with the length of texts. Where it is largest and smallest in
+    running text, and how often it fires there, if the atlas was built with --texts. The options that name a fit narrow
     what is listed.
     """
     with source.open() as atlas:
