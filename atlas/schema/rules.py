@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from atlas.schema.detector_rules import DETECTOR_RULES
 from atlas.schema.exemplar_rules import EXEMPLAR_RULES
+from atlas.schema.graph_rules import GRAPH_RULES
 from atlas.schema.interval_rules import INTERVAL_RULES
 from atlas.schema.rule import AT_SITE, OF_CONCEPT, OF_FIT, Counted, RowRules, finite, finite_or_null, one_of
 from atlas.schema.table import FIT, Table
@@ -155,6 +156,7 @@ RULES: tuple[RowRules | Counted, ...] = (
     *INTERVAL_RULES,
     *DETECTOR_RULES,
     *EXEMPLAR_RULES,
+    *GRAPH_RULES,
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from atlas.schema.detector_tables import DETECTOR_TABLES, NOTED
 from atlas.schema.exemplar_tables import EXEMPLAR_TABLES
 from atlas.schema.exemplar_tables import NOTED as NOTED_OF_TEXTS
+from atlas.schema.graph_tables import GRAPH_TABLES
 from atlas.schema.interval_tables import INTERVAL_TABLES
 from atlas.schema.table import FAMILY, FIT, MODEL, RUN, WEIGHT, Column, Table
 
@@ -244,6 +245,7 @@ ALL: tuple[Table, ...] = (
     *INTERVAL_TABLES,
     *DETECTOR_TABLES,
     *EXEMPLAR_TABLES,
+    *GRAPH_TABLES,
     Table(
         "neuron_vector",
         WEIGHT,

@@ -277,6 +277,40 @@ ALL: tuple[View, ...] = (
         "One row per site, layer and neuron: its activation over all tokens of the running text. Empty without "
         "`build --texts`.",
     ),
+    View(
+        "graph",
+        "_graph",
+        (
+            *_of("_graph", "site", "layer", "neuron", "sign", "largest"),
+            Column("nodes", "BIGINT", "of its tree"),
+            *_of("_graph", "exemplars", "held_exemplars", "held_random"),
+            *_of("_graph", "held_found", "held_wrong", "held_missed", "held_tokens"),
+            Column("held_precision", "DOUBLE", "of the tokens that it names, at how many the neuron fires", "share"),
+            Column("held_recall", "DOUBLE", "of the tokens at which the neuron fires, how many it names", "share"),
+            Column("held_f1", "DOUBLE", "their harmonic mean", "share"),
+            *_of("_graph", "train_found", "train_wrong", "train_missed", "train_tokens"),
+            Column("train_f1", "DOUBLE", "on the texts that it was made from", "share"),
+        ),
+        "SELECT count(*) FROM _graph",
+        "One row per neuron with a pattern graph (`build --graphs`): how well it predicts where the neuron fires, at "
+        "half of\n`largest` or more, on texts that it was not made from.",
+    ),
+    View(
+        "graph_node",
+        "_graph",
+        (
+            *_of("_graph", "site", "layer", "neuron"),
+            Column("node", "BIGINT", "its place in the graph, from 0"),
+            Column("parent", "INTEGER", "the node of the token after it; -1: the neuron fires at this one"),
+            Column("token_id", "INTEGER", "-1: any token"),
+            Column("token", "VARCHAR", "its text; NULL for any"),
+            Column("value", "FLOAT", "mean activation where patterns end, as a part of `largest`; else NULL"),
+            Column("n", "INTEGER", "patterns that end here"),
+        ),
+        "SELECT coalesce(sum(len(token)), 0) FROM _graph",
+        "One row per node of a pattern graph, read backwards from the token at which the neuron fires.",
+        counted=False,
+    ),
 )
 
 

@@ -15,6 +15,7 @@ PRODUCTS = {
     "intervals": "builders.intervals.product:PRODUCT",
     "detectors": "builders.detectors.product:PRODUCT",
     "exemplars": "builders.exemplars.product:PRODUCT",
+    "graphs": "builders.graphs.product:PRODUCT",
 }
 
 

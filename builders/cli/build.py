@@ -140,6 +140,12 @@ _CHOICE = click.Choice
     help="Store where in the running text exemplars are, and no words or tokens of it.",
 )
 @click.option(
+    "--graphs",
+    metavar="NEURONS",
+    help="Make pattern graphs of these neurons, from exemplars that the atlas has: a list such as "
+    "L29N808,L29N812, or layer:29 for all of a layer. With --add.",
+)
+@click.option(
     "--bins",
     type=int,
     help="Histogram bins per neuron. Default: 20, or what the atlas of --add has; one atlas has one.",
@@ -174,6 +180,15 @@ def build(**options: Any) -> None:
         raise KeyboardInterrupt from error
     made = Result(["model", "path"], [(options["model"], str(report.path))], report.notes)
     emit_made(made, options["output_format"])
+
+
+def _graphs(options: dict[str, Any]) -> tuple[str, ...]:
+    """The items of --graphs. UsageError where there is no atlas that could have exemplars."""
+    if options["graphs"] is None:
+        return ()
+    if options["existing"] != "add":
+        raise UsageError("--graphs are made from exemplars that an atlas has", "Build --texts first, then --add.")
+    return tuple(item.strip() for item in options["graphs"].split(","))
 
 
 def config_from(options: dict[str, Any]) -> BuildConfig:
@@ -213,6 +228,7 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         context_length=options["context_length"],
         max_tokens_total=options["max_tokens_total"],
         words=not options["no_texts"],
+        graphs=_graphs(options),
         device=options["device"],
         dtype=options["dtype"],
         memory=parse_bytes(options["memory"]),
