@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "exemplars": ("queries.cli.exemplars:exemplars", "Texts in which a neuron fires, and how often it does."),
     "detect": ("builders.cli.detect:detect", "Tell a concept's texts by few neurons."),
     "fires": ("builders.cli.fires:fires_command", "Neurons that are unusual at each token of a text."),
+    "graph": ("queries.cli.graph:graph", "What fires a neuron, as a tree of tokens."),
     "layer": ("queries.cli.layer:layer", "Tokens that stand in most lists of a layer."),
     "nearest": ("queries.cli.nearest:nearest", "Neurons whose vectors point the same way."),
     "sql": ("queries.cli.sql:sql", "Ask in SQL, read-only and sandboxed."),
