@@ -71,6 +71,8 @@ def stored_graph(atlas: Atlas, address: str, *, site: str = DEFAULT_SITE) -> Sto
     numbers, lists = counted[:8], counted[8:]
     try:
         graph = Graph([Node(*each) for each in zip(*lists, strict=True)])
+        if not graph.nodes:
+            raise ValueError("it has no nodes")
     except (ValueError, TypeError) as error:
         raise AtlasFileError(f"the graph of {address} in {atlas.path} is none: {error}", "Build it anew.") from error
     ids = {node.token for node in graph.nodes if node.token != ANY}
