@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "neuron": ("queries.cli.neuron:neuron", "The whole card of one neuron."),
     "exemplars": ("queries.cli.exemplars:exemplars", "Texts in which a neuron fires, and how often it does."),
     "detect": ("builders.cli.detect:detect", "Tell a concept's texts by few neurons."),
+    "fires": ("builders.cli.fires:fires_command", "Neurons that are unusual at each token of a text."),
+    "graph": ("queries.cli.graph:graph", "What fires a neuron, as a tree of tokens."),
     "layer": ("queries.cli.layer:layer", "Tokens that stand in most lists of a layer."),
     "weights": ("queries.cli.weights:weights", "Neurons ranked by a fact of their weights."),
     "nearest": ("queries.cli.nearest:nearest", "Neurons whose vectors point the same way."),

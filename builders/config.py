@@ -79,6 +79,8 @@ class BuildConfig:
     """Whether gradients of each concept's token are taken on its texts."""
     targets: tuple[tuple[str, str], ...] = ()
     """(concept, token) where the token that stands for it is not its name's."""
+    graphs: tuple[str, ...] = ()
+    """Neurons to make pattern graphs of, each as L29N808 or, all of a layer, layer:29."""
     device: str = "auto"
     dtype: str = "auto"
     memory: int = 2 * 10**9
@@ -100,7 +102,7 @@ class BuildConfig:
                 raise UnknownNameError(kind, name, known)
         if self.position == "last" and self.pool != "prompt":
             raise UsageError("--pool goes with --position mean, max or all", "`last` is the last token of the prompt.")
-        if not (self.decode or self.concepts or self.weighs or self.texts):
+        if not (self.decode or self.concepts or self.weighs or self.texts or self.graphs):
             raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
         for option, value, low, high in (
             ("--top", self.top, 1, 1000),
@@ -132,11 +134,14 @@ class BuildConfig:
             ("--layers", self.layers or ()),
             ("--tau", self.taus),
             ("--texts", self.texts),
+            ("--graphs", self.graphs),
         ):
             if len(set(values)) < len(values):
                 raise UsageError(f"{option} names something twice: {', '.join(map(str, values))}")
         if not self.texts and (self.max_tokens_total is not None or not self.words):
             raise UsageError("--max-tokens-total and --no-texts are about running text", "Add --texts.")
+        if self.graphs and self.texts:
+            raise UsageError("--graphs are made from exemplars that an atlas has", "Build --texts first, then --add.")
         if not self.taus or any(not 0 < tau <= 100 for tau in self.taus):
             raise UsageError(f"--tau must lie in (0, 100], not {list(self.taus)}")
         for corpus in self.concepts:
@@ -194,6 +199,7 @@ class BuildConfig:
             "words": self.words,
             "gradients": self.gradients,
             "targets": [list(target) for target in self.targets],
+            "graphs": list(self.graphs),
             "corpus_options": self.corpus_options,
         }
 

@@ -265,3 +265,19 @@ CREATE VIEW gradient_sample AS
     SELECT s.fit_id, s.concept_id, fit.family, c.concept, site, position, place, text_hash, layer, neuron, activation,
            gradient, gradient_attribution, relp, relp_attribution, set_0, add_2, set_20
     FROM _gradient_sample AS s JOIN fit ON fit.fit_id = s.fit_id JOIN concept AS c ON c.concept_id = s.concept_id;
+
+-- Pattern graphs. F1 of counts: of what is found, wrongly said and missed.
+CREATE VIEW graph AS
+    SELECT site, layer, neuron, sign, largest, len(token) AS nodes, exemplars, held_exemplars, held_random,
+           held_found, held_wrong, held_missed, held_tokens,
+           held_found / nullif(held_found + held_wrong, 0) AS held_precision,
+           held_found / nullif(held_found + held_missed, 0) AS held_recall,
+           2 * held_found / nullif(2 * held_found + held_wrong + held_missed, 0) AS held_f1,
+           train_found, train_wrong, train_missed, train_tokens,
+           2 * train_found / nullif(2 * train_found + train_wrong + train_missed, 0) AS train_f1
+    FROM _graph;
+CREATE VIEW graph_node AS
+    SELECT site, layer, neuron, node, parent, g.token_id, v.token, value, n
+    FROM (SELECT site, layer, neuron, unnest(range(len(token))) AS node, unnest(parent) AS parent,
+                 unnest(token) AS token_id, unnest(value) AS value, unnest(n) AS n FROM _graph) AS g
+    LEFT JOIN vocab AS v ON v.token_id = g.token_id;

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from atlas.schema.detector_rules import DETECTOR_RULES
 from atlas.schema.exemplar_rules import EXEMPLAR_RULES
 from atlas.schema.gradient_rules import GRADIENT_RULES
+from atlas.schema.graph_rules import GRAPH_RULES
 from atlas.schema.interval_rules import INTERVAL_RULES
 from atlas.schema.rule import AT_SITE, OF_CONCEPT, OF_FIT, Counted, RowRules, finite, finite_or_null, one_of
 from atlas.schema.table import FIT, Table
@@ -159,6 +160,7 @@ RULES: tuple[RowRules | Counted, ...] = (
     *WEIGHT_RULES,
     *EXEMPLAR_RULES,
     *GRADIENT_RULES,
+    *GRAPH_RULES,
 )
 
 

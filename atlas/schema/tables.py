@@ -10,6 +10,7 @@ from atlas.schema.detector_tables import DETECTOR_TABLES, NOTED
 from atlas.schema.exemplar_tables import EXEMPLAR_TABLES
 from atlas.schema.exemplar_tables import NOTED as NOTED_OF_TEXTS
 from atlas.schema.gradient_tables import GRADIENT_TABLES
+from atlas.schema.graph_tables import GRAPH_TABLES
 from atlas.schema.interval_tables import INTERVAL_TABLES
 from atlas.schema.table import FAMILY, FIT, MODEL, RUN, WEIGHT, Column, Table
 from atlas.schema.weight_tables import WEIGHT_TABLES
@@ -247,6 +248,7 @@ ALL: tuple[Table, ...] = (
     *DETECTOR_TABLES,
     *EXEMPLAR_TABLES,
     *GRADIENT_TABLES,
+    *GRAPH_TABLES,
     Table(
         "neuron_vector",
         WEIGHT,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from atlas.schema.detector_views import DETECTOR_VIEWS
 from atlas.schema.exemplar_views import EXEMPLAR_VIEWS
 from atlas.schema.gradient_views import GRADIENT_VIEWS
+from atlas.schema.graph_views import GRAPH_VIEWS
 from atlas.schema.measures import MEASURES
 from atlas.schema.stored import FIT_COLUMNS, columns_of
 from atlas.schema.table import Column, View
@@ -161,6 +162,7 @@ ALL: tuple[View, ...] = (
     *WEIGHT_VIEWS,
     *EXEMPLAR_VIEWS,
     *GRADIENT_VIEWS,
+    *GRAPH_VIEWS,
 )
 
 

@@ -17,6 +17,7 @@ PRODUCTS = {
     "detectors": "builders.detectors.product:PRODUCT",
     "exemplars": "builders.exemplars.product:PRODUCT",
     "gradients": "builders.gradients.product:PRODUCT",
+    "graphs": "builders.graphs.product:PRODUCT",
 }
 
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 
 from atlas.manifest import utc_now, versions
-from atlas.schema.table import FAMILY, FIT, NEURON, WEIGHT
+from atlas.schema.table import FAMILY, FIT, NEURON, TEXTS, WEIGHT
 from atlas.schema.tables import about
 from atlas.store.staging import Staging
 from builders.build.plan import Plan
 from builders.build.product import Part, Product, Replaced
 
-_KEYS = {WEIGHT: "weight::VARCHAR", NEURON: "layer", FIT: "fit_id", FAMILY: "family"}
+_KEYS = {
+    WEIGHT: "weight::VARCHAR",
+    NEURON: "layer",
+    FIT: "fit_id",
+    FAMILY: "family",
+    TEXTS: "site || '/L' || layer || 'N' || neuron",  # the running text goes as a whole; what is made anew is a neuron
+}
 """The column that says what a row is about."""
 
 

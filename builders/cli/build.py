@@ -166,6 +166,12 @@ _CHOICE = click.Choice
     "Default: a space and its name, or the first token of that.",
 )
 @click.option(
+    "--graphs",
+    metavar="NEURONS",
+    help="Make pattern graphs of these neurons, from exemplars that the atlas has: a list such as "
+    "L29N808,L29N812, or layer:29 for all of a layer. With --add.",
+)
+@click.option(
     "--bins",
     type=int,
     help="Histogram bins per neuron. Default: 20, or what the atlas of --add has; one atlas has one.",
@@ -200,6 +206,15 @@ def build(**options: Any) -> None:
         raise KeyboardInterrupt from error
     made = Result(["model", "path"], [(options["model"], str(report.path))], report.notes)
     emit_made(made, options["output_format"])
+
+
+def _graphs(options: dict[str, Any]) -> tuple[str, ...]:
+    """The items of --graphs. UsageError where there is no atlas that could have exemplars."""
+    if options["graphs"] is None:
+        return ()
+    if options["existing"] != "add":
+        raise UsageError("--graphs are made from exemplars that an atlas has", "Build --texts first, then --add.")
+    return tuple(item.strip() for item in options["graphs"].split(","))
 
 
 def config_from(options: dict[str, Any]) -> BuildConfig:
@@ -243,6 +258,7 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         words=not options["no_texts"],
         gradients=options["gradients"],
         targets=parse_targets(options["targets"]),
+        graphs=_graphs(options),
         device=options["device"],
         dtype=options["dtype"],
         memory=parse_bytes(options["memory"]),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from atlas.manifest import Manifest
 from atlas.schema.exemplar_tables import EXEMPLAR_TABLES, NOTED
+from atlas.schema.table import TEXTS
+from atlas.schema.tables import about
 from builders.build.product import Ask, Needs, Part, Product, Tables, Work
 
 if TYPE_CHECKING:
@@ -32,8 +34,8 @@ class ExemplarProduct(Product):
         return tuple(table.name for table in EXEMPLAR_TABLES)
 
     def left_out(self, config: BuildConfig, base: Manifest) -> tuple[str, ...]:
-        """The running text that an atlas had."""
-        return self.tables(config)
+        """The running text that an atlas had, and what other products have made of it."""
+        return tuple(about(TEXTS))
 
     def check(self, plan: Plan) -> None:
         """Raises ModelError for a site that the model does not have."""

@@ -56,6 +56,13 @@ LAYERS = (
     ),
     Layer("builders/cli", ("atlas", "builders"), ("click",), ("queries", "torch")),
     Layer(
+        "builders/fires/question.py",
+        ("atlas", "builders", "queries.distributions", "queries.fired"),
+        (),
+        ("click",),
+        "it places what a live model does among what is stored, and asking for that only reads",
+    ),
+    Layer(
         "builders/evaluation/sweep.py",
         ("atlas", "builders", "queries.specs.make_spec"),
         (),

@@ -1,0 +1,153 @@
+"""The neurons that are farthest out at each token of texts, by a live model.
+
+Axes: N neurons, S tokens of a batch that count, K the most that a token keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from atlas.errors import ModelError, UsageError
+from atlas.live.batching import Batch, batches, counted_mask, encode_counted
+from atlas.live.capture import capture
+from atlas.live.model import LiveModel
+from builders.fires.place import Placed, place
+
+PERCENTILE = "percentile"
+"""The order by how far out an activation is; any other is by its absolute value."""
+MOST_ROWS = 500_000
+
+
+class Spread(NamedTuple):
+    """The distribution of the neurons of one layer, and between which bounds a value has to be, if anywhere.
+
+    float32 [N, P] and [N]; the probabilities float64 [P].
+    """
+
+    quantiles_NP: Tensor
+    probabilities_P: Tensor
+    std_N: Tensor
+    bounds_N: tuple[Tensor, Tensor] | None = None
+
+
+class Fired(NamedTuple):
+    """A neuron at a token. `text`, `rank`: from 1. `position`: of the token as the model reads the text, from 0.
+
+    `percentile`: 0 to 100. `beyond`: standard deviations above the largest stored value, negative below the smallest;
+    None between them.
+    """
+
+    text: int
+    position: int
+    token_id: int
+    rank: int
+    site: str
+    layer: int
+    neuron: int
+    value: float
+    percentile: float
+    beyond: float | None
+
+
+class _Best(NamedTuple):
+    """[S, K] of one site and layer, farthest out first."""
+
+    key: Tensor
+    neuron: Tensor
+    value: Tensor
+    share: Tensor
+    beyond: Tensor
+
+
+def rank(
+    live: LiveModel,
+    spreads: Mapping[tuple[str, int], Spread],
+    texts: Sequence[str],
+    *,
+    top: int,
+    by: str,
+    max_tokens: int,
+    batch_tokens: int,
+) -> tuple[list[Fired], int]:
+    """The `top` neurons of each token of each text that is not special, in order; and how many texts were cut.
+
+    `spreads`: by site and layer, those that are looked at. Equal ones: the lower layer, then the site that comes first
+    in `spreads`, then the lower neuron. Raises UsageError for more than MOST_ROWS answers, ModelError for activations
+    that are no numbers, and what `encode_counted` and `batches` raise.
+    """
+    encoded, counted = encode_counted(live, texts, "{text}", max_tokens, "prompt")
+    n_rows = top * sum(map(sum, counted))
+    if n_rows > MOST_ROWS:
+        raise UsageError(f"{top} neurons for each token are {n_rows} rows", "Give fewer texts, or a smaller --top.")
+    found: dict[int, list[Fired]] = {}
+    for batch in batches(encoded.input_ids, max(batch_tokens, max_tokens)):
+        mask_BT = counted_mask(batch, counted)
+        ranked = _of_batch(live, spreads, batch, mask_BT, top, by)
+        for (row, position), neurons in zip(mask_BT.nonzero().tolist(), ranked, strict=True):
+            text = batch.indices[row]
+            token_id = encoded.input_ids[text][position]
+            rows = [Fired(text + 1, position, token_id, at + 1, *each) for at, each in enumerate(neurons)]
+            found.setdefault(text, []).extend(rows)
+    return [row for text in sorted(found) for row in found[text]], encoded.n_cut
+
+
+def _of_batch(
+    live: LiveModel, spreads: Mapping[tuple[str, int], Spread], batch: Batch, mask_BT: Tensor, top: int, by: str
+) -> list[list[tuple[str, int, int, float, float, float | None]]]:
+    """For each token that counts: (site, layer, neuron, value, percentile, beyond), farthest out first."""
+    kept: list[_Best] = []
+    places: list[tuple[str, int]] = []
+    counts_BT = mask_BT.to(live.device)
+
+    def keep(site: str, layer: int, acts_BTN: Tensor) -> None:
+        if (site, layer) not in spreads:
+            return
+        acts_NS = acts_BTN[counts_BT].float().T
+        if not bool(torch.isfinite(acts_NS).all()):
+            raise ModelError(f"{live.model_id} gives activations that are no finite numbers", "Try --dtype float32.")
+        kept.append(_best(acts_NS, spreads[site, layer], top, by))
+        places.append((site, layer))
+
+    sites = list(dict.fromkeys(site for site, _ in spreads))
+    capture(live, batch.input_ids, batch.attention_mask, sites, [layer for _, layer in spreads], keep)
+    # Places come in the order of the forward pass, which is that of layers; those of one layer in that of `spreads`.
+    order = sorted(range(len(places)), key=lambda at: (places[at][1], sites.index(places[at][0])))
+    key, neuron, value, share, beyond = (
+        torch.cat([kept[at][column] for at in order], dim=1).cpu() for column in range(len(_Best._fields))
+    )
+    of_place = torch.cat([torch.full((kept[at].key.shape[1],), at) for at in order])
+    chosen_SK = key.sort(dim=1, descending=True, stable=True).indices[:, :top]
+    ranked = []
+    for row, columns in enumerate(chosen_SK.tolist()):
+        # A neuron out of its bounds has a key of minus infinity.
+        columns = [column for column in columns if key[row, column] > -torch.inf]
+        ranked.append(
+            [
+                (
+                    *places[int(of_place[at])],
+                    int(neuron[row, at]),
+                    float(value[row, at]),
+                    100 * float(share[row, at]),
+                    float(beyond[row, at]) or None,
+                )
+                for at in columns
+            ]
+        )
+    return ranked
+
+
+def _best(acts_NS: Tensor, spread: Spread, top: int, by: str) -> _Best:
+    placed: Placed = place(acts_NS, spread.quantiles_NP, spread.probabilities_P, spread.std_N)
+    key_NS = placed.out() if by == PERCENTILE else acts_NS.abs().double()
+    if spread.bounds_N is not None:
+        lower_N, upper_N = spread.bounds_N
+        key_NS = key_NS.masked_fill((acts_NS < lower_N[:, None]) | (acts_NS > upper_N[:, None]), -torch.inf)
+    # Stable: of equal ones the lower neuron, whatever the batch.
+    key_SN, neuron_SN = key_NS.T.sort(dim=1, descending=True, stable=True)
+    neuron_SK = neuron_SN[:, :top]
+    value, share, beyond = (each.T.gather(1, neuron_SK) for each in (acts_NS, placed.share_NS, placed.beyond_NS))
+    return _Best(key_SN[:, :top], neuron_SK, value, share, beyond)
