@@ -63,6 +63,12 @@ class BuildConfig:
     """Of the permutations, and of what detectors are resampled by."""
     detectors: bool = False
     """Whether rules of few neurons are made for each concept."""
+    describe: str | None = None
+    """Neurons to describe: addresses, layer:L or all; of an atlas to add to, as it stands."""
+    describer: str = "tokens"
+    """Who writes: tokens, local:MODEL or openai:URL#MODEL."""
+    scores: bool = True
+    """Whether descriptions are measured."""
     device: str = "auto"
     dtype: str = "auto"
     memory: int = 2 * 10**9
@@ -84,7 +90,9 @@ class BuildConfig:
                 raise UnknownNameError(kind, name, known)
         if self.position == "last" and self.pool != "prompt":
             raise UsageError("--pool goes with --position mean, max or all", "`last` is the last token of the prompt.")
-        if not (self.decode or self.concepts):
+        if self.describe:
+            self._require_describable(self.describe)
+        if not (self.decode or self.concepts or self.describe):
             raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
         for option, value, low, high in (
             ("--top", self.top, 1, 1000),
@@ -127,6 +135,16 @@ class BuildConfig:
                 "a detector tells texts, and --position all has a value for each token of one", "Use last."
             )
 
+    def _require_describable(self, neurons: str) -> None:
+        from builders.descriptions.choice import check_neurons, parse_describer
+
+        check_neurons(neurons)
+        parse_describer(self.describer)
+        if self.decode or self.concepts:
+            raise UsageError(
+                "--describe is of what an atlas holds already", "Give it with --add, --no-decode and --no-concepts."
+            )
+
     def pooled(self) -> str | None:
         """`pool` where it decides anything. An atlas from before there was a choice says none: it pooled all tokens."""
         return None if self.position == "last" else self.pool
@@ -155,6 +173,9 @@ class BuildConfig:
             "permutations": self.permutations,
             "seed": self.seed,
             "detectors": self.detectors,
+            "describe": self.describe,
+            "describer": self.describer,
+            "scores": self.scores,
             "corpus_options": self.corpus_options,
         }
 

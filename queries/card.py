@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
+from atlas.answers.kinds import Prose
 from atlas.answers.result import Document, Result
 from atlas.errors import UsageError
 from atlas.fit_choice import ANY_FIT, FitChoice
@@ -15,6 +16,7 @@ from queries.answering import question
 from queries.card_rows import (
     BACKGROUND_COLUMNS,
     CONCEPT_COLUMNS,
+    DESCRIPTION_COLUMNS,
     TOKEN_COLUMNS,
     background_rows,
     concept_rows,
@@ -28,7 +30,7 @@ from queries.significance import all_significance
 
 DEFAULT_TOP = 8
 _BACKGROUND = ("neuron_background", "neuron_length")
-TOKENS, CONCEPTS, BACKGROUND = SECTIONS = ("tokens", "concepts", "background")
+TOKENS, CONCEPTS, BACKGROUND, DESCRIPTIONS = SECTIONS = ("tokens", "concepts", "background", "descriptions")
 
 
 @question
@@ -59,10 +61,13 @@ def neuron_card(
     }
     # The longest two first: they are read at the same time.
     first, *others = table_names("card")
-    found = read(atlas, layer, neuron, first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND)
+    of_weights = ["neuron_tokens", "neuron_descriptions"] if decoded else []
+    found = read(atlas, layer, neuron, first, *of_weights, *others, *_BACKGROUND)
     sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
     sections[BACKGROUND] = _background(found, fits)
+    if found.get("neuron_descriptions"):
+        sections[DESCRIPTIONS] = _descriptions(found["neuron_descriptions"])
     return Document(fields, sections)
 
 
@@ -100,6 +105,19 @@ def neuron_background(atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT) -
     return _background(read(atlas, layer, neuron, *_BACKGROUND), fits)
 
 
+@question
+def neuron_descriptions(atlas: Atlas, address: str) -> Result:
+    """What has been written about a neuron (`build --describe`): one row a side, sign and author, with its score.
+
+    side: input, what it responds to, or output, what it promotes; sign: of the activation. The score of an input is
+    detection: balanced accuracy at telling `score_n` held-out texts, firing ones and near misses; that of an output
+    token_change: the mean change of the probability of the named tokens under a clamp. control is the same of another
+    neuron's description.
+    """
+    layer, neuron = _inside(atlas, address, "d_mlp")
+    return _descriptions(read(atlas, layer, neuron, "neuron_descriptions")["neuron_descriptions"])
+
+
 def compact_tokens(tokens: Result) -> Result:
     """Rows of `neuron_tokens` -> columns weight, sign, cosine (of the first token), tokens."""
     rows = []
@@ -111,6 +129,12 @@ def compact_tokens(tokens: Result) -> Result:
 
 def _tokens(atlas: Atlas, lists: list[tuple[Any, ...]], top: int) -> Result:
     return Result(TOKEN_COLUMNS, token_rows(atlas, lists, top))
+
+
+def _descriptions(rows: list[tuple[Any, ...]]) -> Result:
+    shown = "side sign author text measure score control".split()
+    text = DESCRIPTION_COLUMNS.index("text")
+    return Result(DESCRIPTION_COLUMNS, [(*row[:text], Prose(row[text]), *row[text + 1 :]) for row in rows], shown=shown)
 
 
 def _concepts(

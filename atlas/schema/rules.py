@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from atlas.schema.description_rules import DESCRIPTION_RULES
 from atlas.schema.detector_rules import DETECTOR_RULES
 from atlas.schema.exemplar_rules import EXEMPLAR_RULES
 from atlas.schema.interval_rules import INTERVAL_RULES
@@ -155,6 +156,7 @@ RULES: tuple[RowRules | Counted, ...] = (
     *INTERVAL_RULES,
     *DETECTOR_RULES,
     *EXEMPLAR_RULES,
+    *DESCRIPTION_RULES,
 )
 
 

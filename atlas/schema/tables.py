@@ -6,6 +6,7 @@ declared beside what computes it, one line here), and whoever fills it names it.
 
 from __future__ import annotations
 
+from atlas.schema.description_tables import DESCRIPTION_TABLES
 from atlas.schema.detector_tables import DETECTOR_TABLES, NOTED
 from atlas.schema.exemplar_tables import EXEMPLAR_TABLES, NOTED_EXEMPLARS, NOTED_SUMS
 from atlas.schema.interval_tables import INTERVAL_TABLES
@@ -243,6 +244,7 @@ ALL: tuple[Table, ...] = (
     *INTERVAL_TABLES,
     *DETECTOR_TABLES,
     *EXEMPLAR_TABLES,
+    *DESCRIPTION_TABLES,
     Table(
         "neuron_vector",
         WEIGHT,

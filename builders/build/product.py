@@ -85,8 +85,9 @@ class Part:
 class Replaced:
     """What a part makes anew of the atlas that it is added to.
 
-    `about`: WEIGHT, FIT or FAMILY (atlas/schema/table.py); `things`: which weights, fit_ids or families. Rows about
-    them in the product's own tables go; if the things themselves are made anew, `whole`, those of all tables do.
+    `about`: WEIGHT, FIT, FAMILY or DESCRIPTION (atlas/schema/table.py); `things`: which weights, fit_ids, families, or
+    "AUTHOR LAYER NEURON" of descriptions. Rows about them in the product's own tables go; if the things themselves are
+    made anew, `whole`, those of all tables do.
     """
 
     about: str

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 
 from atlas.manifest import utc_now, versions
-from atlas.schema.table import FAMILY, FIT, WEIGHT
+from atlas.schema.table import DESCRIPTION, FAMILY, FIT, WEIGHT
 from atlas.schema.tables import about
 from atlas.store.staging import Staging
 from builders.build.plan import Plan
 from builders.build.product import Part, Product, Replaced
 
 _KEYS = {WEIGHT: "weight::VARCHAR", FIT: "fit_id", FAMILY: "family"}
-"""The column that says what a row is about."""
+_KEYS[DESCRIPTION] = "author || ' ' || layer || ' ' || neuron"
+"""What a row is about: a column, or SQL over columns."""
 
 
 def step_of(product: Product, part: Part) -> str:
@@ -35,7 +36,9 @@ def forget(staging: Staging, plan: Plan, product: Product, part: Part) -> None:
 def _deletes(replaced: Replaced, own: object) -> list[tuple[str, list]]:
     tables = [table for table in about(replaced.about) if replaced.whole or table in own]
     return [
-        (f"DELETE FROM {table} WHERE {_KEYS[replaced.about]} = ANY(?)", [list(replaced.things)]) for table in tables
+        (f"DELETE FROM {table} WHERE {_KEYS[replaced.about]} IN (SELECT unnest(?))", [list(replaced.things)])
+        for table in tables
+        if replaced.things
     ]
 
 

@@ -119,6 +119,20 @@ _CHOICE = click.Choice
     help="Also make, for each concept, rules of few neurons that tell its texts (`detect`).",
 )
 @click.option(
+    "--describe",
+    metavar="NEURONS",
+    help="Write a sentence about each side of these neurons of the atlas (with --add, --no-decode and --no-concepts): "
+    "L29N808,L29N44, or layer:29, or all.",
+)
+@click.option(
+    "--describer",
+    default="tokens",
+    show_default=True,
+    help="Who writes it: tokens (fixed rules, no model), local:MODEL (an instruct model, named as MODEL is), or "
+    "openai:URL#MODEL (an endpoint that speaks as OpenAI's does; its key from $OPENAI_API_KEY).",
+)
+@click.option("--no-scores", is_flag=True, help="Write descriptions without measuring them.")
+@click.option(
     "--bins",
     type=int,
     help="Histogram bins per neuron. Default: 20, or what the atlas of --add has; one atlas has one.",
@@ -159,6 +173,8 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
     """The dataclass behind the flags. Raises UsageError where they do not fit together."""
     if options["no_concepts"] and options["concepts"]:
         raise UsageError("--concepts and --no-concepts contradict each other")
+    if options["describe"] and options["existing"] != "add":
+        raise UsageError("--describe is of what an atlas holds", "Give it with --add, --no-decode and --no-concepts.")
     if options["no_concepts"] and options["templates"]:
         raise UsageError("--template and --no-concepts contradict each other", "A template is for texts of concepts.")
     corpus_options = {"text_column": options["text_column"], "concept_column": options["concept_column"]}
@@ -188,6 +204,9 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         permutations=options["permutations"],
         seed=options["seed"],
         detectors=options["detectors"],
+        describe=options["describe"],
+        describer=options["describer"],
+        scores=not options["no_scores"],
         device=options["device"],
         dtype=options["dtype"],
         memory=parse_bytes(options["memory"]),

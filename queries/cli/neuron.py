@@ -6,8 +6,9 @@ import click
 
 from atlas.cli.emit import Output, note
 from atlas.cli.options import answer_options, fit_options, section_option
+from atlas.errors import QuestionError
 from atlas.fit_choice import FitChoice
-from queries.card import CONCEPTS, SECTIONS, TOKENS, compact_tokens, neuron_card
+from queries.card import CONCEPTS, DESCRIPTIONS, SECTIONS, TOKENS, compact_tokens, neuron_card
 from queries.cli.options import Source, source_options, tau_option
 from queries.compact import compact_concepts
 
@@ -29,7 +30,9 @@ def neuron(
     under up_proj and gate_proj, what it writes, the tokens that it makes likelier, under down_proj. Every concept,
     best separated (by auc) first: the range, mean +- tau standard deviations, with its coverage and leakage, and the
     interval that tells the concept best, with its coverage / leakage on texts that it was not found on (held_out) and
-    q. Its background over all examples, and how it goes with the length of texts. The options that name a fit narrow
+    q. Its background over all examples, and how it goes with the length of texts.
+    Descriptions, if `build --describe` has written any, each with its author, its measured score and, as the control,
+    the score of another neuron's description. The options that name a fit narrow
     what is listed.
     """
     with source.open() as atlas:
@@ -39,6 +42,11 @@ def neuron(
 
             plot_neuron(atlas, address, out.picture, fit=fit, tau=tau)
             note(f"picture written to {out.picture}")
+    if section == DESCRIPTIONS and section not in card.sections:
+        raise QuestionError(
+            f"nobody has described {address} here",
+            f"`neuron-atlas build --add --no-decode --no-concepts --describe {address}` does.",
+        )
     if out.format == "table":
         card.sections[CONCEPTS] = compact_concepts(card.sections[CONCEPTS])
         if section is None and TOKENS in card.sections:

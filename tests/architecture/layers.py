@@ -69,6 +69,13 @@ LAYERS = (
         ("queries", "click"),
         "kernels are decorated when the module is read, which happens on a GPU alone",
     ),
+    Layer(
+        "builders/descriptions",
+        ("atlas", "builders", "queries.card", "queries.running_text", "queries.wordforms"),
+        ("torch", "numpy", "pyarrow"),
+        ("click",),
+        "a description is made of what the card of a neuron says, and questions only read",
+    ),
     Layer("builders", ("atlas", "builders"), ("torch", "numpy", "scipy", "pyarrow"), ("queries", "click")),
     Layer("queries/cli", ("atlas", "queries"), ("click",), ("builders", "atlas.live", "torch", "transformers")),
     Layer(

@@ -1,0 +1,168 @@
+"""Descriptions of a whole build: added to an atlas, by several authors, resumed, and measured against plain hooks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from atlas.errors import QuestionError, UsageError
+from atlas.store.reader import open_atlas
+from atlas.store.verify import checks_of
+from builders.build.pipeline import build
+from builders.descriptions.forms import named_in
+from builders.descriptions.token_change import PROMPTS
+from builders.descriptions.work import Describe
+from tests.end_to_end.workbench import all_rows, built, config, write_corpus
+from tests.synthetic import make_model
+
+NEURONS = "L2N5,L0N1,L1N9"
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model("llama", tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="module")
+def bare(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An atlas without descriptions."""
+    folder = tmp_path_factory.mktemp("atlas")
+    corpus = write_corpus(folder / "words.jsonl")
+    return built(llama, folder / "a.duckdb", corpus, folds=3, permutations=20).read_bytes()
+
+
+def describe(model: Path, target: Path, neurons: str = NEURONS, **changes: Any) -> Path:
+    asked = config(model, target, None, decode=False, describe=neurons, **changes)
+    return build(asked, existing="add", interrupted=changes.pop("interrupted", "refuse")).path
+
+
+@pytest.fixture(scope="module")
+def described(llama: Path, bare: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("described") / "a.duckdb"
+    path.write_bytes(bare)
+    return describe(llama, path)
+
+
+def rows_of(path: Path, sql: str = "FROM description ORDER BY ALL") -> list[dict[str, Any]]:
+    with open_atlas(path) as atlas:
+        columns, rows = atlas.query(sql)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def plain_change(model: Path, layer: int, neuron: int, value: float, ids: set[int]) -> float:
+    """The mean change of the probability of `ids` after each prompt alone, by a plain hook."""
+    live, tokenizer = AutoModelForCausalLM.from_pretrained(model), AutoTokenizer.from_pretrained(model)
+
+    def clamp(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        args[0][..., neuron] = value
+        return args
+
+    changes = []
+    for prompt in PROMPTS:
+        inputs = tokenizer(prompt, add_special_tokens=False, return_tensors="pt").input_ids
+        with torch.no_grad():
+            before = live(inputs).logits[0, -1].double().softmax(-1)
+            hook = live.model.layers[layer].mlp.down_proj.register_forward_pre_hook(clamp)
+            after = live(inputs).logits[0, -1].double().softmax(-1)
+            hook.remove()
+        changes.append(float((after - before)[sorted(ids)].sum()))
+    return float(np.mean(changes))
+
+
+def test_every_side_of_every_neuron_is_described_once(described: Path) -> None:
+    rows = rows_of(described)
+    assert len(rows) == 3 * 4 and {(row["layer"], row["neuron"]) for row in rows} == {(2, 5), (0, 1), (1, 9)}
+    assert {(row["author"], row["site"], row["prompt_sha256"]) for row in rows} == {("tokens", "mlp_post", None)}
+    assert {check.result for check in checks_of(described)} == {"ok"}
+    for row in rows:
+        of_text = row["evidence"].split(", ")
+        assert set(of_text) <= {"decodings", "intervals"} and row["text"].isprintable()
+        if row["side"] == "input":  # there is no running text to measure it on
+            assert (row["measure"], row["score"], row["score_n"], row["control"]) == (None,) * 4
+
+
+def test_token_change_is_that_of_a_plain_hook(llama: Path, described: Path) -> None:
+    rows = {(row["layer"], row["neuron"], row["sign"]): row for row in rows_of(described) if row["side"] == "output"}
+    vocabulary = {row["token_id"]: row["token"] for row in rows_of(described, "FROM vocab")}
+    sql = "SELECT layer, neuron, min(min) AS low, max(max) AS high FROM _background GROUP BY ALL"
+    extremes = {(row["layer"], row["neuron"]): (row["low"], row["high"]) for row in rows_of(described, sql)}
+    order = [(2, 5), (0, 1), (1, 9)]
+    measured = 0
+    for (layer, neuron, sign), row in rows.items():
+        value = extremes[layer, neuron][sign > 0]
+        if value * sign <= 0:
+            assert row["score"] is None
+            continue
+        place = order.index((layer, neuron))
+        other = rows[(*order[place - 1 if place else 1], sign)]
+        for name, text in (("score", row["text"]), ("control", other["text"])):
+            forms = {one for form in named_in(text) for one in (form, form + "s", form.removesuffix("s"))}
+            ids = {token for token, text in vocabulary.items() if (text.strip().lower() or text) in forms}
+            assert row[name] == pytest.approx(plain_change(llama, layer, neuron, value, ids), abs=2e-6)
+            measured += 1
+        assert row["measure"] == "token_change" and row["score_n"] == len(PROMPTS)
+    assert measured >= 6
+
+
+def test_a_killed_build_goes_on_with_the_neuron_that_it_was_at(
+    llama: Path, bare: bytes, described: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a.duckdb"
+    target.write_bytes(bare)
+    run, begun = Describe.run, []
+
+    def run_or_die(self: Describe, unit: str, activations: Any = None) -> Any:
+        begun.append(unit)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return run(self, unit, activations)
+
+    monkeypatch.setattr(Describe, "run", run_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        describe(llama, target)
+    assert target.read_bytes() == bare
+    asked = config(llama, target, None, decode=False, describe=NEURONS)
+    build(asked, existing="add", interrupted="resume")
+    assert begun == ["L2N5", "L0N1", "L0N1", "L1N9"]
+    sql = "SELECT * EXCLUDE (created_at) FROM description ORDER BY ALL"
+    assert rows_of(target, sql) == rows_of(described, sql)
+
+
+def test_an_author_replaces_what_it_said_of_the_same_neurons_alone(
+    llama: Path, described: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "a.duckdb"
+    target.write_bytes(described.read_bytes())
+    describe(llama, target, "L0N1", scores=False)
+    before, after = rows_of(described), rows_of(target)
+    assert len(after) == len(before)
+    for old, new in zip(before, after, strict=True):
+        assert (old["text"], old["author"]) == (new["text"], new["author"])
+        assert (old["created_at"] == new["created_at"]) == ((new["layer"], new["neuron"]) != (0, 1))
+        assert new["score"] is None or (new["layer"], new["neuron"]) != (0, 1)
+    unchanged = all_rows(described), all_rows(target)
+    for name in unchanged[0].keys() - {"description", "_digest", "run", "atlas"}:
+        assert unchanged[0][name] == unchanged[1][name], name
+
+
+def test_descriptions_outlive_what_is_added_later(llama: Path, described: Path, tmp_path: Path) -> None:
+    target = tmp_path / "a.duckdb"
+    target.write_bytes(described.read_bytes())
+    build(config(llama, target, None), existing="add")  # decoded anew
+    assert rows_of(target) == rows_of(described)
+
+
+def test_refusals(llama: Path, described: Path) -> None:
+    before = described.read_bytes()
+    with pytest.raises(QuestionError, match="no neuron L3N0"):
+        describe(llama, described, "L3N0")
+    with pytest.raises(UsageError, match="of what an atlas holds already"):
+        config(llama, described, None, describe="L0N1")
+    with pytest.raises(UsageError, match="no describer"):
+        config(llama, described, None, decode=False, describe="L0N1", describer="gpt")
+    assert described.read_bytes() == before and not described.with_name("a.duckdb.building").exists()
