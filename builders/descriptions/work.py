@@ -32,7 +32,8 @@ class Describe(Work):
 
     def __init__(self, plan: Plan, ids: dict[str, Any]) -> None:
         describer = parse_describer(plan.config.describer)
-        self._plan, self._order = plan, [parse_neuron(address) for address in ids["order"]]
+        self._plan, self._config = plan, plan.config
+        self._order = [parse_neuron(address) for address in ids["order"]]
         self._source = Source(open_atlas(plan.config.target))
         self._author, self._name = author_of(describer, plan), describer.author
         self._written: dict[Neuron, Texts] = {
@@ -48,7 +49,7 @@ class Describe(Work):
         neuron = parse_neuron(unit)
         evidence = self._source.of(neuron)
         rows = self._described(neuron, evidence)
-        if self._plan.config.scores:
+        if self._config.scores:
             control = self._control(neuron)
             for row in rows:
                 side = Side(row["side"], row["sign"])
