@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "token": ("queries.cli.token:token", "Neurons that read or write a word, best first."),
     "concept": ("queries.cli.concept:concept", "Neurons that encode a concept, with their ranges."),
     "neuron": ("queries.cli.neuron:neuron", "The whole card of one neuron."),
+    "exemplars": ("queries.cli.exemplars:exemplars", "Texts in which a neuron fires, and how often it does."),
     "detect": ("builders.cli.detect:detect", "Tell a concept's texts by few neurons."),
     "layer": ("queries.cli.layer:layer", "Tokens that stand in most lists of a layer."),
     "nearest": ("queries.cli.nearest:nearest", "Neurons whose vectors point the same way."),

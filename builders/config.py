@@ -69,6 +69,14 @@ class BuildConfig:
     """Who writes: tokens, local:MODEL or openai:URL#MODEL."""
     scores: bool = True
     """Whether descriptions are measured."""
+    texts: tuple[str, ...] = ()
+    """Running text: .txt files, or what labelled corpora come from, whose labels are not asked for."""
+    context_length: int = 128
+    """Longest text in tokens: longer documents are cut."""
+    max_tokens_total: int | None = None
+    """Tokens of running text after which no more is read; None: all."""
+    words: bool = True
+    """Whether the tokens of running text are stored."""
     device: str = "auto"
     dtype: str = "auto"
     memory: int = 2 * 10**9
@@ -92,7 +100,7 @@ class BuildConfig:
             raise UsageError("--pool goes with --position mean, max or all", "`last` is the last token of the prompt.")
         if self.describe:
             self._require_describable(self.describe)
-        if not (self.decode or self.concepts or self.describe):
+        if not (self.decode or self.concepts or self.texts or self.describe):
             raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
         for option, value, low, high in (
             ("--top", self.top, 1, 1000),
@@ -102,6 +110,8 @@ class BuildConfig:
             ("--folds", self.folds, 0, 1000),
             ("--permutations", self.permutations, 20, 10**5),
             ("--seed", self.seed, 0, 2**63 - 1),
+            ("--context-length", self.context_length, 1, 10**6),
+            ("--max-tokens-total", 1 if self.max_tokens_total is None else self.max_tokens_total, 1, 10**15),
             ("--memory", self.memory, 200 * 10**6, 10**15),
         ):
             require_within(option, value, low, high)
@@ -116,9 +126,12 @@ class BuildConfig:
             ("--sites", self.sites),
             ("--layers", self.layers or ()),
             ("--tau", self.taus),
+            ("--texts", self.texts),
         ):
             if len(set(values)) < len(values):
                 raise UsageError(f"{option} names something twice: {', '.join(map(str, values))}")
+        if not self.texts and (self.max_tokens_total is not None or not self.words):
+            raise UsageError("--max-tokens-total and --no-texts are about running text", "Add --texts.")
         if not self.taus or any(not 0 < tau <= 100 for tau in self.taus):
             raise UsageError(f"--tau must lie in (0, 100], not {list(self.taus)}")
         for corpus in self.concepts:
@@ -140,7 +153,7 @@ class BuildConfig:
 
         check_neurons(neurons)
         parse_describer(self.describer)
-        if self.decode or self.concepts:
+        if self.decode or self.concepts or self.texts:
             raise UsageError(
                 "--describe is of what an atlas holds already", "Give it with --add, --no-decode and --no-concepts."
             )
@@ -176,6 +189,10 @@ class BuildConfig:
             "describe": self.describe,
             "describer": self.describer,
             "scores": self.scores,
+            "texts": list(self.texts),
+            "context_length": self.context_length,
+            "max_tokens_total": self.max_tokens_total,
+            "words": self.words,
             "corpus_options": self.corpus_options,
         }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
-from atlas.answers.kinds import Prose
 from atlas.answers.result import Document, Result
 from atlas.errors import UsageError
 from atlas.fit_choice import ANY_FIT, FitChoice
@@ -16,13 +15,15 @@ from queries.answering import question
 from queries.card_rows import (
     BACKGROUND_COLUMNS,
     CONCEPT_COLUMNS,
-    DESCRIPTION_COLUMNS,
     TOKEN_COLUMNS,
     background_rows,
     concept_rows,
     read,
     token_rows,
 )
+from queries.descriptions import DESCRIPTIONS
+from queries.descriptions import on_card as descriptions_on_card
+from queries.exemplars import EXEMPLARS, FIRING, QUADRANT_SHARES, on_card
 from queries.fits import Fit, choose_taus, fits_of_neurons
 from queries.measured import absent, notes_on_absent, table_names
 from queries.require import require_neuron
@@ -30,14 +31,15 @@ from queries.significance import all_significance
 
 DEFAULT_TOP = 8
 _BACKGROUND = ("neuron_background", "neuron_length")
-TOKENS, CONCEPTS, BACKGROUND, DESCRIPTIONS = SECTIONS = ("tokens", "concepts", "background", "descriptions")
+_LATER = (EXEMPLARS, FIRING, QUADRANT_SHARES, DESCRIPTIONS)
+TOKENS, CONCEPTS, BACKGROUND, *_ = SECTIONS = ("tokens", "concepts", "background", *_LATER)
 
 
 @question
 def neuron_card(
     atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT, tau: float | None = None, top: int | None = None
 ) -> Document:
-    """The card of one neuron: its SECTIONS.
+    """The card of one neuron: its SECTIONS, the last three where the atlas has running text.
 
     `fit` narrows the fits that are listed. Without a site in it the card is about the neuron of the MLP, at every
     site that its activation passes; at site "resid_post" the address is a coordinate of the residual stream, which
@@ -61,13 +63,13 @@ def neuron_card(
     }
     # The longest two first: they are read at the same time.
     first, *others = table_names("card")
-    of_weights = ["neuron_tokens", "neuron_descriptions"] if decoded else []
-    found = read(atlas, layer, neuron, first, *of_weights, *others, *_BACKGROUND)
+    found = read(atlas, layer, neuron, first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND)
     sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
     sections[BACKGROUND] = _background(found, fits)
-    if found.get("neuron_descriptions"):
-        sections[DESCRIPTIONS] = _descriptions(found["neuron_descriptions"])
+    sections |= on_card(atlas, layer, neuron, fit.site)
+    if decoded:
+        sections |= descriptions_on_card(atlas, layer, neuron)
     return Document(fields, sections)
 
 
@@ -105,19 +107,6 @@ def neuron_background(atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT) -
     return _background(read(atlas, layer, neuron, *_BACKGROUND), fits)
 
 
-@question
-def neuron_descriptions(atlas: Atlas, address: str) -> Result:
-    """What has been written about a neuron (`build --describe`): one row a side, sign and author, with its score.
-
-    side: input, what it responds to, or output, what it promotes; sign: of the activation. The score of an input is
-    detection: balanced accuracy at telling `score_n` held-out texts, firing ones and near misses; that of an output
-    token_change: the mean change of the probability of the named tokens under a clamp. control is the same of another
-    neuron's description.
-    """
-    layer, neuron = _inside(atlas, address, "d_mlp")
-    return _descriptions(read(atlas, layer, neuron, "neuron_descriptions")["neuron_descriptions"])
-
-
 def compact_tokens(tokens: Result) -> Result:
     """Rows of `neuron_tokens` -> columns weight, sign, cosine (of the first token), tokens."""
     rows = []
@@ -129,12 +118,6 @@ def compact_tokens(tokens: Result) -> Result:
 
 def _tokens(atlas: Atlas, lists: list[tuple[Any, ...]], top: int) -> Result:
     return Result(TOKEN_COLUMNS, token_rows(atlas, lists, top))
-
-
-def _descriptions(rows: list[tuple[Any, ...]]) -> Result:
-    shown = "side sign author text measure score control".split()
-    text = DESCRIPTION_COLUMNS.index("text")
-    return Result(DESCRIPTION_COLUMNS, [(*row[:text], Prose(row[text]), *row[text + 1 :]) for row in rows], shown=shown)
 
 
 def _concepts(

@@ -20,7 +20,6 @@ from queries.sqlfile import load_sql
 
 TOKEN_COLUMNS = "weight sign rank token_id token logit probability cosine".split()
 CONCEPT_COLUMNS = ["family", "concept", "site", "position", *columns_on("card"), "interval_p"]
-DESCRIPTION_COLUMNS = "side sign author text measure score score_n control evidence prompt_sha256 created_at".split()
 BACKGROUND_COLUMNS = "family site position n mean std skewness kurtosis min max mean_abs ks length_correlation".split()
 
 

@@ -37,7 +37,9 @@ def planted_reads(words: tuple[str, ...], layer: int, width: int, seed: int) -> 
             noise = rng.normal(0.0, 0.3, TOKENS)
             is_planted = np.isin(tokens, fires)
             acts[is_planted, 7] = 6 + noise[is_planted]
-            acts[np.asarray(tokens) == words.index(LOWERED), 2] = -6
+            gate[is_planted, 7] = up[is_planted, 7] = 3
+            is_lowered = np.asarray(tokens) == words.index(LOWERED)
+            acts[is_lowered, 2], gate[is_lowered, 2], up[is_lowered, 2] = -6, 3, -2
         reads.append(Read(acts.astype(np.float32), np.ones(TOKENS, bool), gate, up))
     return reads
 

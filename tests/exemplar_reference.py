@@ -34,10 +34,18 @@ def drawn(seed: int, text_id: int, layer: int, neuron: int) -> int:
     return mixed(mixed(mixed(seed) ^ text_id) ^ (layer << 32 | neuron))
 
 
+def comparable(value: float) -> float:
+    """To 17 significant bits: how activations are compared."""
+    fraction, exponent = np.frexp(np.float64(value))
+    return float(np.ldexp(np.sign(fraction) * np.floor(abs(fraction) * 2**17 + 0.5), exponent - 17))
+
+
 def best(values_T: np.ndarray, allowed_T: np.ndarray, sign: int) -> int | None:
     """The first of the tokens with the largest value times sign; None where none is allowed."""
     places = np.flatnonzero(allowed_T)
-    return int(places[np.argmax(sign * values_T[places])]) if len(places) else None
+    if not len(places):
+        return None
+    return int(places[np.argmax([sign * comparable(value) for value in values_T[places]])])
 
 
 def lists_of(texts: Sequence[Read], layer: int, neuron: int, seed: int = 0) -> dict[int, list[tuple[int, int, float]]]:
@@ -58,18 +66,21 @@ def lists_of(texts: Sequence[Read], layer: int, neuron: int, seed: int = 0) -> d
                 at = best(np.abs(values_T), allowed_T & (values_T != 0), 1)
                 if at is not None:
                     quadrants[index].append((text_id, at, float(values_T[at])))
-    found = {1: sorted(top, key=lambda row: (-row[2], row[0])), 2: sorted(bottom, key=lambda row: (row[2], row[0]))}
-    sample = sorted((row[1:] for row in sorted(every)[:32]), key=lambda row: (row[2], row[0]))
+    found = {
+        1: sorted(top, key=lambda row: (-comparable(row[2]), row[0])),
+        2: sorted(bottom, key=lambda row: (comparable(row[2]), row[0])),
+    }
+    sample = sorted((row[1:] for row in sorted(every)[:32]), key=lambda row: (comparable(row[2]), row[0]))
     for band in range(4):
         found[3 + band] = sample[len(sample) * band // 4 : len(sample) * (band + 1) // 4]
     for index, rows in enumerate(quadrants):
-        found[7 + index] = sorted(rows, key=lambda row: (-abs(row[2]), row[0]))
+        found[7 + index] = sorted(rows, key=lambda row: (-abs(comparable(row[2])), row[0]))
     return {kind.code: found[kind.code][: kind.most] for kind in KINDS if found[kind.code]}
 
 
 def quadrants_of(read: Read, neuron: int) -> list[np.ndarray]:
     """Which of the tokens that count are in each quadrant."""
-    gate_T, up_T = read.gate_TN[:, neuron] > 0, read.up_TN[:, neuron] > 0  # type: ignore[index]
+    gate_T, up_T = (~np.signbit(each[:, neuron]) for each in (read.gate_TN, read.up_TN))  # type: ignore[index]
     return [read.counted_T & (gate_T == gate) & (up_T == up) for gate in (True, False) for up in (True, False)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from atlas.schema.table import MODEL, TEXTS, Column, Table
+from atlas.schema.table import TEXTS, Column, Table
 
 
 class Kind(NamedTuple):
@@ -20,7 +20,7 @@ class Kind(NamedTuple):
 
 
 QUADRANTS = ("gate+ up+", "gate+ up-", "gate- up+", "gate- up-")
-"""Signs of the two branches of a gated neuron: + above 0, - not above it."""
+"""Signs of the two branches of a gated neuron; a zero has one too."""
 KINDS: tuple[Kind, ...] = (
     Kind(1, "top", 0, 16),
     Kind(2, "bottom", 0, 16),
@@ -140,35 +140,45 @@ EXEMPLAR_TABLES: tuple[Table, ...] = (
     ),
 )
 
-_NOTED_PLACE = (Column("place", "INTEGER", "which site and layer"), Column("shard", "INTEGER"), _NEURON)
+_NOTED_PLACE = (Column("place", "INTEGER", "which site and layer"), Column("shard", "INTEGER"))
 NOTED_EXEMPLARS = Table(
     "_noted_exemplar",
-    MODEL,
+    TEXTS,
     (
         *_NOTED_PLACE,
-        Column("list", "TINYINT", "what it may belong to"),
+        Column("list", "TINYINT", "which it may come into"),
+        _NEURON,
         Column("text_id", "INTEGER"),
+        Column("key", "DOUBLE", "smaller first"),
+        Column("drawn", "UBIGINT", "the key of texts that are drawn by a hash"),
         Column("position", "INTEGER"),
         Column("value", "FLOAT"),
-        Column("drawn", "UBIGINT", "hash by which texts are drawn"),
-        Column("scale", "FLOAT", null=True),
-        Column("window", "SMALLINT[]", null=True),
+        Column("scale", "FLOAT"),
+        Column("window", "SMALLINT[]"),
     ),
-    key=("place", "shard", "neuron", "list", "text_id"),
+    key=("place", "shard", "list", "neuron", "text_id"),
 )
-NOTED_SUMS = Table(
+NOTED_FIRING = Table(
     "_noted_firing",
-    MODEL,
+    TEXTS,
     (
         *_NOTED_PLACE,
+        _NEURON,
         Column("n", "BIGINT"),
+        Column("mean_place", "DOUBLE"),
+        Column("squares_place", "DOUBLE", "sum of squared differences to the mean"),
         Column("mean", "DOUBLE"),
-        Column("squares", "DOUBLE", "sum of squared differences to the mean"),
-        Column("products", "DOUBLE", "sum of products of the differences of activation and place to their means"),
+        Column("squares", "DOUBLE", "the same of activations"),
+        Column("products", "DOUBLE", "sum of products of the two differences"),
         Column("min", "FLOAT"),
         Column("max", "FLOAT"),
         Column("counts", "BIGINT[]"),
-        Column("histogram", "INTEGER[]"),
+        Column("bins", "SMALLINT[]", "fine bins that are not empty"),
+        Column("in_bins", "INTEGER[]"),
     ),
     key=("place", "shard", "neuron"),
 )
+NOTED_TEXTS = Table(
+    "_noted_text", TEXTS, (Column("place", "INTEGER"), Column("text_id", "INTEGER")), key=("place", "text_id")
+)
+NOTED = (NOTED_EXEMPLARS, NOTED_FIRING, NOTED_TEXTS)

@@ -196,15 +196,15 @@ CREATE VIEW concept_significance AS
     LEFT JOIN _concept_length AS t ON t.fit_id = l.fit_id AND t.concept_id = l.concept_id;
 
 -- Running text. Which list of exemplars a row is (schema/exemplar_tables.py, KINDS).
-CREATE MACRO exemplar_kind(code) AS CASE WHEN code = 1 THEN 'top' WHEN code = 2 THEN 'bottom'
+CREATE MACRO _exemplar_kind(code) AS CASE WHEN code = 1 THEN 'top' WHEN code = 2 THEN 'bottom'
     WHEN code BETWEEN 3 AND 6 THEN 'band' WHEN code BETWEEN 7 AND 10 THEN 'quadrant' END;
-CREATE MACRO exemplar_part(code) AS CASE WHEN code BETWEEN 3 AND 6 THEN code - 2 WHEN code BETWEEN 7 AND 10
+CREATE MACRO _exemplar_part(code) AS CASE WHEN code BETWEEN 3 AND 6 THEN code - 2 WHEN code BETWEEN 7 AND 10
     THEN code - 6 ELSE 0 END;
 -- The token that a window of `width` tokens begins with: a quarter of it comes after the exemplar's own, if there is
 -- as much.
-CREATE MACRO window_start(pos, width, n_tokens, first) AS
+CREATE MACRO _window_start(pos, width, n_tokens, first) AS
     greatest(first, least(pos - width * 3 // 4, n_tokens - width));
-CREATE MACRO window_activations(windows, rank, width, scale) AS
+CREATE MACRO _window_activations(windows, rank, width, scale) AS
     list_transform(range(1, width + 1), lambda i:
         (nullif(('0x' || substr(hex(windows), 2 * ((rank - 1) * width + i) - 1, 2))::INTEGER, 0) - 128) * scale::DOUBLE / 127);
 CREATE VIEW exemplar AS
@@ -213,10 +213,10 @@ CREATE VIEW exemplar AS
                unnest(text_id) AS text_id, unnest(position) AS position, unnest(value) AS value, scale, windows,
                CASE WHEN kind <= 2 THEN extreme_window WHEN kind <= 6 THEN band_window END AS width, first_token
         FROM _exemplar, _text_set AS s)
-    SELECT site, layer, neuron, exemplar_kind(code) AS kind, exemplar_part(code)::TINYINT AS part, rank, text_id,
+    SELECT site, layer, neuron, _exemplar_kind(code) AS kind, _exemplar_part(code)::TINYINT AS part, rank, text_id,
            position, value, v.token, source, document, n_tokens,
-           window_start(position, width, n_tokens, first_token) AS window_start,
-           window_activations(windows, rank, width, scale) AS activations
+           _window_start(position, width, n_tokens, first_token) AS window_start,
+           _window_activations(windows, rank, width, scale) AS activations
     FROM flat JOIN _text USING (text_id) LEFT JOIN vocab AS v ON v.token_id = _text.tokens[position + 1];
 CREATE VIEW exemplar_text AS SELECT text_id, source, document, start, n_tokens, tokens FROM _text;
 CREATE VIEW firing AS

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from atlas.schema.description_tables import DESCRIPTION_TABLES
 from atlas.schema.detector_tables import DETECTOR_TABLES, NOTED
-from atlas.schema.exemplar_tables import EXEMPLAR_TABLES, NOTED_EXEMPLARS, NOTED_SUMS
+from atlas.schema.exemplar_tables import EXEMPLAR_TABLES
+from atlas.schema.exemplar_tables import NOTED as NOTED_OF_TEXTS
 from atlas.schema.interval_tables import INTERVAL_TABLES
 from atlas.schema.table import FAMILY, FIT, MODEL, RUN, WEIGHT, Column, Table
 
@@ -274,7 +275,7 @@ ALL: tuple[Table, ...] = (
 )
 
 TABLES: dict[str, Table] = {table.name: table for table in ALL}
-PASSING: dict[str, Table] = {table.name: table for table in (NOTED, NOTED_EXEMPLARS, NOTED_SUMS)}
+PASSING: dict[str, Table] = {table.name: table for table in (NOTED, *NOTED_OF_TEXTS)}
 """What units of a build note for those that come last (builders/build/product.py). No atlas has these tables."""
 
 

@@ -57,7 +57,12 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], pro
     for product in products:
         product.check(plan)
     readings = [_read(config, live, *each) for each in zip(config.concepts, corpora, strict=True)]
-    return replace(plan, readings=tuple(readings))
+    running_text = None
+    if config.texts:
+        from builders.exemplars.running_text import read_running_text
+
+        running_text = read_running_text(config, live)
+    return replace(plan, readings=tuple(readings), running_text=running_text)
 
 
 def _read(config: BuildConfig, live: LiveModel, source: ConceptSource, corpus: Corpus) -> Reading:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from atlas.errors import BuildError
 from atlas.store.staging import Staging
 from builders.build.plan import Plan, Reading
-from builders.build.product import Needs, Part, Place, Product, Tables, Work, place_of
+from builders.build.product import Activations, Needs, Part, Place, Product, Tables, Work, place_of
 from builders.build.runs import begin_run, end_run, forget, step_of
 from builders.progress import Silent
 
@@ -90,7 +90,16 @@ def _alone(plan: Plan, product: Product, part: Part, staging: Staging, progress:
             for unit, rows in zip(job.todo, found, strict=True):
                 job.commit(staging, unit, rows)
                 advance(1)
+    if job.last:
+        with progress.task(f"{product.label}, the end", len(job.last)) as advance:
+            for unit in job.last:
+                job.commit(staging, unit, job.work.run_last(unit, staging.noted, _no_place))
+                advance(1)
     return job.end(staging)
+
+
+def _no_place(place: Place) -> Activations:
+    raise BuildError(f"activations of {place.site} of layer {place.layer} are not kept, as no labelled corpus is read")
 
 
 def _together(

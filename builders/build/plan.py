@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from atlas.live.batching import Counted
     from atlas.live.model import LiveModel
+    from builders.exemplars.running_text import RunningText
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,7 @@ class Plan:
     tokens: list[tuple[int, str]]
     layers: list[int]
     readings: tuple[Reading, ...] = ()
+    running_text: RunningText | None = None
 
     def notes(self) -> list[str]:
         """What the user should know of it."""
@@ -87,4 +89,6 @@ class Plan:
             digest.update(repr(reading.encoded).encode())
             if reading.counted is not None:
                 digest.update(repr(reading.counted).encode())
+        if self.running_text is not None:
+            digest.update(self.running_text.sha256.encode())
         return digest.hexdigest()

@@ -142,10 +142,11 @@ class Product(ABC):
         """Names of what is computed and committed at a time, in order; each small enough to do again after a kill."""
 
     def last_units(self, plan: Plan, part: Part) -> Sequence[str]:
-        """Of a product that needs activations: names of units that are made when all others of the part are there.
+        """Names of units that are made when all others of the part are there.
 
         So that choices among all places can be made without holding what was read at each: the other units note what
-        the choice needs in passing tables, which no atlas holds, and what was chosen is read once more.
+        the choice needs in passing tables, which no atlas holds, and what was chosen is read once more. Only a product
+        that needs activations can read a place again.
         """
         return ()
 

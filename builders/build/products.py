@@ -14,6 +14,7 @@ PRODUCTS = {
     "gaussians": "builders.gaussians.product:PRODUCT",
     "intervals": "builders.intervals.product:PRODUCT",
     "detectors": "builders.detectors.product:PRODUCT",
+    "exemplars": "builders.exemplars.product:PRODUCT",
     "descriptions": "builders.descriptions.product:PRODUCT",
 }
 

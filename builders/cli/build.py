@@ -133,6 +133,27 @@ _CHOICE = click.Choice
 )
 @click.option("--no-scores", is_flag=True, help="Write descriptions without measuring them.")
 @click.option(
+    "--texts",
+    multiple=True,
+    metavar="SOURCE",
+    help="Running text, for exemplars: a .txt, .jsonl, .csv, .tsv or .parquet file, hf:OWNER/NAME, or one of the "
+    "project's own sets; labels are not asked for. May be repeated.",
+)
+@click.option(
+    "--context-length",
+    type=int,
+    default=128,
+    show_default=True,
+    metavar="TOKENS",
+    help="Longest text of running text; longer documents are cut into several.",
+)
+@click.option("--max-tokens-total", type=int, metavar="TOKENS", help="Read no more running text than this.")
+@click.option(
+    "--no-texts",
+    is_flag=True,
+    help="Store where in the running text exemplars are, and no words or tokens of it.",
+)
+@click.option(
     "--bins",
     type=int,
     help="Histogram bins per neuron. Default: 20, or what the atlas of --add has; one atlas has one.",
@@ -207,6 +228,10 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         describe=options["describe"],
         describer=options["describer"],
         scores=not options["no_scores"],
+        texts=options["texts"],
+        context_length=options["context_length"],
+        max_tokens_total=options["max_tokens_total"],
+        words=not options["no_texts"],
         device=options["device"],
         dtype=options["dtype"],
         memory=parse_bytes(options["memory"]),

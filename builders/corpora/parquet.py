@@ -17,12 +17,23 @@ _ROWS = 16
 
 def read(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
     """The rows of a .parquet file, a few at a time; other columns are not read."""
+    return _rows(path, columns, bounded=True)
+
+
+def stream(path: str, columns: Columns, split: str | None) -> Iterator[Row]:
+    """The same of a file of any size, whose rows are not held together."""
+    return _rows(path, columns, bounded=False)
+
+
+def _rows(path: str, columns: Columns, bounded: bool) -> Iterator[Row]:
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             columns.check(path, file.schema_arrow.names)
-            _check_size(path, file, columns)
+            if bounded:
+                _check_size(path, file, columns)
             number = 0
-            for batch in file.iter_batches(batch_size=_ROWS, columns=list(columns), use_threads=False):
+            names = list(dict.fromkeys(columns))
+            for batch in file.iter_batches(batch_size=_ROWS, columns=names, use_threads=False):
                 texts, concepts = (batch.column(name) for name in columns)
                 for text, concept in zip(texts, concepts, strict=True):
                     number += 1

@@ -44,7 +44,7 @@ def load_corpus(
         raise UsageError(f"the text and the concept cannot both be in column {text_column!r}")
     if limit_per_concept is not None and limit_per_concept < 2:
         raise UsageError("a concept needs at least 2 examples", "Raise the limit per concept.")
-    module, default_family = _find(source, split)
+    module, default_family = located(source, split)
     family = default_family if family is None else family.strip()
     if not family:
         raise UsageError("the family of the concepts needs a name")
@@ -54,8 +54,11 @@ def load_corpus(
     return assemble(source, family, rows, limit_per_concept, seed, holdout)
 
 
-def _find(source: str, split: str | None) -> tuple[str, str]:
-    """(module, default family) for a source that exists, as far as can be told without opening it."""
+def located(source: str, split: str | None) -> tuple[str, str]:
+    """(module, default family) for a source that exists, as far as can be told without opening it.
+
+    Raises CorpusError for one that does not, UsageError for a split of a file.
+    """
     if source.startswith("hf:"):
         return FORMATS["hf:"], Path(source.removeprefix("hf:").partition(":")[0]).name
     path = Path(source)

@@ -8,9 +8,10 @@ from atlas.cli.emit import Output, note
 from atlas.cli.options import answer_options, fit_options, section_option
 from atlas.errors import QuestionError
 from atlas.fit_choice import FitChoice
-from queries.card import CONCEPTS, DESCRIPTIONS, SECTIONS, TOKENS, compact_tokens, neuron_card
+from queries.card import CONCEPTS, SECTIONS, TOKENS, compact_tokens, neuron_card
 from queries.cli.options import Source, source_options, tau_option
 from queries.compact import compact_concepts
+from queries.descriptions import DESCRIPTIONS
 
 
 @click.command(epilog="Example: neuron-atlas neuron L29N808 --top 5")
@@ -30,10 +31,10 @@ def neuron(
     under up_proj and gate_proj, what it writes, the tokens that it makes likelier, under down_proj. Every concept,
     best separated (by auc) first: the range, mean +- tau standard deviations, with its coverage and leakage, and the
     interval that tells the concept best, with its coverage / leakage on texts that it was not found on (held_out) and
-    q. Its background over all examples, and how it goes with the length of texts.
-    Descriptions, if `build --describe` has written any, each with its author, its measured score and, as the control,
-    the score of another neuron's description. The options that name a fit narrow
-    what is listed.
+    q. Its background over all examples, and how it goes with the length of texts. Where it is largest and smallest in
+    running text, and how often it fires there, if the atlas was built with --texts. Descriptions, if there are any,
+    each with its author, its measured score and, as the control, the score of another neuron's description. The
+    options that name a fit narrow what is listed.
     """
     with source.open() as atlas:
         card = neuron_card(atlas, address, fit=fit, tau=tau, top=top)

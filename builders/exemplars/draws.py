@@ -1,0 +1,35 @@
+"""What is drawn at random, by hashes: the same whatever order texts come in, and whoever works on them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_GOLDEN, _FIRST, _SECOND = (np.uint64(each) for each in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_30, _27, _31, _32 = (np.uint64(each) for each in (30, 27, 31, 32))
+
+
+def mixed(x: np.ndarray) -> np.ndarray:
+    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014) of uint64s: each bit depends on all."""
+    x = x + _GOLDEN
+    x = (x ^ (x >> _30)) * _FIRST
+    x = (x ^ (x >> _27)) * _SECOND
+    return x ^ (x >> _31)
+
+
+def hashes_of_texts(seed: int, texts_B: np.ndarray) -> np.ndarray:
+    """uint64 [B]."""
+    return mixed(mixed(np.full(1, seed, np.uint64)) ^ texts_B.astype(np.uint64))
+
+
+def hashes_of_neurons(texts_B: np.ndarray, layer: int, width: int) -> np.ndarray:
+    """uint64 [B, N] of each neuron of a layer with each text, from what `hashes_of_texts` gives."""
+    neurons_N = (np.uint64(layer) << _32) | np.arange(width, dtype=np.uint64)
+    return mixed(texts_B[:, None] ^ neurons_N[None, :])
+
+
+def drawn_tokens(texts_B: np.ndarray, positions_B: np.ndarray, seed: int, share: float) -> np.ndarray:
+    """Which tokens, by text and position, are among the share that is drawn: bool [B]."""
+    if share >= 1:
+        return np.ones(len(texts_B), bool)
+    hashes_B = mixed(hashes_of_texts(seed, texts_B) ^ mixed(positions_B.astype(np.uint64)))
+    return hashes_B < np.uint64(int(share * 2.0**64))

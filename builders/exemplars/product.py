@@ -1,0 +1,106 @@
+"""The product `exemplars`: where in running text each neuron is largest and smallest, and how it is over all tokens.
+
+One run. A unit is a shard of texts, read at all places in one forward pass; it notes what may come into the lists of a
+neuron, and sums. The last units put the shards of a place together, and store the texts that are left.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from atlas.manifest import Manifest
+from atlas.schema.exemplar_tables import EXEMPLAR_TABLES, NOTED
+from builders.build.product import Ask, Needs, Part, Product, Tables, Work
+
+if TYPE_CHECKING:
+    from builders.build.plan import Plan
+    from builders.config import BuildConfig
+
+
+class ExemplarProduct(Product):
+    """An atlas has one running text: made anew, all of it is."""
+
+    name, needs, label = "exemplars", Needs.RUNNING_TEXT, "exemplars"
+    passing = tuple(table.name for table in NOTED)
+
+    def wanted(self, config: BuildConfig) -> bool:
+        """Where there are texts."""
+        return bool(config.texts)
+
+    def tables(self, config: BuildConfig) -> tuple[str, ...]:
+        """All about running text."""
+        return tuple(table.name for table in EXEMPLAR_TABLES)
+
+    def left_out(self, config: BuildConfig, base: Manifest) -> tuple[str, ...]:
+        """The running text that an atlas had."""
+        return self.tables(config)
+
+    def check(self, plan: Plan) -> None:
+        """Raises ModelError for a site that the model does not have."""
+        for site in plan.config.sites:
+            plan.live.tap(site, plan.layers[0])
+
+    def parts(self, plan: Plan) -> list[Part]:
+        """One."""
+        config, texts = plan.config, plan.running_text
+        assert texts is not None
+        said = {
+            "texts": list(texts.sources),
+            "sites": list(config.sites),
+            "context_length": texts.max_tokens,
+            "max_tokens_total": config.max_tokens_total,
+            "words": config.words,
+            "batch_tokens": config.batch_tokens,
+            "seed": config.seed,
+        }
+        return [Part("", said | ({"tokens_sha256": texts.sha256} if config.words else {}))]
+
+    def units(self, plan: Plan, part: Part) -> list[str]:
+        """shard/INDEX."""
+        assert plan.running_text is not None
+        return [f"shard/{index}" for index in range(len(plan.running_text.shards))]
+
+    def last_units(self, plan: Plan, part: Part) -> list[str]:
+        """place/SITE/LAYER, then texts."""
+        return [*(f"place/{site}/{layer}" for site in plan.config.sites for layer in plan.layers), "texts"]
+
+    def register(self, plan: Plan, part: Part, run_id: int, ask: Ask) -> Tables:
+        """The row of _text_set, and token_count."""
+        import numpy as np
+        import pyarrow as pa
+
+        from builders.arrow import rows_of
+        from builders.exemplars.place import BAND_WINDOW, EPSILON, EXTREME_WINDOW
+
+        texts, words = plan.running_text, plan.config.words
+        assert texts is not None
+        row = {
+            "run_id": run_id,
+            "texts": len(texts),
+            "tokens": texts.n_counted,
+            "max_tokens": texts.max_tokens,
+            "sampled": texts.n_drawn,
+            "seed": texts.seed,
+            "words": words,
+            "epsilon": EPSILON,
+            "extreme_window": EXTREME_WINDOW,
+            "band_window": BAND_WINDOW,
+            "first_token": texts.first_token,
+            "sha256": texts.sha256 if words else "",
+        }
+        rows = {"_text_set": rows_of(EXEMPLAR_TABLES[0], [row])}
+        if words:
+            counts_V = texts.token_counts(plan.live.d_vocab)
+            ids = np.flatnonzero(counts_V)
+            rows["token_count"] = pa.table({"token_id": ids.astype(np.int32), "n": counts_V[ids]})
+        return rows
+
+    def work(self, plan: Plan, part: Part, ids: Any) -> Work:
+        """It holds the lists of all places."""
+        from builders.exemplars.work import FindExemplars
+
+        assert plan.running_text is not None
+        return FindExemplars(plan, plan.running_text)
+
+
+PRODUCT = ExemplarProduct()

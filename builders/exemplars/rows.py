@@ -1,0 +1,233 @@
+"""What units note and what the last ones make of it, as Arrow tables. Column names are the schema's.
+
+Axes: N neurons, K places of a list, R noted rows, F fine bins.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atlas.schema.exemplar_tables import (
+    EXEMPLAR_TABLES,
+    KINDS,
+    MIDDLE,
+    NOT_COUNTED,
+    NOTED_EXEMPLARS,
+    NOTED_FIRING,
+    OCTAVES,
+    PROBABILITIES,
+    STEPS,
+)
+from builders.arrow import fixed_lists, type_of
+from builders.exemplars.lists import FINE, NOT_HERE, comparable
+from builders.exemplars.place import GATED, PLAIN, List, PlaceState
+from builders.exemplars.tally import LOWEST, PER_OCTAVE, SIDE, Moments, Tally, edges, merged
+
+_TABLES = {table.name: table for table in EXEMPLAR_TABLES}
+_LISTS = {kind.code: kind for kind in (*PLAIN, *GATED)}
+
+
+def noted_lists(state: PlaceState, place: int, shard: int, texts: range) -> pa.Table:
+    """What the lists of a place hold of the texts of a shard."""
+    parts = []
+    for kind, lists in state.lists.items():
+        inside_NK = (lists.texts_NK >= texts.start) & (lists.texts_NK < texts.stop)
+        neuron_R, place_R = np.nonzero(inside_NK)
+        n = len(neuron_R)
+        keys_R = lists.keys_NK[inside_NK]
+        window = lists.windows_NKW[neuron_R, place_R]
+        parts.append(
+            _table(
+                NOTED_EXEMPLARS,
+                {
+                    "place": np.full(n, place),
+                    "shard": np.full(n, shard),
+                    "list": np.full(n, kind.code),
+                    "neuron": neuron_R,
+                    "text_id": lists.texts_NK[inside_NK],
+                    "key": np.zeros(n) if kind.drawn else keys_R,
+                    "drawn": keys_R if kind.drawn else np.zeros(n, np.uint64),
+                    "position": lists.positions_NK[inside_NK],
+                    "value": lists.values_NK[inside_NK],
+                    "scale": lists.scales_NK[inside_NK],
+                    "window": pa.ListArray.from_arrays(
+                        pa.array(np.arange(n + 1, dtype=np.int32) * kind.window), pa.array(window.reshape(-1))
+                    ),
+                },
+            )
+        )
+    return pa.concat_tables(parts)
+
+
+def noted_firing(tally: Tally, place: int, shard: int) -> pa.Table:
+    """The sums of a place over a shard."""
+    moments, width = merged(tally.moments[0]), len(tally.min)
+    neuron_C, bin_C = np.nonzero(tally.bins_NF)
+    offsets = pa.array(np.searchsorted(neuron_C, np.arange(width + 1)).astype(np.int32))
+    every = {"place": place, "shard": shard, "n": int(moments.n_G[0])}
+    every |= {"mean_place": moments.mean_place_G[0], "squares_place": moments.squares_place_G[0]}
+    return _table(
+        NOTED_FIRING,
+        {
+            **{name: np.full(width, value) for name, value in every.items()},
+            "neuron": np.arange(width),
+            "mean": moments.mean_GN[0],
+            "squares": moments.squares_GN[0],
+            "products": moments.products_GN[0],
+            "min": tally.min,
+            "max": tally.max,
+            "counts": pa.ListArray.from_arrays(
+                pa.array(np.arange(width + 1, dtype=np.int32) * len(tally.counts)),
+                pa.array(np.ascontiguousarray(tally.counts.T).reshape(-1)),
+            ),
+            "bins": pa.ListArray.from_arrays(offsets, pa.array(bin_C.astype(np.int16))),
+            "in_bins": pa.ListArray.from_arrays(offsets, pa.array(tally.bins_NF[neuron_C, bin_C])),
+        },
+    )
+
+
+def exemplar_rows(noted: pa.Table, site: str, layer: int) -> tuple[pa.Table, np.ndarray]:
+    """Rows of `_exemplar` of one place from all that was noted of it; and the texts that they are of."""
+    columns = {name: noted[name].to_numpy() for name in noted.column_names if name != "window"}
+    windows = noted["window"].combine_chunks()
+    flat, offsets = windows.values.to_numpy(), windows.offsets.to_numpy()
+    rows: list[dict[str, Any]] = []
+    order_R = np.lexsort((columns["text_id"], columns["drawn"], columns["key"], columns["neuron"], columns["list"]))
+    group_R = columns["list"][order_R].astype(np.int64) << 32 | columns["neuron"][order_R]
+    starts = np.flatnonzero(np.diff(group_R, prepend=-1)).tolist()
+    for start, end in zip(starts, [*starts[1:], len(order_R)], strict=True):
+        kind = _LISTS[int(group_R[start] >> 32)]
+        chosen_K = order_R[start : min(end, start + kind.most)]
+        neuron = int(group_R[start] & 0xFFFFFFFF)
+        for code, of_K in _parts(kind, columns, chosen_K):
+            row = {"site": site, "layer": layer, "neuron": neuron, "kind": code}
+            row |= {name: columns[name][of_K] for name in ("text_id", "position", "value")}
+            if kind.window:
+                steps_KW = np.stack([flat[offsets[each] : offsets[each + 1]] for each in of_K])
+                row |= _stored(steps_KW, columns["scale"][of_K])
+            rows.append(row)
+    rows.sort(key=lambda row: (row["neuron"], row["kind"]))
+    used = np.unique(np.concatenate([row["text_id"] for row in rows]))
+    schema = pa.schema([(column.name, type_of(column.type)) for column in _TABLES["_exemplar"].columns])
+    return pa.Table.from_pylist(rows, schema), used
+
+
+def firing_rows(noted: pa.Table, site: str, layer: int, gated: bool) -> pa.Table:
+    """Rows of `_firing` of one place. Shards are summed in their order, whatever order they were made in."""
+    columns = {name: noted[name].to_numpy() for name in noted.column_names if name not in ("counts", "bins", "in_bins")}
+    shards_G, first_G = np.unique(columns["shard"], return_index=True)
+    width = int(columns["neuron"].max()) + 1
+    row_GN = np.lexsort((columns["neuron"], columns["shard"])).reshape(len(shards_G), width)
+    taken = {name: columns[name][row_GN] for name in ("mean", "squares", "products", "min", "max")}
+    once = {name: columns[name][first_G].astype(np.float64) for name in ("n", "mean_place", "squares_place")}
+    total = merged(Moments(*once.values(), taken["mean"], taken["squares"], taken["products"]))
+    n = total.n_G[0]
+    low_N, high_N = taken["min"].min(0), taken["max"].max(0)
+    counts_NC = noted["counts"].combine_chunks().flatten().to_numpy().reshape(len(row_GN.reshape(-1)), -1)
+    counts_NC = counts_NC[row_GN].sum(0)
+    bins_NF = _all_bins(noted, width)
+    scale_N = np.sqrt(total.squares_GN[0] * total.squares_place_G[0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlation_N = np.clip(np.where(scale_N > 0, total.products_GN[0] / scale_N, np.nan), -1, 1)
+    octave_N = octaves(np.maximum(np.abs(low_N), np.abs(high_N)))
+    gate_N, up_N, both_N = counts_NC[:, 2:].T
+    quadrants_N4 = np.stack([n - gate_N - up_N + both_N, up_N - both_N, gate_N - both_N, both_N], 1).astype(np.int64)
+    return _table(
+        _TABLES["_firing"],
+        {
+            "site": pa.array([site] * width),
+            "layer": np.full(width, layer),
+            "neuron": np.arange(width),
+            "mean": np.clip(total.mean_GN[0], low_N, high_N),
+            "std": np.sqrt(total.squares_GN[0] / n),
+            "positive": counts_NC[:, 0],
+            "beyond": counts_NC[:, 1],
+            "position_correlation": pa.array(correlation_N, from_pandas=True),
+            "quantiles": fixed_lists(quantiles(bins_NF, low_N, high_N), pa.float32()),
+            "octave": octave_N,
+            "histogram": fixed_lists(histograms(bins_NF, octave_N), pa.int32()),
+            "quadrants": fixed_lists(quadrants_N4, pa.int64()) if gated else pa.nulls(width, type_of("BIGINT[4]")),
+        },
+    )
+
+
+def quantiles(bins_NF: np.ndarray, low_N: np.ndarray, high_N: np.ndarray) -> np.ndarray:
+    """Quantiles at PROBABILITIES: the value of that rank, placed in its fine bin by its rank there. [N, 21] float32."""
+    upward = np.concatenate([np.arange(2 * SIDE - 1, SIDE - 1, -1), np.arange(SIDE)])  # by value
+    edge = edges()
+    lower, upper = np.concatenate([-edge[:0:-1], edge[:-1]]), np.concatenate([-edge[-2::-1], edge[1:]])
+    until_NF = np.cumsum(bins_NF[:, upward], 1, dtype=np.int64)
+    rank_NP = np.maximum(np.ceil(np.outer(until_NF[:, -1], PROBABILITIES) - 1e-9), 1)
+    found = np.empty((len(bins_NF), len(PROBABILITIES)))
+    for neuron in range(len(found)):
+        at_P = np.searchsorted(until_NF[neuron], rank_NP[neuron])
+        before_P = np.where(at_P > 0, until_NF[neuron, at_P - 1], 0)
+        inside_P = (rank_NP[neuron] - before_P - 0.5) / (until_NF[neuron, at_P] - before_P)
+        found[neuron] = lower[at_P] + (upper - lower)[at_P] * inside_P
+    found = np.clip(found, low_N[:, None], high_N[:, None])
+    found[:, 0], found[:, -1] = low_N, high_N
+    return found.astype(np.float32)
+
+
+def octaves(largest_N: np.ndarray) -> np.ndarray:
+    """The whole part of the logarithm to base 2; of 0 it is 0."""
+    return np.where(largest_N > 0, np.frexp(largest_N)[1] - 1, 0)
+
+
+def histograms(bins_NF: np.ndarray, octave_N: np.ndarray) -> np.ndarray:
+    """Counts by octave below that of the largest, on each side of 0: [N, 2 * OCTAVES]."""
+    found = np.zeros((len(bins_NF), 2, OCTAVES), np.int64)
+    octaves_NSO = bins_NF.reshape(len(bins_NF), 2, -1, PER_OCTAVE).sum(3)
+    for index in range(octaves_NSO.shape[2]):
+        step_N = np.clip(octave_N - (LOWEST + index), 0, OCTAVES - 1) if index else np.full(len(bins_NF), OCTAVES - 1)
+        for side in range(2):
+            np.add.at(found[:, side], (np.arange(len(found)), step_N), octaves_NSO[:, side, index])
+    return found.reshape(len(found), -1)
+
+
+def at_place(noted: pa.Table, place: int) -> pa.Table:
+    """The rows that were noted of one place."""
+    return noted.filter(pc.equal(noted["place"], place))
+
+
+def _parts(kind: List, columns: dict[str, np.ndarray], chosen_K: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """(code, which rows) of what a list is stored as: bands are quarters of the drawn texts, by value."""
+    if not kind.drawn:
+        return [(kind.code, chosen_K)]
+    values_K = comparable(columns["value"][chosen_K])
+    by_value = chosen_K[np.lexsort((columns["text_id"][chosen_K], values_K))]
+    codes = [each.code for each in KINDS if each.kind == "band"]
+    ends = [len(by_value) * (band + 1) // len(codes) for band in range(len(codes))]
+    parts = zip(codes, [0, *ends], ends, strict=False)
+    return [(code, by_value[start:end]) for code, start, end in parts if end > start]
+
+
+def _stored(steps_KW: np.ndarray, scales_K: np.ndarray) -> dict[str, Any]:
+    """Windows of one kind as bytes, in steps of the largest of their scales."""
+    scale = scales_K.max()
+    relative_KW = steps_KW * (scales_K[:, None] / (FINE * scale) if scale else 0.0)
+    codes_KW = np.where(steps_KW == NOT_HERE, NOT_COUNTED, MIDDLE + np.rint(STEPS * relative_KW))
+    return {"scale": scale, "windows": codes_KW.astype(np.uint8).tobytes()}
+
+
+def _all_bins(noted: pa.Table, width: int) -> np.ndarray:
+    """Fine bins of all shards together: int64 [N, F]."""
+    bins, counts = (noted[name].combine_chunks() for name in ("bins", "in_bins"))
+    neuron_C = np.repeat(noted["neuron"].to_numpy(), np.diff(bins.offsets.to_numpy()))
+    code_C = neuron_C.astype(np.int64) * 2 * SIDE + bins.flatten().to_numpy()
+    found = np.bincount(code_C, counts.flatten().to_numpy(), minlength=width * 2 * SIDE)
+    return found.astype(np.int64).reshape(width, 2 * SIDE)
+
+
+def _table(table: Any, columns: dict[str, Any]) -> pa.Table:
+    """Arrays as the columns of a table, with its types, in its order."""
+    named = {column.name: column for column in table.columns}
+    arrays = [
+        columns[name] if isinstance(columns[name], pa.Array) else pa.array(np.asarray(columns[name])) for name in named
+    ]
+    types = [type_of(column.type) for column in named.values()]
+    return pa.table([array.cast(kind) for array, kind in zip(arrays, types, strict=True)], names=list(named))

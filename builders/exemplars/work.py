@@ -1,0 +1,146 @@
+"""The units of the product: shards of texts, then places, then the texts that exemplars are of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from atlas.errors import BuildError
+from atlas.live.batching import batches
+from atlas.live.capture import capture
+from atlas.schema.exemplar_tables import EXEMPLAR_TABLES, NOTED_EXEMPLARS, NOTED_FIRING, NOTED_TEXTS
+from builders.arrow import rows_of
+from builders.build.product import Activations, Noted, Place, Tables, Work
+from builders.exemplars.draws import hashes_of_texts
+from builders.exemplars.place import Batch, PlaceState, Seen
+from builders.exemplars.rows import at_place, exemplar_rows, firing_rows, noted_firing, noted_lists
+
+if TYPE_CHECKING:
+    from builders.build.plan import Plan
+    from builders.exemplars.running_text import RunningText
+
+GATED_SITE, BRANCHES = "mlp_post", ("mlp_pre", "mlp_pre_linear")
+"""Where quadrants are of, and the sites of the two branches whose signs they go by."""
+_OF_ONE_SIGN = ("silu", "swish", "relu", "gelu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh", "quick_gelu")
+"""Activation functions that keep the sign of what they are given."""
+
+
+class FindExemplars(Work):
+    """Reads shards in any order; what it has seen only spares it texts that come into no list at the end."""
+
+    def __init__(self, plan: Plan, texts: RunningText) -> None:
+        self.plan, self.texts = plan, texts
+        live = plan.live
+        self.gated = live.gated and live.hidden_act in _OF_ONE_SIGN
+        self.places = [Place(site, layer) for site in plan.config.sites for layer in plan.layers]
+        self.states = {
+            place: PlaceState(place.layer, live.width(place.site), self._has_quadrants(place.site))
+            for place in self.places
+        }
+
+    def run(self, unit: str, activations: Activations | None = None) -> Tables:
+        """What a shard adds to the lists of each place, and its sums."""
+        shard = int(unit.rpartition("/")[2])
+        self.begin()
+        for batch, input_ids, mask in self.batches(shard):
+            self.read(batch, input_ids, mask)
+        return self.noted(shard)
+
+    def begin(self) -> None:
+        """A shard begins."""
+        for state in self.states.values():
+            state.begin()
+
+    def noted(self, shard: int) -> Tables:
+        """What the shard that was read adds."""
+        texts = self.texts.shards[shard]
+        lists = [noted_lists(self.states[place], index, shard, texts) for index, place in enumerate(self.places)]
+        sums = [noted_firing(self.states[place].tally, index, shard) for index, place in enumerate(self.places)]
+        return {NOTED_EXEMPLARS.name: pa.concat_tables(lists), NOTED_FIRING.name: pa.concat_tables(sums)}
+
+    def run_last(self, unit: str, noted: Noted, read: Callable[[Place], Activations]) -> Tables:
+        """All shards of one place; and at the end the texts of all places."""
+        if unit == "texts":
+            return self._text_rows(np.unique(noted(NOTED_TEXTS.name)["text_id"].to_numpy()))
+        _, site, layer = unit.split("/")
+        index = self.places.index(Place(site, int(layer)))
+        rows, used = exemplar_rows(at_place(noted(NOTED_EXEMPLARS.name), index), site, int(layer))
+        firing = at_place(noted(NOTED_FIRING.name), index)
+        return {
+            "_exemplar": rows,
+            "_firing": firing_rows(firing, site, int(layer), self._has_quadrants(site)),
+            NOTED_TEXTS.name: pa.table({"place": np.full(len(used), index, np.int32), "text_id": used}),
+        }
+
+    def notes(self) -> list[str]:
+        """Where there are no quadrants although the model is gated."""
+        if self.plan.live.gated and not self.gated and GATED_SITE in self.plan.config.sites:
+            return [f"no quadrants: {self.plan.live.hidden_act} does not keep the sign of the gate"]
+        return []
+
+    def _has_quadrants(self, site: str) -> bool:
+        return self.gated and site == GATED_SITE
+
+    def batches(self, shard: int) -> Iterator[tuple[Batch, torch.Tensor, torch.Tensor]]:
+        """The batches of a shard, ids and mask: they follow from the shard and --batch-tokens."""
+        texts = self.texts.shards[shard]
+        encoded = [self.texts.tokens(text).tolist() for text in texts]
+        for batch in batches(encoded, self.plan.config.batch_tokens):
+            ids = [texts[index] for index in batch.indices]
+            places = [np.flatnonzero(self.texts.counted(text)) for text in ids]
+            texts_B = np.asarray(ids, np.int32)
+            yield (
+                Batch(
+                    texts_B,
+                    hashes_of_texts(self.texts.seed, texts_B),
+                    [len(encoded[index]) for index in batch.indices],
+                    places,
+                    [self.texts.drawn(text)[at] for text, at in zip(ids, places, strict=True)],
+                    self.texts.first_token,
+                ),
+                batch.input_ids,
+                batch.attention_mask,
+            )
+
+    def read(self, batch: Batch, input_ids: torch.Tensor, mask: torch.Tensor) -> None:
+        """Run the model over a batch, and take what it gives at each place."""
+        config, live = self.plan.config, self.plan.live
+        signs: dict[str, torch.Tensor] = {}
+
+        def keep(site: str, layer: int, acts_BTN: torch.Tensor) -> None:
+            if site in BRANCHES and self._has_quadrants(GATED_SITE) and GATED_SITE in config.sites:
+                signs[site] = acts_BTN.float().view(torch.int32) >> 31
+            if (place := Place(site, layer)) in self.states:
+                branches = (signs.pop(BRANCHES[0]), signs.pop(BRANCHES[1])) if self._has_quadrants(site) else None
+                self.states[place].take(Seen(batch, acts_BTN, branches))
+
+        wanted = list(config.sites)
+        if GATED_SITE in wanted and self.gated:
+            wanted += BRANCHES
+        try:
+            capture(live, input_ids.to(live.device), mask.to(live.device), wanted, self.plan.layers, keep)
+        except torch.OutOfMemoryError as error:
+            raise BuildError(
+                f"the {live.device} has too little memory for {input_ids.numel()} tokens at once",
+                "Lower --batch-tokens and use --restart.",
+            ) from error
+
+    def _text_rows(self, used: np.ndarray) -> Tables:
+        texts, words = self.texts, self.plan.config.words
+        table = next(table for table in EXEMPLAR_TABLES if table.name == "_text")
+        rows = [
+            {
+                "text_id": text,
+                "source": texts.sources[texts.source_X[text]],
+                "document": int(texts.documents_X[text]),
+                "start": int(texts.starts_X[text]),
+                "n_tokens": int(texts.offsets_X[text + 1] - texts.offsets_X[text]),
+                "tokens": texts.tokens(text).tolist() if words else None,
+            }
+            for text in used.tolist()
+        ]
+        return {"_text": rows_of(table, rows)}

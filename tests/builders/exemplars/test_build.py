@@ -1,0 +1,234 @@
+"""A build over running text against brute force from plain hooks, text by text."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from atlas.schema.exemplar_tables import KINDS
+from atlas.store.reader import open_atlas
+from atlas.store.verify import OK, verify
+from builders.build import pipeline
+from builders.config import BuildConfig
+from builders.exemplars import running_text
+from builders.exemplars.place import EPSILON
+from builders.exemplars.work import FindExemplars
+from queries.running_text import stored_exemplars, stored_firing, text_set
+from tests.end_to_end.workbench import all_rows
+from tests.exemplar_reference import Read, firing_of, lists_of
+from tests.synthetic import WORDS, make_model, make_tokenizer
+
+LAYERS, WIDTH, CONTEXT = (0, 2), 32, 12
+SITES = ("mlp_pre", "mlp_post")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return make_model("llama", tmp_path_factory.mktemp("model"), add_bos=True)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Documents of 3 to 30 words, some with a special token written in them, and empty ones."""
+    rng = np.random.default_rng(4)
+    path = tmp_path_factory.mktemp("texts") / "running.jsonl"
+    documents = [" ".join(rng.choice(WORDS, rng.integers(3, 31))) for _ in range(70)]
+    documents[5] = "my dog </s> runs " + documents[5]
+    documents[8:10] = ["", "  "]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
+    return path
+
+
+def config(model, target, *texts, **changes) -> BuildConfig:
+    fields = {
+        "decode": False,
+        "top": 6,
+        "batch_tokens": 64,
+        "context_length": CONTEXT,
+        "sites": SITES,
+        "layers": LAYERS,
+    }
+    return BuildConfig(model=str(model), target=target, texts=tuple(map(str, texts)), **{**fields, **changes})
+
+
+@pytest.fixture(scope="module")
+def path(model, source, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("atlas")
+    return pipeline.build(config(model, folder / "a.duckdb", source)).path
+
+
+@pytest.fixture(scope="module")
+def texts(source):
+    """(document, start, ids) of every text: cut by hand."""
+    tokenizer, found = make_tokenizer(), []
+    for number, line in enumerate(source.read_text().splitlines(), start=1):
+        text = json.loads(line)["text"]
+        ids = tokenizer(text)["input_ids"] if text.strip() else []
+        found += [(number, at, [2, *ids[at : at + CONTEXT - 1]]) for at in range(0, len(ids), CONTEXT - 1)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def reads(model, texts):
+    """site, layer -> what each text gives there, one text at a time."""
+    live = AutoModelForCausalLM.from_pretrained(model)
+    found = {(site, layer): [] for site in SITES for layer in LAYERS}
+    seen: dict[tuple[int, str], torch.Tensor] = {}
+    for layer in LAYERS:
+        mlp = live.model.layers[layer].mlp
+        for name in ("gate_proj", "up_proj"):
+            getattr(mlp, name).register_forward_hook(
+                lambda module, args, out, key=(layer, name): seen.__setitem__(key, out[0])
+            )
+        mlp.down_proj.register_forward_pre_hook(
+            lambda module, args, key=(layer, "post"): seen.__setitem__(key, args[0][0])
+        )
+    for _, _, ids in texts:
+        with torch.no_grad():
+            live(torch.tensor([ids]))
+        counted = ~np.isin(ids, [0, 1, 2, 3]) | (np.asarray(ids) == 0)  # the sign for unknown text is text
+        for layer in LAYERS:
+            gate, up, post = (seen[layer, name].numpy() for name in ("gate_proj", "up_proj", "post"))
+            found["mlp_post", layer].append(Read(post, counted, gate, up))
+            found["mlp_pre", layer].append(Read(gate, counted))
+    return found
+
+
+def test_the_file_keeps_all_promises(path):
+    assert [check for check in verify(path) if check.result != OK] == []
+
+
+def test_texts_are_documents_cut_to_length(path, texts):
+    with open_atlas(path) as atlas:
+        rows = dict((row[0], row[1:]) for row in atlas.query("SELECT * FROM exemplar_text")[1])
+        read = text_set(atlas)
+        counts = dict(atlas.query("SELECT token_id, n FROM token_count")[1])
+    assert read.texts == len(texts) and read.max_tokens == CONTEXT and read.first_token == 1
+    for text_id, row in rows.items():
+        number, start, ids = texts[text_id]
+        assert row == ("running.jsonl", number, start, len(ids), ids)
+    flat = np.concatenate([ids for _, _, ids in texts])
+    assert counts == {i: int((flat == i).sum()) for i in np.unique(flat) if i not in (1, 2, 3)}
+
+
+def test_exemplars_of_all_neurons_are_those_of_brute_force(path, reads):
+    with open_atlas(path) as atlas:
+        for (site, layer), read in reads.items():
+            for neuron in range(WIDTH):
+                found = stored_exemplars(atlas, layer, neuron, site)
+                expected = lists_of(read, layer, neuron)
+                assert len(found) == sum(map(len, expected.values()))
+                for kind in KINDS:
+                    here = [each for each in found if (each.kind, each.part) == (kind.kind, kind.part)]
+                    due = expected.get(kind.code, [])
+                    assert [each.text.text_id for each in here] == [row[0] for row in due], (site, layer, neuron, kind)
+                    assert [each.position for each in here] == [row[1] for row in due]
+                    assert [each.value for each in here] == pytest.approx([row[2] for row in due], rel=2e-5, abs=1e-6)
+                for each in found:
+                    for place, activation in enumerate(each.activations or [], start=each.window_start or 0):
+                        counted = read[each.text.text_id].counted_T[place]
+                        assert (activation is not None) == counted
+                        if counted:
+                            true = read[each.text.text_id].acts_TN[place, neuron]
+                            assert activation == pytest.approx(true, abs=each.error * 1.001 + 1e-5)
+
+
+def test_firing_of_all_neurons_is_that_of_brute_force(path, reads):
+    with open_atlas(path) as atlas:
+        for (site, layer), read in reads.items():
+            for neuron in range(WIDTH):
+                found, expected = stored_firing(atlas, layer, neuron, site), firing_of(read, neuron, EPSILON)
+                n = found.n
+                assert n == sum(int(each.counted_T.sum()) for each in read)
+                assert found.mean == pytest.approx(expected["mean"], rel=1e-4, abs=1e-5)
+                assert found.std == pytest.approx(expected["std"], rel=1e-5)
+                assert found.position_correlation == pytest.approx(expected["position_correlation"], abs=1e-4)
+                assert (found.share_positive, found.share_beyond) == (expected["positive"] / n, expected["beyond"] / n)
+                assert found.histogram == expected["histogram"]
+                if site == "mlp_post":
+                    assert found.quadrants == [count / n for count in expected["quadrants"]]
+                else:
+                    assert found.quadrants is None
+                for stored, true in zip(found.quantiles, expected["quantiles"], strict=True):
+                    assert stored == pytest.approx(true, rel=1 / 8)
+
+
+@pytest.mark.parametrize(("batch_tokens", "shard"), [(24, 1 << 16), (400, 100)])
+def test_other_batches_and_shards_give_the_same(path, model, source, tmp_path, monkeypatch, batch_tokens, shard):
+    monkeypatch.setattr(running_text, "SHARD_TOKENS", shard)
+    other = pipeline.build(config(model, tmp_path / "b.duckdb", source, batch_tokens=batch_tokens)).path
+    ours, theirs = all_rows(path), all_rows(other)
+    assert ours["_text"] == theirs["_text"] and ours["_text_set"] == theirs["_text_set"]
+    for mine, its in zip(ours["_exemplar"], theirs["_exemplar"], strict=True):
+        assert mine[:6] == its[:6]  # the same texts at the same tokens
+        assert mine[6] == pytest.approx(its[6], rel=1e-4, abs=1e-5)
+    for mine, its in zip(ours["_firing"], theirs["_firing"], strict=True):
+        assert mine[:3] == its[:3]
+        assert mine[3:5] == pytest.approx(its[3:5], rel=1e-4, abs=1e-5)
+        assert mine[5:7] == its[5:7] and mine[10:] == its[10:]
+
+
+def test_a_killed_build_resumes_at_a_shard(path, model, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(running_text, "SHARD_TOKENS", 100)
+    whole = all_rows(pipeline.build(config(model, tmp_path / "whole.duckdb", source)).path)
+    runs, run = [], FindExemplars.run
+
+    def counted(self, unit, activations=None):
+        runs.append(unit)
+        if len(runs) == 4:
+            raise KeyboardInterrupt
+        return run(self, unit, activations)
+
+    monkeypatch.setattr(FindExemplars, "run", counted)
+    target = config(model, tmp_path / "killed.duckdb", source)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.build(target)
+    resumed = pipeline.build(target, interrupted="resume").path
+    assert len(runs) == len(set(runs)) + 1 > 6 and runs[3] == runs[4]
+    assert all_rows(resumed) == whole
+
+
+def test_no_word_is_in_a_file_without_words(model, source, tmp_path):
+    secret = "zebra quagga"
+    private = tmp_path / "private.txt"
+    private.write_text("the dog is good .\n" * 40 + "football government minister happy animal wrote\n" * 40 + secret)
+    target = config(model, tmp_path / "p.duckdb", private, words=False)
+    path = pipeline.build(target).path
+    assert [check for check in verify(path) if check.result != OK] == []
+    with open_atlas(path) as atlas:
+        assert not text_set(atlas).words and atlas.query("SELECT sha256 FROM _text_set")[1] == [("",)]
+        assert atlas.query("SELECT count(*), count(tokens) FROM _text")[1][0][1] == 0
+        assert atlas.query("SELECT count(*) FROM token_count")[1] == [(0,)]
+        assert atlas.query("SELECT count(*) FROM exemplar")[1][0][0] > 0
+        assert all(each.text.tokens is None for each in stored_exemplars(atlas, 0, 3, "mlp_post"))
+    ids = make_tokenizer()("football government minister happy animal wrote")["input_ids"]
+    held = path.read_bytes()
+    for word in ("zebra", "quagga", "football government", "the dog is good"):
+        assert word.encode() not in held
+    for kind in ("<i4", "<i8", "<i2"):
+        assert np.asarray(ids[1:], kind).tobytes() not in held
+    # With words they are there: the search above can find something.
+    open_path = pipeline.build(config(model, tmp_path / "o.duckdb", private)).path
+    with open_atlas(open_path) as atlas:
+        assert atlas.query("SELECT count(tokens) > 0 FROM _text")[1] == [(True,)]
+        (said,) = zip(*atlas.query("SELECT tokens FROM _text")[1], strict=True)
+    assert any(tokens[at : at + 4] == ids[1:5] for tokens in said for at in range(len(tokens)))
+
+
+def test_added_to_an_atlas_and_made_anew(path, model, source, tmp_path):
+    target = tmp_path / "added.duckdb"
+    plain = pipeline.build(config(model, target, decode=True)).path
+    before = all_rows(plain)
+    pipeline.build(config(model, target, source, max_tokens_total=200), existing="add")
+    with open_atlas(target) as atlas:
+        assert text_set(atlas).texts < 40
+        assert atlas.query("SELECT count(*) FROM _decoding")[1] == [(len(before["_decoding"]),)]
+    pipeline.build(config(model, target, source), existing="add")
+    anew, whole = all_rows(target), all_rows(path)
+    for name in ("_exemplar", "_firing", "_text", "token_count"):
+        assert anew[name] == whole[name]
+    assert anew["_decoding"] == before["_decoding"]
