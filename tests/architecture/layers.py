@@ -54,6 +54,13 @@ LAYERS = (
         ("torch",),
         "it asks what is stored, and only with `--text` runs the model",
     ),
+    Layer(
+        "builders/cli/search.py",
+        ("atlas", "builders", "queries.search", "queries.session.vectors"),
+        ("click",),
+        ("torch",),
+        "it asks what is stored; the words of the question may need a model to be embedded",
+    ),
     Layer("builders/cli", ("atlas", "builders"), ("click",), ("queries", "torch")),
     Layer(
         "builders/evaluation/sweep.py",
