@@ -69,6 +69,10 @@ class BuildConfig:
     """Who writes: tokens, local:MODEL or openai:URL#MODEL."""
     scores: bool = True
     """Whether descriptions are measured."""
+    requests_per_minute: float | None = 60
+    """Asked of an endpoint at most; None: as many as it answers."""
+    spend: bool = False
+    """Whether an endpoint is asked without asking the user first."""
     texts: tuple[str, ...] = ()
     """Running text: .txt files, or what labelled corpora come from, whose labels are not asked for."""
     context_length: int = 128

@@ -131,6 +131,14 @@ _CHOICE = click.Choice
     help="Who writes it: tokens (fixed rules, no model), local:MODEL (an instruct model, named as MODEL is), or "
     "openai:URL#MODEL (an endpoint that speaks as OpenAI's does; its key from $OPENAI_API_KEY).",
 )
+@click.option(
+    "--requests-per-minute",
+    type=click.FloatRange(min=0.1),
+    default=60,
+    show_default=True,
+    help="Ask an endpoint no more often.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before an endpoint is paid: the estimate is still told.")
 @click.option("--no-scores", is_flag=True, help="Write descriptions without measuring them.")
 @click.option(
     "--texts",
@@ -228,6 +236,8 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         describe=options["describe"],
         describer=options["describer"],
         scores=not options["no_scores"],
+        requests_per_minute=options["requests_per_minute"],
+        spend=options["yes"],
         texts=options["texts"],
         context_length=options["context_length"],
         max_tokens_total=options["max_tokens_total"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from atlas.endpoint import Endpoint, EndpointName
 from builders.descriptions import tokens
 from builders.descriptions.author import Author, Sentence
-from builders.descriptions.choice import TOKENS, Describer, Side
+from builders.descriptions.choice import LOCAL, TOKENS, Describer, Side
 from builders.descriptions.evidence import Evidence, Source
 from builders.descriptions.held_out import Case
 from builders.descriptions.score import by_words
@@ -33,4 +34,13 @@ def author_of(describer: Describer, plan: Plan) -> Author:
     """Whoever writes under that name, ready to begin."""
     if describer.kind == TOKENS:
         return FixedRules()
-    raise NotImplementedError
+    from builders.descriptions.answering import Local, Remote
+
+    if describer.kind == LOCAL:
+        if describer.model == plan.config.model:
+            return Local(plan.live)
+        from atlas.live.loading import load
+
+        return Local(load(describer.model, device=plan.config.device, dtype=plan.config.dtype))
+    name = EndpointName(describer.url, describer.model)
+    return Remote(Endpoint(name, plan.config.requests_per_minute))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from atlas.schema.table import DESCRIPTION
 from atlas.sites import format_neuron
 from builders.build.product import Ask, Needs, Part, Product, Replaced, Work
-from builders.descriptions.choice import chosen_neurons, parse_describer
+from builders.descriptions.choice import ENDPOINT, LOCAL, chosen_neurons, parse_describer
 
 if TYPE_CHECKING:
     from builders.build.plan import Plan
@@ -31,8 +31,23 @@ class DescriptionProduct(Product):
         return ("description", "_embedding")
 
     def check(self, plan: Plan) -> None:
-        """The neurons are in the model."""
-        self._neurons(plan)
+        """The neurons are in the model, its describer is there, and what an endpoint will be asked is agreed to."""
+        config, neurons = plan.config, self._neurons(plan)
+        describer = parse_describer(config.describer)
+        if describer.kind == LOCAL:
+            from atlas.live.sources import resolve
+
+            resolve(describer.model)
+        if describer.kind == ENDPOINT:
+            from atlas.endpoint import Endpoint, EndpointName
+            from atlas.store.reader import open_atlas
+            from builders.descriptions.estimate import agree, estimate
+            from builders.descriptions.evidence import Source
+
+            Endpoint(EndpointName(describer.url, describer.model))  # its key is one
+            with open_atlas(config.target) as atlas:
+                found = estimate(neurons, Source(atlas), scores=config.scores)
+            agree(describer, found, spend=config.spend)
 
     def parts(self, plan: Plan) -> list[Part]:
         """One."""

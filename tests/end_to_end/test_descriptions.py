@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from atlas.endpoint import EndpointError
 from atlas.errors import QuestionError, UsageError
 from atlas.store.reader import open_atlas
 from atlas.store.verify import checks_of
@@ -18,6 +20,7 @@ from builders.descriptions.forms import named_in
 from builders.descriptions.token_change import PROMPTS
 from builders.descriptions.work import Describe
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
+from tests.endpoint_stub import completion, endpoint_stub
 from tests.synthetic import make_model
 
 NEURONS = "L2N5,L0N1,L1N9"
@@ -166,3 +169,49 @@ def test_refusals(llama: Path, described: Path) -> None:
     with pytest.raises(UsageError, match="no describer"):
         config(llama, described, None, decode=False, describe="L0N1", describer="gpt")
     assert described.read_bytes() == before and not described.with_name("a.duckdb.building").exists()
+
+
+def test_an_endpoint_stands_beside_the_rules_and_its_key_nowhere(
+    llama: Path, described: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    key = "sk-secret-in-no-file-0123"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    target = tmp_path / "a.duckdb"
+    target.write_bytes(described.read_bytes())
+    with endpoint_stub(lambda asked: completion('\x1b[2JPets, as "dog" and "cat".')) as stub:
+        asked = {"describer": f"openai:{stub.url}#writer", "requests_per_minute": None}
+        with pytest.raises(UsageError, match="nothing was sent"):
+            describe(llama, target, "L0N1,L1N9", **asked)
+        assert stub.asked == []
+        describe(llama, target, "L0N1,L1N9", spend=True, **asked)
+    rows = rows_of(target)
+    assert [row for row in rows if row["author"] == "tokens"] == rows_of(described)
+    written = [row for row in rows if row["author"] == "openai:writer"]
+    assert len(written) == 8 == len(stub.asked)
+    assert {row["text"] for row in written} == {'Pets, as "dog" and "cat".'}
+    assert all(len(row["prompt_sha256"]) == 64 for row in written)
+    of_output = [row for row in written if row["side"] == "output" and row["score"] is not None]
+    assert of_output and all(row["score"] == row["control"] for row in of_output)  # they say the same
+    assert key not in "".join(capfd.readouterr())
+    assert key.encode() not in target.read_bytes() and stub.url.encode() not in target.read_bytes()
+    (run,) = rows_of(target, "SELECT parameters FROM run ORDER BY run_id DESC LIMIT 1")
+    assert json.loads(run["parameters"]) == {"describer": "openai:writer", "neurons": "L0N1,L1N9", "scores": True}
+
+
+def test_an_endpoint_that_fails_half_way_is_paid_for_the_rest_alone(
+    llama: Path, bare: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    target = tmp_path / "a.duckdb"
+    target.write_bytes(bare)
+    replies = [completion(f"Text {index}.") for index in range(5)]
+    with endpoint_stub(lambda asked: replies.pop(0) if replies else (400, {}, b"")) as stub:
+        options = {"describer": f"openai:{stub.url}#writer", "spend": True, "scores": False}
+        with pytest.raises(EndpointError, match="answers 400"):
+            describe(llama, target, "L0N1,L1N9", **options)
+        assert target.read_bytes() == bare and len(stub.asked) == 6
+        replies += [completion(f"Text {index}.") for index in range(4, 8)]
+        asked = config(llama, target, None, decode=False, describe="L0N1,L1N9", **options)
+        build(asked, existing="add", interrupted="resume")
+    assert len(stub.asked) == 10  # the second neuron anew, the first not
+    assert sorted(row["text"] for row in rows_of(target)) == [f"Text {index}." for index in range(8)]
