@@ -69,6 +69,8 @@ class BuildConfig:
     """Who writes: tokens, local:MODEL or openai:URL#MODEL."""
     scores: bool = True
     """Whether descriptions are measured."""
+    embed: str | None = None
+    """What embeds the descriptions of an atlas to add to: local:MODEL or openai:URL#MODEL."""
     requests_per_minute: float | None = 60
     """Asked of an endpoint at most; None: as many as it answers."""
     spend: bool = False
@@ -102,9 +104,8 @@ class BuildConfig:
                 raise UnknownNameError(kind, name, known)
         if self.position == "last" and self.pool != "prompt":
             raise UsageError("--pool goes with --position mean, max or all", "`last` is the last token of the prompt.")
-        if self.describe:
-            self._require_describable(self.describe)
-        if not (self.decode or self.concepts or self.texts or self.describe):
+        self._require_describable()
+        if not (self.decode or self.concepts or self.texts or self.describe or self.embed):
             raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
         for option, value, low, high in (
             ("--top", self.top, 1, 1000),
@@ -152,14 +153,21 @@ class BuildConfig:
                 "a detector tells texts, and --position all has a value for each token of one", "Use last."
             )
 
-    def _require_describable(self, neurons: str) -> None:
-        from builders.descriptions.choice import check_neurons, parse_describer
+    def _require_describable(self) -> None:
+        """What reads an atlas as it stands is built alone."""
+        if self.describe is not None:
+            from builders.descriptions.choice import check_neurons, parse_describer
 
-        check_neurons(neurons)
-        parse_describer(self.describer)
-        if self.decode or self.concepts or self.texts:
+            check_neurons(self.describe)
+            parse_describer(self.describer)
+        if self.embed is not None:
+            from builders.embeddings.embedder import check_embedder
+
+            check_embedder(self.embed)
+        if (self.describe or self.embed) and (self.decode or self.concepts or self.texts):
+            option = "--describe" if self.describe else "--embed"
             raise UsageError(
-                "--describe is of what an atlas holds already", "Give it with --add, --no-decode and --no-concepts."
+                f"{option} is of what an atlas holds already", "Give it with --add, --no-decode and --no-concepts."
             )
 
     def pooled(self) -> str | None:
@@ -193,6 +201,7 @@ class BuildConfig:
             "describe": self.describe,
             "describer": self.describer,
             "scores": self.scores,
+            "embed": self.embed,
             "texts": list(self.texts),
             "context_length": self.context_length,
             "max_tokens_total": self.max_tokens_total,

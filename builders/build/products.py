@@ -16,6 +16,7 @@ PRODUCTS = {
     "detectors": "builders.detectors.product:PRODUCT",
     "exemplars": "builders.exemplars.product:PRODUCT",
     "descriptions": "builders.descriptions.product:PRODUCT",
+    "embeddings": "builders.embeddings.product:PRODUCT",
 }
 
 

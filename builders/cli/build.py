@@ -132,6 +132,12 @@ _CHOICE = click.Choice
     "openai:URL#MODEL (an endpoint that speaks as OpenAI's does; its key from $OPENAI_API_KEY).",
 )
 @click.option(
+    "--embed",
+    metavar="EMBEDDER",
+    help="Embed all descriptions of the atlas, for `search` by meaning: local:minilm (`fetch minilm` first) or "
+    "openai:URL#MODEL.",
+)
+@click.option(
     "--requests-per-minute",
     type=click.FloatRange(min=0.1),
     default=60,
@@ -202,8 +208,9 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
     """The dataclass behind the flags. Raises UsageError where they do not fit together."""
     if options["no_concepts"] and options["concepts"]:
         raise UsageError("--concepts and --no-concepts contradict each other")
-    if options["describe"] and options["existing"] != "add":
-        raise UsageError("--describe is of what an atlas holds", "Give it with --add, --no-decode and --no-concepts.")
+    for name in ("describe", "embed"):
+        if options[name] is not None and options["existing"] != "add":
+            raise UsageError(f"--{name} is of an atlas to add to", "Give it with --add, --no-decode and --no-concepts.")
     if options["no_concepts"] and options["templates"]:
         raise UsageError("--template and --no-concepts contradict each other", "A template is for texts of concepts.")
     corpus_options = {"text_column": options["text_column"], "concept_column": options["concept_column"]}
@@ -236,6 +243,7 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         describe=options["describe"],
         describer=options["describer"],
         scores=not options["no_scores"],
+        embed=options["embed"],
         requests_per_minute=options["requests_per_minute"],
         spend=options["yes"],
         texts=options["texts"],

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from atlas.endpoint import EndpointName
 from atlas.errors import UsageError
 from atlas.printable import say
 from builders.descriptions.answering import MOST_NEW_TOKENS
-from builders.descriptions.choice import SIDES, Describer, Neuron
+from builders.descriptions.choice import SIDES, Neuron
 from builders.descriptions.evidence import Source
 from builders.descriptions.held_out import cases_of
 from builders.descriptions.prompts import MOST_CASES, describing, judging
@@ -50,12 +51,12 @@ def estimate(neurons: Sequence[Neuron], source: Source, *, scores: bool) -> Esti
     return Estimate(calls, round(characters * share / CHARACTERS), calls * MOST_NEW_TOKENS)
 
 
-def agree(describer: Describer, found: Estimate, *, spend: bool) -> None:
+def agree(endpoint: EndpointName, found: Estimate, *, spend: bool) -> None:
     """Tell the user, and go on only with `spend` or a yes. Raises UsageError otherwise; nothing was sent then."""
-    host = urlsplit(describer.url).hostname
+    host = urlsplit(endpoint.url).hostname
     says = (
-        f"{describer.model} at {host} will be asked about {found.calls:,} times: some {found.tokens_in:,} tokens in, "
-        f"at most {found.tokens_out:,} out; it is shown exemplars and tokens of the atlas"
+        f"{endpoint.model} at {host} will be asked about {found.calls:,} times: some {found.tokens_in:,} tokens in, "
+        f"at most {found.tokens_out:,} out; it is shown texts and tokens of the atlas"
     )
     if spend:
         say("note", says)

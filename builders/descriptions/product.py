@@ -44,10 +44,11 @@ class DescriptionProduct(Product):
             from builders.descriptions.estimate import agree, estimate
             from builders.descriptions.evidence import Source
 
-            Endpoint(EndpointName(describer.url, describer.model))  # its key is one
+            endpoint = EndpointName(describer.url, describer.model)
+            Endpoint(endpoint)  # its key is one
             with open_atlas(config.target) as atlas:
                 found = estimate(neurons, Source(atlas), scores=config.scores)
-            agree(describer, found, spend=config.spend)
+            agree(endpoint, found, spend=config.spend)
 
     def parts(self, plan: Plan) -> list[Part]:
         """One."""

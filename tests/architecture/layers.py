@@ -43,7 +43,7 @@ LAYERS = (
     Layer(
         "atlas/live",
         ("atlas",),
-        ("torch", "transformers", "safetensors"),  # headers are checked before transformers sees the file
+        ("torch", "transformers", "tokenizers", "safetensors"),  # headers are checked before transformers sees the file
         ("duckdb", "click", "atlas.store", "builders", "queries"),
     ),
     Layer("atlas", ("atlas",), (), ("torch", "numpy", "pyarrow", "duckdb", "click", "atlas.store", "atlas.live")),

@@ -14,7 +14,7 @@ from atlas.endpoint import Endpoint, EndpointError, EndpointName
 from atlas.errors import ModelError, UsageError
 from atlas.live.loading import load
 from builders.descriptions.answering import MOST_NEW_TOKENS, Local, Remote
-from builders.descriptions.choice import SIDES, Describer, Side
+from builders.descriptions.choice import SIDES, Side
 from builders.descriptions.estimate import agree, estimate
 from builders.descriptions.evidence import Source
 from builders.descriptions.held_out import cases_of
@@ -154,7 +154,7 @@ def test_judging_is_in_an_order_of_its_own(source: Source) -> None:
 
 
 def test_nothing_is_spent_unasked(source: Source, capsys: pytest.CaptureFixture[str]) -> None:
-    describer = Describer("openai", "m", "https://endpoint.example/v1")
+    describer = EndpointName("https://endpoint.example/v1", "m")
     found = estimate([PLANTED, (0, 1)], source, scores=True)
     assert found.calls > 8 and found.tokens_in > found.calls and found.tokens_out == found.calls * MOST_NEW_TOKENS
     assert estimate([PLANTED, (0, 1)], source, scores=False).calls == 8
