@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from atlas.__main__ import main
 from atlas.endpoint import EndpointError
-from atlas.errors import QuestionError, UsageError
+from atlas.errors import BuildError, QuestionError, UsageError
+from atlas.live.sentence_model import SentenceModel
 from atlas.store.reader import open_atlas
 from atlas.store.verify import checks_of
 from builders.build.pipeline import build
 from builders.descriptions.forms import named_in
 from builders.descriptions.token_change import PROMPTS
 from builders.descriptions.work import Describe
+from tests.builders.embeddings.test_embedder import write_sentence_model
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
 from tests.endpoint_stub import completion, endpoint_stub
 from tests.synthetic import make_model
@@ -215,3 +219,53 @@ def test_an_endpoint_that_fails_half_way_is_paid_for_the_rest_alone(
         build(asked, existing="add", interrupted="resume")
     assert len(stub.asked) == 10  # the second neuron anew, the first not
     assert sorted(row["text"] for row in rows_of(target)) == [f"Text {index}." for index in range(8)]
+
+
+def test_descriptions_are_embedded_and_searched(
+    llama: Path, described: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By the packaged embedder, in whose place a tiny one stands."""
+    monkeypatch.setenv("NEURON_ATLAS_DATA", str(tmp_path))
+    write_sentence_model(tmp_path / "models" / "minilm")
+    target = tmp_path / "a.duckdb"
+    target.write_bytes(described.read_bytes())
+    build(config(llama, target, None, decode=False, embed="local:minilm"), existing="add")
+    assert {check.result for check in checks_of(target)} == {"ok"}
+    texts = {tuple(row.values())[:5]: row["text"] for row in rows_of(target)}
+    vectors = {
+        tuple(row.values())[:5]: np.frombuffer(row["vector"], "<f2") for row in rows_of(target, "FROM _embedding")
+    }
+    assert vectors.keys() == texts.keys()
+    model = SentenceModel(tmp_path / "models" / "minilm")
+    for key, vector in vectors.items():
+        due = model.embed([", ".join(named_in(texts[key]))])[0].numpy()
+        np.testing.assert_allclose(vector.astype(float), due, atol=1e-3)
+    query = model.embed(["dog money"])[0].numpy()
+    best = max(vectors, key=lambda key: float(vectors[key].astype(float) @ query))
+    capfd.readouterr()
+    assert main(["search", "dog money", "-a", str(target), "--format", "json"]) == 0
+    (first, *_) = json.loads(capfd.readouterr().out)
+    assert (first["layer"], first["neuron"], first["side"], first["sign"]) == best[:4]
+    # Neurons that are described anew have no vectors, until they are embedded.
+    describe(llama, target, "L0N1", scores=False)
+    left = rows_of(target, "SELECT layer, neuron, count(*) AS n FROM _embedding GROUP BY ALL ORDER BY ALL")
+    assert [tuple(row.values()) for row in left] == [(1, 9, 4), (2, 5, 4)]
+    # Without the embedder, search says so and goes by tokens.
+    shutil.rmtree(tmp_path / "models")
+    assert main(["search", "dog", "-a", str(target)]) == 0
+    said = capfd.readouterr().err
+    assert "the embedder minilm is not on this machine yet" in said and "searched by the tokens of dog" in said
+    assert main(["search", "dog", "-a", str(target), "--embedder", "openai:http://127.0.0.1:1/v1#m"]) == 2
+    assert "was embedded by local:minilm, not by openai:m" in capfd.readouterr().err
+
+
+def test_nothing_described_nothing_embedded(
+    llama: Path, bare: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "a.duckdb"
+    target.write_bytes(bare)
+    with pytest.raises(BuildError, match="nothing is described"):
+        build(config(llama, target, None, decode=False, embed="local:minilm"), existing="add")
+    assert target.read_bytes() == bare
+    assert main(["search", "dog", "-a", str(target)]) == 0
+    assert "nothing is embedded in this atlas" in capfd.readouterr().err
