@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("queries.cli.info:info", "What is in the atlas: model, fits, runs, row counts."),
     "concepts": ("queries.cli.info:concepts", "The concepts, each with its best neuron."),
     "token": ("queries.cli.token:token", "Neurons that read or write a word, best first."),
+    "search": ("builders.cli.search:search_command", "Neurons by what a few words mean."),
     "concept": ("queries.cli.concept:concept", "Neurons that encode a concept, with their ranges."),
     "neuron": ("queries.cli.neuron:neuron", "The whole card of one neuron."),
     "exemplars": ("queries.cli.exemplars:exemplars", "Texts in which a neuron fires, and how often it does."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from atlas.errors import UnknownNameError
@@ -18,7 +18,11 @@ _IN_THE_WHEEL = _HERE / "_data"
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """One row of the table: the file `file` inside the wheel of `package` `version`, with its `sha256`."""
+    """One row of the table: the file `file` inside the wheel of `package` `version`, with its `sha256`.
+
+    `kind`: a language model, or an embedder of texts. `beside`: further files of the wheel with their sha256, which
+    stand in the same folder.
+    """
 
     name: str
     package: str
@@ -27,6 +31,8 @@ class PackagedModel:
     sha256: str
     licence: str
     description: str
+    kind: str = "model"
+    beside: dict[str, str] = field(default_factory=dict)
 
     def require_extras(self) -> None:
         """Raise MissingExtraError where this machine could not read the file: to be asked before it is brought."""

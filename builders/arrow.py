@@ -22,6 +22,7 @@ _TYPES = {
     "BOOLEAN": pa.bool_(),
     "VARCHAR": pa.string(),
     "BLOB": pa.binary(),
+    "TIMESTAMP": pa.timestamp("us"),
 }
 
 

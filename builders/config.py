@@ -67,6 +67,18 @@ class BuildConfig:
     """Of the permutations, and of what detectors are resampled by."""
     detectors: bool = False
     """Whether rules of few neurons are made for each concept."""
+    describe: str | None = None
+    """Neurons to describe: addresses, layer:L or all; of an atlas to add to, as it stands."""
+    describer: str = "tokens"
+    """Who writes: tokens, local:MODEL or openai:URL#MODEL."""
+    scores: bool = True
+    """Whether descriptions are measured."""
+    embed: str | None = None
+    """What embeds the descriptions of an atlas to add to: local:MODEL or openai:URL#MODEL."""
+    requests_per_minute: float | None = 60
+    """Asked of an endpoint at most; None: as many as it answers."""
+    spend: bool = False
+    """Whether an endpoint is asked without asking the user first."""
     texts: tuple[str, ...] = ()
     """Running text: .txt files, or what labelled corpora come from, whose labels are not asked for."""
     context_length: int = 128
@@ -102,7 +114,9 @@ class BuildConfig:
                 raise UnknownNameError(kind, name, known)
         if self.position == "last" and self.pool != "prompt":
             raise UsageError("--pool goes with --position mean, max or all", "`last` is the last token of the prompt.")
-        if not (self.decode or self.concepts or self.weighs or self.texts or self.graphs):
+        self._require_describable()
+        others = (self.weighs, self.texts, self.graphs, self.describe, self.embed)
+        if not (self.decode or self.concepts or any(others)):
             raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
         for option, value, low, high in (
             ("--top", self.top, 1, 1000),
@@ -163,6 +177,23 @@ class BuildConfig:
         """Whether facts of the weights alone are measured."""
         return self.decode if self.weight_facts is None else self.weight_facts
 
+    def _require_describable(self) -> None:
+        """What reads an atlas as it stands is built alone."""
+        if self.describe is not None:
+            from builders.descriptions.choice import check_neurons, parse_describer
+
+            check_neurons(self.describe)
+            parse_describer(self.describer)
+        if self.embed is not None:
+            from builders.embeddings.embedder import check_embedder
+
+            check_embedder(self.embed)
+        if (self.describe or self.embed) and (self.decode or self.concepts or self.texts):
+            option = "--describe" if self.describe else "--embed"
+            raise UsageError(
+                f"{option} is of what an atlas holds already", "Give it with --add, --no-decode and --no-concepts."
+            )
+
     def pooled(self) -> str | None:
         """`pool` where it decides anything. An atlas from before there was a choice says none: it pooled all tokens."""
         return None if self.position == "last" else self.pool
@@ -193,6 +224,10 @@ class BuildConfig:
             "permutations": self.permutations,
             "seed": self.seed,
             "detectors": self.detectors,
+            "describe": self.describe,
+            "describer": self.describer,
+            "scores": self.scores,
+            "embed": self.embed,
             "texts": list(self.texts),
             "context_length": self.context_length,
             "max_tokens_total": self.max_tokens_total,

@@ -22,6 +22,8 @@ from queries.card_rows import (
     read,
     token_rows,
 )
+from queries.descriptions import DESCRIPTIONS
+from queries.descriptions import on_card as descriptions_on_card
 from queries.exemplars import EXEMPLARS, FIRING, QUADRANT_SHARES, on_card
 from queries.fits import Fit, choose_taus, fits_of_neurons
 from queries.gradients import STATEMENT, attribution_rows
@@ -35,7 +37,7 @@ _BACKGROUND = ("neuron_background", "neuron_length")
 _OF_WEIGHTS = ("neuron_weights", "neuron_facts")
 TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND, ATTRIBUTION, *_ = SECTIONS = (
     *("tokens", "weights", "io", "concepts", "background", "attribution"),
-    *(EXEMPLARS, FIRING, QUADRANT_SHARES),
+    *(EXEMPLARS, FIRING, QUADRANT_SHARES, DESCRIPTIONS),
 )
 
 
@@ -78,6 +80,8 @@ def neuron_card(
     if found[STATEMENT]:
         sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)
     sections |= on_card(atlas, layer, neuron, fit.site)
+    if decoded:
+        sections |= descriptions_on_card(atlas, layer, neuron)
     return Document(fields, sections)
 
 

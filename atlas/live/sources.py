@@ -46,6 +46,8 @@ def resolve(model: str) -> Source:
     MissingExtraError when it is not fetched and could not be read then.
     """
     if model in packaged_models():
+        if packaged_model(model).kind != "model":
+            raise ModelError(f"{model} embeds texts and is no language model", "It is for `build --embed`.")
         file = model_file(model)
         if file is None:
             packaged_model(model).require_extras()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from atlas.schema.description_rules import DESCRIPTION_RULES
 from atlas.schema.detector_rules import DETECTOR_RULES
 from atlas.schema.exemplar_rules import EXEMPLAR_RULES
 from atlas.schema.gradient_rules import GRADIENT_RULES
@@ -161,6 +162,7 @@ RULES: tuple[RowRules | Counted, ...] = (
     *EXEMPLAR_RULES,
     *GRADIENT_RULES,
     *GRAPH_RULES,
+    *DESCRIPTION_RULES,
 )
 
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 # What the rows of a table are about: what must be forgotten with it when a build makes it anew.
 MODEL, WEIGHT, NEURON, FAMILY, FIT, TEXTS, RUN = "model", "weight", "neuron", "family", "fit", "texts", "run"
-ABOUT = (MODEL, WEIGHT, NEURON, FAMILY, FIT, TEXTS, RUN)
+DESCRIPTION = "description"
+ABOUT = (MODEL, WEIGHT, NEURON, FAMILY, FIT, TEXTS, DESCRIPTION, RUN)
 """TEXTS: the running text, of which an atlas has one set."""
 
 

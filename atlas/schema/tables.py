@@ -6,6 +6,7 @@ declared beside what computes it, one line here), and whoever fills it names it.
 
 from __future__ import annotations
 
+from atlas.schema.description_tables import DESCRIPTION_TABLES
 from atlas.schema.detector_tables import DETECTOR_TABLES, NOTED
 from atlas.schema.exemplar_tables import EXEMPLAR_TABLES
 from atlas.schema.exemplar_tables import NOTED as NOTED_OF_TEXTS
@@ -249,6 +250,7 @@ ALL: tuple[Table, ...] = (
     *EXEMPLAR_TABLES,
     *GRADIENT_TABLES,
     *GRAPH_TABLES,
+    *DESCRIPTION_TABLES,
     Table(
         "neuron_vector",
         WEIGHT,

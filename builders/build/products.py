@@ -18,6 +18,8 @@ PRODUCTS = {
     "exemplars": "builders.exemplars.product:PRODUCT",
     "gradients": "builders.gradients.product:PRODUCT",
     "graphs": "builders.graphs.product:PRODUCT",
+    "descriptions": "builders.descriptions.product:PRODUCT",
+    "embeddings": "builders.embeddings.product:PRODUCT",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from atlas.manifest import utc_now, versions
-from atlas.schema.table import FAMILY, FIT, NEURON, TEXTS, WEIGHT
+from atlas.schema.table import DESCRIPTION, FAMILY, FIT, NEURON, TEXTS, WEIGHT
 from atlas.schema.tables import about
 from atlas.store.staging import Staging
 from builders.build.plan import Plan
@@ -17,8 +17,9 @@ _KEYS = {
     FIT: "fit_id",
     FAMILY: "family",
     TEXTS: "site || '/L' || layer || 'N' || neuron",  # the running text goes as a whole; what is made anew is a neuron
+    DESCRIPTION: "author || ' ' || layer || ' ' || neuron",
 }
-"""The column that says what a row is about."""
+"""What a row is about: a column, or SQL over columns."""
 
 
 def step_of(product: Product, part: Part) -> str:
@@ -41,7 +42,9 @@ def forget(staging: Staging, plan: Plan, product: Product, part: Part) -> None:
 def _deletes(replaced: Replaced, own: object) -> list[tuple[str, list]]:
     tables = [table for table in about(replaced.about) if replaced.whole or table in own]
     return [
-        (f"DELETE FROM {table} WHERE {_KEYS[replaced.about]} = ANY(?)", [list(replaced.things)]) for table in tables
+        (f"DELETE FROM {table} WHERE {_KEYS[replaced.about]} IN (SELECT unnest(?))", [list(replaced.things)])
+        for table in tables
+        if replaced.things
     ]
 
 

@@ -12,12 +12,10 @@ from atlas.answers.result import Result
 from atlas.cli.emit import emit_made
 from atlas.cli.model_options import batch_options, device_options
 from atlas.cli.options import made_options
-from atlas.errors import UsageError
 from atlas.printable import say
+from builders.cli.build_config import config_from
 from builders.cli.options import column_options
-from builders.concept_sets import concept_sources, own_sets_here
-from builders.config import BuildConfig, parse_bytes, parse_layers
-from builders.gradients.targets import parse_targets
+from builders.concept_sets import own_sets_here
 from builders.progress import for_terminal
 
 _CHOICE = click.Choice
@@ -133,6 +131,34 @@ _CHOICE = click.Choice
     help="Also make, for each concept, rules of few neurons that tell its texts (`detect`).",
 )
 @click.option(
+    "--describe",
+    metavar="NEURONS",
+    help="Write a sentence about each side of these neurons of the atlas (with --add, --no-decode and --no-concepts): "
+    "L29N808,L29N44, or layer:29, or all.",
+)
+@click.option(
+    "--describer",
+    default="tokens",
+    show_default=True,
+    help="Who writes it: tokens (fixed rules, no model), local:MODEL (an instruct model, named as MODEL is), or "
+    "openai:URL#MODEL (an endpoint that speaks as OpenAI's does; its key from $OPENAI_API_KEY).",
+)
+@click.option(
+    "--embed",
+    metavar="EMBEDDER",
+    help="Embed all descriptions of the atlas, for `search` by meaning: local:minilm (`fetch minilm` first) or "
+    "openai:URL#MODEL.",
+)
+@click.option(
+    "--requests-per-minute",
+    type=click.FloatRange(min=0.1),
+    default=60,
+    show_default=True,
+    help="Ask an endpoint no more often.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before an endpoint is paid: the estimate is still told.")
+@click.option("--no-scores", is_flag=True, help="Write descriptions without measuring them.")
+@click.option(
     "--texts",
     multiple=True,
     metavar="SOURCE",
@@ -206,61 +232,3 @@ def build(**options: Any) -> None:
         raise KeyboardInterrupt from error
     made = Result(["model", "path"], [(options["model"], str(report.path))], report.notes)
     emit_made(made, options["output_format"])
-
-
-def _graphs(options: dict[str, Any]) -> tuple[str, ...]:
-    """The items of --graphs. UsageError where there is no atlas that could have exemplars."""
-    if options["graphs"] is None:
-        return ()
-    if options["existing"] != "add":
-        raise UsageError("--graphs are made from exemplars that an atlas has", "Build --texts first, then --add.")
-    return tuple(item.strip() for item in options["graphs"].split(","))
-
-
-def config_from(options: dict[str, Any]) -> BuildConfig:
-    """The dataclass behind the flags. Raises UsageError where they do not fit together."""
-    if options["no_concepts"] and options["concepts"]:
-        raise UsageError("--concepts and --no-concepts contradict each other")
-    if options["no_concepts"] and options["templates"]:
-        raise UsageError("--template and --no-concepts contradict each other", "A template is for texts of concepts.")
-    corpus_options = {"text_column": options["text_column"], "concept_column": options["concept_column"]}
-    if options["split"]:
-        corpus_options["split"] = options["split"]
-    sources = () if options["no_concepts"] else concept_sources(options["concepts"], options["templates"])
-    return BuildConfig(
-        model=options["model"],
-        target=options["target"],
-        concepts=sources,
-        weights=tuple(dict.fromkeys(options["weights"])),
-        decode=not options["no_decode"],
-        mode=options["mode"],
-        top=options["top"],
-        keep_vectors=options["vectors"],
-        weight_facts=options["weight_facts"],
-        neighbours=options["neighbours"],
-        sites=tuple(dict.fromkeys(options["site_names"])),
-        layers=parse_layers(options["layers"]) if options["layers"] else None,
-        position=options["position"],
-        pool=options["pool"],
-        taus=tuple(sorted(set(options["taus"]))),
-        bins=options["bins"],
-        max_tokens=options["max_tokens"],
-        batch_tokens=options["batch_tokens"],
-        limit_per_concept=options["limit_per_concept"],
-        holdout=options["holdout"],
-        folds=options["folds"],
-        permutations=options["permutations"],
-        seed=options["seed"],
-        detectors=options["detectors"],
-        texts=options["texts"],
-        context_length=options["context_length"],
-        max_tokens_total=options["max_tokens_total"],
-        words=not options["no_texts"],
-        gradients=options["gradients"],
-        targets=parse_targets(options["targets"]),
-        graphs=_graphs(options),
-        device=options["device"],
-        dtype=options["dtype"],
-        memory=parse_bytes(options["memory"]),
-        corpus_options=corpus_options,
-    )

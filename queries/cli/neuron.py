@@ -6,10 +6,12 @@ import click
 
 from atlas.cli.emit import Output, note
 from atlas.cli.options import answer_options, fit_options, section_option
+from atlas.errors import QuestionError
 from atlas.fit_choice import FitChoice
 from queries.card import ATTRIBUTION, CONCEPTS, SECTIONS, TOKENS, compact_tokens, neuron_attribution, neuron_card
 from queries.cli.options import Source, source_options, tau_option
 from queries.compact import compact_concepts
+from queries.descriptions import DESCRIPTIONS
 
 
 @click.command(epilog="Example: neuron-atlas neuron L29N808 --top 5")
@@ -31,8 +33,9 @@ def neuron(
     interval that tells the concept best, with its coverage / leakage on texts that it was not found on (held_out) and
     q. Its background over all examples, and how it goes with the length of texts. After `build --gradients`, its
     attribution: what it adds to the logit of each concept's token, computed, with how far edits agree. After `build
-    --texts`, where it is largest and smallest in running text, and how often it fires there. The options that name a
-    fit narrow what is listed.
+    --texts`, where it is largest and smallest in running text, and how often it fires there. Descriptions, if there are
+    any, each with its author, its measured score and, as the control, the score of another neuron's description. The
+    options that name a fit narrow what is listed.
     """
     with source.open() as atlas:
         card = neuron_card(atlas, address, fit=fit, tau=tau, top=top)
@@ -43,6 +46,11 @@ def neuron(
 
             plot_neuron(atlas, address, out.picture, fit=fit, tau=tau)
             note(f"picture written to {out.picture}")
+    if section == DESCRIPTIONS and section not in card.sections:
+        raise QuestionError(
+            f"nobody has described {address} here",
+            f"`neuron-atlas build --add --no-decode --no-concepts --describe {address}` does.",
+        )
     if out.format == "table":
         card.sections[CONCEPTS] = compact_concepts(card.sections[CONCEPTS])
         if section is None and TOKENS in card.sections:

@@ -43,7 +43,7 @@ LAYERS = (
     Layer(
         "atlas/live",
         ("atlas",),
-        ("torch", "transformers", "safetensors"),  # headers are checked before transformers sees the file
+        ("torch", "transformers", "tokenizers", "safetensors"),  # headers are checked before transformers sees the file
         ("duckdb", "click", "atlas.store", "builders", "queries"),
     ),
     Layer("atlas", ("atlas",), (), ("torch", "numpy", "pyarrow", "duckdb", "click", "atlas.store", "atlas.live")),
@@ -53,6 +53,13 @@ LAYERS = (
         ("click",),
         ("torch",),
         "it asks what is stored, and only with `--text` runs the model",
+    ),
+    Layer(
+        "builders/cli/search.py",
+        ("atlas", "builders", "queries.search", "queries.session.vectors"),
+        ("click",),
+        ("torch",),
+        "it asks what is stored; the words of the question may need a model to be embedded",
     ),
     Layer("builders/cli", ("atlas", "builders"), ("click",), ("queries", "torch")),
     Layer(
@@ -75,6 +82,13 @@ LAYERS = (
         ("torch", "triton"),
         ("queries", "click"),
         "kernels are decorated when the module is read, which happens on a GPU alone",
+    ),
+    Layer(
+        "builders/descriptions",
+        ("atlas", "builders", "queries.card", "queries.running_text", "queries.wordforms"),
+        ("torch", "numpy", "pyarrow"),
+        ("click",),
+        "a description is made of what the card of a neuron says, and questions only read",
     ),
     Layer("builders", ("atlas", "builders"), ("torch", "numpy", "scipy", "pyarrow"), ("queries", "click")),
     Layer("queries/cli", ("atlas", "queries"), ("click",), ("builders", "atlas.live", "torch", "transformers")),
