@@ -15,7 +15,7 @@ import builders.activations.record as recording
 from atlas.errors import BuildError, ModelError
 from atlas.live.batching import batches
 from atlas.live.loading import load
-from atlas.schema.table import FAMILY, FIT, NEURON, WEIGHT
+from atlas.schema.table import DESCRIPTION, FAMILY, FIT, NEURON, WEIGHT
 from atlas.schema.table import TEXTS as RUNNING_TEXT
 from atlas.schema.tables import TABLES, about
 from atlas.store.reader import open_atlas
@@ -83,7 +83,7 @@ def test_the_table_names_products_and_the_tables_they_fill(model: Path, corpus: 
         assert product(name).name == name
         assert product(name).needs in Needs
         filled += product(name).tables(wanted)
-    things = (WEIGHT, NEURON, FAMILY, FIT, RUNNING_TEXT)
+    things = (WEIGHT, NEURON, FAMILY, FIT, RUNNING_TEXT, DESCRIPTION)
     assert sorted(filled) == sorted([*(name for thing in things for name in about(thing)), "weight_run"])
     assert set(filled) <= set(TABLES)
 
