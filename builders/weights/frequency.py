@@ -1,6 +1,7 @@
 """How common tokens are, as the logarithm of a frequency up to a constant: from the best source there is.
 
-`texts`: counts in running text. `merges`: a tokenizer of byte pairs merged the most frequent pair first, so the order
+`texts`: counts in the running text of the same build, if that has ENOUGH tokens or more for each of the vocabulary, and
+its words may be stored. `merges`: a tokenizer of byte pairs merged the most frequent pair first, so the order
 of its merges ranks the tokens that they make; by Zipf's law the logarithm of a frequency falls with the logarithm of
 the rank. `token ids`: the same by the order of ids, for a tokenizer without merges; special and added tokens, whose ids
 say nothing, have no frequency. Tokens that a source says nothing of take no part.
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from builders.build.plan import Plan
 
 TEXTS, MERGES, TOKEN_IDS = "texts", "merges", "token ids"
+ENOUGH = 10
+"""Tokens of running text for each token of the vocabulary: with fewer, most counts are of a few or none."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,16 @@ class Frequency:
     source: str
     token_S: np.ndarray
     log_S: np.ndarray
+
+
+def counts_in_texts(plan: Plan) -> dict[int, int] | None:
+    """How often each token id stands in the running text of the build; None where that is no source."""
+    texts, d_vocab = plan.running_text, plan.live.d_vocab
+    if texts is None or not plan.config.words or texts.n_counted < ENOUGH * d_vocab:
+        return None
+    counts_V = texts.token_counts(d_vocab)
+    ids = np.flatnonzero(counts_V)
+    return dict(zip(ids.tolist(), counts_V[ids].tolist(), strict=True))
 
 
 def token_frequency(plan: Plan, counts: Mapping[int, int] | None = None) -> Frequency:

@@ -44,8 +44,11 @@ class Weights(Product):
 
     def parts(self, plan: Plan) -> list[Part]:
         """One."""
-        config = plan.config
-        return [Part("", {"mode": config.mode, "neighbours": config.neighbours, "cosines": not config.decode})]
+        from builders.weights.frequency import counts_in_texts
+
+        config, counted = plan.config, counts_in_texts(plan) is not None
+        parameters = {"mode": config.mode, "neighbours": config.neighbours, "cosines": not config.decode}
+        return [Part("", {**parameters, "frequency_texts": plan.running_text.sha256} if counted else parameters)]
 
     def units(self, plan: Plan, part: Part) -> list[str]:
         """What random vectors reach; each layer; each weight and layer without decoding; each weight's neighbours."""

@@ -12,7 +12,7 @@ from builders.decoding.decode import finite_unembedding, require_finite
 from builders.decoding.rows import weight_fact_rows
 from builders.decoding.topk.chunked import look_at_all
 from builders.weights import random_vectors
-from builders.weights.frequency import token_frequency
+from builders.weights.frequency import counts_in_texts, token_frequency
 from builders.weights.io_class import cosines, io_classes
 from builders.weights.nearest import find_nearest
 from builders.weights.redundant import REDUNDANT, Groups
@@ -38,7 +38,7 @@ class Weigher(Work):
         self._live, self._config, self._run_id = plan.live, plan.config, run_id
         self._u_VD = finite_unembedding(plan)
         self._gain_D = plan.live.final_norm_gain().float() if plan.config.mode == "folded" else None
-        self._frequency = token_frequency(plan)
+        self._frequency = token_frequency(plan, counts_in_texts(plan))
         self._unembedding = Unembedding(self._u_VD, self._gain_D, self._frequency)
         self._cosines = Cosines(self._u_VD)
         self._gates = GATE in plan.live.weights()

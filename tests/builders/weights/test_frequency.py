@@ -8,7 +8,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from builders.weights.frequency import token_frequency
+from builders.weights.frequency import counts_in_texts, token_frequency
 from tests.synthetic import SPECIAL, make_tokenizer
 
 
@@ -54,3 +54,25 @@ def test_without_merges_ids_do_special_ones_left_out():
 def test_a_tokenizer_of_no_library():
     slow = SimpleNamespace(all_special_ids=[1])
     assert token_frequency(plan(slow, [0, 1, 2])).token_S.tolist() == [0, 2]
+
+
+class Texts:
+    """Ten tokens for each of a vocabulary of 4, or fewer."""
+
+    def __init__(self, counts: list[int]) -> None:
+        self._counts_V = np.array(counts)
+        self.n_counted = sum(counts)
+
+    def token_counts(self, d_vocab: int) -> np.ndarray:
+        return np.pad(self._counts_V, (0, d_vocab - len(self._counts_V)))
+
+
+def building(texts: Texts | None, words: bool = True) -> SimpleNamespace:
+    return SimpleNamespace(running_text=texts, live=SimpleNamespace(d_vocab=4), config=SimpleNamespace(words=words))
+
+
+def test_running_text_counts_if_there_is_enough_and_it_is_not_private():
+    assert counts_in_texts(building(Texts([30, 0, 9, 1]))) == {0: 30, 2: 9, 3: 1}
+    assert counts_in_texts(building(Texts([30, 0, 9, 0]))) is None
+    assert counts_in_texts(building(Texts([30, 0, 9, 1]), words=False)) is None
+    assert counts_in_texts(building(None)) is None
