@@ -25,7 +25,7 @@ EXEMPLAR_VIEWS: tuple[View, ...] = (
             Column(
                 "activations",
                 "DOUBLE[]",
-                "of each token from there on; NULL: none counts there. Each is off by 1/254 at most of the largest "
+                "of each token from there on; NULL: none counts there. Each is off by 1/253 at most of the largest "
                 "among all of the neuron's of that kind and part",
                 "activation",
             ),
