@@ -36,7 +36,7 @@ TOKENS, CONCEPTS, BACKGROUND, ATTRIBUTION = SECTIONS = ("tokens", "concepts", "b
 def neuron_card(
     atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT, tau: float | None = None, top: int | None = None
 ) -> Document:
-    """The card of one neuron: its SECTIONS; attribution only where the atlas has gradients.
+    """The card of one neuron: its SECTIONS; attribution is empty, with a note, where the atlas has no gradients.
 
     `fit` narrows the fits that are listed. Without a site in it the card is about the neuron of the MLP, at every
     site that its activation passes; at site "resid_post" the address is a coordinate of the residual stream, which
@@ -64,8 +64,7 @@ def neuron_card(
     sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
     sections[BACKGROUND] = _background(found, fits)
-    if found[STATEMENT]:
-        sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)
+    sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)
     return Document(fields, sections)
 
 

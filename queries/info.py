@@ -13,10 +13,8 @@ from queries.sqlfile import load_sql
 
 @question
 def info(atlas: Atlas) -> Document:
-    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS; gradients if there are."""
+    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS."""
     sections = {name: ask(atlas) for name, ask in SECTIONS.items()}
-    if not sections[GRADIENTS].rows:
-        del sections[GRADIENTS]
     fields = {
         "file": str(atlas.path),
         "bytes": atlas.path.stat().st_size,
@@ -60,6 +58,5 @@ def row_counts(atlas: Atlas) -> Result:
     return Result(*atlas.query(counts))
 
 
-GRADIENTS = "gradients"
-SECTIONS = {"fits": fits, "runs": runs, "rows": row_counts, GRADIENTS: gradient_checks}
+SECTIONS = {"fits": fits, "runs": runs, "rows": row_counts, "gradients": gradient_checks}
 """name -> its question: the parts of `info`."""
