@@ -45,8 +45,8 @@ TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND, ATTRIBUTION, *_ = SECTIONS = (
 def neuron_card(
     atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT, tau: float | None = None, top: int | None = None
 ) -> Document:
-    """The card of one neuron: its SECTIONS; attribution where the atlas has gradients, the last three where it has
-    running text.
+    """The card of one neuron: its SECTIONS; attribution is empty, with a note, where the atlas has no gradients, and
+    those of running text and descriptions stand there where it has some.
 
     `fit` narrows the fits that are listed. Without a site in it the card is about the neuron of the MLP, at every
     site that its activation passes; at site "resid_post" the address is a coordinate of the residual stream, which
@@ -77,8 +77,7 @@ def neuron_card(
     sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top), **_weights(atlas, found)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
     sections[BACKGROUND] = _background(found, fits)
-    if found[STATEMENT]:
-        sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)
+    sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)
     sections |= on_card(atlas, layer, neuron, fit.site)
     if decoded:
         sections |= descriptions_on_card(atlas, layer, neuron)

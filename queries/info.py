@@ -14,14 +14,10 @@ from queries.weight_run import HOW_TO_ADD
 
 @question
 def info(atlas: Atlas) -> Document:
-    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS.
-
-    Gradients and texts stand there only where the atlas has some.
-    """
+    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS; `texts` where there are."""
     sections = {name: ask(atlas) for name, ask in SECTIONS.items()}
-    for name in (GRADIENTS, TEXTS):
-        if not sections[name].rows:
-            del sections[name]
+    if not sections[TEXTS].rows:
+        del sections[TEXTS]
     fields = {
         "file": str(atlas.path),
         "bytes": atlas.path.stat().st_size,
@@ -88,9 +84,9 @@ def weight_runs(atlas: Atlas) -> Result:
     return found
 
 
-GRADIENTS, TEXTS = "gradients", "texts"
+TEXTS = "texts"
 SECTIONS = {
     **{"fits": fits, TEXTS: texts, "runs": runs, "weights": weight_runs, "io_classes": io_classes, "rows": row_counts},
-    GRADIENTS: gradient_checks,
+    "gradients": gradient_checks,
 }
 """name -> its question: the parts of `info`."""

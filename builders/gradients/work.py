@@ -37,7 +37,8 @@ class TakeGradients(Work):
     """`ids`: {"fits": site -> fit_id, "concepts": [concept_id]}."""
 
     def __init__(self, plan: Plan, reading: Reading, ids: dict[str, Any], targets: Sequence[Target]) -> None:
-        self._plan, self._reading, self._ids, self._targets = plan, reading, ids, targets
+        self._plan, self._config, self._live = plan, plan.config, plan.live
+        self._reading, self._ids, self._targets = reading, ids, targets
 
     def run(self, unit: str, activations: None = None) -> Tables:
         """FAMILY/concept/INDEX, or FAMILY/sample/SITE. Raises ModelError for gradients that are no numbers."""
@@ -55,7 +56,7 @@ class TakeGradients(Work):
         ]
 
     def _of_concept(self, concept: int) -> Tables:
-        reading, live, layers = self._reading, self._plan.live, self._plan.layers
+        reading, live, layers = self._reading, self._live, self._plan.layers
         texts = [index for index, label in enumerate(reading.corpus.labels) if label == concept]
         counted = None if reading.counted is None else [reading.counted[index] for index in texts]
         sums: dict[tuple[str, int], torch.Tensor] = {}
@@ -69,7 +70,7 @@ class TakeGradients(Work):
             live,
             [reading.encoded[index] for index in texts],
             counted,
-            self._plan.config.sites,
+            self._config.sites,
             layers,
             LogitTarget(self._targets[concept].token_id),
             add,
@@ -82,7 +83,7 @@ class TakeGradients(Work):
         std = np.sqrt(np.maximum(mean_square - mean**2, 0.0))
         if not (np.isfinite(mean).all() and np.isfinite(std).all()):
             raise ModelError(
-                f"{self._plan.live.model_id} gives gradients that are no finite numbers", "Try --dtype float32."
+                f"{self._live.model_id} gives gradients that are no finite numbers", "Try --dtype float32."
             )
         width = mean.shape[1]
         return pa.table(
@@ -99,7 +100,7 @@ class TakeGradients(Work):
         )
 
     def _of_sample(self, site: str) -> Tables:
-        reading, live, config = self._reading, self._plan.live, self._plan.config
+        reading, live, config = self._reading, self._live, self._config
         neurons, texts = draw(self._plan.layers, live.width(site), len(reading.encoded), config.seed)
         labels = reading.corpus.labels
         edited = [

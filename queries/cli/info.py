@@ -17,11 +17,7 @@ from queries.cli.options import Source, source_options
 @answer_options()
 def info(section: str | None, source: Source, out: Output) -> None:
     """What is in the atlas: its model, the fits of concepts, the runs that built it, row counts, gradient checks."""
-    with source.open() as atlas:
-        document = info_question.info(atlas)
-        if section is not None:  # one that an atlas need not have says how to make it
-            document.sections[section] = info_question.SECTIONS[section](atlas)
-    out.emit_document(document, section)
+    out.emit_document(source.ask(info_question.info), section)
 
 
 @click.command(epilog="Example: neuron-atlas concepts --family topics")

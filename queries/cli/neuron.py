@@ -8,7 +8,7 @@ from atlas.cli.emit import Output, note
 from atlas.cli.options import answer_options, fit_options, section_option
 from atlas.errors import QuestionError
 from atlas.fit_choice import FitChoice
-from queries.card import ATTRIBUTION, CONCEPTS, SECTIONS, TOKENS, compact_tokens, neuron_attribution, neuron_card
+from queries.card import CONCEPTS, SECTIONS, TOKENS, compact_tokens, neuron_card
 from queries.cli.options import Source, source_options, tau_option
 from queries.compact import compact_concepts
 from queries.descriptions import DESCRIPTIONS
@@ -39,8 +39,6 @@ def neuron(
     """
     with source.open() as atlas:
         card = neuron_card(atlas, address, fit=fit, tau=tau, top=top)
-        if section == ATTRIBUTION:  # one without rows says how to make them
-            card.sections[ATTRIBUTION] = neuron_attribution(atlas, address, fit=fit)
         if out.picture is not None:
             from queries.plots.plot import plot_neuron
 

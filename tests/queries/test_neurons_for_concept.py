@@ -76,6 +76,7 @@ KEYS = {
     "interval": lambda row: -(row["held_out_coverage"] - row["held_out_leakage"]),
     "ap": lambda row: -max(row["ap"], row["ap_low"]),
     "stratified_auc": lambda row: -abs(row["stratified_auc"] - 0.5),
+    "attribution": lambda row: -row["attribution"],
 }
 
 

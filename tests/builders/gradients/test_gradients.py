@@ -191,7 +191,8 @@ def test_an_atlas_without_them_says_how_to_make_them(one, tmp_path, capsys):
     plain = {**SMALL, "gradients": False, "targets": ()}
     path = built(one.model, tmp_path / "plain.duckdb", one.corpus, position=one.position, **plain)
     with open_atlas(path) as atlas:
-        assert "attribution" not in neuron_card(atlas, "L0N0").sections and "gradients" not in info(atlas).sections
+        for section in (neuron_card(atlas, "L0N0").sections["attribution"], info(atlas).sections["gradients"]):
+            assert not section.rows and "build --add --gradients" in section.notes[0]
         assert not any("gradient" in note for note in neurons_for_concept(atlas, "pets").notes)
         for ask in (
             lambda: neurons_for_concept(atlas, "pets", rule="attribution"),

@@ -11,7 +11,7 @@ from tests.atlas_factory import write_small_atlas
 
 @pytest.fixture(scope="session")
 def atlas_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_atlas(tmp_path_factory.mktemp("spec") / "small.duckdb")
+    return write_small_atlas(tmp_path_factory.mktemp("spec") / "small.duckdb", gradients=True)
 
 
 @pytest.fixture(scope="session")
