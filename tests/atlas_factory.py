@@ -29,6 +29,7 @@ from builders.intervals.layer import Examples, find_intervals
 from builders.intervals.permutations import Chance, labellings_of
 from builders.intervals.rows import interval_rows
 from tests.exemplar_factory import text_rows
+from tests.gradient_factory import gradient_rows
 
 N_LAYERS, D_MLP, D_MODEL, TOP, BINS, TAU = 3, 16, 8, 6, 10, 2.5
 WORDS = (
@@ -158,7 +159,9 @@ def write_small_atlas(
                     rows = _intervals(acts_EN, labels_E, fit_id, ids, layer)
                     staging.commit("intervals", f"{family}/{layer}", rows)
                 if gradients:
-                    staging.commit("gradients", f"{family}/{layer}", _gradients(fit_id, ids, layer, seed))
+                    staging.commit(
+                        "gradients", f"{family}/{layer}", gradient_rows(fit_id, ids, layer, seed, (D_MLP, PER_CONCEPT))
+                    )
         if texts:
             _running_text(staging, now, seed, words)
         publish(staging, manifest)
@@ -190,32 +193,6 @@ def _intervals(
     drawn = labellings_of(labels_E, np.arange(len(labels_E)), PERMUTATIONS, seed=0)
     found = find_intervals(acts_EN, Examples(labels_E, fold_E, tokens_E, tokens_E % 2), Chance(drawn, cpu), cpu)
     return interval_rows(found, fit_id=fit_id, concept_ids=concept_ids, layer=layer)
-
-
-def _gradients(fit_id: int, concept_ids: list[int], layer: int, seed: int) -> dict[str, pa.Table]:
-    """Rows of the product `gradients` at one layer, and with layer 0 those that a fit has once."""
-    rng = np.random.default_rng([seed, layer, fit_id, 77])
-    numbers = {name: rng.normal(0.0, 1.0, len(concept_ids) * D_MLP) for name in ("gradient", "attribution")}
-    if layer == 1:
-        numbers["attribution"][7] = 9.0
-    rows = {
-        "fit_id": np.full(len(concept_ids) * D_MLP, fit_id, np.int32),
-        "layer": np.full(len(concept_ids) * D_MLP, layer, np.int32),
-        "concept_id": np.repeat(np.array(concept_ids, np.int32), D_MLP),
-        "neuron": np.tile(np.arange(D_MLP, dtype=np.int32), len(concept_ids)),
-        **{name: values.astype(np.float32) for name, values in numbers.items()},
-        **{f"{name}_std": abs(values).astype(np.float32) for name, values in numbers.items()},
-    }
-    found = {"_gradient": pa.table(rows)}
-    if layer == 0:
-        said = {"run_id": 3, "sample": 4, "texts": 2, "seed": 0}
-        targets = [
-            {"fit_id": fit_id, "concept_id": concept_id, "token_id": index, "whole": True, "texts": PER_CONCEPT}
-            for index, concept_id in enumerate(concept_ids)
-        ]
-        found["_gradient_fit"] = pa.Table.from_pylist([{"fit_id": fit_id, **said}])
-        found["_gradient_target"] = pa.Table.from_pylist(targets)
-    return found
 
 
 def _general_rows(staging: Staging, now: object, intervals: bool) -> None:
