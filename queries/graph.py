@@ -70,7 +70,7 @@ def stored_graph(atlas: Atlas, address: str, *, site: str = DEFAULT_SITE) -> Sto
     sign, largest, exemplars, held_exemplars, held_random, *counted = rows[0]
     numbers, lists = counted[:8], counted[8:]
     try:
-        graph = Graph([Node(*each) for each in zip(*lists, strict=True)])
+        graph = Graph([Node(*place, value if n else None, n) for *place, value, n in zip(*lists, strict=True)])
         if not graph.nodes:
             raise ValueError("it has no nodes")
     except (ValueError, TypeError) as error:

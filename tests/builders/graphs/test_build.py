@@ -257,7 +257,7 @@ def test_verify_names_what_a_graph_breaks(made: Path, tmp_path: Path, capsys: py
             "held_found = held_tokens + 1 WHERE layer = 2"
         )
     assert main(["verify", str(path), "--format", "json"]) != 0
-    broken = [row["check"] for row in json.loads(capsys.readouterr().out) if row["state"] == "broken"]
+    broken = [row["check"] for row in json.loads(capsys.readouterr().out) if row["result"] == "broken"]
     assert {
         "graphs say which side they are of",
         "graphs count within their texts",
