@@ -243,7 +243,7 @@ def test_documents_of_strangers(made: Path, tmp_path: Path, change: str) -> None
     path.write_bytes(made.read_bytes())
     with changed_by_hand(path) as connection:
         connection.execute(f"UPDATE _graph SET {change} WHERE layer = 2")
-    with open_atlas(path) as atlas, pytest.raises(AtlasFileError, match="is none"):
+    with open_atlas(path) as atlas, pytest.raises(AtlasFileError, match="is damaged"):
         neuron_graph(atlas, "L2N5")
 
 
