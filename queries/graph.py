@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,17 +68,23 @@ def stored_graph(atlas: Atlas, address: str, *, site: str = DEFAULT_SITE) -> Sto
             f"there is no graph of {address} at {site} here",
             f"`neuron-atlas build --add --no-decode --no-concepts --graphs {address}` makes one, from exemplars.",
         )
-    sign, largest, exemplars, held_exemplars, held_random, *counted = rows[0]
-    numbers, lists = counted[:8], counted[8:]
+    *numbers, tokens, parents, values, counts = rows[0]
+    sign, largest, *counted = numbers
     try:
-        graph = Graph([Node(*each) for each in zip(*lists, strict=True)])
-        if not graph.nodes:
-            raise ValueError("it has no nodes")
+        if sign not in (-1, 1) or not math.isfinite(largest) or sign * largest <= 0 or min(counted) < 0:
+            raise ValueError("its numbers are none")
+        nodes = zip(tokens, parents, values, counts, strict=True)
+        graph = Graph([Node(token, parent, value if n else None, n) for token, parent, value, n in nodes])
+        if not graph.nodes or not all(math.isfinite(node.value or 0.0) and node.n >= 0 for node in graph.nodes):
+            raise ValueError("its nodes are none")
     except (ValueError, TypeError) as error:
-        raise AtlasFileError(f"the graph of {address} in {atlas.path} is none: {error}", "Build it anew.") from error
+        raise AtlasFileError(
+            f"the graph of {address} in {atlas.path} is damaged: {error}", "`neuron-atlas verify` says more."
+        ) from error
+    exemplars, held_exemplars, held_random = counted[:3]
+    held, train = Counts(*counted[3:7]), Counts(*counted[7:])
     ids = {node.token for node in graph.nodes if node.token != ANY}
     texts = {token: text for token, (text, _) in token_texts(atlas, present(atlas), ids).items()} if ids else {}
-    held, train = Counts(*numbers[:4]), Counts(*numbers[4:])
     return StoredGraph(address, site, sign, largest, exemplars, held_exemplars, held_random, held, train, graph, texts)
 
 

@@ -26,9 +26,8 @@ GRAPH_RULES: tuple[RowRules | Counted, ...] = (
             "tokens of graphs are of the vocabulary": "list_min(token) >= -1 AND list_max(token) < d_vocab "
             "AND len(list_filter(token, lambda x: x IS NULL)) = 0 "
             "AND len(list_filter(list_zip(parent, token), lambda x: x[1] = -1 AND x[2] = -1)) = 0",
-            "values of graphs are parts of the largest": "coalesce(isfinite(list_sum(value::DOUBLE[])), true) "
-            "AND len(list_filter(list_zip(value, n), "
-            "lambda x: ((x[1] IS NULL) = (x[2] = 0) AND x[2] >= 0) IS NOT TRUE)) = 0",
+            "values of graphs are parts of the largest": "isfinite(list_sum(value::DOUBLE[])) "
+            "AND len(list_filter(list_zip(value, n), lambda x: (x[2] > 0 OR (x[2] = 0 AND x[1] = 0)) IS NOT TRUE)) = 0",
         },
     ),
     Counted(

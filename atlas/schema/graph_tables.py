@@ -35,7 +35,7 @@ GRAPH_TABLES: tuple[Table, ...] = (
             ),
             Column("token", "INTEGER[]", "of each node; -1: any"),
             Column("parent", "INTEGER[]", "of each node the place, from 0, of the one after it in the text; -1: none"),
-            Column("value", "FLOAT[]", "mean part of `largest` where patterns end; NULL in it where none does"),
+            Column("value", "FLOAT[]", "mean part of `largest` where patterns end; 0 where none does"),
             Column("n", "INTEGER[]", "patterns that end at each node"),
         ),
         key=("site", "layer", "neuron"),

@@ -277,7 +277,7 @@ CREATE VIEW graph AS
            2 * train_found / nullif(2 * train_found + train_wrong + train_missed, 0) AS train_f1
     FROM _graph;
 CREATE VIEW graph_node AS
-    SELECT site, layer, neuron, node, parent, g.token_id, v.token, value, n
+    SELECT site, layer, neuron, node, parent, g.token_id, v.token, CASE WHEN n > 0 THEN value END AS value, n
     FROM (SELECT site, layer, neuron, unnest(range(len(token))) AS node, unnest(parent) AS parent,
                  unnest(token) AS token_id, unnest(value) AS value, unnest(n) AS n FROM _graph) AS g
     LEFT JOIN vocab AS v ON v.token_id = g.token_id;

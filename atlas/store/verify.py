@@ -129,6 +129,8 @@ def checks_of(path: Path) -> Iterator[Check]:
     except duckdb.Error as error:
         raise translate(error, path) from error
     with connection:
+        # A setting of the session, and of its cursors: the bar of a check that takes long would be among the answers.
+        connection.execute("SET enable_progress_bar = false")
         manifest, lacking = read_atlas(connection, path)
         try:
             yield from _atlas_checks(connection, manifest, lacking)

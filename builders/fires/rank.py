@@ -1,10 +1,11 @@
 """The neurons that are farthest out at each token of texts, by a live model.
 
-Axes: N neurons, S tokens of a batch that count, K the most that a token keeps.
+Axes: N neurons, S tokens of a batch that count, K the most that a token keeps, C the candidates of all places.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -84,7 +85,7 @@ def rank(
     if n_rows > MOST_ROWS:
         raise UsageError(f"{top} neurons for each token are {n_rows} rows", "Give fewer texts, or a smaller --top.")
     found: dict[int, list[Fired]] = {}
-    for batch in batches(encoded.input_ids, max(batch_tokens, max_tokens)):
+    for batch in batches(encoded.input_ids, max(batch_tokens, *map(len, encoded.input_ids))):
         mask_BT = counted_mask(batch, counted)
         ranked = _of_batch(live, spreads, batch, mask_BT, top, by)
         for (row, position), neurons in zip(mask_BT.nonzero().tolist(), ranked, strict=True):
@@ -116,25 +117,19 @@ def _of_batch(
     capture(live, batch.input_ids, batch.attention_mask, sites, [layer for _, layer in spreads], keep)
     # Places come in the order of the forward pass, which is that of layers; those of one layer in that of `spreads`.
     order = sorted(range(len(places)), key=lambda at: (places[at][1], sites.index(places[at][0])))
-    key, neuron, value, share, beyond = (
+    key_SC, neuron_SC, value_SC, share_SC, beyond_SC = (
         torch.cat([kept[at][column] for at in order], dim=1).cpu() for column in range(len(_Best._fields))
     )
     of_place = torch.cat([torch.full((kept[at].key.shape[1],), at) for at in order])
-    chosen_SK = key.sort(dim=1, descending=True, stable=True).indices[:, :top]
+    chosen_SK = key_SC.sort(dim=1, descending=True, stable=True).indices[:, :top]
+    picked = [each.gather(1, chosen_SK).tolist() for each in (key_SC, neuron_SC, value_SC, share_SC, beyond_SC)]
     ranked = []
-    for row, columns in enumerate(chosen_SK.tolist()):
-        # A neuron out of its bounds has a key of minus infinity.
-        columns = [column for column in columns if key[row, column] > -torch.inf]
+    for at_K, *columns in zip(of_place[chosen_SK].tolist(), *picked, strict=True):
         ranked.append(
             [
-                (
-                    *places[int(of_place[at])],
-                    int(neuron[row, at]),
-                    float(value[row, at]),
-                    100 * float(share[row, at]),
-                    float(beyond[row, at]) or None,
-                )
-                for at in columns
+                (*places[at], neuron, value, 100 * share, beyond or None)
+                for at, key, neuron, value, share, beyond in zip(at_K, *columns, strict=True)
+                if key > -math.inf  # that of a neuron out of its bounds
             ]
         )
     return ranked

@@ -98,7 +98,7 @@ class MakeGraphs(Work):
             **_counted("held", held),
             "token": [node.token for node in graph.nodes],
             "parent": [node.parent for node in graph.nodes],
-            "value": [node.value for node in graph.nodes],
+            "value": [node.value or 0.0 for node in graph.nodes],
             "n": [node.n for node in graph.nodes],
         }
         return {"_graph": rows_of(GRAPH_TABLES[0], [row])}

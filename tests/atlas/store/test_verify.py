@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -11,6 +12,7 @@ import pytest
 
 from atlas.__main__ import main
 from atlas.errors import AtlasFileError
+from atlas.store import verify as looking
 from atlas.store.verify import BROKEN, OK, UNKNOWN, Check, verify
 from queries.verify import verify as question
 from tests.atlas_factory import write_small_atlas
@@ -145,3 +147,16 @@ def test_a_damaged_sidecar_is_named(copy: Path) -> None:
     duckdb.connect(str(sidecar)).close()
     with pytest.raises(AtlasFileError, match="without evaluations"):
         question(copy)
+
+
+def test_a_check_that_takes_long_draws_no_bar_among_the_answers(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[bool] = []
+
+    def checks(connection: duckdb.DuckDBPyConnection, *_: object) -> Iterator[Check]:
+        with connection.cursor() as cursor:
+            drawn.extend(cursor.execute("SELECT current_setting('enable_progress_bar')").fetchone() or ())
+        yield Check("none", OK)
+
+    monkeypatch.setattr(looking, "_atlas_checks", checks)
+    assert [check.name for check in looking.checks_of(whole)][-1] == "none"
+    assert drawn == [False]
