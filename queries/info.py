@@ -12,8 +12,10 @@ from queries.sqlfile import load_sql
 
 @question
 def info(atlas: Atlas) -> Document:
-    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS."""
+    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS; `texts` where there are."""
     sections = {name: ask(atlas) for name, ask in SECTIONS.items()}
+    if not sections["texts"]:
+        del sections["texts"]
     fields = {
         "file": str(atlas.path),
         "bytes": atlas.path.stat().st_size,
@@ -37,6 +39,14 @@ def fits(atlas: Atlas) -> Result:
 
 
 @question
+def texts(atlas: Atlas) -> Result:
+    """The running text, if the atlas has any: its sources, how many texts and tokens that count, at which sites."""
+    return Result(
+        *atlas.query(load_sql("info_texts")), shown="sources texts tokens max_tokens words sites layers".split()
+    )
+
+
+@question
 def runs(atlas: Atlas) -> Result:
     """One row an execution of a builder: device, dtype, times in UTC, seconds, parameters, versions."""
     shown = ["run_id", "builder", "device", "dtype", "started_at", "seconds"]
@@ -57,5 +67,5 @@ def row_counts(atlas: Atlas) -> Result:
     return Result(*atlas.query(counts))
 
 
-SECTIONS = {"fits": fits, "runs": runs, "rows": row_counts}
+SECTIONS = {"fits": fits, "texts": texts, "runs": runs, "rows": row_counts}
 """name -> its question: the parts of `info`."""

@@ -98,7 +98,8 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
                 "there is no running text in this atlas",
                 "`neuron-atlas build --add --no-decode --no-concepts --texts FILE` reads some.",
             )
-        return TextSet(*rows[0][:-1], rows[0][-1] or [])
+        *said, sites = rows[0]
+        return TextSet(*(*said, sites or []))
 
     if site is not None:
         site_of(site)
@@ -113,7 +114,7 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
 
 def has_texts(atlas: Atlas) -> bool:
     """Whether the atlas has running text."""
-    return "_text_set" not in atlas.lacking and bool(atlas.query(load_sql("text_set"))[1])
+    return bool(atlas.query(load_sql("text_set"))[1])
 
 
 def stored_exemplars(

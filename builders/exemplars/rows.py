@@ -65,6 +65,7 @@ def noted_lists(state: PlaceState, place: int, shard: int, texts: range) -> pa.T
 
 def noted_firing(tally: Tally, place: int, shard: int) -> pa.Table:
     """The sums of a place over a shard."""
+    tally.count_held()
     moments, width = merged(tally.moments[0]), len(tally.min)
     neuron_C, bin_C = np.nonzero(tally.bins_NF)
     offsets = pa.array(np.searchsorted(neuron_C, np.arange(width + 1)).astype(np.int32))

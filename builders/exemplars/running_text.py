@@ -26,7 +26,7 @@ _AT_ONCE = 1 << 20
 """Characters that are tokenised together."""
 SHARD_TOKENS, MOST_SHARDS = 1 << 16, 256
 """A unit of work has so many tokens, or more where there would be too many units."""
-SAMPLED_TOKENS = 1 << 17
+SAMPLED_TOKENS = 1 << 16
 """Tokens that quantiles and histograms are of, about; of fewer, all."""
 
 

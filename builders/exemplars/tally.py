@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from builders.exemplars.masks import above, count
+
 LOWEST, HIGHEST, PER_OCTAVE = -28, 16, 8
 """Fine bins are of |activation| from 2^LOWEST to 2^HIGHEST; what is beyond is in the last. Each is an eighth of its
 octave wide, so that no value in it is farther from another than an eighth of it."""
@@ -21,6 +23,7 @@ COUNTS = ("positive", "beyond", "gate", "up", "both")
 """What is counted; the last three are of negative branches of gated neurons."""
 _MANTISSA = 23 - 3
 _FIRST = (127 + LOWEST) * PER_OCTAVE
+_HELD_TOKENS = 512
 
 
 class Moments(NamedTuple):
@@ -58,7 +61,7 @@ def together(groups: list[Moments]) -> Moments:
 
 
 class TextSums(NamedTuple):
-    """Of one text, on the device of the activations: float32 [N]; `counts`: int32 [5, N]."""
+    """Of one text, on the device of the activations: float32 [N]; `counts`: int32 [5, N], in the order of COUNTS."""
 
     mean: Tensor
     squares: Tensor
@@ -67,33 +70,28 @@ class TextSums(NamedTuple):
 
 
 def text_sums(
-    acts_TN: Tensor, places_T: Tensor, epsilon: float, signs_TN: tuple[Tensor, Tensor] | None = None
+    acts_TN: Tensor, places_T: Tensor, epsilon: float, negative_TN: tuple[Tensor, Tensor] | None = None
 ) -> TextSums:
-    """Of the tokens that count of one text. `signs_TN`: of the gate and up branch, -1 where the sign bit is set, or 0.
+    """Of the tokens that count of one text. `negative_TN`: where the gate and the up branch have their sign bit set.
 
     In two steps, so that a large mean takes nothing from the spread.
     """
     mean_N = acts_TN.mean(0)
     away_TN = acts_TN - mean_N
-    bits_TN = acts_TN.view(torch.int32)
-    edge = int(np.float32(epsilon).view(np.int32))
-    # The bits of floats rise with their absolute value; to look at bits is faster than to make booleans.
-    counts = [bits_TN.clamp(0, 1), ((bits_TN & 0x7FFFFFFF) - edge).clamp_(0, 1)]
-    counts = [each.sum(0, dtype=torch.int32) for each in counts]
-    if signs_TN is not None:
-        gate_TN, up_TN = signs_TN
-        counts += [-each.sum(0, dtype=torch.int32) for each in (gate_TN, up_TN, gate_TN & up_TN)]
-    else:
-        counts += [torch.zeros_like(counts[0])] * 3
+    masks = [above(acts_TN, 0), above(acts_TN.abs(), epsilon)]
+    if negative_TN is not None:
+        masks += [*negative_TN, negative_TN[0] & negative_TN[1]]
+    counts = [count(mask) for mask in masks]
+    counts += [torch.zeros_like(counts[0])] * (len(COUNTS) - len(counts))
     products_N = (places_T - places_T.mean()) @ away_TN
-    return TextSums(mean_N, (away_TN * away_TN).sum(0), products_N, torch.stack(counts))
+    return TextSums(mean_N, away_TN.square_().sum(0), products_N, torch.stack(counts))
 
 
-def fine_bins(acts_TN: Tensor) -> np.ndarray:
-    """The fine bin of each activation: int64 [T, N]."""
+def fine_bins(acts_TN: Tensor) -> Tensor:
+    """The fine bin of each activation: int32 [T, N]."""
     bits_TN = acts_TN.view(torch.int32)
     step_TN = ((bits_TN & 0x7FFFFFFF) >> _MANTISSA).sub_(_FIRST).clamp_(0, SIDE - 1)
-    return torch.where(bits_TN > 0, step_TN, step_TN + SIDE).cpu().numpy().astype(np.int64)
+    return step_TN.add_(SIDE).sub_(bits_TN.clamp(0, 1), alpha=SIDE)
 
 
 def edges() -> np.ndarray:
@@ -115,6 +113,8 @@ class Tally:
     max: np.ndarray
     bins_NF: np.ndarray
     """int32."""
+    held: list[Tensor]
+    """Fine bins that are not counted yet, int16 [T, N]: to count a few at a time costs as much as many."""
 
     @classmethod
     def empty(cls, width: int) -> Tally:
@@ -125,6 +125,7 @@ class Tally:
             np.full(width, np.inf, np.float32),
             np.full(width, -np.inf, np.float32),
             np.zeros((width, 2 * SIDE), np.int32),
+            [],
         )
 
     def add(self, places: list[np.ndarray], sums: list[TextSums]) -> None:
@@ -150,6 +151,15 @@ class Tally:
 
     def sample(self, acts_TN: Tensor) -> None:
         """Take the activations of drawn tokens."""
-        n_bins = self.bins_NF.shape[1]
-        codes_TN = fine_bins(acts_TN) + n_bins * np.arange(len(self.bins_NF))
-        self.bins_NF += np.bincount(codes_TN.reshape(-1), minlength=self.bins_NF.size).reshape(self.bins_NF.shape)
+        self.held.append(fine_bins(acts_TN).to(torch.int16))
+        if sum(map(len, self.held)) >= _HELD_TOKENS:
+            self.count_held()
+
+    def count_held(self) -> None:
+        """Count what `sample` took."""
+        if self.held:
+            firsts_N = torch.arange(0, self.bins_NF.size, self.bins_NF.shape[1], dtype=torch.int32)
+            codes_TN = torch.cat(self.held).to("cpu", torch.int32).add_(firsts_N).numpy()
+            counted = np.bincount(codes_TN.reshape(-1), minlength=self.bins_NF.size)
+            self.bins_NF += counted.reshape(self.bins_NF.shape)
+        self.held = []

@@ -16,6 +16,7 @@ from atlas.schema.exemplar_tables import EXEMPLAR_TABLES, NOTED_EXEMPLARS, NOTED
 from builders.arrow import rows_of
 from builders.build.product import Activations, Noted, Place, Tables, Work
 from builders.exemplars.draws import hashes_of_texts
+from builders.exemplars.masks import negative
 from builders.exemplars.place import Batch, PlaceState, Seen
 from builders.exemplars.rows import at_place, exemplar_rows, firing_rows, noted_firing, noted_lists
 
@@ -109,13 +110,13 @@ class FindExemplars(Work):
     def read(self, batch: Batch, input_ids: torch.Tensor, mask: torch.Tensor) -> None:
         """Run the model over a batch, and take what it gives at each place."""
         config, live = self.plan.config, self.plan.live
-        signs: dict[str, torch.Tensor] = {}
+        below: dict[str, torch.Tensor] = {}
 
         def keep(site: str, layer: int, acts_BTN: torch.Tensor) -> None:
             if site in BRANCHES and self._has_quadrants(GATED_SITE) and GATED_SITE in config.sites:
-                signs[site] = acts_BTN.float().view(torch.int32) >> 31
+                below[site] = negative(acts_BTN)
             if (place := Place(site, layer)) in self.states:
-                branches = (signs.pop(BRANCHES[0]), signs.pop(BRANCHES[1])) if self._has_quadrants(site) else None
+                branches = (below.pop(BRANCHES[0]), below.pop(BRANCHES[1])) if self._has_quadrants(site) else None
                 self.states[place].take(Seen(batch, acts_BTN, branches))
 
         wanted = list(config.sites)

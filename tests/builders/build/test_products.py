@@ -82,7 +82,7 @@ def test_the_table_names_products_and_the_tables_they_fill(model: Path, corpus: 
         assert product(name).name == name
         assert product(name).needs in Needs
         filled += product(name).tables(wanted)
-    assert sorted(filled) == sorted([*about(WEIGHT), *about(FAMILY), *about(FIT)])
+    assert sorted(filled) == sorted([*about(WEIGHT), *about(FAMILY), *about(FIT), *about("texts")])
     assert set(filled) <= set(TABLES)
 
 

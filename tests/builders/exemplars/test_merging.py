@@ -55,8 +55,8 @@ def batch_of(reads: list[Read], texts: list[int]) -> tuple[Seen, Batch]:
     sampled = [np.ones(len(each), bool) for each in places]
     lengths = [len(reads[text].counted_T) for text in texts]
     batch = Batch(ids, hashes_of_texts(SEED, ids), lengths, places, sampled, 1)
-    signs = tuple(torch.from_numpy(each).view(torch.int32) >> 31 for each in (gate, up))
-    return Seen(batch, torch.from_numpy(acts), signs), batch
+    negative = tuple(torch.from_numpy(np.signbit(each)) for each in (gate, up))
+    return Seen(batch, torch.from_numpy(acts), negative), batch
 
 
 def built(reads: list[Read], n_shards: int, batch: int, order: int) -> tuple[pa.Table, pa.Table]:
