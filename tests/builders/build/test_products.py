@@ -15,7 +15,7 @@ import builders.activations.record as recording
 from atlas.errors import BuildError, ModelError
 from atlas.live.batching import batches
 from atlas.live.loading import load
-from atlas.schema.table import FAMILY, FIT, WEIGHT
+from atlas.schema.table import DESCRIPTION, FAMILY, FIT, WEIGHT
 from atlas.schema.tables import TABLES, about
 from atlas.store.reader import open_atlas
 from atlas.store.staging import Staging
@@ -82,7 +82,7 @@ def test_the_table_names_products_and_the_tables_they_fill(model: Path, corpus: 
         assert product(name).name == name
         assert product(name).needs in Needs
         filled += product(name).tables(wanted)
-    assert sorted(filled) == sorted([*about(WEIGHT), *about(FAMILY), *about(FIT), *about("texts")])
+    assert sorted(filled) == sorted([*about(WEIGHT), *about(FAMILY), *about(FIT), *about("texts"), *about(DESCRIPTION)])
     assert set(filled) <= set(TABLES)
 
 
