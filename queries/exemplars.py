@@ -171,6 +171,8 @@ def _firing(atlas: Atlas, read: TextSet, layer: int, neuron: int, site: str) -> 
             for index, side in enumerate(("above 0", "0 and below"))
             for step, n in enumerate(found.histogram[index * OCTAVES : (index + 1) * OCTAVES])
         ],
-        [f"absolute activations of {read.sampled:,} tokens drawn by a hash"],
     )
+    if read.sampled < read.tokens:
+        note = f"quantiles and histogram are of {read.sampled:,} tokens of {read.tokens:,}, drawn by a hash"
+        sections[QUANTILES].notes.append(note)
     return sections

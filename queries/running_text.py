@@ -138,7 +138,7 @@ def stored_exemplars(
                 start = window_start(position, width, text.n_tokens, read.first_token)
                 codes = windows[index * width : (index + 1) * width][: text.n_tokens - start]
                 activations = [None if code == NOT_COUNTED else (code - MIDDLE) * scale / STEPS for code in codes]
-            error = None if windows is None else scale / (2 * STEPS)
+            error = None if windows is None else scale / (2 * STEPS - 1)  # rounded twice (docs/methods.md)
             found.append(Exemplar(kind.kind, kind.part, index + 1, text, position, value, start, activations, error))
     return found
 

@@ -226,7 +226,7 @@ ALL: tuple[View, ...] = (
             Column(
                 "activations",
                 "DOUBLE[]",
-                "of each token from there on; NULL: none counts there. Each is off by 1/254 at most of the largest "
+                "of each token from there on; NULL: none counts there. Each is off by 1/253 at most of the largest "
                 "among all of the neuron's of that kind and part",
                 "activation",
             ),

@@ -20,7 +20,7 @@ from builders.exemplars.masks import only
 from builders.exemplars.tally import Tally, text_sums
 
 EPSILON = 0.01
-EXTREME_WINDOW, BAND_WINDOW = 16, 8
+EXTREME_WINDOW, BAND_WINDOW = 14, 6
 DRAWN = 32
 """Texts that the bands are of."""
 
