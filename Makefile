@@ -64,6 +64,7 @@ bench: $(RIVALS)
 	$(BIN)/python -m benchmarks.speed.queries
 	$(BIN)/python -m benchmarks.speed.publish
 	$(BIN)/python -m benchmarks.speed.verify
+	$(BIN)/python -m benchmarks.speed.search
 	$(BIN)/python -m benchmarks.postgres.main
 	$(BIN)/python -m benchmarks.common.report
 

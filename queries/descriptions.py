@@ -32,7 +32,7 @@ def neuron_descriptions(atlas: Atlas, address: str) -> Result:
 
 def on_card(atlas: Atlas, layer: int, neuron: int) -> dict[str, Result]:
     """The section of the card; none where nothing is written."""
-    if "description" in atlas.lacking:
+    if "description" in atlas.lacking.tables:
         return {}
     found = _written(atlas, layer, neuron)
     return {DESCRIPTIONS: found} if found.rows else {}

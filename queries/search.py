@@ -133,7 +133,7 @@ def _rows(atlas: Atlas, found: Sequence[_Found]) -> list[tuple[Any, ...]]:
 
 
 def _descriptions(atlas: Atlas, found: Sequence[_Found]) -> dict[tuple[Any, ...], str]:
-    if "description" in atlas.lacking:
+    if "description" in atlas.lacking.tables:
         return {}
     places = {"layers": [each.layer for each in found], "neurons": [each.neuron for each in found]}
     _, rows = atlas.query(load_sql("search_descriptions"), places)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from atlas.endpoint import Endpoint, EndpointName
 from builders.descriptions import tokens
 from builders.descriptions.author import Author, Sentence
-from builders.descriptions.choice import LOCAL, TOKENS, Describer, Side
+from builders.descriptions.choice import ENDPOINT, LOCAL, TOKENS, Describer, Side
 from builders.descriptions.evidence import Evidence, Source
 from builders.descriptions.held_out import Case
 from builders.descriptions.score import by_words
@@ -30,17 +30,26 @@ class FixedRules(Author):
         return by_words(text, cases)
 
 
-def author_of(describer: Describer, plan: Plan) -> Author:
-    """Whoever writes under that name, ready to begin."""
-    if describer.kind == TOKENS:
-        return FixedRules()
-    from builders.descriptions.answering import Local, Remote
+def _local(describer: Describer, plan: Plan) -> Author:
+    from builders.descriptions.answering import Local
 
-    if describer.kind == LOCAL:
-        if describer.model == plan.config.model:
-            return Local(plan.live)
-        from atlas.live.loading import load
+    if describer.model == plan.config.model:
+        return Local(plan.live)
+    from atlas.live.loading import load
 
-        return Local(load(describer.model, device=plan.config.device, dtype=plan.config.dtype))
+    return Local(load(describer.model, device=plan.config.device, dtype=plan.config.dtype))
+
+
+def _remote(describer: Describer, plan: Plan) -> Author:
+    from builders.descriptions.answering import Remote
+
     name = EndpointName(describer.url, describer.model)
     return Remote(Endpoint(name, plan.config.requests_per_minute))
+
+
+AUTHORS: dict[str, Callable[[Describer, Plan], Author]] = {
+    TOKENS: lambda describer, plan: FixedRules(),
+    LOCAL: _local,
+    ENDPOINT: _remote,
+}
+"""Whoever writes under a kind of describer, ready to begin."""

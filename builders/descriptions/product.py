@@ -27,8 +27,8 @@ class DescriptionProduct(Product):
         return bool(config.describe)
 
     def tables(self, config: BuildConfig) -> tuple[str, ...]:
-        """The sentences; embeddings of those that are written anew go."""
-        return ("description", "_embedding")
+        """The sentences."""
+        return ("description",)
 
     def check(self, plan: Plan) -> None:
         """The neurons are in the model, its describer is there, and what an endpoint will be asked is agreed to."""
@@ -61,9 +61,11 @@ class DescriptionProduct(Product):
         return [format_neuron(*neuron) for neuron in self._neurons(plan)]
 
     def replaces(self, plan: Plan, part: Part, ask: Ask) -> list[Replaced]:
-        """What the same author has said of these neurons."""
+        """What the same author has said of these neurons, and whatever follows from it."""
         author = part.parameters["describer"]
-        return [Replaced(DESCRIPTION, [f"{author} {layer} {neuron}" for layer, neuron in self._neurons(plan)])]
+        return [
+            Replaced(DESCRIPTION, [f"{author} {layer} {neuron}" for layer, neuron in self._neurons(plan)], whole=True)
+        ]
 
     def ids(self, plan: Plan, part: Part, run_id: int, ask: Ask) -> dict[str, Any]:
         """The order of the neurons, and what is written already: {"order": […], "written": {address: […]}}."""

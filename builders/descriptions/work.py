@@ -11,7 +11,7 @@ from atlas.sites import parse_neuron
 from atlas.store.reader import open_atlas
 from builders.arrow import rows_of
 from builders.build.product import Activations, Tables, Work
-from builders.descriptions.authors import author_of
+from builders.descriptions.authors import AUTHORS
 from builders.descriptions.choice import SIDES, Neuron, Side, parse_describer
 from builders.descriptions.evidence import SITE, Evidence, Source
 from builders.descriptions.held_out import cases_of
@@ -35,7 +35,7 @@ class Describe(Work):
         self._plan, self._config = plan, plan.config
         self._order = [parse_neuron(address) for address in ids["order"]]
         self._source = Source(open_atlas(plan.config.target))
-        self._author, self._name = author_of(describer, plan), describer.author
+        self._author, self._name = AUTHORS[describer.kind](describer, plan), describer.author
         self._written: dict[Neuron, Texts] = {
             parse_neuron(address): {Side(side, sign): text for side, sign, text in texts}
             for address, texts in ids["written"].items()

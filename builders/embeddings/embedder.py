@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -90,18 +91,18 @@ def embedder_named(text: str, requests_per_minute: float | None = None) -> Embed
     return Remote(found, requests_per_minute) if isinstance(found, EndpointName) else Local(found)
 
 
-def _vectors(answer: object, count: int) -> list[list[float]]:
+def _vectors(answer: Any, count: int) -> list[list[float]]:
     """The vectors of an answer, by their index; EndpointError where it is not one a text."""
     try:
-        rows = {row["index"]: row["embedding"] for row in answer["data"]}  # type: ignore[index]
+        rows = {row["index"]: row["embedding"] for row in answer["data"]}
     except (KeyError, TypeError):
         raise EndpointError("the endpoint answers no embeddings") from None
-    vectors = [rows.get(index) for index in range(count)]
+    vectors: list[Any] = [rows.get(index) for index in range(count)]
     for vector in vectors:
         is_vector = isinstance(vector, list) and 1 <= len(vector) <= MOST_DIMENSIONS
         if not is_vector or not all(type(number) in (int, float) for number in vector):
             raise EndpointError(f"the endpoint answers no embedding of some of {count} texts")
-    return vectors  # type: ignore[return-value]
+    return vectors
 
 
 def _unit(vectors_RD: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ class Vectors(NamedTuple):
 
 def embedder_of(atlas: Atlas) -> str | None:
     """Who embedded the descriptions of the atlas; None: nothing is embedded."""
-    if "_embedding" in atlas.lacking:
+    if "_embedding" in atlas.lacking.tables:
         return None
     _, rows = atlas.query("SELECT embedder FROM _embedding LIMIT 1")
     return rows[0][0] if rows else None
@@ -54,14 +54,15 @@ def _read(atlas: Atlas, embedder: str) -> Vectors:
 
     found = atlas.arrow(load_sql("embeddings"))
     blobs = found["vector"].combine_chunks()
-    places = [found[name].to_numpy() for name in ("layer", "neuron", "output", "sign")]
+    layer_R, neuron_R, output_R, sign_R = (found[name].to_numpy() for name in ("layer", "neuron", "output", "sign"))
     ends = np.frombuffer(blobs.buffers()[1], np.int32 if blobs.type == "binary" else np.int64)
     ends = ends[blobs.offset : blobs.offset + len(blobs) + 1]
     steps = np.diff(ends)
     if not len(steps) or steps[0] % 2 or (steps != steps[0]).any():
         raise AtlasFileError(f"the embeddings of {atlas.path} are not of one length", "Embed the descriptions anew.")
     half = np.frombuffer(blobs.buffers()[2], np.dtype("<f2"), int(ends[-1] - ends[0]) // 2, int(ends[0]))
-    return Vectors(embedder, *places, half.reshape(len(steps), -1).astype(np.float32))
+    unit_RD = half.reshape(len(steps), -1).astype(np.float32)
+    return Vectors(embedder, layer_R, neuron_R, output_R, sign_R, unit_RD)
 
 
 def nearest(kept: Vectors, vector: Sequence[float], side: str | None, limit: int) -> list[Place]:

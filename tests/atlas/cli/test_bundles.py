@@ -17,6 +17,7 @@ from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.store.reader import open_atlas
 from queries import card, info
 from queries.cli.options import SIGNS, Source, sign_option, source_options
+from tests.atlas_factory import changed_by_hand, write_small_atlas
 
 
 def passed(decorate, *arguments):
@@ -92,9 +93,15 @@ def test_a_bundle_takes_its_parts_and_leaves_the_others():
 
 
 @pytest.mark.parametrize(("name", "sections"), [("neuron", card.SECTIONS), ("info", info.SECTIONS)])
-def test_the_sections_of_a_command_are_those_of_its_document(small_path, name, sections):
+def test_the_sections_of_a_command_are_those_of_its_document(tmp_path, name, sections):
+    path = write_small_atlas(tmp_path / "whole.duckdb", texts=True)  # what is lacking has no section
+    with changed_by_hand(path) as connection:
+        connection.execute(
+            "INSERT INTO description BY NAME SELECT 1 AS layer, 7 AS neuron, 'input' AS side, 1 AS sign, "
+            "'tokens' AS author, 'x' AS text, 'decodings' AS evidence, 'mlp_post' AS site, now() AS created_at"
+        )
     command = LazyGroup(PROGRAM, COMMANDS).get_command(click.Context(click.Group()), name)
     (option,) = (parameter for parameter in command.params if parameter.name == "section")
-    with open_atlas(small_path) as atlas:
+    with open_atlas(path) as atlas:
         document = card.neuron_card(atlas, "L1N7") if name == "neuron" else info.info(atlas)
     assert list(option.type.choices) == list(sections) == list(document.sections)
