@@ -70,10 +70,8 @@ def neuron_card(
     }
     # The longest two first: they are read at the same time.
     first, *others = table_names("card")
-    found = read(
-        *(atlas, layer, neuron, first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND),
-        *(*_OF_WEIGHTS * decoded, STATEMENT),
-    )
+    wanted = [first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND, *_OF_WEIGHTS * decoded, STATEMENT]
+    found = read(atlas, layer, neuron, *wanted)
     sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top), **_weights(atlas, found)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
     sections[BACKGROUND] = _background(found, fits)
