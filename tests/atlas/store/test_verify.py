@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -11,7 +13,7 @@ import pytest
 
 from atlas.__main__ import main
 from atlas.errors import AtlasFileError
-from atlas.store.verify import BROKEN, OK, UNKNOWN, Check, verify
+from atlas.store.verify import _CHILD, BROKEN, OK, UNKNOWN, Check, verify
 from queries.verify import verify as question
 from tests.atlas_factory import write_small_atlas
 
@@ -145,3 +147,11 @@ def test_a_damaged_sidecar_is_named(copy: Path) -> None:
     duckdb.connect(str(sidecar)).close()
     with pytest.raises(AtlasFileError, match="without evaluations"):
         question(copy)
+
+
+def test_a_slow_check_draws_nothing_into_the_answers():
+    """DuckDB draws a bar on standard output where it takes its program for a person at a prompt."""
+    shown = "; import duckdb; print(duckdb.connect().sql(\"SELECT current_setting('enable_progress_bar')\").fetchone())"
+    setting = _CHILD.replace("from atlas.store.verify import child; child(sys.argv[1])", "pass") + shown
+    done = subprocess.run([sys.executable, "-c", setting, "x", *sys.path], capture_output=True, text=True, check=True)
+    assert done.stdout == "(False,)\n"
