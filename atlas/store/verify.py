@@ -37,7 +37,11 @@ from atlas.store.verify_evaluations import evaluation_checks
 
 OK, BROKEN, UNKNOWN = "ok", "broken", "unknown"
 _WORKERS = 2
-_CHILD = "import sys; sys.path[:] = sys.argv[2:]; from atlas.store.verify import child; child(sys.argv[1])"
+# Without a __file__ DuckDB takes the program for a person at a prompt, and draws a bar into what we read.
+_CHILD = (
+    "import sys; __file__ = 'verify'; sys.path[:] = sys.argv[2:]; "
+    "from atlas.store.verify import child; child(sys.argv[1])"
+)
 _COLUMNS = """SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns()
               WHERE NOT internal AND database_name = current_database()
               AND table_name IN (SELECT table_name FROM duckdb_tables() WHERE database_name = current_database())"""

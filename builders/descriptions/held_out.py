@@ -14,10 +14,11 @@ _STRIDE = 7919  # a prime: neighbours in number are no neighbours in meaning, bu
 
 
 class Case(NamedTuple):
-    """One text. `words`: texts of its tokens; `fires`: whether the neuron does."""
+    """One text. `words`: texts of its tokens; `fires`: whether the neuron does; `own`: the exemplar's token."""
 
     words: list[str]
     fires: bool
+    own: int
 
 
 def cases_of(side: Side, evidence: Evidence, source: Source) -> list[Case]:
@@ -46,7 +47,7 @@ def cases_of(side: Side, evidence: Evidence, source: Source) -> list[Case]:
     if not firing or not missing:
         return []
     return [
-        Case(source.words(each, BEFORE, AFTER), fires)
+        Case(source.words(each, BEFORE, AFTER), fires, min(BEFORE, each.position))
         for each, fires in (*((each, True) for each in firing), *((each, False) for each in missing))
     ]
 

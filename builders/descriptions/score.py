@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from builders.descriptions.forms import form_of, named_in, names_of
-from builders.descriptions.held_out import BEFORE, Case
+from builders.descriptions.held_out import AFTER, Case
 
 NEAR = 4
-"""Tokens before the exemplar's own in which the fixed rule looks for a word."""
+"""Tokens before the exemplar's own in which the fixed rule looks for a word, and AFTER it: late neurons fire before
+the word that they promote."""
 Judge = Callable[[str, Sequence[Case]], "list[bool | None]"]
 """(description, texts) -> whether each fits; None: the judge did not say."""
 
@@ -51,10 +52,9 @@ def by_words(text: str, cases: Sequence[Case]) -> list[bool | None]:
     named = names_of(named_in(text))
     if not named:
         return [None] * len(cases)
-    return [any(form_of(word) in named for word in _near(case.words)) for case in cases]
+    return [any(form_of(word) in named for word in _near(case)) for case in cases]
 
 
-def _near(words: Sequence[str]) -> Sequence[str]:
-    """The exemplar's own token and NEAR before it: a case has BEFORE of them, unless its text is too short."""
-    own = min(BEFORE, len(words) - 1)
-    return words[max(0, own - NEAR) : own + 1]
+def _near(case: Case) -> Sequence[str]:
+    """The exemplar's own token, NEAR before it, and AFTER it."""
+    return case.words[max(0, case.own - NEAR) : case.own + 1 + AFTER]

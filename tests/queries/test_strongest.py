@@ -33,7 +33,7 @@ def test_the_strongest_spots(limit, spots, postings, undefined):
     spot_P = spot_P.astype(np.int32)
     defined_P = rng.random(postings) >= undefined
     cosine_P = np.where(defined_P, rng.integers(-3, 4, size=postings) / 4, 0.0)
-    found, score = _strongest(spot_P, cosine_P, defined_P, spots, limit)
+    found, score = _strongest(spot_P, cosine_P * cosine_P, defined_P, spots, limit)
     expected, scores = plain(spot_P, cosine_P, defined_P, limit)
     assert found.tolist() == expected
     assert [None if np.isnan(value) else value for value in score.tolist()] == scores

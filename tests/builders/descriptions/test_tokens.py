@@ -65,7 +65,7 @@ def test_what_is_held_out_was_not_shown_and_near_misses_are_foreign(source: Sour
 
 
 def test_detection_is_balanced_accuracy(source: Source) -> None:
-    """Counted plainly: words of the text near the exemplar's own token, which is the ninth or earlier of a case."""
+    """Counted plainly: words of the text near the exemplar's own token."""
     evidence = source.of(PLANTED)
     cases = cases_of(UP, evidence, source)
     text = describe(UP, evidence, source).text
@@ -73,8 +73,9 @@ def test_detection_is_balanced_accuracy(source: Source) -> None:
     names |= {"cities"} if "city" in names else set()
     hits = {True: [], False: []}
     for case in cases:
-        own = min(8, len(case.words) - 1)
-        near = case.words[max(0, own - 4) : own + 1]
+        own = case.own
+        assert not case.fires or case.words[own] in (" game", " team", " ball")
+        near = case.words[max(0, own - 4) : own + 2]
         hits[case.fires].append(any((word.strip().lower() or word) in names for word in near))
     due = (sum(hits[True]) / len(hits[True]) + sum(not hit for hit in hits[False]) / len(hits[False])) / 2
     found = detection(text, 'Responds to "walk".', cases, by_words)
@@ -88,7 +89,7 @@ def test_a_right_description_scores_high_and_one_of_another_neuron_does_not(sour
 
 
 def test_nothing_is_scored_where_a_judge_says_nothing() -> None:
-    cases = [Case([" a", " dog"], True), Case([" a"], False), Case([" cat"], False)]
+    cases = [Case([" a", " dog"], True, 1), Case([" a"], False, 0), Case([" cat"], False, 0)]
     assert detection("x", None, cases, lambda text, cases: [None, True, False]) is None
     assert detection("x", None, cases[:1], lambda text, cases: [True]) is None
     assert detection("x", None, [], lambda text, cases: []) is None
