@@ -105,7 +105,9 @@ def report(atlas: Atlas) -> str:
         *layers_table(drawn),
         "",
         f"A neuron has {fmean(row['held_tokens'] for row in drawn):,.0f} held-out tokens in the mean, and fires at "
-        f"{firing / len(drawn):.1f} of them.",
+        f"{firing / len(drawn):.1f} of them: the scores of one neuron are coarse, and so are means over few",
+        "neurons. The exemplars of a small text are weaker than those of a large one, and fewer reach half of the",
+        "largest.",
         "",
         "## The paper's",
         "",
@@ -118,6 +120,8 @@ def report(atlas: Atlas) -> str:
         *(f"| {layer} | {' | '.join(f'{score:.2f}' for score in scores)} |" for layer, scores in PAPER.items()),
         "",
         "## Known neurons",
+        "",
+        "A graph says what fires a neuron in this running text: in a text without dogs a neuron of dogs shows others.",
         "",
         *known_lines(atlas, rows),
     ]
