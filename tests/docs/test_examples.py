@@ -21,12 +21,15 @@ from atlas.store.reader import open_atlas
 from tests import atlas_factory
 from tests.architecture.imports import ROOT
 from tests.docs.pages import make_tour
+from tests.docs.planted import plant_facts, plant_graph
 
 # Those that need more than an atlas: a shell, or scores that a model made.
 NOT_ASKED = {"completion", "evaluations"}
 DEMO = ROOT / make_tour().ATLAS
 PLACE = Path("data/atlases/smollm2-135m.duckdb")
 VECTORS = "with_vectors.duckdb"
+# What `make demo` does not build: the options that do, in the errors of these commands.
+LATER = {"exemplars": "--texts", "graph": "--graphs"}
 
 
 def examples() -> list[str]:
@@ -64,7 +67,10 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(atlas_factory, "N_LAYERS", 30)
             patch.setattr(atlas_factory, "D_MLP", 820)
-            atlas_factory.write_small_atlas(path)
+            atlas_factory.write_small_atlas(path, texts=True, gradients=True)
+        with atlas_factory.changed_by_hand(path) as connection:
+            plant_facts(connection, 30, 820)
+            plant_graph(connection, 29, 808)
         shutil.copy(path, folder / VECTORS)
         with atlas_factory.changed_by_hand(folder / VECTORS) as connection:
             connection.execute(
@@ -89,8 +95,10 @@ def test_an_example_of_a_command_has_rows(stage: Path, command: str, capfd: pyte
         arguments += ["-a", VECTORS]
     if name != "spec" and "--format" not in arguments:
         arguments += ["--format", "json"]
-    assert main([name, *arguments]) == 0, capfd.readouterr().err
-    out = capfd.readouterr().out
+    code, (out, err) = main([name, *arguments]), capfd.readouterr()
+    if code and (stage / PLACE).is_symlink() and name in LATER and LATER[name] in err:
+        pytest.skip(f"the demo atlas has none: {err.splitlines()[0]}")
+    assert code == 0, err
     written = Path(arguments[arguments.index("-o") + 1]).read_text() if "-o" in arguments else out
     found = json.loads(written)
     assert found, f"{command} answers without rows"
