@@ -18,7 +18,6 @@ Words = Callable[[Row], Collection[str] | None]
 class Comparison(NamedTuple):
     """Two methods agree about a neuron where a word of one is a form of a word of the other."""
 
-    name: str
     question: str
     one: Words
     other: Words

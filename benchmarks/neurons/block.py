@@ -18,9 +18,10 @@ def block(row: Row) -> list[str]:
         "next tokens": counted(row["next"]),
         "reads (gate_proj, up_proj)": listed(row["reads"]),
         "graph": _graph(row["graph"]),
-        "writes (down_proj)": listed(row["writes"]),
+        "raises (down_proj)": listed(row["writes"]),
+        "lowers (down_proj)": listed(row["lowers"]),
         "weights": _weights(row["weights"]),
-        "best interval": _concept(row["concept"]),
+        **{f"best interval, {family}": _concept(found) for family, found in row["concepts"].items()},
         "labels of exemplars": _labels(row["labels"]),
         "attribution": _attribution(row["attribution"]),
         "description, input": _description(row["descriptions"].get("input"), "input"),
@@ -39,7 +40,8 @@ def _shown(shown: list[str] | None) -> str:
     if shown is None:
         return NOTHING
     before, token, after = shown
-    return f"{code(before, LONGEST_TEXT)} **{code(token)}** {code(after, LONGEST_TEXT)}"
+    parts = (before and code(before, LONGEST_TEXT), f"**{code(token)}**", after and code(after, LONGEST_TEXT))
+    return " ".join(filter(None, parts))
 
 
 def _graph(graph: Row | None) -> str:
@@ -65,7 +67,7 @@ def _concept(concept: Row | None) -> str:
     side = "larger" if concept["end"] == "top" else "smaller"
     q = NOTHING if concept["q"] is None else small(concept["q"])
     return (
-        f"{concept['family']}/{concept['concept']}, {side} values; held out: coverage "
+        f"{concept['concept']}, {side} values; held out: coverage "
         f"{concept['held_out_coverage']:.2f}, leakage {concept['held_out_leakage']:.2f}{expected}; q {q}, "
         f"n {concept['n']}"
     )

@@ -26,9 +26,9 @@ def listed(tokens: Sequence[str], most: int = MOST) -> str:
 
 
 def counted(tokens: Iterable[str], most: int = MOST) -> str:
-    """Tokens by how often they occur, with that number where it is above 1."""
+    """Tokens by how often they occur, with that number where it is above 1; equal ones in their order."""
     counts = Counter(tokens)
-    order = sorted(counts, key=lambda token: (-counts[token], token))
+    order = sorted(counts, key=lambda token: -counts[token])
     found = [code(token) + (f" ×{counts[token]}" if counts[token] > 1 else "") for token in order[:most]]
     return " ".join([*found, *["…"] * (len(order) > most)]) or NOTHING
 

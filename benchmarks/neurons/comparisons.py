@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from benchmarks.neurons.agree import Comparison, Row, most_frequent
-from benchmarks.neurons.labels import words_of
+from benchmarks.neurons.labels import FAMILIES, words_of
 from builders.descriptions.forms import form_of
 
 REPLACEMENT = "\ufffd"
+COMPARED = FAMILIES[0]
+"""The family of concepts that the exemplars' texts have labels of, and that attributions are of."""
 
 
 def forms(tokens: Collection[str]) -> set[str]:
@@ -36,24 +38,26 @@ def _graph(row: Row) -> set[str]:
     return forms(row["graph"]["tokens"]) if row["graph"] else set()
 
 
-def _concept(row: Row) -> set[str]:
-    return {row["concept"]["concept"]} if row["concept"] else set()
-
-
-def _concept_words(row: Row) -> set[str]:
-    return set(words_of(row["concept"]["family"], row["concept"]["concept"])) if row["concept"] else set()
-
-
-def _concept_labels(row: Row) -> set[str]:
-    return set(row["concept"]["most"]) if row["concept"] else set()
+def _lowers(row: Row) -> set[str]:
+    return forms(row["lowers"])
 
 
 def _topic(row: Row) -> set[str]:
-    return {row["topic"]["concept"]} if row["topic"] else set()
+    topic = row["concepts"].get(COMPARED)
+    return {topic["concept"]} if topic else set()
 
 
-def _topic_labels(row: Row) -> set[str]:
-    return most_frequent([name for family, name in row["labels"] if family == "topics"])
+def _topic_words(row: Row) -> set[str]:
+    return {word for topic in _topic(row) for word in words_of(COMPARED, topic)}
+
+
+def _labels_there(row: Row) -> set[str]:
+    topic = row["concepts"].get(COMPARED)
+    return set(topic["most"]) if topic else set()
+
+
+def _labels(row: Row) -> set[str]:
+    return most_frequent([name for family, name in row["labels"] if family == COMPARED])
 
 
 def _attribution(row: Row) -> set[str]:
@@ -61,31 +65,21 @@ def _attribution(row: Row) -> set[str]:
 
 
 INPUT = (
-    Comparison("fires / reads", "fires at a word that gate_proj or up_proj reads", _fires_at, _reads),
-    Comparison("graph / reads", "its graph begins with a word that they read", _graph, _reads),
-    Comparison(
-        "label / interval", "most exemplars have the label that the best interval tells", _concept_labels, _concept
-    ),
-    Comparison("fires / concept", "fires at a word of that concept", _fires_at, _concept_words),
+    Comparison("fires at a word that gate_proj or up_proj reads", _fires_at, _reads),
+    Comparison("its graph begins with a word that they read", _graph, _reads),
+    Comparison("fires at a word of the topic that the best interval tells", _fires_at, _topic_words),
+    Comparison("most exemplars at that end have the topic that the best interval tells", _labels_there, _topic),
 )
 OUTPUT = (
-    Comparison("writes / fires", "down_proj writes a word that it fires at", _writes, _fires_at),
-    Comparison("writes / next", "down_proj writes a word that follows where it fires", _writes, _next),
-    Comparison(
-        "writes / concept",
-        "down_proj writes a word of the concept that the best interval tells",
-        _writes,
-        _concept_words,
-    ),
-    Comparison(
-        "attribution / interval",
-        "adds most to the token of the topic that the best interval tells",
-        _attribution,
-        _topic,
-    ),
-    Comparison(
-        "attribution / label", "adds most to the token of the topic of most exemplars", _attribution, _topic_labels
-    ),
+    Comparison("down_proj raises a word that it fires at", _writes, _fires_at),
+    Comparison("down_proj lowers a word that it fires at", _lowers, _fires_at),
+    Comparison("down_proj raises a word that follows where it fires", _writes, _next),
+    Comparison("down_proj raises a word of the topic that the best interval tells", _writes, _topic_words),
+    Comparison("adds most to the logit of the topic that the best interval tells", _attribution, _topic),
+    Comparison("adds most to the logit of the topic of most exemplars", _attribution, _labels),
 )
-BOTH = (Comparison("reads / writes", "down_proj writes a word that gate_proj or up_proj reads", _reads, _writes),)
+BOTH = (
+    Comparison("down_proj raises a word that gate_proj or up_proj reads", _reads, _writes),
+    Comparison("down_proj lowers a word that they read", _reads, _lowers),
+)
 COMPARISONS = (*INPUT, *OUTPUT, *BOTH)

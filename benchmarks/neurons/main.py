@@ -17,10 +17,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from atlas.errors import AtlasFileError
 from atlas.store.reader import Atlas, open_atlas
 from benchmarks.neurons.drawn import LAYERS, READABLE, drawn
 from benchmarks.neurons.report import page
-from benchmarks.neurons.said import Reader
+from benchmarks.neurons.said import Atlases, Reader
 from queries.running_text import text_set
 from queries.weight_run import weight_run
 
@@ -30,7 +31,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "results" / "neurons.md"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("atlas", type=Path, nargs="?")
-    parser.add_argument("--attributions", type=Path, help="an atlas of the same model with gradients")
+    parser.add_argument("--weights", type=Path, help="another atlas of the model, with facts of weights")
+    parser.add_argument("--attributions", type=Path, help="another atlas of the model, with gradients")
     parser.add_argument("--report", action="store_true", help="only write the page")
     parser.add_argument("-o", "--output", type=Path, default=PAGE)
     chosen = parser.parse_args()
@@ -39,22 +41,24 @@ def main() -> None:
     stored = chosen.output.with_suffix(".json")
     if not chosen.report:
         with ExitStack() as opened:
-            atlas = opened.enter_context(open_atlas(chosen.atlas))
-            other = opened.enter_context(open_atlas(chosen.attributions)) if chosen.attributions else atlas
-            found = measured(atlas, other)
+            paths = (chosen.atlas, chosen.weights or chosen.atlas, chosen.attributions or chosen.atlas)
+            found = measured(Atlases(*(opened.enter_context(open_atlas(path)) for path in paths)))
         stored.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     chosen.output.write_text(page(json.loads(stored.read_text(encoding="utf-8"))), encoding="utf-8")
 
 
-def measured(atlas: Atlas, attributions: Atlas) -> dict[str, Any]:
-    """Everything that the page shows."""
-    reader, groups, texts = Reader(atlas, attributions), drawn(atlas), text_set(atlas)
-    null = weight_run(atlas)["random_kurtosis_95"]
+def measured(atlases: Atlases) -> dict[str, Any]:
+    """Everything that the page shows. Raises AtlasFileError for atlases of different models."""
+    atlas, facts, attributions = atlases
+    if len({each.manifest.fingerprint for each in atlases}) > 1:
+        raise AtlasFileError("these atlases are of different models", "Build them from the same one.")
+    reader, groups, texts = Reader(atlases), drawn(facts), text_set(atlas)
+    null = weight_run(facts)["random_kurtosis_95"]
     sql = (
         "SELECT count(*), count_if(cosine_kurtosis > ?) FROM weight_fact "
         "WHERE weight = 'down_proj' AND layer BETWEEN ? AND ?"
     )
-    _, [(neurons, readable)] = atlas.query(sql, [null, *LAYERS])
+    _, [(neurons, readable)] = facts.query(sql, [null, *LAYERS])
     return {
         "model": atlas.manifest.model_id,
         "texts": {"texts": texts.texts, "tokens": texts.tokens},

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
 from benchmarks.common.claim import Table
 from benchmarks.neurons.agree import SHUFFLES, Comparison, Row, agreement, of_one
 from benchmarks.neurons.block import block, signed
 from benchmarks.neurons.cells import NOTHING, small
-from benchmarks.neurons.comparisons import COMPARISONS, INPUT, OUTPUT
+from benchmarks.neurons.comparisons import COMPARED, COMPARISONS, INPUT, OUTPUT
 from benchmarks.neurons.drawn import ANY, EACH, KNOWN_GROUP, LAYERS, READABLE, SEED
 from benchmarks.neurons.labels import WORDS
 from benchmarks.neurons.prose import ATTRIBUTED, COUNTED, HEAD, MATRIX, NOT_ATTRIBUTED, SCORES
@@ -46,10 +46,10 @@ def _head(measured: dict[str, Any]) -> str:
 def _counted(rows: dict[str, list[Row]]) -> list[str]:
     drawn = rows[READABLE] + rows[ANY]
     groups = {**{GROUPS[group][0]: rows[group] for group in (READABLE, ANY)}, "both": drawn}
-    head = ["", "what is compared", *(cell for name in groups for cell in (name, "control")), "p"]
+    head = ["what is compared", *(cell for name in groups for cell in (name, "control")), "p"]
     table, told = [], {True: [], False: []}
     for place, comparison in enumerate(COMPARISONS, start=1):
-        cells = [str(place), f"{_kind(comparison)}: {comparison.question}"]
+        cells = [f"{place}. {_kind(comparison)}: {comparison.question}"]
         for group in groups.values():
             found = agreement(group, comparison)
             cells += [f"{found.agree} of {found.n}", NOTHING if math.isnan(found.chance) else f"{found.chance:.1f}"]
@@ -63,7 +63,14 @@ def _counted(rows: dict[str, list[Row]]) -> list[str]:
         f"- More often than shuffled (p ≤ {LUCK}): {_joined(told[True])}.",
         f"- Not: {_joined(told[False])}.",
         f"- Of {len(COMPARISONS)} comparisons, chance alone would pass {LUCK * len(COMPARISONS):.1f}.",
+        f"- How well the best interval tells its topic (held-out coverage − leakage, median): {_told(drawn)}; of the "
+        f"known neurons {_told(rows[KNOWN_GROUP])}.",
     ]
+
+
+def _told(rows: Sequence[Row]) -> str:
+    found = [each for row in rows if (each := row["concepts"].get(COMPARED))]
+    return f"{median(each['held_out_coverage'] - each['held_out_leakage'] for each in found):.2f}" if found else NOTHING
 
 
 def _kind(comparison: Comparison) -> str:
@@ -83,15 +90,17 @@ def _scores(rows: dict[str, list[Row]]) -> list[str]:
             if scored:
                 above = sum(found["score"] > found["control"] for found in scored)
                 means = [signed(fmean(found[key] for found in scored), side) for key in ("score", "control")]
-                what = f"description, {side}: {scored[0]['measure']}"
-                table.append([name, what, str(len(scored)), *means, f"above its control: {above}"])
+                what = f"{name}: description, {side} ({scored[0]['measure']})"
+                table.append([what, str(len(scored)), *means, f"above its control: {above}"])
         scores = [row["graph"]["f1"] for row in rows[group] if row["graph"] and row["graph"]["f1"] is not None]
         if scores:
             half = sum(score >= 0.5 for score in scores)
-            table.append([name, "graph: F1", str(len(scores)), f"{fmean(scores):.2f}", NOTHING, f"at least .5: {half}"])
+            table.append(
+                [f"{name}: graph (F1)", str(len(scores)), f"{fmean(scores):.2f}", NOTHING, f"at least .5: {half}"]
+            )
     if not table:
         return ["The atlas that was read has neither."]
-    return [SCORES, Table(["group", "what", "n", "mean score", "mean control", "neurons"], table).markdown()]
+    return [SCORES, Table(["group and method", "n", "mean score", "mean control", "neurons"], table).markdown()]
 
 
 def _matrix(rows: dict[str, list[Row]]) -> str:

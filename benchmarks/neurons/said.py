@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from atlas.errors import QuestionError
 from atlas.fit_choice import FitChoice
@@ -10,7 +10,7 @@ from atlas.graph import ROOT
 from atlas.sites import format_neuron
 from atlas.store.reader import Atlas
 from benchmarks.neurons.agree import most_frequent
-from benchmarks.neurons.labels import label_of
+from benchmarks.neurons.labels import FAMILIES, label_of
 from builders.descriptions.choice import Side
 from builders.descriptions.evidence import LIST_OF, SITE, Evidence, Source
 from builders.descriptions.tokens import read_words, written_words
@@ -26,11 +26,22 @@ BEFORE, AFTER = 8, 4
 Row = dict[str, Any]
 
 
-class Reader:
-    """An open atlas; another that has attributions, or the same."""
+class Atlases(NamedTuple):
+    """Open atlases of one model, which may all be the same: `facts` has those of weights, `attributions` those."""
 
-    def __init__(self, atlas: Atlas, attributions: Atlas) -> None:
-        self._atlas, self._attributions, self._source = atlas, attributions, Source(atlas)
+    main: Atlas
+    facts: Atlas
+    attributions: Atlas
+
+
+class Reader:
+    """What is asked of open atlases."""
+
+    def __init__(self, atlases: Atlases) -> None:
+        self._atlas, self._facts, self._attributions = atlases
+        self._source = Source(self._atlas)
+        _, rows = self._atlas.query("SELECT DISTINCT family FROM fit WHERE site = ?", [SITE])
+        self._families = [family for family in FAMILIES if (family,) in rows]
 
     def of(self, layer: int, neuron: int) -> Row:
         """Everything about one neuron. `sign`: of the side on which its activation goes farther from 0."""
@@ -44,9 +55,9 @@ class Reader:
             "weights": self._weights(layer, neuron),
             "reads": read_words(Side("input", sign), evidence),
             "writes": written_words(Side("output", sign), evidence),
+            "lowers": written_words(Side("output", -sign), evidence),
             **self._exemplars(exemplars),
-            "concept": self._concept(address, evidence),
-            "topic": self._concept(address, evidence, "topics"),
+            "concepts": {family: self._concept(address, evidence, family) for family in self._families},
             "graph": self._graph(address),
             "descriptions": self._descriptions(address, sign),
             "attribution": self._attribution(address),
@@ -57,7 +68,7 @@ class Reader:
             "SELECT cosine_kurtosis, io_class, cos_in_out FROM weight_fact "
             "JOIN neuron_fact USING (layer, neuron) WHERE weight = ? AND layer = ? AND neuron = ?"
         )
-        columns, rows = self._atlas.query(sql, [DEFAULT_WEIGHT, layer, neuron])
+        columns, rows = self._facts.query(sql, [DEFAULT_WEIGHT, layer, neuron])
         return dict(zip(columns, rows[0], strict=True)) if rows else None
 
     def _exemplars(self, exemplars: list[Exemplar]) -> Row:
@@ -82,7 +93,7 @@ class Reader:
         found = (label_of(each.text.source, each.text.document) for each in exemplars)
         return [list(label) for label in found if label is not None]
 
-    def _concept(self, address: str, evidence: Evidence, family: str | None = None) -> Row | None:
+    def _concept(self, address: str, evidence: Evidence, family: str) -> Row | None:
         """That with the largest held-out coverage - leakage; `labels`: of exemplars of the end where its values lie."""
         rows = [
             row
