@@ -59,9 +59,10 @@ def measured(atlases: Atlases) -> dict[str, Any]:
         "WHERE weight = 'down_proj' AND layer BETWEEN ? AND ?"
     )
     _, [(neurons, readable)] = facts.query(sql, [null, *LAYERS])
+    _, sources = atlas.query("SELECT DISTINCT source FROM exemplar_text ORDER BY source")
     return {
         "model": atlas.manifest.model_id,
-        "texts": {"texts": texts.texts, "tokens": texts.tokens},
+        "texts": {"texts": texts.texts, "tokens": texts.tokens, "sources": ", ".join(name for (name,) in sources)},
         "random_kurtosis_95": null,
         "neurons": neurons,
         READABLE: readable,
@@ -72,8 +73,6 @@ def measured(atlases: Atlases) -> dict[str, Any]:
 
 def _attributed(atlas: Atlas) -> dict[str, Any] | None:
     """Of what the attributions are; None where there are none."""
-    if "_gradient" in atlas.lacking:
-        return None
     sql = (
         "SELECT family, count(DISTINCT concept_id) AS concepts, max(texts) AS texts FROM concept_attribution "
         "WHERE layer = 0 AND neuron = 0 GROUP BY family ORDER BY family"

@@ -47,7 +47,8 @@ def _counted(rows: dict[str, list[Row]]) -> list[str]:
     drawn = rows[READABLE] + rows[ANY]
     groups = {**{GROUPS[group][0]: rows[group] for group in (READABLE, ANY)}, "both": drawn}
     head = ["what is compared", *(cell for name in groups for cell in (name, "control")), "p"]
-    table, told = [], {True: [], False: []}
+    table: list[list[str]] = []
+    told: dict[bool, list[str]] = {True: [], False: []}
     for place, comparison in enumerate(COMPARISONS, start=1):
         cells = [f"{place}. {_kind(comparison)}: {comparison.question}"]
         for group in groups.values():
@@ -61,7 +62,7 @@ def _counted(rows: dict[str, list[Row]]) -> list[str]:
         Table(head, table).markdown(),
         "",
         f"- More often than shuffled (p ≤ {LUCK}): {_joined(told[True])}.",
-        f"- Not: {_joined(told[False])}.",
+        f"- Not, as far as 30 neurons can tell: {_joined(told[False])}.",
         f"- Of {len(COMPARISONS)} comparisons, chance alone would pass {LUCK * len(COMPARISONS):.1f}.",
         f"- How well the best interval tells its topic (held-out coverage − leakage, median): {_told(drawn)}; of the "
         f"known neurons {_told(rows[KNOWN_GROUP])}.",

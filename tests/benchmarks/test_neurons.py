@@ -116,7 +116,7 @@ def test_the_page_is_written_from_what_an_atlas_says(tmp_path, monkeypatch):
     rows = [{"group": READABLE, **fires}, {"group": ANY, **lowered}]
     measured = {
         "model": "m",
-        "texts": {"texts": 40, "tokens": 480},
+        "texts": {"texts": 40, "tokens": 480, "sources": "a.txt"},
         "random_kurtosis_95": 0.5,
         "neurons": 9,
         READABLE: 3,
