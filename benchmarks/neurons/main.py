@@ -1,6 +1,6 @@
 """What do the methods say of 30 neurons drawn by a rule, and do they agree? Writes docs/results/neurons.md.
 
-Run: neuron-atlas build smollm2-135m -o FILE --texts topics --texts emotions
+Run: neuron-atlas build smollm2-135m -o FILE --holdout 0.25 --texts topics
      neuron-atlas build smollm2-135m -o FILE --add --no-decode --no-concepts --graphs $(python -m benchmarks.neurons.drawn FILE)
      neuron-atlas build smollm2-135m -o FILE --add --no-decode --no-concepts --describe $(python -m benchmarks.neurons.drawn FILE)
      neuron-atlas build smollm2-135m -o OTHER --no-decode --concepts topics --limit-per-concept 5 --gradients
