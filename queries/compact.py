@@ -9,7 +9,7 @@ from typing import Any
 from atlas.answers.cells import number
 from atlas.answers.result import Result
 from queries.expected import percent
-from queries.measured import EXPECTED, INTERVALS, WORST
+from queries.measured import EXPECTED
 from queries.ranges import GAUSSIAN, INTERVAL, Range
 
 _DIGITS = 3
@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 def compact_neurons(result: Result) -> Result:
     """An answer of `neurons_for_concept` that shows intervals: a column each for the interval, the held-out shares,
-    those to expect, the concept that leaks most and its share, and the average precision.
+    those to expect, and the average precision.
 
     An answer that shows Gaussian ranges stays as it is.
     """
@@ -28,7 +28,6 @@ def compact_neurons(result: Result) -> Result:
     made: dict[str, Callable[[Row], Any]] = {
         "interval": lambda row: bounds(row, INTERVAL),
         "held_out": _held_out,
-        "held_out_worst": _worst,
         "expected": _expected,
         "ap": _average_precision,
     }
@@ -37,7 +36,7 @@ def compact_neurons(result: Result) -> Result:
         INTERVAL.upper: None,
         INTERVAL.coverage: "held_out",
         INTERVAL.leakage: None,
-        INTERVAL.worst: "held_out_worst",
+        INTERVAL.worst: None,
         EXPECTED[0]: "expected",
         EXPECTED[1]: None,
         "ap_low": None,
@@ -96,12 +95,6 @@ def _shares(coverage: float | None, leakage: float | None) -> str | None:
     if coverage is None:
         return None
     return percent(coverage) if leakage is None else f"{percent(coverage)} / {percent(leakage)}"
-
-
-def _worst(row: Row) -> str | None:
-    """The other concept that gets in most, and how much of it does."""
-    concept = row[INTERVAL.worst]
-    return None if concept is None else f"{concept} {percent(row[WORST[INTERVALS].leakage])}"
 
 
 def _table(result: Result, made: Mapping[str, Callable[[Row], Any]], names: list[str | None]) -> Result:

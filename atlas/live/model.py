@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
         def get_output_embeddings(self) -> nn.Linear: ...
 
+        def get_input_embeddings(self) -> nn.Embedding: ...
+
         def eval(self) -> Self: ...
 
         def to(self, *args: Any, **kwargs: Any) -> Self: ...  # type: ignore[override]  # its decorator hides `self`
@@ -173,6 +175,10 @@ class LiveModel:
     def unembedding(self) -> Tensor:
         """U [d_vocab, d_model]: the LM head; row t gives the logit of token t."""
         return self.model.get_output_embeddings().weight
+
+    def embedding(self) -> Tensor:
+        """W_E [V, D]: what tokens are looked up in."""
+        return self.model.get_input_embeddings().weight
 
     def final_norm_gain(self) -> Tensor:
         """g [d_model], float32: what the final norm multiplies each residual dimension with."""

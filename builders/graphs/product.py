@@ -39,7 +39,7 @@ class GraphProduct(Product):
 
     def require_base(self, config: BuildConfig, atlas: Atlas) -> None:
         """Raises UsageError for an atlas without words of running text, or not read at these sites and layers."""
-        if "_text_set" in atlas.lacking or not atlas.query("SELECT 1 FROM _text_set WHERE words")[1]:
+        if "_text_set" in atlas.lacking.tables or not atlas.query("SELECT 1 FROM _text_set WHERE words")[1]:
             raise UsageError(_WITHOUT, _HOW)
         manifest = atlas.manifest
         _, read = atlas.query("SELECT DISTINCT site, layer FROM _firing")

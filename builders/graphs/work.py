@@ -51,9 +51,7 @@ class MakeGraphs(Work):
         self._live, self._config, self._ids = plan.live, plan.config, ids
         self._texts: dict[int, Tokens] = {int(key): tuple(tokens) for key, tokens in ids["texts"].items()}
         self._special = special_ids(plan.live.tokenizer)
-        words = [token for tokens in self._texts.values() for token in tokens if token not in self._special]
-        self._drawn = np.asarray(words, np.int64)
-        self._embedding_VD = plan.live.model.get_input_embeddings().weight
+        self._embedding_VD = plan.live.embedding()
         allowed_V = torch.zeros(len(self._embedding_VD), dtype=torch.bool, device=self._embedding_VD.device)
         allowed_V[[token for token, _ in plan.tokens if token not in self._special]] = True
         self._allowed_V = allowed_V
@@ -75,7 +73,7 @@ class MakeGraphs(Work):
             return [value / largest for value in probe.last(sequences)]
 
         prefix: Tokens = self._texts[split.train[0].text_id][: self._ids["first_token"]]
-        around = Around(read, prefix, self._drawn, self._near)
+        around = Around(read, prefix, self._words_of([*split.train, *split.held, *split.random]), self._near)
         patterns = []
         for each in split.train:
             tokens = self._texts[each.text_id]
@@ -109,6 +107,11 @@ class MakeGraphs(Work):
             return []
         shown = ", ".join(self._none[:5]) + (", …" if len(self._none) > 5 else "")
         return [f"{len(self._none)} neurons have no graph, as they have too few exemplars: {shown}"]
+
+    def _words_of(self, places: Sequence[Place]) -> np.ndarray:
+        """The tokens of a neuron's own texts: what is drawn of them does not depend on which neurons are asked for."""
+        texts = [self._texts[text] for text in sorted({each.text_id for each in places})]
+        return np.asarray([token for tokens in texts for token in tokens if token not in self._special], np.int64)
 
     def _measured(self, graph: Graph, probe: Probe, places: Sequence[Place], largest: float) -> Counts:
         texts = [self._texts[each.text_id] for each in places]

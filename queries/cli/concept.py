@@ -60,11 +60,11 @@ def concept(
 
     interval is the closed interval of the activation with the largest coverage - leakage. held_out is its coverage /
     leakage, the share of the concept's texts inside and that of all others, on texts that the interval was not found
-    on, and held_out_worst the other concept that gets in most; by these neurons are ranked. expected is what to expect
-    of the two shares on new texts, since the first of many neurons owe part of their place to luck. ap is the average
-    precision of the activation, from 0 to 1, and the side that speaks for the concept: high or low. q is the share of
-    false discoveries to expect among all neurons that do as well. Other formats have a column for each number:
-    held_out_coverage, expected_coverage and so on.
+    on; by these neurons are ranked. expected is what to expect of the two shares on new texts, since the first of many
+    neurons owe part of their place to luck. ap is the average precision of the activation, from 0 to 1, and the side
+    that speaks for the concept: high or low. q is the share of false discoveries to expect among all neurons that do
+    as well. Other formats have a column for each number, held_out_coverage, expected_coverage and so on, and the other
+    concept that gets in most: held_out_worst_concept.
 
     With --range gaussian it is the range mean +- tau standard deviations of the activation on the concept, its shares
     those of the texts that it was made of, and auc, which tells the concept from the rest: 0.5 nothing, 1 always

@@ -1,6 +1,8 @@
-"""What else an atlas of these tests has: facts of weights, and a graph and a description of one neuron."""
+"""What else an atlas of these tests has: facts of weights, and of one neuron exemplars and a graph."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import duckdb
 
@@ -35,3 +37,21 @@ def plant_facts(connection: duckdb.DuckDBPyConnection, layers: int, width: int) 
 def plant_graph(connection: duckdb.DuckDBPyConnection, layer: int, neuron: int) -> None:
     """A pattern graph of one token."""
     connection.execute(_GRAPH.format(layer=layer, neuron=neuron))
+
+
+def plant_check(connection: duckdb.DuckDBPyConnection) -> None:
+    """How far gradients agree with edits, of the first fit."""
+    values = ", ".join(f"(0, '{rule}', 'set_0', 8, .9, .9)" for rule in ("gradient", "relp"))
+    connection.execute(f"INSERT INTO _gradient_check VALUES {values}")
+
+
+def plant_texts(connection: duckdb.DuckDBPyConnection, small: Path, layer: int, neuron: int) -> None:
+    """The running text of the atlas `small`; what it has of L1N7 is of this neuron here."""
+    connection.execute(f"ATTACH '{small}' AS small (READ_ONLY)")
+    for table in ("_text_set", "_text", "token_count"):
+        connection.execute(f"INSERT INTO {table} SELECT * FROM small.{table}")
+    for table in ("_exemplar", "_firing"):
+        of_it = f"SELECT * REPLACE ({layer} AS layer, {neuron} AS neuron) FROM small.{table}"
+        connection.execute(f"INSERT INTO {table} {of_it} WHERE layer = 1 AND neuron = 7")
+    connection.execute("INSERT INTO run SELECT * FROM small.run WHERE builder = 'exemplars'")
+    connection.execute("DETACH small")

@@ -21,13 +21,13 @@ from atlas.store.reader import open_atlas
 from tests import atlas_factory
 from tests.architecture.imports import ROOT
 from tests.docs.pages import make_tour
-from tests.docs.planted import plant_facts, plant_graph
+from tests.docs.planted import plant_check, plant_facts, plant_graph, plant_texts
 
 # Those that need more than an atlas: a shell, or scores that a model made.
 NOT_ASKED = {"completion", "evaluations"}
 DEMO = ROOT / make_tour().ATLAS
 PLACE = Path("data/atlases/smollm2-135m.duckdb")
-VECTORS = "with_vectors.duckdb"
+VECTORS, PUBLISHED = "with_vectors.duckdb", "published.duckdb"
 # What `make demo` does not build: the options that do, in the errors of these commands.
 LATER = {"exemplars": "--texts", "graph": "--graphs"}
 
@@ -67,9 +67,13 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(atlas_factory, "N_LAYERS", 30)
             patch.setattr(atlas_factory, "D_MLP", 820)
-            atlas_factory.write_small_atlas(path, texts=True, gradients=True)
+            atlas_factory.write_small_atlas(path, gradients=True)
+        shutil.copy(path, folder / PUBLISHED)
+        small = atlas_factory.write_small_atlas(folder / "small.duckdb", texts=True)
         with atlas_factory.changed_by_hand(path) as connection:
+            plant_texts(connection, small, 29, 808)
             plant_facts(connection, 30, 820)
+            plant_check(connection)
             plant_graph(connection, 29, 808)
         shutil.copy(path, folder / VECTORS)
         with atlas_factory.changed_by_hand(folder / VECTORS) as connection:
@@ -93,6 +97,8 @@ def test_an_example_of_a_command_has_rows(stage: Path, command: str, capfd: pyte
         if not (stage / VECTORS).exists():
             pytest.skip("the demo atlas has no vectors")
         arguments += ["-a", VECTORS]
+    if name == "verify" and (stage / PUBLISHED).exists():
+        arguments = [PUBLISHED]  # nothing was planted there by hand
     if name != "spec" and "--format" not in arguments:
         arguments += ["--format", "json"]
     code, (out, err) = main([name, *arguments]), capfd.readouterr()

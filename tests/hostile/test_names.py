@@ -14,7 +14,10 @@ from tests.atlas.spec.documents import valid
 from tests.atlas_factory import write_small_atlas
 from tests.hostile.counts import FULL
 
-QUESTIONS = "info|concepts|token dog|concept sports|neuron L1N7|layer 1|nearest L1N7|spec --concept sports|evaluations"
+QUESTIONS = (
+    "info|concepts|token dog|concept sports|neuron L1N7|layer 1|nearest L1N7|exemplars L1N7|"
+    "graph L1N7|weights --by cosine_kurtosis|spec --concept sports|evaluations"
+)
 # What {bad} stands for. A byte that is no UTF-8 is a name that a file can have, so it is only where DuckDB opens it.
 TOO_LONG = {
     "bytes": "x" * 256,
@@ -51,6 +54,8 @@ LINES |= {
         "detect sports -a {atlas} --text {bad}",
         "detect sports -a {atlas} --text x --model {bad}",
     ],
+    "search": ["search dog -a {bad}", "search dog -a {atlas} -o {bad}"],
+    "fires": ["fires x -a {bad}", "fires x -a {atlas} --model {bad}", "fires --file {bad} -a {atlas}"],
     "explain": [
         "explain x --model {bad}",
         "explain x -a {bad}",

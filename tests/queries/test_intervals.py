@@ -305,11 +305,7 @@ def test_an_older_atlas_does_not_know_what_to_expect(changed, small):
 def test_a_table_has_one_cell_for_two_shares(small):
     found = neurons_for_concept(small, "sports", limit=5)
     table = compact_neurons(found)
-    assert table.columns[:6] == ["address", "interval", "held_out", "expected", "held_out_worst", "ap"]
+    assert table.columns[:5] == ["address", "interval", "held_out", "expected", "ap"]
     for row, cells in zip(found, table, strict=True):
         for kind in ("held_out", "expected"):
             assert cells[kind] == " / ".join(percent(row[f"{kind}_{share}"]) for share in ("coverage", "leakage"))
-        worst = f"{row['held_out_worst_concept']} {percent(row['held_out_worst_leakage'])}"
-        assert cells["held_out_worst"] == worst
-    words = neurons_for_concept(small, "sports", only=Only(words="ball"), limit=5)
-    assert "held_out_worst" not in compact_neurons(words).columns
