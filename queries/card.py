@@ -75,7 +75,8 @@ def neuron_card(
     sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top), **_weights(atlas, found)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
     sections[BACKGROUND] = _background(found, fits)
-    sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)
+    if decoded or found[STATEMENT]:
+        sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)
     sections |= on_card(atlas, layer, neuron, fit.site)
     if decoded:
         sections |= descriptions_on_card(atlas, layer, neuron)

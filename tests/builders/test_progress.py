@@ -114,6 +114,7 @@ def test_every_phase_of_a_build_has_its_line(tmp_path: Path) -> None:
         "loading the model",
         "reading the texts as tokens",
         "decoding",
+        "facts of the weights",
         "activations of words",
         "statistics and intervals of words",
         "publishing",
