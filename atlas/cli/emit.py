@@ -102,7 +102,7 @@ def _for_stdout(result: Result) -> Result:
 def _remarks(result: Result, name: str = "rows") -> None:
     for text in result.notes:
         note(text)
-    if not result.rows:
+    if not result.rows and (name == "rows" or not result.notes):  # a note of a section says why it has none
         note(f"no {name}")
     if result.truncated_by:
         note(f"cut after {len(result.rows)} rows; {result.truncated_by} lifts this")
