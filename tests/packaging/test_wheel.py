@@ -63,7 +63,17 @@ def user(installed: Environment, tmp_path_factory: pytest.TempPathFactory) -> Us
     assert (
         path.is_relative_to(user.data) and hashlib.sha256(path.read_bytes()).hexdigest() == packaged_model(MODEL).sha256
     )
-    small = ("--weights", "gate_proj", "--top", "2", "--layers", "28-29", "--limit-per-concept", "3")
+    small = (
+        "--weights",
+        "gate_proj",
+        "--top",
+        "2",
+        "--layers",
+        "28-29",
+        "--limit-per-concept",
+        "3",
+        "--no-weight-facts",
+    )
     assert user.ask("build", MODEL, "-o", "small.duckdb", "--concepts", "topics", *small).strip() == "small.duckdb"
     return user
 
