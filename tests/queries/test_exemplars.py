@@ -88,7 +88,7 @@ def test_the_card_and_info_say_so_where_there_is_running_text(atlas, plain):
     assert info(atlas).sections["texts"].dicts()[0]["sources"] == ["small.txt"]
     assert dict(info(atlas).sections["rows"].rows)["firing"] == 48
     with open_atlas(plain) as other:
-        assert list(neuron_card(other, "L1N7").sections) == ["tokens", "concepts", "background"]
+        assert not {"exemplars", "firing", "quadrants"} & neuron_card(other, "L1N7").sections.keys()
         assert "texts" not in info(other).sections
 
 
