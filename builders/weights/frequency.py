@@ -33,12 +33,18 @@ class Frequency:
     log_S: np.ndarray
 
 
+def are_texts_a_source(plan: Plan) -> bool:
+    """Whether the running text of the build tells how common tokens are; counts nothing."""
+    texts = plan.running_text
+    return texts is not None and plan.config.words and texts.n_counted >= ENOUGH * plan.live.d_vocab
+
+
 def counts_in_texts(plan: Plan) -> dict[int, int] | None:
     """How often each token id stands in the running text of the build; None where that is no source."""
-    texts, d_vocab = plan.running_text, plan.live.d_vocab
-    if texts is None or not plan.config.words or texts.n_counted < ENOUGH * d_vocab:
+    texts = plan.running_text
+    if texts is None or not are_texts_a_source(plan):
         return None
-    counts_V = texts.token_counts(d_vocab)
+    counts_V = texts.token_counts(plan.live.d_vocab)
     ids = np.flatnonzero(counts_V)
     return dict(zip(ids.tolist(), counts_V[ids].tolist(), strict=True))
 

@@ -44,9 +44,9 @@ class Weights(Product):
 
     def parts(self, plan: Plan) -> list[Part]:
         """One."""
-        from builders.weights.frequency import counts_in_texts
+        from builders.weights.frequency import are_texts_a_source
 
-        config, counted = plan.config, counts_in_texts(plan) is not None
+        config, counted = plan.config, are_texts_a_source(plan)
         parameters = {"mode": config.mode, "neighbours": config.neighbours, "cosines": not config.decode}
         return [Part("", {**parameters, "frequency_texts": plan.running_text.sha256} if counted else parameters)]
 
