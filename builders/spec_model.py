@@ -10,7 +10,8 @@ from atlas.errors import ModelError
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
 from atlas.live.sources import Source, resolve
-from atlas.model_place import SPEC_FIELD, there
+from atlas.manifest import Manifest
+from atlas.model_place import SPEC_FIELD, places, there
 from atlas.spec.document import InterventionSpec
 
 
@@ -30,6 +31,20 @@ def wanted_by(spec: InterventionSpec, beside: Sequence[str] = ()) -> Wanted:
     remembered = spec.source.get(SPEC_FIELD)
     paths = list(dict.fromkeys([*([remembered] if isinstance(remembered, str) else []), *beside]))
     return Wanted("spec", spec.model.id, spec.model.fingerprint, paths)
+
+
+def wanted_of(manifest: Manifest, atlas: Path) -> Wanted:
+    """The model of the atlas at that path."""
+    return Wanted("atlas", manifest.model_id, manifest.fingerprint, places(manifest, atlas))
+
+
+def require_model_of(manifest: Manifest, live: LiveModel) -> None:
+    """Raises ModelError for a model that is not the atlas's."""
+    if live.fingerprint != manifest.fingerprint:
+        raise ModelError(
+            f"{live.model_id} is not the model of the atlas, {manifest.model_id}: its weights differ",
+            "--model names another one.",
+        )
 
 
 def find(spec: InterventionSpec, model: str | None = None, beside: Sequence[str] = ()) -> list[Source]:

@@ -7,11 +7,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from atlas.ops import OPS
 from atlas.sites import SITES
 from atlas.spec.records import AnyObject, Field, Items, Record, WordOrItems
 from atlas.spec.shapes import Boolean, Choice, Integer, Number, ShapeError, Text
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Described(Protocol):
+        """The manifest of an atlas, or a loaded model."""
+
+        @property
+        def model_id(self) -> str: ...
+        @property
+        def fingerprint(self) -> str: ...
+        @property
+        def n_layers(self) -> int: ...
+        @property
+        def d_model(self) -> int: ...
+        @property
+        def d_mlp(self) -> int: ...
+        @property
+        def gated(self) -> bool: ...
+
 
 # More than any one site of an 8-billion-parameter model has (32 x 14336); bounds time and memory.
 MAX_EDITS = 500_000
@@ -37,6 +58,18 @@ class ModelReference:
     d_model: int
     d_mlp: int
     gated: bool
+
+
+def reference_to(described: Described) -> ModelReference:
+    """The model that an atlas or a loaded model says it is."""
+    return ModelReference(
+        id=described.model_id,
+        fingerprint=described.fingerprint,
+        n_layers=described.n_layers,
+        d_model=described.d_model,
+        d_mlp=described.d_mlp,
+        gated=described.gated,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from atlas.live.model import LiveModel
-from atlas.spec.document import Edit, InterventionSpec, ModelReference, Range, Tokenization
+from atlas.spec.document import Edit, InterventionSpec, Range, Tokenization
+from atlas.spec.fields import reference_to
 from benchmarks.ranges.evidence import INTERVAL, Evidence, Intervals
 
 WHOLE, GAUSSIAN = "whole neuron", "mean -+ tau std"
@@ -80,14 +81,7 @@ def spec_of(live: LiveModel, arm: Arm, evidence: Evidence, chosen_F: np.ndarray,
         for place in chosen_F
     ]
     return InterventionSpec(
-        model=ModelReference(
-            id=live.model_id,
-            fingerprint=live.fingerprint,
-            n_layers=live.n_layers,
-            d_model=live.d_model,
-            d_mlp=live.d_mlp,
-            gated=live.gated,
-        ),
+        model=reference_to(live),
         tokenization=Tokenization(add_bos=live.add_bos, chat_template=False),
         positions=arm.positions,
         edits=tuple(edits),

@@ -23,7 +23,8 @@ from transformers import DynamicCache
 from atlas.live.cache import cache_argument
 from atlas.live.intervene import intervene
 from atlas.live.loading import load
-from atlas.spec.document import Edit, InterventionSpec, ModelReference, Range, Tokenization
+from atlas.spec.document import Edit, InterventionSpec, Range, Tokenization
+from atlas.spec.fields import reference_to
 
 REPORT = Path(__file__).parents[2] / "docs" / "results" / "edit_overhead.md"
 PROMPT = "The history of the city begins with a small village by the river, and"
@@ -84,10 +85,11 @@ def _specs(live, n_edits: int) -> dict[str, InterventionSpec]:
             )
             for n in range(n_edits)
         ]
-        dims = {field: getattr(live, field) for field in ("n_layers", "d_model", "d_mlp", "gated")}
-        model = ModelReference(id=live.model_id, fingerprint=live.fingerprint, **dims)
         specs[name] = InterventionSpec(
-            model=model, tokenization=Tokenization(live.add_bos, False), edits=tuple(edits), positions=positions
+            model=reference_to(live),
+            tokenization=Tokenization(live.add_bos, False),
+            edits=tuple(edits),
+            positions=positions,
         )
     return specs
 

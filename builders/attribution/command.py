@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from atlas.answers.result import Document
-from atlas.errors import ModelError
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
 from atlas.live.sources import resolve
-from atlas.model_place import SPEC_FIELD, places
+from atlas.model_place import SPEC_FIELD
 from atlas.printable import say
 from atlas.spec.text import write_spec
 from atlas.store.reader import Atlas, open_atlas
@@ -22,7 +21,7 @@ from builders.attribution.explain import Explanation, explanations
 from builders.attribution.known import known_of
 from builders.attribution.report import document
 from builders.attribution.request import ExplainRequest, Prompt
-from builders.spec_model import Wanted, files_of, load_wanted
+from builders.spec_model import files_of, load_wanted, require_model_of, wanted_of
 
 
 @dataclass(frozen=True)
@@ -56,15 +55,11 @@ def run(command: ExplainCommand) -> Document:
         return _answer(command, live, None)
     with open_atlas(command.atlas) as atlas:
         manifest = atlas.manifest
-        wanted = Wanted("atlas", manifest.model_id, manifest.fingerprint, places(manifest, command.atlas))
+        wanted = wanted_of(manifest, command.atlas)
         _require_apart(command, [command.atlas, *files_of(wanted, command.model)])
         _say_loading(command.model or manifest.model_id)
         live = load_wanted(wanted, command.model, device=command.device, dtype=command.dtype)
-        if live.fingerprint != manifest.fingerprint:
-            raise ModelError(
-                f"{live.model_id} is not the model of the atlas, {manifest.model_id}: its weights differ",
-                "--model names another one.",
-            )
+        require_model_of(manifest, live)
         return _answer(command, live, atlas)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from atlas.live.direct import SITE
 from atlas.live.model import LiveModel
-from atlas.spec.document import Edit, InterventionSpec, ModelReference, Tokenization
+from atlas.spec.document import Edit, InterventionSpec, Tokenization
+from atlas.spec.fields import reference_to
 
 Neuron = tuple[int, int]
 """(layer, neuron)."""
@@ -26,14 +27,7 @@ def spec_of(
 ) -> InterventionSpec:
     """The same edit of every neuron, at `positions` (atlas/spec/fields.py). `add_bos`: None as the tokenizer does."""
     return InterventionSpec(
-        model=ModelReference(
-            id=live.model_id,
-            fingerprint=live.fingerprint,
-            n_layers=live.n_layers,
-            d_model=live.d_model,
-            d_mlp=live.d_mlp,
-            gated=live.gated,
-        ),
+        model=reference_to(live),
         tokenization=Tokenization(add_bos=live.add_bos if add_bos is None else add_bos, chat_template=False),
         positions=positions,
         edits=tuple(Edit(site, layer, neuron, op, value) for layer, neuron in neurons),

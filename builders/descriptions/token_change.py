@@ -12,7 +12,8 @@ from atlas.live.batching import encode
 from atlas.live.check import next_logprobs
 from atlas.live.intervene import intervene
 from atlas.live.model import LiveModel
-from atlas.spec.document import Edit, InterventionSpec, ModelReference, Tokenization
+from atlas.spec.document import Edit, InterventionSpec, Tokenization
+from atlas.spec.fields import reference_to
 from builders.descriptions.evidence import SITE
 from builders.descriptions.forms import form_of, named_in, names_of
 from builders.descriptions.score import Score
@@ -49,14 +50,7 @@ class TokenChange:
         """
         live = self._live
         spec = InterventionSpec(
-            model=ModelReference(
-                id=live.model_id,
-                fingerprint=live.fingerprint,
-                n_layers=live.n_layers,
-                d_model=live.d_model,
-                d_mlp=live.d_mlp,
-                gated=live.gated,
-            ),
+            model=reference_to(live),
             tokenization=Tokenization(add_bos=live.add_bos, chat_template=False),
             edits=(Edit(SITE, layer, neuron, "set", value),),
         )

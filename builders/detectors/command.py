@@ -7,12 +7,10 @@ from pathlib import Path
 
 from atlas.answers.result import Result
 from atlas.detector import Detector
-from atlas.errors import ModelError
 from atlas.manifest import Manifest
-from atlas.model_place import places
 from atlas.whole_file import require_output
 from builders.detectors.label import Labelled, label
-from builders.spec_model import Wanted, files_of, load_wanted
+from builders.spec_model import files_of, load_wanted, require_model_of, wanted_of
 
 _BATCH_TOKENS = 2048
 
@@ -33,16 +31,12 @@ class LabelRequest:
 
 def label_texts(manifest: Manifest, atlas: Path, detector: Detector, request: LabelRequest) -> Result:
     """One row a text. Raises ModelError for a model that is not the atlas's, and as `label` and `load_wanted`."""
-    wanted = Wanted("atlas", manifest.model_id, manifest.fingerprint, places(manifest, atlas))
+    wanted = wanted_of(manifest, atlas)
     if request.output is not None:
         require_output(request.output, inputs=files_of(wanted, request.model))
     dtype = detector.reading.dtype if request.dtype == "auto" else request.dtype
     live = load_wanted(wanted, request.model, device=request.device, dtype=dtype)
-    if live.fingerprint != manifest.fingerprint:
-        raise ModelError(
-            f"{live.model_id} is not the model of the atlas, {manifest.model_id}: its weights differ",
-            "--model names another one.",
-        )
+    require_model_of(manifest, live)
     reading = detector.reading
     labelled, n_cut = label(live, detector, request.texts, batch_tokens=max(_BATCH_TOKENS, reading.max_tokens))
     notes = [

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atlas.answers.result import Result
-from atlas.errors import ModelError, UnknownNameError, UsageError
+from atlas.errors import UnknownNameError, UsageError
 from atlas.fit_choice import ANY_FIT, FitChoice
-from atlas.model_place import places
 from atlas.schema.exemplar_tables import PROBABILITIES
 from atlas.store.reader import Atlas
 from atlas.whole_file import require_output
@@ -123,20 +122,16 @@ def _of_percentiles(stored: Distributions, dtype: str) -> str:
 
 def _model(atlas: Atlas, stored: Distributions, request: FiresRequest, live: LiveModel | None) -> tuple[LiveModel, str]:
     """The model of the atlas, and the type that it computes in."""
-    from builders.spec_model import Wanted, files_of, load_wanted  # torch: only now
+    from builders.spec_model import files_of, load_wanted, require_model_of, wanted_of  # torch: only now
 
     manifest = atlas.manifest
-    wanted = Wanted("atlas", manifest.model_id, manifest.fingerprint, places(manifest, atlas.path))
+    wanted = wanted_of(manifest, atlas.path)
     if request.output is not None:
         require_output(request.output, inputs=files_of(wanted, request.model))
     if live is None:
         dtype = stored.dtype if request.dtype == "auto" else request.dtype
         live = load_wanted(wanted, request.model, device=request.device, dtype=dtype)
-    if live.fingerprint != manifest.fingerprint:
-        raise ModelError(
-            f"{live.model_id} is not the model of the atlas, {manifest.model_id}: its weights differ",
-            "--model names another one.",
-        )
+    require_model_of(manifest, live)
     return live, str(live.dtype).removeprefix("torch.")
 
 

@@ -14,8 +14,8 @@ from atlas.errors import QuestionError, UsageError
 from atlas.ops import OPS
 from atlas.sites import DEFAULT_SITE, format_neuron
 from atlas.sites import site as site_of
-from atlas.spec.document import Edit, InterventionSpec, ModelReference, Range, Tokenization
-from atlas.spec.fields import POSITION_WORDS
+from atlas.spec.document import Edit, InterventionSpec, Range, Tokenization
+from atlas.spec.fields import POSITION_WORDS, reference_to
 from atlas.spec.float32 import FLOAT32_MAX
 from atlas.store.reader import Atlas
 from queries.answering import question
@@ -73,14 +73,7 @@ def spec_and_notes(atlas: Atlas, /, **options: Any) -> Made:
     luck = None if source is None else luck_of(atlas, source)
     manifest = atlas.manifest
     spec = InterventionSpec(
-        model=ModelReference(
-            id=manifest.model_id,
-            fingerprint=manifest.fingerprint,
-            n_layers=manifest.n_layers,
-            d_model=manifest.d_model,
-            d_mlp=manifest.d_mlp,
-            gated=manifest.gated,
-        ),
+        model=reference_to(manifest),
         tokenization=Tokenization(add_bos=manifest.add_bos, chat_template=False),
         phase=request.phase,
         positions=_positions(request),
