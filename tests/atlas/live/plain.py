@@ -16,6 +16,17 @@ def final_norm(live: LiveModel) -> nn.Module:
     return _trunk(live)[1]
 
 
+def hooks_of(live: LiveModel) -> int:
+    """Hooks on the model's modules, but those that transformers puts there itself.
+
+    The first caller of `output_hidden_states` leaves recording hooks on the model for good, and the models
+    of a session are shared: which test came before must not matter.
+    """
+    registries = [each for m in live.model.modules() for each in (m._forward_hooks, m._forward_pre_hooks)]
+    hooks = [hook for registry in registries for hook in registry.values()]
+    return sum(not hook.__module__.startswith("transformers.") for hook in hooks)
+
+
 def _trunk(live: LiveModel) -> tuple[nn.ModuleList, nn.Module]:
     name = type(live.model).__name__
     if name.startswith("GPT2"):

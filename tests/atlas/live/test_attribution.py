@@ -53,13 +53,9 @@ def found_by(live, sites=("mlp_post",), ids=IDS, relp=False):
     return values, found
 
 
-def hooks_of(live):
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in live.model.modules())
-
-
 def test_gradients_are_those_of_plain_autograd_in_float64(uncapped):
     live, model = uncapped
-    before = hooks_of(live)
+    before = plain.hooks_of(live)
     values, found = found_by(live)
     acts, grads = gradient_attributions(model, IDS, direction(model))
     logits = run_with(model, IDS, lambda layer, acts_1TN: acts_1TN)[-1]
@@ -68,7 +64,7 @@ def test_gradients_are_those_of_plain_autograd_in_float64(uncapped):
         size = grads[layer].abs().max()
         torch.testing.assert_close(found["mlp_post", layer][0].double(), acts[layer], rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(found["mlp_post", layer][1].double(), grads[layer], rtol=1e-3, atol=1e-4 * size)
-    assert hooks_of(live) == before and all(p.grad is None for p in live.model.parameters())
+    assert plain.hooks_of(live) == before and all(p.grad is None for p in live.model.parameters())
 
 
 @pytest.mark.parametrize("variant", ["llama", "gpt2", "phi3", "gemma2"])
@@ -186,12 +182,12 @@ def test_relp_is_the_model_written_out_with_its_constants_frozen(live_of, varian
     live = live_of(variant)
     model = doubled(live)
     expected = reference(model, IDS, direction(model))
-    before = hooks_of(live)
+    before = plain.hooks_of(live)
     _, found = found_by(live, relp=True)
     for layer in range(live.n_layers):
         acts, grads = (each.double() for each in found["mlp_post", layer])
         torch.testing.assert_close(acts * grads, expected[layer], rtol=1e-3, atol=1e-5)
-    assert hooks_of(live) == before
+    assert plain.hooks_of(live) == before
 
 
 def test_relp_of_the_last_layer_is_the_direct_effect(live):

@@ -56,11 +56,7 @@ def test_the_model_is_as_before_after_an_early_stop(live):
     before = live.model(input_ids=TEXT[None]).logits
     captured(live, TEXT[None], layers=[0], names=["mlp_pre"])
     assert torch.equal(live.model(input_ids=TEXT[None]).logits, before)
-    assert hooks_of(live) == 0
-
-
-def hooks_of(live) -> int:
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in live.model.modules())
+    assert plain.hooks_of(live) == 0
 
 
 def test_sinks_are_called_in_forward_order_and_their_errors_leave_no_hook(live_of):
@@ -75,7 +71,7 @@ def test_sinks_are_called_in_forward_order_and_their_errors_leave_no_hook(live_o
 
     with pytest.raises(ValueError, match="from the sink"):
         capture(live, TEXT[None], ones, ["mlp_post"], [0], failing)
-    assert hooks_of(live) == 0
+    assert plain.hooks_of(live) == 0
 
 
 def with_site(live, site: str, tap: Tap):
@@ -87,7 +83,7 @@ def test_a_site_that_is_never_computed_is_an_error(live_of):
     live = with_site(live_of("llama"), "mlp_post", Tap("lm_head", "input"))
     with pytest.raises(ModelError, match="never computed mlp_post of layer 1"):
         captured(live, TEXT[None], names=["mlp_post", "resid_post"], layers=[1])
-    assert hooks_of(live) == 0
+    assert plain.hooks_of(live) == 0
 
 
 def test_a_site_that_is_computed_twice_is_an_error(tmp_path):
@@ -95,7 +91,7 @@ def test_a_site_that_is_computed_twice_is_an_error(tmp_path):
     live.model.model.layers[1] = live.model.model.layers[0]
     with pytest.raises(ModelError, match=r"model\.layers\.0 ran twice"):
         captured(live, TEXT[None], names=["resid_post"], layers=[0, 2])
-    assert hooks_of(live) == 0
+    assert plain.hooks_of(live) == 0
 
 
 class Doubling(nn.Module):

@@ -11,7 +11,7 @@ from atlas.errors import ModelError, SpecError
 from atlas.live.intervene import intervene
 from atlas.spec.document import Edit
 from tests.atlas.live.plain_edits import a_spec
-from tests.atlas.live.test_capture import hooks_of
+from tests.atlas.live.plain import hooks_of
 
 IDS = torch.tensor([[14, 21, 49]])
 
