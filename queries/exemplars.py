@@ -33,7 +33,10 @@ COLUMNS = (
     "kind part rank value token text text_id position source document window_start activations error tokens".split()
 )
 _SHOWN = ["kind", "part", "rank", "value", "text"]
-_SHARES = ("n", "mean", "std", "min", "max", "share_positive", "share_beyond", "epsilon", "position_correlation")
+_SHARES = (
+    *("n", "mean", "std", "min", "max", "share_positive", "share_beyond", "epsilon", "position_correlation"),
+    *("correlated_group", "correlated_neurons"),
+)
 
 
 @question
@@ -161,6 +164,12 @@ def _firing(atlas: Atlas, read: TextSet, layer: int, neuron: int, site: str) -> 
         FIRING: Result(list(_SHARES), [tuple(said[name] for name in _SHARES)], single=True),
         QUANTILES: Result(["probability", "value"], list(zip(PROBABILITIES, found.quantiles, strict=True))),
     }
+    if found.correlated_group is not None:
+        note = (
+            f"{found.correlated_neurons} neurons are active together with it or opposite to it: rank correlations of "
+            f"{read.correlated_from:g} or more over {read.compared} tokens connect them"
+        )
+        sections[FIRING].notes.append(note)
     if found.quadrants is not None:
         rows = list(zip(range(1, 5), QUADRANTS, found.quadrants, strict=True))
         sections[QUADRANT_SHARES] = Result(["part", "quadrant", "share"], rows)

@@ -25,6 +25,8 @@ class TextSet(NamedTuple):
     tokens: int
     max_tokens: int
     sampled: int
+    compared: int
+    correlated_from: float
     seed: int
     words: bool
     epsilon: float
@@ -83,6 +85,8 @@ class Firing(NamedTuple):
     octave: int
     histogram: list[int]
     quadrants: list[float] | None
+    correlated_group: int | None
+    correlated_neurons: int | None
 
 
 def text_set(atlas: Atlas, site: str | None = None) -> TextSet:

@@ -17,6 +17,7 @@ from tests.exemplar_reference import Read, firing_of, lists_of, windows_of
 
 N_TEXTS, TOKENS = 40, 12
 WINDOW, BAND_WINDOW, EPSILON = 8, 4, 0.01
+ALIKE = ((0, 1), (1, 2))
 PLANTED, LOWERED = (" game", " team", " ball"), " dog"
 
 
@@ -58,6 +59,8 @@ def text_rows(
                 "tokens": N_TEXTS * TOKENS,
                 "max_tokens": TOKENS,
                 "sampled": N_TEXTS * TOKENS,
+                "compared": N_TEXTS * TOKENS,
+                "correlated_from": 0.9,
                 "seed": seed,
                 "words": keep,
                 "epsilon": EPSILON,
@@ -80,6 +83,9 @@ def text_rows(
         ],
         "_exemplar": [],
         "_firing": [],
+        "_correlated": [
+            {"site": "mlp_post", "layer": layer, "neuron": neuron, "group_id": 0} for layer, neuron in ALIKE
+        ],
         "token_count": [],
     }
     if keep:

@@ -58,6 +58,8 @@ def add_running_text(
             "tokens": n_tokens,
             "max_tokens": 64,
             "sampled": n_tokens,
+            "compared": n_tokens,
+            "correlated_from": 0.9,
             "seed": 0,
             "words": words,
             "epsilon": EPSILON,

@@ -27,6 +27,7 @@ EXEMPLAR_RULES: tuple[RowRules | Counted, ...] = (
         "_text_set",
         {
             "the running text says how it was read": "texts > 0 AND tokens > 0 AND sampled BETWEEN 1 AND tokens "
+            "AND compared BETWEEN 0 AND sampled AND correlated_from BETWEEN 0 AND 1 "
             "AND max_tokens > 0 AND seed >= 0 AND epsilon > 0 AND isfinite(epsilon) AND first_token BETWEEN 0 AND 1 "
             "AND least(extreme_window, band_window) BETWEEN 1 AND 10000 "
             "AND greatest(extreme_window, band_window) <= 10000",
@@ -89,6 +90,21 @@ EXEMPLAR_RULES: tuple[RowRules | Counted, ...] = (
     Counted(
         "firing is of all neurons of its layers",
         f"SELECT count(*) FROM {_NEURONS}, atlas WHERE rows <> layers * ({_WIDTH})",
+    ),
+    RowRules(
+        "_correlated, atlas",
+        {
+            "correlated neurons are of a neuron of their site": f"site IN ({one_of(SITES)}) AND {_AT_SITE} "
+            "AND group_id >= 0",
+        },
+    ),
+    Counted(
+        "correlated neurons have firing",
+        "SELECT count(*) FROM _correlated ANTI JOIN _firing USING (site, layer, neuron)",
+    ),
+    Counted(
+        "a correlated group has two neurons or more",
+        "SELECT count(*) FROM (SELECT site, group_id FROM _correlated GROUP BY ALL HAVING count(*) < 2)",
     ),
     Counted(
         "neurons with exemplars have firing",

@@ -56,6 +56,10 @@ EXEMPLAR_TABLES: tuple[Table, ...] = (
             Column("tokens", "BIGINT", "of all texts that count: special tokens do not"),
             Column("max_tokens", "INTEGER", "longest text"),
             Column("sampled", "BIGINT", "tokens that quantiles and histograms are of, drawn by a hash"),
+            Column("compared", "BIGINT", "tokens that correlations are of, drawn by the same hash"),
+            Column(
+                "correlated_from", "DOUBLE", "from which rank correlation on, of either sign, neurons are correlated"
+            ),
             Column("seed", "BIGINT", "of what is drawn"),
             Column("words", "BOOLEAN", "whether the tokens of texts are stored"),
             Column("epsilon", "DOUBLE", "share_beyond is of activations farther than this from 0", "activation"),
@@ -129,6 +133,13 @@ EXEMPLAR_TABLES: tuple[Table, ...] = (
         later=True,
     ),
     Table(
+        "_correlated",
+        TEXTS,
+        (_SITE, _LAYER, _NEURON, Column("group_id", "INTEGER", "key: from 0, in order of its first neuron")),
+        key=("site", "layer", "neuron"),
+        later=True,
+    ),
+    Table(
         "token_count",
         TEXTS,
         (Column("token_id", "INTEGER", "key"), Column("n", "BIGINT", "how often it stands in the running text")),
@@ -181,4 +192,15 @@ NOTED_FIRING = Table(
 NOTED_TEXTS = Table(
     "_noted_text", TEXTS, (Column("place", "INTEGER"), Column("text_id", "INTEGER")), key=("place", "text_id")
 )
-NOTED = (NOTED_EXEMPLARS, NOTED_FIRING, NOTED_TEXTS)
+NOTED_COMPARED = Table(
+    "_noted_compared",
+    TEXTS,
+    (
+        *_NOTED_PLACE,
+        Column("text_id", "INTEGER[]", "of each token"),
+        Column("position", "INTEGER[]"),
+        Column("acts", "BLOB", "float32 [tokens, neurons]"),
+    ),
+    key=("place", "shard"),
+)
+NOTED = (NOTED_EXEMPLARS, NOTED_FIRING, NOTED_COMPARED, NOTED_TEXTS)

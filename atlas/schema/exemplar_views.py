@@ -71,6 +71,13 @@ EXEMPLAR_VIEWS: tuple[View, ...] = (
                 "so on, 16 bins, the last with all below; first of activations above 0, then of the others",
             ),
             Column("quadrants", "DOUBLE[]", "share of tokens in each quadrant", "share"),
+            Column(
+                "correlated_group",
+                "INTEGER",
+                "the same for neurons of the site that are active together, or opposite to each other: connected by "
+                "rank correlations of 0.9 or more over about 512 tokens; else NULL",
+            ),
+            Column("correlated_neurons", "BIGINT", "how many neurons its group has"),
         ),
         "SELECT count(*) FROM _firing",
         "One row per site, layer and neuron: its activation over all tokens of the running text. Empty without "

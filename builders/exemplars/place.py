@@ -56,7 +56,8 @@ GATED = (
 class Batch:
     """Texts that are read together, wherever they are read. Each has at least one token that counts.
 
-    `places`: of each text, which tokens count, ascending; `drawn`: which of those quantiles are of.
+    `places`: of each text, which tokens count, ascending; `drawn`, `compared`: which of those quantiles and
+    correlations are of.
     """
 
     texts_B: np.ndarray
@@ -64,6 +65,7 @@ class Batch:
     lengths: list[int]
     places: list[np.ndarray]
     drawn: list[np.ndarray]
+    compared: list[np.ndarray]
     first_token: int
 
     @cached_property
@@ -142,11 +144,15 @@ class PlaceState:
             kind: Lists(width, kind.most, kind.window, np.uint64 if kind.drawn else np.float32)
             for kind in (*PLAIN, *(GATED if gated else ()))
         }
-        self.tally = Tally.empty(width)
+        self.begin()
 
     def begin(self) -> None:
         """Sums start anew with a shard."""
         self.tally = Tally.empty(self.width)
+        self.compared: list[np.ndarray] = []
+        """Activations [T, N] of the tokens of each text that correlations are of, in the order of `compared_at`."""
+        self.compared_at: list[tuple[int, int]] = []
+        """Text and position of each of these tokens."""
 
     def take(self, seen: Seen) -> None:
         """Take the texts of a batch. Raises BuildError for activations that are no numbers."""
@@ -164,6 +170,10 @@ class PlaceState:
             for index, part in enumerate(parts):
                 extremes[2 * index].append(part.amax(0))
                 extremes[2 * index + 1].append(part.amin(0))
+            if batch.compared[row].any():
+                kept = np.flatnonzero(batch.compared[row])
+                self.compared.append(acts_TN[torch.from_numpy(kept).to(acts_TN.device)].cpu().numpy())
+                self.compared_at += [(int(batch.texts_B[row]), at) for at in places[kept].tolist()]
             if batch.drawn[row].any():
                 sampled.append(acts_TN[torch.from_numpy(np.flatnonzero(batch.drawn[row])).to(acts_TN.device)])
         found = [torch.stack(each).cpu().numpy() for each in extremes]

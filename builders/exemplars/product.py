@@ -63,8 +63,10 @@ class ExemplarProduct(Product):
         return [f"shard/{index}" for index in range(len(plan.running_text.shards))]
 
     def last_units(self, plan: Plan, part: Part) -> list[str]:
-        """place/SITE/LAYER, then texts."""
-        return [*(f"place/{site}/{layer}" for site in plan.config.sites for layer in plan.layers), "texts"]
+        """place/SITE/LAYER, correlated/SITE, then texts."""
+        sites = plan.config.sites
+        places = [f"place/{site}/{layer}" for site in sites for layer in plan.layers]
+        return [*places, *(f"correlated/{site}" for site in sites), "texts"]
 
     def register(self, plan: Plan, part: Part, run_id: int, ask: Ask) -> Tables:
         """The row of _text_set, and token_count."""
@@ -72,6 +74,7 @@ class ExemplarProduct(Product):
         import pyarrow as pa
 
         from builders.arrow import rows_of
+        from builders.exemplars.correlated import CORRELATED
         from builders.exemplars.place import BAND_WINDOW, EPSILON, EXTREME_WINDOW
 
         texts, words = plan.running_text, plan.config.words
@@ -82,6 +85,8 @@ class ExemplarProduct(Product):
             "tokens": texts.n_counted,
             "max_tokens": texts.max_tokens,
             "sampled": texts.n_drawn,
+            "compared": texts.n_compared,
+            "correlated_from": CORRELATED,
             "seed": texts.seed,
             "words": words,
             "epsilon": EPSILON,

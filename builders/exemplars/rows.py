@@ -16,13 +16,14 @@ from atlas.schema.exemplar_tables import (
     KINDS,
     MIDDLE,
     NOT_COUNTED,
+    NOTED_COMPARED,
     NOTED_EXEMPLARS,
     NOTED_FIRING,
     OCTAVES,
     PROBABILITIES,
     STEPS,
 )
-from builders.arrow import fixed_lists, type_of
+from builders.arrow import fixed_lists, rows_of, type_of
 from builders.exemplars.lists import FINE, NOT_HERE, comparable
 from builders.exemplars.place import GATED, PLAIN, List, PlaceState
 from builders.exemplars.tally import LOWEST, PER_OCTAVE, SIDE, Moments, Tally, edges, merged
@@ -61,6 +62,31 @@ def noted_lists(state: PlaceState, place: int, shard: int, texts: range) -> pa.T
             )
         )
     return pa.concat_tables(parts)
+
+
+def noted_compared(state: PlaceState, place: int, shard: int) -> pa.Table:
+    """The activations of a shard that correlations are of."""
+    acts_TN = np.concatenate(state.compared) if state.compared else np.empty((0, state.width), np.float32)
+    texts, positions = (list(each) for each in zip(*state.compared_at, strict=True)) if state.compared_at else ([], [])
+    row = {"place": place, "shard": shard, "text_id": texts, "position": positions, "acts": acts_TN.tobytes()}
+    return rows_of(NOTED_COMPARED, [row])
+
+
+def compared_of(noted: pa.Table) -> np.ndarray:
+    """The activations of all shards of a place, float32 [T, N], by text and position."""
+    at_T = np.concatenate([np.stack([row["text_id"], row["position"]], 1) for row in noted.to_pylist()])
+    acts_TN = np.frombuffer(b"".join(noted["acts"].to_pylist()), np.float32).reshape(len(at_T), -1)
+    return acts_TN[np.lexsort(at_T.T[::-1])]
+
+
+def correlated_rows(place_M: np.ndarray, group_M: np.ndarray, site: str, layers: list[int], width: int) -> pa.Table:
+    """Rows of `_correlated` from places: the index of the layer · width + neuron."""
+    index_M, neuron_M = np.divmod(place_M, width)
+    sites = pa.array([site] * len(place_M), pa.string())
+    return _table(
+        _TABLES["_correlated"],
+        {"site": sites, "layer": np.asarray(layers)[index_M], "neuron": neuron_M, "group_id": group_M},
+    )
 
 
 def noted_firing(tally: Tally, place: int, shard: int) -> pa.Table:

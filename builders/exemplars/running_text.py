@@ -28,6 +28,8 @@ SHARD_TOKENS, MOST_SHARDS = 1 << 16, 256
 """A unit of work has so many tokens, or more where there would be too many units."""
 SAMPLED_TOKENS = 1 << 16
 """Tokens that quantiles and histograms are of, about; of fewer, all."""
+COMPARED_TOKENS = 512
+"""Tokens that correlations of neurons are of, about, a part of these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,23 +68,33 @@ class RunningText:
         """Tokens that count."""
         return sum(int(np.count_nonzero(~self.special_V[part])) for part in self._parts())
 
-    @cached_property
-    def share(self) -> float:
-        """Of the tokens that quantiles are of."""
-        return min(1.0, SAMPLED_TOKENS / self.n_counted)
-
     def drawn(self, text: int) -> np.ndarray:
         """Which of its tokens are among those that quantiles are of: bool [T]."""
-        counted_T = self.counted(text)
-        positions_T = np.arange(len(counted_T))
-        return counted_T & drawn_tokens(np.full(len(counted_T), text), positions_T, self.seed, self.share)
+        return self._drawn(text, SAMPLED_TOKENS)
+
+    def compared(self, text: int) -> np.ndarray:
+        """Which of its tokens are among those that correlations are of: bool [T]."""
+        return self._drawn(text, COMPARED_TOKENS)
 
     @cached_property
     def n_drawn(self) -> int:
-        """How many they are."""
-        if self.share >= 1:
+        """How many tokens quantiles are of."""
+        if self.n_counted <= SAMPLED_TOKENS:
             return self.n_counted
         return sum(int(np.count_nonzero(self.drawn(text))) for text in range(len(self)))
+
+    @cached_property
+    def n_compared(self) -> int:
+        """How many tokens correlations are of."""
+        if self.n_counted <= COMPARED_TOKENS:
+            return self.n_counted
+        return sum(int(np.count_nonzero(self.compared(text))) for text in range(len(self)))
+
+    def _drawn(self, text: int, tokens: int) -> np.ndarray:
+        """About so many of all tokens that count; those of a smaller number are among those of a larger one."""
+        counted_T = self.counted(text)
+        share = min(1.0, tokens / self.n_counted)
+        return counted_T & drawn_tokens(np.full(len(counted_T), text), np.arange(len(counted_T)), self.seed, share)
 
     def token_counts(self, d_vocab: int) -> np.ndarray:
         """How often each token stands in it, special ones never: int64 [V]."""

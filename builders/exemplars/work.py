@@ -12,13 +12,29 @@ import torch
 from atlas.errors import BuildError
 from atlas.live.batching import batches
 from atlas.live.capture import capture
-from atlas.schema.exemplar_tables import EXEMPLAR_TABLES, NOTED_EXEMPLARS, NOTED_FIRING, NOTED_TEXTS
+from atlas.schema.exemplar_tables import (
+    EXEMPLAR_TABLES,
+    NOTED_COMPARED,
+    NOTED_EXEMPLARS,
+    NOTED_FIRING,
+    NOTED_TEXTS,
+)
 from builders.arrow import rows_of
 from builders.build.product import Activations, Noted, Place, Tables, Work
+from builders.exemplars.correlated import correlated
 from builders.exemplars.draws import hashes_of_texts
 from builders.exemplars.masks import negative
 from builders.exemplars.place import Batch, PlaceState, Seen
-from builders.exemplars.rows import at_place, exemplar_rows, firing_rows, noted_firing, noted_lists
+from builders.exemplars.rows import (
+    at_place,
+    compared_of,
+    correlated_rows,
+    exemplar_rows,
+    firing_rows,
+    noted_compared,
+    noted_firing,
+    noted_lists,
+)
 
 if TYPE_CHECKING:
     from builders.build.plan import Plan
@@ -61,13 +77,21 @@ class FindExemplars(Work):
         texts = self.texts.shards[shard]
         lists = [noted_lists(self.states[place], index, shard, texts) for index, place in enumerate(self.places)]
         sums = [noted_firing(self.states[place].tally, index, shard) for index, place in enumerate(self.places)]
-        return {NOTED_EXEMPLARS.name: pa.concat_tables(lists), NOTED_FIRING.name: pa.concat_tables(sums)}
+        compared = [noted_compared(self.states[place], index, shard) for index, place in enumerate(self.places)]
+        return {
+            NOTED_EXEMPLARS.name: pa.concat_tables(lists),
+            NOTED_FIRING.name: pa.concat_tables(sums),
+            NOTED_COMPARED.name: pa.concat_tables(compared),
+        }
 
     def run_last(self, unit: str, noted: Noted, read: Callable[[Place], Activations]) -> Tables:
-        """All shards of one place; and at the end the texts of all places."""
-        if unit == "texts":
+        """All shards of one place; what is alike over the layers of a site; and at the end the texts of all places."""
+        kind, *names = unit.split("/")
+        if kind == "texts":
             return self._text_rows(np.unique(noted(NOTED_TEXTS.name)["text_id"].to_numpy()))
-        _, site, layer = unit.split("/")
+        if kind == "correlated":
+            return self._correlated(names[0], noted(NOTED_COMPARED.name))
+        site, layer = names
         index = self.places.index(Place(site, int(layer)))
         rows, used = exemplar_rows(at_place(noted(NOTED_EXEMPLARS.name), index), site, int(layer))
         firing = at_place(noted(NOTED_FIRING.name), index)
@@ -101,6 +125,7 @@ class FindExemplars(Work):
                     [len(encoded[index]) for index in batch.indices],
                     places,
                     [self.texts.drawn(text)[at] for text, at in zip(ids, places, strict=True)],
+                    [self.texts.compared(text)[at] for text, at in zip(ids, places, strict=True)],
                     self.texts.first_token,
                 ),
                 batch.input_ids,
@@ -129,6 +154,12 @@ class FindExemplars(Work):
                 f"the {live.device} has too little memory for {input_ids.numel()} tokens at once",
                 "Lower --batch-tokens and use --restart.",
             ) from error
+
+    def _correlated(self, site: str, noted: pa.Table) -> Tables:
+        layers = list(self.plan.layers)
+        compared = [compared_of(at_place(noted, self.places.index(Place(site, layer)))) for layer in layers]
+        place_M, group_M = correlated(compared, self.plan.config.memory, self.plan.live.device)
+        return {"_correlated": correlated_rows(place_M, group_M, site, layers, compared[0].shape[1])}
 
     def _text_rows(self, used: np.ndarray) -> Tables:
         texts, words = self.texts, self.plan.config.words

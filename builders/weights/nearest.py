@@ -9,7 +9,7 @@ Axes: N neurons of a layer, A of all layers; C candidates; R neurons of a chunk;
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,24 +71,33 @@ def find_nearest(vectors: Vectors, k: int, memory_bytes: int, look: Look | None 
     width, device = len(vectors[0]), vectors[0].device
     n_all = width * vectors.n_layers
     same, other = (_Best(n_all, max(min(k + SPARE, most), 1), device) for most in (width - 1, n_all - width))
+    for first, first_column, cosine_RN in products(vectors, memory_bytes):
+        if first // width == first_column // width:
+            start = first % width
+            cosine_RN.diagonal(start).fill_(-torch.inf)
+            same.add(first, cosine_RN, first_column)
+            cosine_RN.masked_fill_(torch.ones_like(cosine_RN, dtype=torch.bool).tril_(start), -torch.inf)
+        else:
+            other.add(first, cosine_RN, first_column)
+            other.add(first_column, cosine_RN.T, first)
+        if look is not None:
+            look(first, first_column, cosine_RN)
+    return _ranked(vectors, same, k, within=True), _ranked(vectors, other, k, within=False)
+
+
+def products(vectors: Vectors, memory_bytes: int) -> Iterator[tuple[int, int, torch.Tensor]]:
+    """Each pair of layers once, of a layer with itself too: (place of the first row, of the first column, cosines).
+
+    A chunk of rows at a time, float32 [R, N]; -inf with a zero vector.
+    """
+    width = len(vectors[0])
     rows = max(1, memory_bytes // (4 * width))
     for i in range(vectors.n_layers):
         unit_ND = vectors.unit(i)
         for j in range(i, vectors.n_layers):
             columns_ND = unit_ND if i == j else vectors.unit(j)
             for start in range(0, width, rows):
-                cosine_RN = _cosines(unit_ND[start : start + rows], columns_ND)
-                first, first_column = i * width + start, j * width
-                if i == j:
-                    cosine_RN.diagonal(start).fill_(-torch.inf)
-                    same.add(first, cosine_RN, first_column)
-                    cosine_RN.masked_fill_(torch.ones_like(cosine_RN, dtype=torch.bool).tril_(start), -torch.inf)
-                else:
-                    other.add(first, cosine_RN, first_column)
-                    other.add(first_column, cosine_RN.T, first)
-                if look is not None:
-                    look(first, first_column, cosine_RN)
-    return _ranked(vectors, same, k, within=True), _ranked(vectors, other, k, within=False)
+                yield i * width + start, j * width, _cosines(unit_ND[start : start + rows], columns_ND)
 
 
 def margin(d_model: int) -> float:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from builders.components import Components
 from builders.weights.nearest import margin
 from builders.weights.vectors import Vectors
 
@@ -28,7 +29,7 @@ class Groups:
         self._written, self._read, self._gates = written, read, gates
         self._width, d_model = written[0].shape
         self._least = REDUNDANT - margin(d_model)
-        self._root_A = np.arange(self._width * written.n_layers)
+        self._components = Components(self._width * written.n_layers)
 
     def look(self, first: int, first_column: int, cosine_RN: torch.Tensor) -> None:
         """Connect the neurons of one product."""
@@ -41,17 +42,11 @@ class Groups:
         for part in range(0, len(row_P), _PAIRS):
             a_P, b_P = row_P[part : part + _PAIRS] + first, column_P[part : part + _PAIRS] + first_column
             same_P = self._alike(a_P, b_P)
-            self._connect(a_P[same_P].cpu().numpy(), b_P[same_P].cpu().numpy())
+            self._components.connect(a_P[same_P].cpu().numpy(), b_P[same_P].cpu().numpy())
 
     def members(self) -> tuple[np.ndarray, np.ndarray]:
         """Places of the neurons that are in a group, ascending, and the number of it, in order of first members."""
-        root_A = self._roots(np.arange(len(self._root_A)))
-        _, inverse_A, count = np.unique(root_A, return_inverse=True, return_counts=True)
-        place_M = np.flatnonzero(count[inverse_A] > 1)
-        roots, first_M, index_M = np.unique(root_A[place_M], return_index=True, return_inverse=True)
-        rank = np.empty(len(roots), np.int64)
-        rank[np.argsort(first_M)] = np.arange(len(roots))
-        return place_M, rank[index_M]
+        return self._components.members()
 
     def _alike(self, a_P: torch.Tensor, b_P: torch.Tensor) -> torch.Tensor:
         """Which pairs are connected, by float64 cosines."""
@@ -65,15 +60,3 @@ class Groups:
         """Of pairs of neurons, all a of one layer and all b of one layer."""
         a_layer, b_layer = int(a_P[0]) // self._width, int(b_P[0]) // self._width
         return vectors.cosines((a_layer, a_P % self._width), (b_layer, b_P % self._width))
-
-    def _connect(self, a_P: np.ndarray, b_P: np.ndarray) -> None:
-        for a, b in np.unique(np.stack([a_P, b_P], 1), axis=0).tolist():
-            roots = self._roots(np.array([a, b])).tolist()
-            self._root_A[max(roots)] = min(roots)
-
-    def _roots(self, place_X: np.ndarray) -> np.ndarray:
-        root_X = self._root_A[place_X]
-        while not np.array_equal(root_X, higher_X := self._root_A[root_X]):
-            root_X = higher_X
-        self._root_A[place_X] = root_X  # shorter next time
-        return root_X

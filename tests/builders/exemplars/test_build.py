@@ -8,6 +8,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.csgraph import connected_components
+from scipy.stats import spearmanr
 from transformers import AutoModelForCausalLM
 
 from atlas.schema.exemplar_tables import EXEMPLAR_TABLES, KINDS
@@ -20,7 +22,7 @@ from builders.exemplars.place import EPSILON
 from builders.exemplars.work import FindExemplars
 from queries.running_text import stored_exemplars, stored_firing, text_set
 from tests.end_to_end.workbench import all_rows
-from tests.exemplar_reference import Read, firing_of, lists_of
+from tests.exemplar_reference import Read, firing_of, lists_of, mixed
 from tests.synthetic import WORDS, make_model, make_tokenizer
 
 LAYERS, WIDTH, CONTEXT, SHARD = (0, 2), 32, 12, 100
@@ -142,6 +144,34 @@ def test_exemplars_of_all_neurons_are_those_of_brute_force(path, reads):
                         if activation is not None:
                             assert abs(activation - there.acts_TN[place, neuron]) <= each.error + 1e-5
     assert moved <= places / 1000
+
+
+def is_compared(text_id: int, position: int, share: float) -> bool:
+    """Whether a token is in the sample, by its hash, in whole numbers."""
+    return mixed(mixed(mixed(0) ^ text_id) ^ mixed(position)) < int(share * 2**64)
+
+
+def test_correlated_neurons_are_components_of_rank_correlations(path, reads):
+    with open_atlas(path) as atlas:
+        _, rows = atlas.query("SELECT site, layer, neuron, correlated_group, correlated_neurons FROM firing")
+        compared = text_set(atlas).compared
+    first = reads["mlp_post", 0]
+    share = running_text.COMPARED_TOKENS / sum(int(read.counted_T.sum()) for read in first)
+    chosen = [
+        np.array([counted and is_compared(text, at, share) for at, counted in enumerate(read.counted_T)])
+        for text, read in enumerate(first)
+    ]
+    assert compared == sum(int(each.sum()) for each in chosen) < sum(len(each) for each in chosen) / 2
+    for site in {site for site, _ in reads}:
+        layers = [reads[site, layer] for layer in LAYERS]
+        acts = [np.concatenate([r.acts_TN[at] for r, at in zip(read, chosen, strict=True)]) for read in layers]
+        edge = np.abs(spearmanr(np.concatenate(acts, 1)).statistic) >= 0.9
+        _, component = connected_components(edge, directed=False)
+        stored = {(layer, neuron): (group, size) for name, layer, neuron, group, size in rows if name == site}
+        found = [stored[LAYERS[place // WIDTH], place % WIDTH] for place in range(len(component))]
+        assert [size or 1 for _, size in found] == np.bincount(component)[component].tolist()
+        pairs = {(own, group) for own, (group, _) in zip(component, found, strict=True) if group is not None}
+        assert len(pairs) == len({group for _, group in pairs})
 
 
 def test_firing_of_all_neurons_is_that_of_brute_force(path, reads):

@@ -53,8 +53,9 @@ def batch_of(reads: list[Read], texts: list[int]) -> tuple[Seen, Batch]:
     ids = np.asarray(texts, np.int32)
     places = [np.flatnonzero(reads[text].counted_T) for text in texts]
     sampled = [np.ones(len(each), bool) for each in places]
+    compared = [at % 3 == 0 for at in places]
     lengths = [len(reads[text].counted_T) for text in texts]
-    batch = Batch(ids, hashes_of_texts(SEED, ids), lengths, places, sampled, 1)
+    batch = Batch(ids, hashes_of_texts(SEED, ids), lengths, places, sampled, compared, 1)
     negative = tuple(torch.from_numpy(np.signbit(each)) for each in (gate, up))
     return Seen(batch, torch.from_numpy(acts), negative), batch
 
