@@ -73,6 +73,8 @@ def put_file(source: Path, path: Path) -> None:
 def require_output(path: Path, *, inputs: Iterable[str | Path] = ()) -> None:
     """Raise UsageError for an output that is one of `inputs`, a database, a folder, or cannot be written.
 
+    An input may be a folder, such as a model's: then no file in it may be replaced either.
+
     For the start of long work; `whole_file` asks again. An answer never is a database, so it replaces none: not the
     atlas that it was read from, not its evaluations, and no other.
     """
@@ -80,8 +82,11 @@ def require_output(path: Path, *, inputs: Iterable[str | Path] = ()) -> None:
         place = real_place(path)
         if place.is_dir():
             raise UsageError(f"{path} is a folder", "Name the file to write.")
+        inputs = list(inputs)
         if is_one_of(path, inputs):
             raise UsageError(f"{path} is what is read here", "Name another file to write.")
+        if place.exists() and is_one_of(place.parent, inputs):
+            raise UsageError(f"{path} is in the folder that is read here", "Name another file to write.")
         if is_database(path):
             raise UsageError(f"{path} is a database, such as an atlas", "Name another file to write.")
         if not replaceable(path):

@@ -108,10 +108,9 @@ def _write_spec(command: ExplainCommand, live: LiveModel, found: Explanation) ->
 
 
 def _require_apart(command: ExplainCommand, inputs: Sequence[Path]) -> None:
-    """Before minutes of work: no output replaces what is read, nor a file in the folder of the model."""
-    inside = [file for folder in inputs if folder.is_dir() for file in folder.iterdir()]
+    """Before minutes of work: no output replaces what is read."""
     for output in command.outputs:
-        require_output(output, inputs=[*inputs, *inside, *command.inputs])
+        require_output(output, inputs=[*inputs, *command.inputs])
 
 
 def _say_loading(model: str) -> None:

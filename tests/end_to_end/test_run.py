@@ -134,17 +134,18 @@ def test_an_answer_never_replaces_what_it_is_made_from(run, spec, folder, tmp_pa
     weights.write_bytes(b"GGUF")
     named = replace(read_spec(spec), source={"model_path": str(weights)})
     write_spec(named, tmp_path / "remembers.spec.json")
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    before = {path: path.read_bytes() for path in (*tmp_path.iterdir(), folder / "config.json")}
     for document, output, options in (
         (spec, spec, ()),
         (spec, folder, ()),
         (spec, weights, ("--model", str(weights))),
         (tmp_path / "remembers.spec.json", weights, ()),
+        (spec, folder / "config.json", ("--model", str(folder))),
         (spec, tmp_path / "no" / "x.json", ()),
     ):
         code, out, err = run(document, "-o", str(output), *options)
         assert (code, out) == (2, "") and str(output) in err, err
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {path: path.read_bytes() for path in (*tmp_path.iterdir(), folder / "config.json")} == before
 
 
 def test_a_check_is_written_verified_and_can_fail(run, spec):
