@@ -90,7 +90,7 @@ docs: $(INSTALLED)
 $(ATLAS): | $(INSTALLED)
 	@mkdir -p data/atlases
 	$(BIN)/neuron-atlas fetch smollm2-135m
-	$(BIN)/neuron-atlas build smollm2-135m -o $@ --holdout 0.25 --resume
+	$(BIN)/neuron-atlas build smollm2-135m -o $@ --holdout 0.25 --texts topics --texts emotions --resume
 
 $(INSTALLED): pyproject.toml $(LOCK)
 	$(PYTHON) -m venv $(VENV)

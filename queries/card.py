@@ -147,10 +147,10 @@ def _weights(atlas: Atlas, found: dict[str, list[tuple[Any, ...]]]) -> dict[str,
     vectors, facts = (found[name] for name in _OF_WEIGHTS)
     by_weight = sorted(vectors, key=lambda row: list(WEIGHTS).index(row[0]))
     columns = ["io_class", *names_of(NEURON_FACT), "redundant_group", "redundant_neurons"]
-    notes = remarks(atlas)  # once: the second section has the same to say where the first is empty
+    notes = remarks(atlas)
     return {
         VECTORS: Result(["weight", *names_of(VECTOR)], by_weight, [] if by_weight else notes),
-        IO: Result(columns, facts, notes if by_weight else []),
+        IO: Result(columns, facts, notes),
     }
 
 

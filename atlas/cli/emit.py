@@ -61,8 +61,10 @@ def emit_document(
         content = io.BytesIO()
         writer("document_" + output_format)(document, content)
         deliver(content.getvalue(), output, inputs)
+        said: set[str] = set()  # sections that lack the same thing say so with one note
         for name, result in document.sections.items():
-            _remarks(result, name)
+            _remarks(result, name, said)
+            said.update(result.notes)
     for text in document.notes:
         note(text)
 
@@ -99,9 +101,10 @@ def _for_stdout(result: Result) -> Result:
     return Result([for_stdout(name) for name in result.columns], rows)
 
 
-def _remarks(result: Result, name: str = "rows") -> None:
+def _remarks(result: Result, name: str = "rows", said: Collection[str] = ()) -> None:
     for text in result.notes:
-        note(text)
+        if text not in said:
+            note(text)
     if not result.rows and (name == "rows" or not result.notes):  # a note of a section says why it has none
         note(f"no {name}")
     if result.truncated_by:
