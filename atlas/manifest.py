@@ -18,7 +18,7 @@ class Manifest(NamedTuple):
     created_at: dt.datetime  # UTC, without zone
     software: str
     model_id: str
-    fingerprint: str  # "sha256:..." over the weights
+    fingerprint: str  # of weights, layers and config: atlas/live/fingerprint.py
     family: str  # adapter
     architecture: str  # class name in the model's config
     hidden_act: str

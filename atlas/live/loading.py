@@ -23,7 +23,7 @@ from atlas.live.checkpoint import architecture_of, check_complete, check_config,
 from atlas.live.checkpoint_files import finder
 from atlas.live.config_fields import clean_config
 from atlas.live.damaged import read_json_file
-from atlas.live.fingerprint import fingerprint
+from atlas.live.fingerprint import fingerprints
 from atlas.live.gguf_copies import copy_of
 from atlas.live.gguf_file import alone, check_file, parsed_once
 from atlas.live.gguf_header import read_gguf_header
@@ -88,7 +88,7 @@ def _checked(source: Source, device: torch.device, dtype: torch.dtype | None) ->
     live = _read(source, device, dtype)
     # A config can hold values that are noticed in a pass only.
     _attempt(source, "model", lambda: validate(live))
-    live.fingerprint = fingerprint(live.model)
+    live.fingerprint, live.weights_fingerprint = _attempt(source, "config", lambda: fingerprints(live))
     return live
 
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 class LiveModel:
     """A language model, its tokenizer and its adapter, in eval mode with frozen parameters.
 
-    `fingerprint` is filled in by `atlas.live.loading.load`; see atlas/live/fingerprint.py.
+    `fingerprint`, and `weights_fingerprint` of the kind that older files carry, are filled in by
+    `atlas.live.loading.load`; see atlas/live/fingerprint.py.
     `add_bos`: whether the tokenizer puts its beginning-of-sequence token before a text by default.
     `source`: where it was loaded from.
     """
@@ -46,6 +47,7 @@ class LiveModel:
     model_id: str
     add_bos: bool
     fingerprint: str = ""
+    weights_fingerprint: str = ""
     source: Source | None = None
 
     n_layers: int = field(init=False)
@@ -118,6 +120,10 @@ class LiveModel:
     def dtype(self) -> torch.dtype:
         """The dtype that the model computes in."""
         return self.unembedding().dtype
+
+    def has_fingerprint(self, known: str) -> bool:
+        """Whether a file that carries the fingerprint `known`, of either kind, is about this model."""
+        return known in (self.fingerprint, self.weights_fingerprint)
 
     def sites(self) -> list[str]:
         """The sites that this model has, in the order of the site table."""

@@ -104,7 +104,7 @@ def _load(config: BuildConfig, base: Manifest | None) -> LiveModel:
     from atlas.live.loading import load  # torch: only now
 
     live = load(config.model, device=config.device, dtype=config.dtype)
-    if base is not None and base.fingerprint != live.fingerprint:
+    if base is not None and not live.has_fingerprint(base.fingerprint):
         raise BuildError(
             f"{config.target} describes another model ({base.model_id}, {base.fingerprint[:19]}...)",
             "Build to another file.",
