@@ -35,6 +35,9 @@ class Manifest(NamedTuple):
     # NULL for packaged names and Hugging Face ids, and absent from older atlases.
     model_path: str | None = None
     model_beside: str | None = None
+    # How the adapter was checked: by passes of this `model`, or, where only its weights were read, of a small
+    # `instance` of its config. Absent from older atlases, whose whole models were.
+    validated: str | None = None
 
     @classmethod
     def columns(cls) -> list[str]:

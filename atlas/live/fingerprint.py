@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -69,12 +69,12 @@ def fingerprint(model: nn.Module) -> str:
     return _of_set(digests_of(dict(model.named_parameters())).values())
 
 
-def digests_of(named: Mapping[str, Any], read: Callable[[Any], Tensor] = lambda tensor: tensor) -> dict[str, str]:
-    """The digest of each tensor by its name; `read` gets one that is to be hashed. Each object is hashed once."""
+def digests_of(named: Mapping[str, Tensor], digest: Callable[[Tensor], str] | None = None) -> dict[str, str]:
+    """`digest` (default: tensor_digest) of each tensor by its name. Each object is hashed once."""
     distinct = {id(each): each for each in named.values()}
     workers = min(4, os.cpu_count() or 1)  # hashing releases the interpreter lock
     with ThreadPoolExecutor(workers) as pool:
-        found = dict(zip(distinct, pool.map(lambda each: _tensor_digest(read(each)), distinct.values()), strict=True))
+        found = dict(zip(distinct, pool.map(digest or tensor_digest, distinct.values()), strict=True))
     return {name: found[id(each)] for name, each in named.items()}
 
 
@@ -82,10 +82,11 @@ def _of_set(digests: Iterable[str]) -> str:
     return FIRST + hashlib.sha256("\n".join(sorted(set(digests))).encode()).hexdigest()
 
 
-def _tensor_digest(tensor: Tensor) -> str:
+def tensor_digest(tensor: Tensor, rounded: torch.dtype | None = None) -> str:
+    """The sha256 of the shape and the values as float32; `rounded`: as they are in that dtype."""
     digest = hashlib.sha256(repr(tuple(tensor.shape)).encode())
     flat = tensor.detach().reshape(-1)
     for chunk in flat.split(_CHUNK):
-        values = chunk.to("cpu", torch.float32).numpy()
+        values = chunk.to(rounded or chunk.dtype).to("cpu", torch.float32).numpy()
         digest.update(values.astype("<f4", copy=False))
     return digest.hexdigest()

@@ -81,6 +81,13 @@ ALL: tuple[Table, ...] = (
                 null=True,
             ),
             Column("model_beside", "VARCHAR", "the same, seen from the folder of the atlas", null=True),
+            Column(
+                "validated",
+                "VARCHAR",
+                "how the family's adapter was checked: by passes of this `model`, or, where weights alone were read, "
+                "of a small `instance` of its config; NULL in older atlases, as `model`",
+                null=True,
+            ),
         ),
         meaning="One row: the model that the file describes.",
     ),
