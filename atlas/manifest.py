@@ -18,7 +18,7 @@ class Manifest(NamedTuple):
     created_at: dt.datetime  # UTC, without zone
     software: str
     model_id: str
-    fingerprint: str  # "sha256:..." over the weights
+    fingerprint: str  # of weights, layers and config: atlas/live/fingerprint.py
     family: str  # adapter
     architecture: str  # class name in the model's config
     hidden_act: str
@@ -35,6 +35,9 @@ class Manifest(NamedTuple):
     # NULL for packaged names and Hugging Face ids, and absent from older atlases.
     model_path: str | None = None
     model_beside: str | None = None
+    # How the adapter was checked: by passes of this `model`, or, where only its weights were read, of a small
+    # `instance` of its config. Absent from older atlases, whose whole models were.
+    validated: str | None = None
 
     @classmethod
     def columns(cls) -> list[str]:

@@ -40,7 +40,7 @@ def wanted_of(manifest: Manifest, atlas: Path) -> Wanted:
 
 def require_model_of(manifest: Manifest, live: LiveModel) -> None:
     """Raises ModelError for a model that is not the atlas's."""
-    if live.fingerprint != manifest.fingerprint:
+    if not live.has_fingerprint(manifest.fingerprint):
         raise ModelError(
             f"{live.model_id} is not the model of the atlas, {manifest.model_id}: its weights differ",
             "--model names another one.",
@@ -120,7 +120,7 @@ def load_wanted(wanted: Wanted, model: str | None = None, *, device: str = "auto
             if source is sources[-1]:
                 raise _with_option(error, wanted) from error
             continue
-        if live.fingerprint == wanted.fingerprint or source is sources[-1]:
+        if live.has_fingerprint(wanted.fingerprint) or source is sources[-1]:
             return live
     raise AssertionError("find gives at least one source")
 

@@ -58,7 +58,12 @@ def _known(model_type: str, adapter: Adapter) -> set[str]:
     made = CONFIG_MAPPING[model_type]
     rope = adapter.older_rope
     older = {*_OLDER_NAMES, *adapter.older_fields, *filter(None, (rope.theta, rope.share, rope.local_theta))}
-    return ((_names(made) - _names(PretrainedConfig)) | set(made.attribute_map) | older) - _NEVER
+    return (own_fields(made) | set(made.attribute_map) | older) - _NEVER
+
+
+def own_fields(config: type[PretrainedConfig]) -> set[str]:
+    """The fields of an architecture's config that are not those of every config."""
+    return _names(config) - _names(PretrainedConfig)
 
 
 def _names(config: type[PretrainedConfig]) -> set[str]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from atlas.errors import ModelError, SpecError, UsageError
+from atlas.fingerprint_kinds import FIRST
 from atlas.live.edit_ops import TapEdits
 from atlas.live.model import LiveModel
 from atlas.live.token_positions import PassTokens, admitted, argument_reader, read_pass
@@ -66,10 +67,10 @@ def check_model(live: LiveModel, spec: InterventionSpec, *, override_model: bool
                 f"model.{name}: the spec is for a model with {name} {wanted}, and {live.model_id} has {found}",
                 f"It was made for {spec.model.id}.",
             )
-    if spec.model.fingerprint != live.fingerprint and not override_model:
+    if not live.has_fingerprint(spec.model.fingerprint) and not override_model:
         raise SpecError(
             f"model.fingerprint: the spec is for {spec.model.id} with weights {_short(spec.model.fingerprint)}, "
-            f"and those of {live.model_id} are {_short(live.fingerprint)}",
+            f"and those of {live.model_id} are {_short(_like(spec.model.fingerprint, live))}",
             "Another checkpoint or dtype has other weights; --model names another one. override_model=True "
             "(--override-model) applies it anyway.",
         )
@@ -201,5 +202,10 @@ def _one_a_row(lengths_B: Tensor, n_rows: int) -> Tensor:
     return lengths_B.repeat_interleave(n_rows // len(lengths_B))
 
 
+def _like(known: str, live: LiveModel) -> str:
+    """The model's fingerprint of the same kind."""
+    return live.weights_fingerprint if known.startswith(FIRST) else live.fingerprint
+
+
 def _short(fingerprint: str) -> str:
-    return fingerprint.removeprefix("sha256:")[:12] or "unknown"
+    return fingerprint.rpartition(":")[2][:12] or "unknown"

@@ -23,17 +23,19 @@ from atlas.live.checkpoint import architecture_of, check_complete, check_config,
 from atlas.live.checkpoint_files import finder
 from atlas.live.config_fields import clean_config
 from atlas.live.damaged import read_json_file
-from atlas.live.fingerprint import fingerprint
+from atlas.live.fingerprint import fingerprints
 from atlas.live.gguf_copies import copy_of
 from atlas.live.gguf_file import alone, check_file, parsed_once
 from atlas.live.gguf_header import read_gguf_header
+from atlas.live.instance import small_instance
 from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
 from atlas.live.shards import INDEX, SINGLE, find_weights, read_tensors
 from atlas.live.sources import Source, resolve, suggestion
+from atlas.live.stored import Stored, stored_in
 from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos
 from atlas.live.validation import validate
-from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers
+from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers, check_memory
 from atlas.whole_file import no_room
 
 if TYPE_CHECKING:
@@ -46,13 +48,16 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 T = TypeVar("T")
 
 
-def load(model: str | Source, *, device: str = "auto", dtype: str = "auto") -> LiveModel:
+def load(model: str | Source, *, device: str = "auto", dtype: str = "auto", weights_only: bool = False) -> LiveModel:
     """The model called `model`: packaged name, local folder, .gguf file or Hugging Face id; or found already.
 
     `device`: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1". `dtype`: "auto" (float32 on a CPU, the
     checkpoint's own on CUDA), "float32", "bfloat16", "float16". Weights come from safetensors or GGUF only
     and remote code is never run. What a GGUF file was turned into is kept in the user's cache
     (gguf_copies.py). The adapter is validated on the loaded weights before this returns.
+
+    `weights_only`: nobody will run the model. Then its weights stay in their safetensors files, each read when it is
+    asked for (stored.py), where that gives the same values; and the adapter is validated on a small instance.
 
     Raises ModelError (not found, refused, damaged, adapter does not fit), UsageError (device, dtype) and
     MissingExtraError (GGUF needs the extra `gguf`).
@@ -62,7 +67,9 @@ def load(model: str | Source, *, device: str = "auto", dtype: str = "auto") -> L
     if source.gguf_file:
         require_gguf()
     with quiet():
-        return _from_gguf(source, target, wanted_dtype) if source.gguf_file else _checked(source, target, wanted_dtype)
+        if source.gguf_file:
+            return _from_gguf(source, target, wanted_dtype)
+        return _checked(source, target, wanted_dtype, weights_only)
 
 
 def _from_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
@@ -84,11 +91,16 @@ def _from_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
     return live
 
 
-def _checked(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
-    live = _read(source, device, dtype)
-    # A config can hold values that are noticed in a pass only.
-    _attempt(source, "model", lambda: validate(live))
-    live.fingerprint = fingerprint(live.model)
+def _checked(source: Source, device: torch.device, dtype: torch.dtype | None, weights_only: bool = False) -> LiveModel:
+    live = _read(source, device, dtype, weights_only)
+    digests = None
+    if live.stored is None:
+        # A config can hold values that are noticed in a pass only.
+        _attempt(source, "model", lambda: validate(live))
+    else:
+        stored = live.stored
+        digests = _attempt(source, "weights", lambda: stored.digests(live.model_id))
+    live.fingerprint, live.weights_fingerprint = _attempt(source, "config", lambda: fingerprints(live, digests))
     return live
 
 
@@ -97,8 +109,8 @@ def _automatic(device: torch.device) -> torch.dtype | str:
     return "auto" if device.type == "cuda" else torch.float32
 
 
-def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
-    """The model, its tokenizer and its adapter, not validated yet. `dtype` None means auto."""
+def _read(source: Source, device: torch.device, dtype: torch.dtype | None, weights_only: bool) -> LiveModel:
+    """The model, its tokenizer and its adapter. `dtype` None means auto. Not validated yet, if it holds its weights."""
     name = source.model_id
     if source.gguf_file:
         return _read_gguf(source, source.gguf_file, device, dtype)
@@ -118,15 +130,26 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     model_class = _model_class(config_class)
     computing = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
     saved = architecture_of(raw)
-    _attempt(source, "weights", lambda: check_fit(model_class, config, weights, adapter, name, saved, computing))
+    held = None if weights_only else computing
+    fit = _attempt(source, "weights", lambda: check_fit(model_class, config, weights, adapter, name, saved, held))
     token_fields = {**fields, "model_type": raw["model_type"]}
     tokenizer = _attempt(source, "tokenizer", lambda: load_tokenizer(find, token_fields, name))
+    attention = _attention(model_class, config, adapter)
+    if weights_only:
+        stored = _attempt(
+            source, "weights", lambda: stored_in(fit, weights, config, device, dtype or _automatic(device))
+        )
+        if stored is not None:
+            small = _attempt(source, "config", lambda: small_instance(model_class, config, adapter, name, attention))
+            _attempt(source, "model", lambda: validate(small))
+            return _finished(source, cast("CausalModel", fit.model), tokenizer, adapter, device, stored)
+        check_memory(fit.model, weights, name, computing)
     options = {
         # Tensors by name: transformers has no folder in which to prefer other files to the checked ones.
         "state_dict": _attempt(source, "weights", lambda: read_tensors(weights)),
         "config": config,
         "dtype": dtype or _automatic(device),
-        "attn_implementation": _attention(model_class, config, adapter),
+        "attn_implementation": attention,
         "use_safetensors": True,
         "local_files_only": True,
     }
@@ -186,14 +209,24 @@ def _attention(model_class: type[CausalModel], config: PretrainedConfig, adapter
 
 
 def _finished(
-    source: Source, network: CausalModel, tokenizer: Any, adapter: Adapter, device: torch.device
+    source: Source,
+    network: CausalModel,
+    tokenizer: Any,
+    adapter: Adapter,
+    device: torch.device,
+    stored: Stored | None = None,
 ) -> LiveModel:
-    network = _attempt(source, "weights", lambda: network.to(device).eval().requires_grad_(False))
+    """The loaded model; with `stored` around a network without values, of which an instance was validated."""
+    if stored is None:
+        network = _attempt(source, "weights", lambda: network.to(device))
+    network = network.eval().requires_grad_(False)
     add_bos = _attempt(source, "tokenizer", lambda: prepends_bos(tokenizer))
     # Both were read from checked copies; other libraries that are given them look for the rest by these.
     network.config._name_or_path = tokenizer.name_or_path = tokenizer.init_kwargs["name_or_path"] = source.location
     network.config.architectures = [type(network).__name__]
-    return LiveModel(network, tokenizer, adapter, source.model_id, add_bos=add_bos, source=source)
+    live = LiveModel(network, tokenizer, adapter, source.model_id, add_bos=add_bos, source=source, stored=stored)
+    live.validated = "model" if stored is None else "instance"
+    return live
 
 
 def _present(config: Path | None, source: Source) -> Path:

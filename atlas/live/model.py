@@ -12,6 +12,7 @@ from atlas import sites as table
 from atlas.errors import ModelError, UsageError
 from atlas.live.adapters.base import Adapter, WeightPlace
 from atlas.live.sources import Source
+from atlas.live.stored import Stored
 from atlas.live.taps import ResolvedTap, part_of_axis
 
 if TYPE_CHECKING:
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
 class LiveModel:
     """A language model, its tokenizer and its adapter, in eval mode with frozen parameters.
 
-    `fingerprint` is filled in by `atlas.live.loading.load`; see atlas/live/fingerprint.py.
+    `fingerprint`, and `weights_fingerprint` of the kind that older files carry, are filled in by
+    `atlas.live.loading.load`; see atlas/live/fingerprint.py.
     `add_bos`: whether the tokenizer puts its beginning-of-sequence token before a text by default.
-    `source`: where it was loaded from.
+    `source`: where it was loaded from. `stored`: what reads the parameters that the model was made without, if any.
+    `validated`: whether the adapter was checked by passes of this `model`, or of a small `instance` of its config.
     """
 
     model: CausalModel
@@ -46,7 +49,10 @@ class LiveModel:
     model_id: str
     add_bos: bool
     fingerprint: str = ""
+    weights_fingerprint: str = ""
     source: Source | None = None
+    stored: Stored | None = None
+    validated: str = "model"
 
     n_layers: int = field(init=False)
     d_model: int = field(init=False)
@@ -56,7 +62,7 @@ class LiveModel:
     def __post_init__(self) -> None:
         # Dims are measured on the weights: config fields may be absent or not mean this.
         self.n_layers = self.model.config.num_hidden_layers
-        self.d_vocab = self.unembedding().shape[0]
+        self.d_vocab = self._head().shape[0]
         self.d_mlp, self.d_model = self.weight("down_proj", 0).shape
 
     @property
@@ -118,12 +124,16 @@ class LiveModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.unembedding().device
+        return self._head().device if self.stored is None else self.stored.device
 
     @property
     def dtype(self) -> torch.dtype:
         """The dtype that the model computes in."""
-        return self.unembedding().dtype
+        return self._head().dtype
+
+    def has_fingerprint(self, known: str) -> bool:
+        """Whether a file that carries the fingerprint `known`, of either kind, is about this model."""
+        return known in (self.fingerprint, self.weights_fingerprint)
 
     def sites(self) -> list[str]:
         """The sites that this model has, in the order of the site table."""
@@ -172,7 +182,7 @@ class LiveModel:
             return None
         owner, _, attribute = place.bias.format(layer=layer).rpartition(".")
         bias = getattr(self.submodule(owner), attribute, None)
-        return None if bias is None else bias[part_of_axis(place.part, bias.shape[0])]
+        return None if bias is None else self._values(bias)[part_of_axis(place.part, bias.shape[0])]
 
     def tensors(self) -> dict[str, Tensor]:
         """Every parameter and stored buffer by name: the model's own, so do not write into them."""
@@ -180,11 +190,11 @@ class LiveModel:
 
     def unembedding(self) -> Tensor:
         """U [d_vocab, d_model]: the LM head; row t gives the logit of token t."""
-        return self.model.get_output_embeddings().weight
+        return self._values(self._head())
 
     def embedding(self) -> Tensor:
         """W_E [V, D]: what tokens are looked up in."""
-        return self.model.get_input_embeddings().weight
+        return self._values(self.model.get_input_embeddings().weight)
 
     def final_norm_gain(self) -> Tensor:
         """g [d_model], float32: what the final norm multiplies each residual dimension with."""
@@ -202,9 +212,16 @@ class LiveModel:
     def parameter(self, path: str) -> Tensor:
         """The parameter at `path`, or ModelError: the adapter does not describe this model."""
         try:
-            return self.model.get_parameter(path)
+            return self._values(self.model.get_parameter(path))
         except AttributeError as error:
             raise self._no_such("parameter", path) from error
+
+    def _head(self) -> Tensor:
+        return self.model.get_output_embeddings().weight
+
+    def _values(self, parameter: Tensor) -> Tensor:
+        """A parameter of the model, read now where the model does not hold it."""
+        return self.stored.values(parameter) if self.stored is not None and parameter.is_meta else parameter
 
     def _configured(self, name: str | None) -> Any:
         """The value of a config field; None where the config or, with None for a name, the family has no such field."""

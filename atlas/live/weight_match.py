@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -66,11 +66,12 @@ def check_fit(
     adapter: Adapter,
     model_id: str,
     architecture: str,
-    dtype: torch.dtype,
-) -> None:
+    dtype: torch.dtype | None,
+) -> Fit:
     """Refuse weights that are not exactly the parameters of `model_class(config)`, or that no memory can hold.
 
-    `architecture`: the class that the config says was saved. Raises ModelError that names the first misfit.
+    `architecture`: the class that the config says was saved. `dtype`: what they are to be held in; None: they stay in
+    their files. Raises ModelError that names the first misfit.
     """
     with torch.device("meta"):
         model = model_class(config)
@@ -96,17 +97,29 @@ def check_fit(
     for name, stored in places.items():
         if stored is not None and weights.tensors[stored].shape != tuple(wanted[name].shape):
             raise misshapen(model_id, stored, weights.tensors[stored].shape, wanted[name].shape)
-    _check_memory(model, weights, model_id, dtype)
+    check_memory(model, weights, model_id, dtype)
+    return Fit(model, places)
 
 
-def _check_memory(model: nn.Module, weights: Weights, model_id: str, dtype: torch.dtype) -> None:
+class Fit(NamedTuple):
+    """`model`: without values. `places`: for each name in it that of the tensor in the files, None for a tied one."""
+
+    model: nn.Module
+    places: dict[str, str | None]
+
+
+def check_memory(model: nn.Module, weights: Weights, model_id: str, dtype: torch.dtype | None) -> None:
+    """Refuse tables far larger than the weights, and weights that no memory holds as `dtype` (None: they are not held).
+
+    Raises ModelError.
+    """
     buffers = sum(buffer.numel() * buffer.element_size() for buffer in model.buffers())
     if buffers > 4 * weights.n_elements + _SPARE_BUFFERS:
         raise ModelError(
             f"the config of {model_id} asks for tables of {_gigabytes(buffers)}, far more than its weights take",
             "Its number of positions may be wrong.",
         )
-    needed = weights.n_elements * dtype.itemsize + buffers
+    needed = (0 if dtype is None else weights.n_elements * dtype.itemsize) + buffers
     if needed > (there := _physical_memory()):
         raise ModelError(
             f"{model_id} needs {_gigabytes(needed)} of memory, and this machine has {_gigabytes(there)}",

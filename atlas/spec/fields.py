@@ -133,7 +133,7 @@ def _equally_long(check: Check) -> None:
             raise ShapeError(f"{found} numbers for {len(check.tokens)} tokens").under(name)
 
 
-_FINGERPRINT = Text(pattern="sha256:[0-9a-f]{64}", example="sha256: and 64 digits 0-9a-f")
+_FINGERPRINT = Text(pattern="sha256(v2)?:[0-9a-f]{64}", example="sha256: and 64 digits 0-9a-f")
 _LOGPROBS = Items(Number(at_most=0.0))
 _OPS_WITH_RANGE = [name for name, op in OPS.items() if op.needs_range]
 _GATED_SITES = [name for name, site in SITES.items() if site.gated_only]
@@ -142,7 +142,7 @@ MODEL = Record(
     ModelReference,
     (
         Field("id", Text(), "Where the model comes from: a Hugging Face id, a packaged name or a file name"),
-        Field("fingerprint", _FINGERPRINT, "SHA-256 over the weights"),
+        Field("fingerprint", _FINGERPRINT, "SHA-256 over the weights (sha256v2: with their layers and the config)"),
         Field("n_layers", Integer(1), "Number of blocks"),
         Field("d_model", Integer(1), "Width of the residual stream"),
         Field("d_mlp", Integer(1), "Neurons per MLP"),

@@ -6,6 +6,7 @@ wanted, publish. All of it lands in the staging area unit by unit, so a killed b
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from atlas.store.staging import Staging
 from atlas.whole_file import real_place, writing_to
 from builders.build.inputs import identity, prepare, read_corpora
 from builders.build.make import make
+from builders.build.product import Needs, Product
 from builders.build.products import wanted
 from builders.build.target import (
     PUBLISHING,
@@ -70,10 +72,10 @@ def build(
     with Staging(config.target) as staging, refused_writes(config.target):
         resuming = may_resume(staging, interrupted)
         try:
+            products = wanted(config)
             with progress.task("loading the model", 1):
-                live = _load(config, base)
+                live = _load(config, base, products)
             with progress.task("reading the texts as tokens", 1):
-                products = wanted(config)
                 plan = prepare(config, live, corpora, products)
             parameters = identity(plan, products, base)
             if resuming:
@@ -100,11 +102,12 @@ def build(
     return report
 
 
-def _load(config: BuildConfig, base: Manifest | None) -> LiveModel:
+def _load(config: BuildConfig, base: Manifest | None, products: Sequence[Product]) -> LiveModel:
     from atlas.live.loading import load  # torch: only now
 
-    live = load(config.model, device=config.device, dtype=config.dtype)
-    if base is not None and base.fingerprint != live.fingerprint:
+    weights_only = not config.texts and all(product.needs is Needs.WEIGHTS for product in products)
+    live = load(config.model, device=config.device, dtype=config.dtype, weights_only=weights_only)
+    if base is not None and not live.has_fingerprint(base.fingerprint):
         raise BuildError(
             f"{config.target} describes another model ({base.model_id}, {base.fingerprint[:19]}...)",
             "Build to another file.",

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 from atlas.store.staging import Staging
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from builders.build.plan import Plan
+
+
+_ROWS = 1024  # of the unembedding at a time
 
 
 def write_vocabulary(staging: Staging, plan: Plan) -> None:
@@ -20,8 +25,7 @@ def write_vocabulary(staging: Staging, plan: Plan) -> None:
 
     unembedding_VD = plan.live.unembedding()
     ids = torch.tensor([token_id for token_id, _ in plan.tokens])
-    rows_VD = unembedding_VD.index_select(0, ids.to(unembedding_VD.device)).float()
-    norms = torch.linalg.vector_norm(rows_VD, dim=1, dtype=torch.float64).cpu().numpy()
+    norms = torch.cat([_norms(unembedding_VD, part) for part in ids.split(_ROWS)]).numpy()
     rows = pa.table(
         {
             "token_id": pa.array(ids.numpy(), pa.int32()),
@@ -30,3 +34,10 @@ def write_vocabulary(staging: Staging, plan: Plan) -> None:
         }
     )
     staging.commit("vocabulary", "all", {"vocab": rows})
+
+
+def _norms(unembedding_VD: Tensor, ids: Tensor) -> Tensor:
+    import torch
+
+    rows_bD = unembedding_VD.index_select(0, ids.to(unembedding_VD.device)).float()
+    return torch.linalg.vector_norm(rows_bD, dim=1, dtype=torch.float64).cpu()

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from builders.build.plan import Plan
 
 
+_ROWS = 1024  # looked at or converted at a time, where a copy of all would be as large as what is copied
+
+
 class Decoder(Work):
     """Decodes all neurons of one weight and layer at a time.
 
@@ -75,7 +78,7 @@ class Decoder(Work):
             weight=weight,
             layer=layer,
             n_layers=self._live.n_layers,
-            norm_N=vectors_ND.double().norm(dim=1).cpu().numpy(),
+            norm_N=torch.cat([part.double().norm(dim=1) for part in vectors_ND.split(_ROWS)]).cpu().numpy(),
             raised_lse_N=found.raised_lse_N.cpu().numpy(),
             lowered_lse_N=found.lowered_lse_N.cpu().numpy(),
             raised_token_NK=self._ids_V[found.raised_token_NK.cpu()].numpy(),
@@ -87,17 +90,20 @@ class Decoder(Work):
 
 def finite_unembedding(plan: Plan) -> torch.Tensor:
     """Rows of U of the plan's tokens, float32 [V, D]. Raises BuildError for a value that is not finite."""
-    token_ids = [token_id for token_id, _ in plan.tokens]
-    u_VD = plan.live.unembedding().index_select(0, torch.tensor(token_ids).to(plan.live.device)).float()
-    if not torch.isfinite(u_VD).all():
-        row = int((~torch.isfinite(u_VD)).any(1).nonzero()[0, 0])
-        raise BuildError(f"the unembedding of token {token_ids[row]} has a NaN or infinite value")
+    token_ids = torch.tensor([token_id for token_id, _ in plan.tokens])
+    whole_VD = plan.live.unembedding()
+    u_VD = torch.empty((len(token_ids), plan.live.d_model), device=whole_VD.device)
+    for ids, rows in zip(token_ids.split(_ROWS), u_VD.split(_ROWS), strict=True):  # no second copy of the whole
+        rows.copy_(whole_VD.index_select(0, ids.to(whole_VD.device)))
+        if not torch.isfinite(rows).all():
+            token = int(ids[(~torch.isfinite(rows)).any(1).nonzero()[0, 0]])
+            raise BuildError(f"the unembedding of token {token} has a NaN or infinite value")
     return u_VD
 
 
 def require_finite(weight: str, layer: int, vectors_ND: torch.Tensor) -> None:
     """Raise BuildError naming the first neuron whose vector has a NaN or infinite value."""
-    broken_N = ~torch.isfinite(vectors_ND).all(1)
+    broken_N = torch.cat([~torch.isfinite(vectors_nD).all(1) for vectors_nD in vectors_ND.split(_ROWS)])
     if broken_N.any():
         neuron = format_neuron(layer, int(broken_N.nonzero()[0, 0]))
         raise BuildError(f"{weight} of {neuron} has a NaN or infinite value", "The checkpoint is damaged.")

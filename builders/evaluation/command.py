@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from atlas.answers.picture import require_target
 from atlas.answers.result import Result
 from atlas.errors import UsageError
+from atlas.fingerprint_kinds import may_be_of_one_model
 from atlas.fit_choice import FitChoice
 from atlas.live.model import LiveModel
 from atlas.model_place import places
@@ -87,11 +88,11 @@ class _Evaluation:
 
     def _load(self, atlas: Atlas, specs: Sequence[InterventionSpec]) -> LiveModel:
         config = self.wanted
-        if len({spec.model.fingerprint for spec in specs}) > 1:
+        if not all(may_be_of_one_model(spec.model.fingerprint, specs[0].model.fingerprint) for spec in specs):
             raise UsageError("the specs are for different models", "Evaluate them one by one.")
         if config.store:
             check_sidecar(sidecar_of(config.atlas))  # before minutes of work
-        known = atlas.manifest.fingerprint == specs[0].model.fingerprint
+        known = may_be_of_one_model(atlas.manifest.fingerprint, specs[0].model.fingerprint)
         beside = places(atlas.manifest, atlas.path) if known else []
         if config.output is not None:
             require_output(config.output, inputs=model_files(specs[0], config.model, beside))

@@ -44,7 +44,7 @@ def token(words: dict[int, str], text: str) -> int:
 def test_what_it_is(live):
     assert (live.n_layers, live.d_model, live.d_mlp, live.d_vocab) == (30, 576, 1536, 49152)
     assert (live.model_id, live.gated, live.hidden_act, live.add_bos) == ("smollm2-135m", True, "silu", False)
-    assert live.fingerprint.startswith("sha256:")
+    assert live.fingerprint.startswith("sha256v2:") and live.weights_fingerprint.startswith("sha256:")
 
 
 def test_the_next_token(live, words):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from atlas.live.fingerprint import fingerprint
+from atlas.live.fingerprint import fingerprint, fingerprints
 from atlas.live.loading import load
 from tests.synthetic import make_model
 
@@ -51,7 +51,7 @@ def test_a_checkpoint_in_bfloat16_is_the_same_model_in_float32(tmp_path):
     half = make_model("llama", tmp_path / "half", dtype=torch.bfloat16)
     full, native = load(str(half), device="cpu"), load(str(half), device="cpu", dtype="bfloat16")
     assert full.dtype == torch.float32 and native.dtype == torch.bfloat16
-    assert full.fingerprint == native.fingerprint
+    assert full.fingerprint == native.fingerprint and full.weights_fingerprint == native.weights_fingerprint
     other = load(str(make_model("llama", tmp_path / "other", seed=1)), device="cpu")
     assert other.fingerprint != full.fingerprint
 
@@ -61,4 +61,5 @@ def test_tying_is_a_matter_of_storage(tmp_path):
     assert tied.model.lm_head.weight is tied.model.model.embed_tokens.weight
     before = fingerprint(tied.model)
     tied.model.lm_head.weight = nn.Parameter(tied.model.lm_head.weight.clone(), requires_grad=False)
-    assert len(list(tied.model.parameters())) > 0 and fingerprint(tied.model) == before == tied.fingerprint
+    assert len(list(tied.model.parameters())) > 0 and fingerprint(tied.model) == before == tied.weights_fingerprint
+    assert fingerprints(tied) == (tied.fingerprint, before)

@@ -38,7 +38,7 @@ def test_a_local_folder(folder):
     assert live.model_id == "tiny"
     assert live.architecture == "LlamaForCausalLM"
     assert live.hidden_act == "silu"
-    assert live.fingerprint.startswith("sha256:")
+    assert live.fingerprint.startswith("sha256v2:") and live.weights_fingerprint.startswith("sha256:")
     assert not live.model.training
     assert not any(parameter.requires_grad for parameter in live.model.parameters())
     assert load(f"{folder}/").model_id == "tiny"

@@ -1,0 +1,97 @@
+"""Parameters that stay in a checkpoint's files: each is read when it is wanted, and forgotten with its last user.
+
+For products that need weights alone. The model around them is made without values (on torch's device `meta`), so it has
+modules, shapes and a config, and cannot run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from atlas.errors import ModelError
+from atlas.live.fingerprint import digests_of, tensor_digest
+from atlas.live.shards import Weights
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+    from atlas.live.weight_match import Fit
+
+
+class Stored:
+    """The parameters of `model`, which has no values; `names`: that of the stored tensor of each of its names.
+
+    `device` and `dtype`: what values are given on and in, converted as loading converts them.
+    """
+
+    def __init__(
+        self, weights: Weights, names: Mapping[str, str], model: nn.Module, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        self._parameters = dict(model.named_parameters(remove_duplicate=False))
+        self._names = {id(self._parameters[name]): stored for name, stored in names.items() if name in self._parameters}
+        self._files = weights.files
+        self.device, self.dtype = device, dtype
+
+    def values(self, parameter: Tensor) -> Tensor:
+        """What `parameter`, one of the model's, is in the checkpoint. Do not write into it."""
+        return self._mapped(parameter).to(self.device, self.dtype)
+
+    def digests(self, model_id: str) -> dict[str, str]:
+        """Those of all parameters by all their names. Raises ModelError for a value that is not finite."""
+        shown = {id(parameter): name for name, parameter in reversed(self._parameters.items())}
+
+        def digest(parameter: Tensor) -> str:
+            mapped = self._mapped(parameter)
+            # Conversion keeps the order of values, so the extremes tell of all of them; NaN becomes both.
+            extremes = torch.stack(torch.aminmax(mapped)).to(self.dtype)
+            if not torch.isfinite(extremes).all():
+                raise ModelError(f"the weights of {model_id} hold non-finite values in {shown[id(parameter)]}")
+            return tensor_digest(mapped, self.dtype)
+
+        return digests_of(self._parameters, digest)
+
+    def _mapped(self, parameter: Tensor) -> Tensor:
+        name = self._names[id(parameter)]
+        return _mapped(self._files[name], name)
+
+
+def stored_in(
+    fit: Fit, weights: Weights, config: PretrainedConfig, device: torch.device, dtype: torch.dtype | str
+) -> Stored | None:
+    """The parameters of a checkpoint that fits; None where loading would make other values of them than are stored.
+
+    `dtype` "auto": the config's own.
+    """
+    computing = getattr(config, "dtype", None) if dtype == "auto" else dtype
+    if not isinstance(computing, torch.dtype):
+        return None
+    kept_wide = getattr(fit.model, "_keep_in_fp32_modules", None) or getattr(
+        fit.model, "_keep_in_fp32_modules_strict", None
+    )
+    if kept_wide and computing != torch.float32:
+        return None
+    names: dict[str, str] = {}
+    first: dict[int, str] = {}
+    for name, parameter in fit.model.named_parameters(remove_duplicate=False):
+        stored = fit.places[name]
+        if stored is None:
+            continue
+        other = first.setdefault(id(parameter), stored)
+        if other != stored and not torch.equal(*(_mapped(weights.files[each], each) for each in (other, stored))):
+            return None  # tied by the config, and different in the files
+        names[name] = stored
+    # In its own dtype, so that the model says what it computes in.
+    return Stored(weights, names, fit.model.to(computing), device, computing)
+
+
+def _mapped(path: Path, name: str) -> Tensor:
+    """A tensor whose pages are read when they are looked at, and given back with it: a file is opened for it alone."""
+    with safe_open(path, framework="pt", device="cpu") as file:
+        tensor: Tensor = file.get_tensor(name)
+    return tensor
