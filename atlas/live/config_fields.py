@@ -58,7 +58,9 @@ def _known(model_type: str, adapter: Adapter) -> set[str]:
     made = CONFIG_MAPPING[model_type]
     rope = adapter.older_rope
     older = {*_OLDER_NAMES, *adapter.older_fields, *filter(None, (rope.theta, rope.share, rope.local_theta))}
-    return (own_fields(made) | set(made.attribute_map) | older) - _NEVER
+    # Of Qwen3-MoE the name that a field is mapped to is the one that is saved, and no field of the class.
+    mapped = {*made.attribute_map, *made.attribute_map.values()}
+    return (own_fields(made) | mapped | older) - _NEVER
 
 
 def own_fields(config: type[PretrainedConfig]) -> set[str]:

@@ -51,7 +51,8 @@ def run_edited_rows(live: LiveModel, input_ids: Tensor, record: Record) -> Edite
         width = columns.stop - columns.start
         ids[row, columns], mask[row, columns] = three[0, :width], 1
     # A value that the neuron has at neither token of the prompt, and no wild one.
-    edit = Edit(SITE, 0, NEURON, "set", float(record.sites[SITE, 0].abs().max()) + 1.0)
+    site = _site(live)
+    edit = Edit(site, 0, NEURON, "set", float(record.sites[site, 0].abs().max()) + 1.0)
     positions = position_arguments(live, live.model.forward, mask)
     inputs = {"input_ids": ids, "attention_mask": mask, **positions, "use_cache": False}
     try:
@@ -85,6 +86,11 @@ def check_generation(live: LiveModel, input_ids: Tensor, record: Record, rows: E
         _agree(live, f"a step after a cache and in a {name} row", step, found_TV[N_PROMPT])
 
 
+def _site(live: LiveModel) -> str:
+    """Where the edit is: at a neuron, but where the token may not be routed to the neuron's expert."""
+    return SITE if live.experts(0) is None else "resid_post"
+
+
 def _cached_step(live: LiveModel, input_ids: Tensor, record: Record, edit: Edit) -> tuple[Tensor, Tensor]:
     """(values at the edited neuron, logits) of a third token, read as `generate` reads one."""
     mask = torch.ones(1, N_PROMPT + 1, dtype=torch.long, device=live.device)
@@ -116,7 +122,7 @@ def _under(live: LiveModel, edit: Edit, prompt_lengths: list[int] | None = None)
 def _watch(live: LiveModel, hooks: ExitStack) -> list[Tensor]:
     """Fills with [batch, tokens] float32 values of the edited neuron, as they are after the edit."""
     seen: list[Tensor] = []
-    tap = live.tap(SITE, 0)
+    tap = live.tap(_site(live), 0)
     hooks.callback(tap.register(lambda acts_BTN: seen.append(acts_BTN[..., NEURON].float())).remove)
     return seen
 

@@ -23,6 +23,8 @@ from atlas.live.checkpoint import architecture_of, check_complete, check_config,
 from atlas.live.checkpoint_files import finder
 from atlas.live.config_fields import clean_config
 from atlas.live.damaged import read_json_file
+from atlas.live.expert_pass import NAME as EXPERTS
+from atlas.live.expert_pass import register
 from atlas.live.fingerprint import fingerprints
 from atlas.live.gguf_copies import copy_of
 from atlas.live.gguf_file import alone, check_file, parsed_once
@@ -168,6 +170,8 @@ def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torc
         raw, _ = _attempt(source, "config", lambda: PretrainedConfig.get_config_dict(folder, **where))
         check_config(raw, name)
         adapter = _attempt(source, "config", lambda: find_adapter(raw))
+        if adapter.experts is not None:
+            raise ModelError(f"{name} is a mixture of experts in GGUF, which is not read", "Use its safetensors.")
         fields = _attempt(source, "config", lambda: clean_config(raw, adapter, name))
         config_class = CONFIG_MAPPING[raw["model_type"]]
         check_layer_count(fields, config_class.attribute_map, header.n_tensors, name)
@@ -220,6 +224,9 @@ def _finished(
     if stored is None:
         network = _attempt(source, "weights", lambda: network.to(device))
     network = network.eval().requires_grad_(False)
+    if adapter.experts is not None:
+        register()
+        network.set_experts_implementation(EXPERTS)
     add_bos = _attempt(source, "tokenizer", lambda: prepends_bos(tokenizer))
     # Both were read from checked copies; other libraries that are given them look for the rest by these.
     network.config._name_or_path = tokenizer.name_or_path = tokenizer.init_kwargs["name_or_path"] = source.location

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from atlas import sites as table
 from atlas.errors import ModelError, UsageError
 from atlas.live.adapters.base import Adapter, WeightPlace
+from atlas.live.expert_layer import DENSE, ExpertLayer, Part, expert_layer
 from atlas.live.sources import Source
 from atlas.live.stored import Stored
 from atlas.live.taps import ResolvedTap, part_of_axis
@@ -58,12 +60,15 @@ class LiveModel:
     d_model: int = field(init=False)
     d_mlp: int = field(init=False)
     d_vocab: int = field(init=False)
+    _experts: list[ExpertLayer | None] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Dims are measured on the weights: config fields may be absent or not mean this.
         self.n_layers = self.model.config.num_hidden_layers
-        self.d_vocab = self._head().shape[0]
-        self.d_mlp, self.d_model = self.weight("down_proj", 0).shape
+        self.d_vocab, self.d_model = self._head().shape
+        self._experts = [expert_layer(self, layer) for layer in range(self.n_layers)]
+        # The widest layer: narrower ones leave the last numbers out.
+        self.d_mlp = max(self.neurons(layer) for layer in range(self.n_layers))
 
     @property
     def gated(self) -> bool:
@@ -139,14 +144,43 @@ class LiveModel:
         """The sites that this model has, in the order of the site table."""
         return [name for name in table.SITES if name in self.adapter.sites]
 
+    def neuron_sites(self) -> list[str]:
+        """Those of them that neurons of the MLP are read and edited at."""
+        return [name for name in self.sites() if table.site(name).width == "d_mlp"]
+
     def weights(self) -> list[str]:
         """The weights that this model has, in the order of the weight table."""
         return [name for name in table.WEIGHTS if name in self.adapter.weights]
 
-    def width(self, site: str) -> int:
-        """The length of the last axis of `site`."""
-        width: int = getattr(self, table.site(site).width)
+    def width(self, site: str, layer: int | None = None) -> int:
+        """The length of the last axis of `site`, at one layer or at the widest."""
+        dim = table.site(site).width
+        if dim == "d_mlp" and layer is not None:
+            return self.neurons(layer)
+        width: int = getattr(self, dim)
         return width
+
+    def neurons(self, layer: int) -> int:
+        """How many neurons a layer has; of one with experts, those of all of them."""
+        experts = self._experts[layer]
+        if experts is not None:
+            return experts.neurons
+        return self.weight_at(self.adapter.weights["down_proj"], layer).shape[0]
+
+    def experts(self, layer: int) -> ExpertLayer | None:
+        """The experts of a layer; None where it is one MLP. Raises UsageError for a layer out of range."""
+        self._check_layer(layer)
+        return self._experts[layer]
+
+    @property
+    def has_experts(self) -> bool:
+        """Whether any layer is a mixture of experts."""
+        return any(layer is not None for layer in self._experts)
+
+    def parts(self, layer: int) -> list[Part]:
+        """The experts of a layer; a dense one counts as one expert."""
+        experts = self.experts(layer)
+        return [Part(0, 0, self.neurons(layer), DENSE)] if experts is None else experts.parts()
 
     def tap(self, site: str, layer: int) -> ResolvedTap:
         """Where `site` of `layer` is on this model.
@@ -156,28 +190,48 @@ class LiveModel:
         """
         table.site(site)
         self._require("site", site, self.sites())
+        if table.site(site).width == "d_mlp" and self.experts(layer) is not None:
+            raise ModelError(
+                f"{site} of layer {layer} of {self.model_id} is none of one tensor: the layer is a mixture of experts, "
+                "whose neurons have activations on the tokens that are routed to them",
+            )
         self._check_layer(layer)
         place = self.adapter.sites[site]
         path = place.module.format(layer=layer)
         return ResolvedTap(site, layer, path, self.submodule(path), place.io, place.part)
 
     def weight(self, name: str, layer: int) -> Tensor:
-        """w_ND [d_mlp, d_model]: the residual-space vector of every neuron of `layer`, one a row.
+        """w_ND [neurons, d_model]: the residual-space vector of every neuron of `layer`, one a row.
 
-        For `down_proj` row n is what neuron n writes. A view of the model's parameter: do not write into it.
-        Raises as `tap` does.
+        For `down_proj` row n is what neuron n writes. A view of the model's parameter: do not write into it. Of a
+        layer with experts a copy, because no view holds them in a row: `weight_parts` has views. Raises as `tap` does.
         """
+        parts = [w_ND for _, w_ND in self.weight_parts(name, layer)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def weight_parts(self, name: str, layer: int) -> Iterator[tuple[int, Tensor]]:
+        """(first neuron, w_ND [units, d_model]) of each expert of a layer, views; of a dense layer all at once."""
         table.weight(name)
         self._require("weight", name, self.weights())
-        self._check_layer(layer)
-        place = self.adapter.weights[name]
+        experts = self.experts(layer)
+        if experts is None:
+            yield 0, self.weight_at(self.adapter.weights[name], layer)
+            return
+        for part in experts.parts():
+            yield part.first_neuron, experts.weight(name, part.expert)
+
+    def weight_at(self, place: WeightPlace, layer: int) -> Tensor:
+        """What a family says is at `place`: w_ND [neurons, d_model], a view of the parameter."""
         matrix = self.parameter(place.parameter.format(layer=layer))
         rows_ND = matrix.T if place.neurons_last else matrix
         return rows_ND[part_of_axis(place.part, rows_ND.shape[0])]
 
     def bias(self, name: str, layer: int) -> Tensor | None:
-        """The bias of `weight(name, layer)`, if any: [d_mlp] where it reads, [d_model] for down_proj."""
-        place: WeightPlace = self.adapter.weights[name]
+        """The bias of `weight(name, layer)` of a dense layer, if any: [d_mlp] where it reads, [d_model] for down_proj."""
+        return self.bias_at(self.adapter.weights[name], layer)
+
+    def bias_at(self, place: WeightPlace, layer: int) -> Tensor | None:
+        """The bias that belongs to the matrix at `place`, if any."""
         if place.bias is None:
             return None
         owner, _, attribute = place.bias.format(layer=layer).rpartition(".")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from atlas.errors import ModelError
+from atlas.live.expert_probe import ExpertRecord, record_experts
 from atlas.live.model import LiveModel
 
 
@@ -20,13 +21,14 @@ class Record:
     """float32 tensors of the first row of a pass over T tokens, the batch axis dropped.
 
     `sites[site, layer]`: [T, width]. `block_in`, `mlp_in`, `mlp_out`: by layer, [T, d_model]. `logits`:
-    [T, d_vocab]. `output` is all that the model returned.
+    [T, d_vocab]. `experts`: of layers with experts, in place of sites of their neurons. `output` is all that the model returned.
     """
 
     sites: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     block_in: dict[int, Tensor] = field(default_factory=dict)
     mlp_in: dict[int, Tensor] = field(default_factory=dict)
     mlp_out: dict[int, Tensor] = field(default_factory=dict)
+    experts: dict[int, ExpertRecord] = field(default_factory=dict)
     logits: Tensor = field(default_factory=lambda: torch.empty(0))
     output: Mapping[str, Any] = field(default_factory=dict)
 
@@ -50,7 +52,11 @@ def run_probe(live: LiveModel, inputs: Mapping[str, Any], *, zero_first_row: boo
         for layer in range(live.n_layers):
             for handle in _record_modules(live, layer, record):
                 hooks.callback(handle.remove)
-            for site in live.sites():
+            experts = live.experts(layer)
+            if experts is not None:
+                n_tokens = inputs["input_ids"].shape[1]
+                record.experts[layer] = record_experts(live, experts, n_tokens, hooks, zero_first_row=zero_first_row)
+            for site in _dense_sites(live, layer):
                 tap = live.tap(site, layer)
                 edit = zero_first_row and site == "mlp_post"
 
@@ -63,11 +69,20 @@ def run_probe(live: LiveModel, inputs: Mapping[str, Any], *, zero_first_row: boo
         record.output = live.model(**inputs)
         record.logits = _plain(record.output["logits"])
     for layer in range(live.n_layers):
-        for site in live.sites():
+        if layer in record.experts and record.experts[layer].n_passes != 1:
+            times = record.experts[layer].n_passes
+            raise ModelError(f"a pass of {live.model_id} runs the experts of layer {layer} {times} times")
+        for site in _dense_sites(live, layer):
             if fired[site, layer] != 1:
                 times = fired[site, layer]
                 raise ModelError(f"a pass of {live.model_id} computes {site} of layer {layer} {times} times")
     return record
+
+
+def _dense_sites(live: LiveModel, layer: int) -> list[str]:
+    """The sites that are one tensor at a layer."""
+    apart = live.neuron_sites() if live.experts(layer) is not None else []
+    return [site for site in live.sites() if site not in apart]
 
 
 def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.utils.hooks.RemovableHandle]:
@@ -77,8 +92,10 @@ def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.u
     def keep_block_input(module: nn.Module, args: tuple[Any, ...]) -> None:
         record.block_in[layer] = _plain(args[0])
 
-    def keep_mlp(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        record.mlp_in[layer], record.mlp_out[layer] = _plain(args[0]), _plain(output)
+    def keep_mlp(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        # Some mixtures of experts return what their router said beside it.
+        written = output[0] if isinstance(output, tuple) else output
+        record.mlp_in[layer], record.mlp_out[layer] = _plain(args[0]), _plain(written)
 
     return [block.register_forward_pre_hook(keep_block_input), mlp.register_forward_hook(keep_mlp)]
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers.activations import ACT2FN
 
 from atlas.errors import ModelError
+from atlas.live.expert_validation import check_experts, whole_output
 from atlas.live.generation_check import check_generation, run_edited_rows
 from atlas.live.model import LiveModel
 from atlas.live.probe import Record, probe_ids, run_probe
@@ -30,10 +31,15 @@ def validate(live: LiveModel) -> None:
     input_ids = probe_ids(live)
     record = run_probe(live, {"input_ids": input_ids, "use_cache": True})
     for layer in range(live.n_layers):
-        _check_shapes(live, layer, record)
-        _check_reading(live, layer, record)
-        _check_activation(live, layer, record)
-        _check_writing(live, layer, record)
+        experts = live.experts(layer)
+        if experts is not None:
+            of_layer, inside, outside = record.experts[layer], record.mlp_in[layer], record.mlp_out[layer]
+            check_experts(live, experts, of_layer, inside, outside, _agree, _misfit)
+        else:
+            _check_shapes(live, layer, record)
+            _check_reading(live, layer, record)
+            _check_activation(live, layer, record)
+            _check_writing(live, layer, record)
         _check_stream(live, layer, record)
     _check_final_norm(live)
     _check_head(live, record)
@@ -53,12 +59,12 @@ def check_finite_weights(live: LiveModel) -> None:
 def _check_shapes(live: LiveModel, layer: int, record: Record) -> None:
     for site in live.sites():
         found = tuple(record.sites[site, layer].shape)
-        if found != (2, live.width(site)):
-            raise _misfit(live, f"{site} of layer {layer} has shape {found}, expected {(2, live.width(site))}")
+        if found != (due := (2, live.width(site, layer))):
+            raise _misfit(live, f"{site} of layer {layer} has shape {found}, expected {due}")
     for name in live.weights():
         found = tuple(live.weight(name, layer).shape)
-        if found != (live.d_mlp, live.d_model):
-            raise _misfit(live, f"{name} of layer {layer} has shape {found}, expected {(live.d_mlp, live.d_model)}")
+        if found != (due := (live.neurons(layer), live.d_model)):
+            raise _misfit(live, f"{name} of layer {layer} has shape {found}, expected {due}")
 
 
 def _check_reading(live: LiveModel, layer: int, record: Record) -> None:
@@ -135,6 +141,11 @@ def _check_head(live: LiveModel, record: Record) -> None:
 def _check_zeroing(live: LiveModel, record: Record, zeroed: Record) -> None:
     """Setting every neuron activation to 0 leaves the MLPs their bias only, and changes the logits."""
     for layer in range(live.n_layers):
+        experts = live.experts(layer)
+        if experts is not None:
+            left = whole_output(live, experts, zeroed.experts[layer])
+            _agree(live, f"MLP output with mlp_post zeroed, layer {layer}", zeroed.mlp_out[layer], left)
+            continue
         bias = live.bias("down_proj", layer)
         expected = torch.zeros_like(zeroed.mlp_out[layer])
         if bias is not None:

@@ -14,6 +14,7 @@ from transformers import PretrainedConfig
 from atlas.errors import ModelError
 from atlas.live.adapters.base import Adapter
 from atlas.live.checkpoint import check_complete, is_recomputed, misshapen
+from atlas.live.converted_names import check_converted
 from atlas.live.shards import Weights
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
@@ -75,6 +76,10 @@ def check_fit(
     """
     with torch.device("meta"):
         model = model_class(config)
+    if adapter.experts is not None:
+        check_converted(model, weights, adapter, model_id, architecture)
+        _check_memory(model, weights, model_id, dtype)
+        return
     wanted = model.state_dict(keep_vars=True)
 
     def place(name: str) -> str:

@@ -67,6 +67,28 @@ class OlderRope:
 
 
 @dataclass(frozen=True)
+class Experts:
+    """Where layers that are mixtures of experts have them. A layer without `module` is dense: the adapter's own paths.
+
+    `module`: an experts module of transformers, which tells its layout itself (atlas/live/expert_pass.py).
+    `router`: the module that chooses experts for a token. `sites`, `weights`: of the MLP that every token passes beside
+    them, where there is one: it is the last expert. `shared`: that MLP's module. `shared_gate`: a linear layer whose
+    sigmoid its output is multiplied with. `shared_inside`: whether the family's `mlp` module adds the two.
+    `activation`: what gives a unit's activation: the config's function times the linear branch, or gpt-oss's clamped
+    form of it.
+    """
+
+    module: str
+    router: str
+    shared: str | None = None
+    sites: Mapping[str, Tap] = field(default_factory=dict)
+    weights: Mapping[str, WeightPlace] = field(default_factory=dict)
+    shared_gate: str | None = None
+    shared_inside: bool = True
+    activation: Literal["config", "clamped_swiglu"] = "config"
+
+
+@dataclass(frozen=True)
 class Adapter:
     """One architecture family. `block`, `mlp`, `mlp_out_norm`, `sites` and `weights` paths contain `{layer}`.
 
@@ -74,6 +96,7 @@ class Adapter:
 
     - `mlp_out_norm`: the module of a further norm between MLP and residual stream, where there is one, so that what a
       neuron writes reaches the stream rescaled, and a constant of the MLP's output is none there.
+    - `experts`: where layers that are mixtures of experts have them; None: every layer is one MLP.
     - `refusals` gives the reason for each site or weight of the tables that the family does not have.
 
     What its config calls things (a field of None: the family has no such thing):
@@ -104,6 +127,7 @@ class Adapter:
     gguf_names: Mapping[str, str]
     tokenizers: tuple[str, ...]
     mlp_out_norm: str | None = None
+    experts: Experts | None = None
     mlp_bias_field: str | None = None
     logit_softcap_field: str | None = None
     attention_softcap_field: str | None = None

@@ -20,6 +20,9 @@ FAMILIES: dict[str, str] = {
     "gemma2": "atlas.live.adapters.gemma",
     "gemma3_text": "atlas.live.adapters.gemma",
     "phi3": "atlas.live.adapters.phi3",
+    "mixtral": "atlas.live.adapters.mixtral",
+    "olmoe": "atlas.live.adapters.mixtral",
+    "qwen3_moe": "atlas.live.adapters.mixtral",
 }
 
 # Config fields that give away what no adapter here can describe.
@@ -37,10 +40,10 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
     supported = "Supported model types: " + ", ".join(FAMILIES) + "."
     if not model_type:
         raise ModelError("the model's config names no model_type", supported)
-    if any((config.get(key) or 0) > 1 for key in _EXPERT_COUNTS):
+    if any((config.get(key) or 0) > 1 for key in _EXPERT_COUNTS) and not _has_experts(model_type):
         raise ModelError(
-            f"model type {model_type!r} is a mixture of experts, where one layer has many MLPs",
-            "Use a dense model. " + supported,
+            f"model type {model_type!r} is a mixture of experts that no adapter describes",
+            f"{supported} docs/adding-a-family.md shows how to add another.",
         )
     if any(config.get(key) for key in _OTHER_MODALITIES):
         raise ModelError(
@@ -65,6 +68,10 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
 def tokenizer_classes() -> frozenset[str]:
     """The classes of every family: a checkpoint may well have the tokenizer of another one."""
     return frozenset(name for module in FAMILIES.values() for name in _adapter(module).tokenizers)
+
+
+def _has_experts(model_type: Any) -> bool:
+    return model_type in FAMILIES and _adapter(FAMILIES[model_type]).experts is not None
 
 
 def _adapter(module: str) -> Adapter:

@@ -1,0 +1,72 @@
+"""What validation compares of a layer with experts, recorded in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from atlas.errors import ModelError
+from atlas.live.expert_layer import ExpertLayer
+from atlas.live.expert_pass import Routed
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from atlas.live.model import LiveModel
+
+
+@dataclass
+class ExpertRecord:
+    """float32, of the T tokens of the first row of a pass.
+
+    `in_TD`, `chosen_TK`, `weights_TK`, `out_TD`: what the experts module is given and returns. `shared_TD`: what the
+    shared MLP returns, before its gate. `routed[site]`: what each expert computes there, or is given in its place, tokens among the T.
+    """
+
+    in_TD: Tensor = field(default_factory=lambda: torch.empty(0))
+    chosen_TK: Tensor = field(default_factory=lambda: torch.empty(0))
+    weights_TK: Tensor = field(default_factory=lambda: torch.empty(0))
+    out_TD: Tensor = field(default_factory=lambda: torch.empty(0))
+    shared_TD: Tensor | None = None
+    routed: dict[str, list[Routed]] = field(default_factory=dict)
+    n_passes: int = 0
+
+
+def record_experts(
+    live: LiveModel, found: ExpertLayer, n_tokens: int, hooks: ExitStack, *, zero_first_row: bool
+) -> ExpertRecord:
+    """A record that a pass over rows of `n_tokens` fills, through hooks that `hooks` removes."""
+    record = ExpertRecord()
+
+    def keep_experts(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        if len(args) != 3:
+            raise ModelError(f"{found.path} of {live.model_id} is called with {len(args)} arguments, not 3")
+        record.n_passes += 1
+        record.in_TD, chosen, record.weights_TK = (each[:n_tokens].float() for each in args)
+        record.chosen_TK, record.out_TD = chosen.long(), output[:n_tokens].float()
+
+    def keep_shared(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        record.shared_TD = output.reshape(-1, output.shape[-1])[:n_tokens].float()
+
+    hooks.callback(found.experts.register_forward_hook(keep_experts).remove)
+    if found.shared_width:
+        assert live.adapter.experts is not None and live.adapter.experts.shared is not None
+        shared = live.submodule(live.adapter.experts.shared.format(layer=found.layer))
+        hooks.callback(shared.register_forward_hook(keep_shared).remove)
+    for site in live.neuron_sites():
+        heard = record.routed.setdefault(site, [])
+        zero = zero_first_row and site == "mlp_post"
+
+        def on_routed(routed: Routed, heard: list[Routed] = heard, zero: bool = zero) -> Tensor | None:
+            first_R = routed.tokens_R < n_tokens
+            edited_RN = routed.acts_RN.masked_fill(first_R[:, None], 0) if zero else None
+            acts_RN = (routed.acts_RN if edited_RN is None else edited_RN)[first_R]
+            if len(acts_RN):
+                heard.append(Routed(routed.expert, routed.tokens_R[first_R], acts_RN.to(torch.float32, copy=True)))
+            return edited_RN
+
+        hooks.callback(found.tap(site).register(on_routed).remove)
+    return record
