@@ -10,6 +10,7 @@ from torch import Tensor
 
 from atlas.errors import ModelError
 from atlas.live.model import LiveModel
+from atlas.live.positions import position_arguments
 from atlas.live.taps import OnTensor, ResolvedTap
 
 Sink = Callable[[str, int, Tensor], None]
@@ -17,11 +18,6 @@ Sink = Callable[[str, int, Tensor], None]
 
 class _EverythingSeen(Exception):
     """Ends a forward pass after the last wanted tap; never leaves this module."""
-
-
-def position_ids(attention_mask: Tensor) -> Tensor:
-    """[batch, tokens] positions that count real tokens only, so that left padding shifts nothing."""
-    return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
 
 
 def capture(
@@ -61,12 +57,12 @@ def capture(
     with ExitStack() as hooks, torch.inference_mode():
         for tap in taps:
             hooks.callback(tap.register(reader(tap)).remove)
-        mask = attention_mask.to(live.device)
+        mask, base = attention_mask.to(live.device), live.model.base_model
         try:
-            live.model.base_model(
+            base(
                 input_ids=input_ids.to(live.device),
                 attention_mask=mask,
-                position_ids=position_ids(mask),
+                **position_arguments(live, base.forward, mask),
                 use_cache=False,
             )
         except _EverythingSeen:

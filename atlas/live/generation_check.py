@@ -15,9 +15,9 @@ from torch import Tensor
 
 from atlas.errors import ModelError
 from atlas.live.cache import cache_argument, cache_of
-from atlas.live.capture import position_ids
 from atlas.live.intervene import intervene
 from atlas.live.model import LiveModel
+from atlas.live.positions import position_arguments
 from atlas.live.probe import Record, run_probe
 from atlas.live.versions import ran_with
 from atlas.spec.document import Edit, InterventionSpec, ModelReference, Tokenization
@@ -52,7 +52,8 @@ def run_edited_rows(live: LiveModel, input_ids: Tensor, record: Record) -> Edite
         ids[row, columns], mask[row, columns] = three[0, :width], 1
     # A value that the neuron has at neither token of the prompt, and no wild one.
     edit = Edit(SITE, 0, NEURON, "set", float(record.sites[SITE, 0].abs().max()) + 1.0)
-    inputs = {"input_ids": ids, "attention_mask": mask, "position_ids": position_ids(mask), "use_cache": False}
+    positions = position_arguments(live, live.model.forward, mask)
+    inputs = {"input_ids": ids, "attention_mask": mask, **positions, "use_cache": False}
     try:
         with ExitStack() as hooks:
             hooks.enter_context(_under(live, edit, [N_PROMPT] * len(ROWS)))
@@ -93,7 +94,7 @@ def _cached_step(live: LiveModel, input_ids: Tensor, record: Record, edit: Edit)
         output = live.model(
             input_ids=input_ids[:, :1],
             attention_mask=mask,
-            position_ids=position_ids(mask)[:, -1:],
+            **position_arguments(live, live.model.forward, mask, 1),
             use_cache=True,
             **{cache_argument(live.model.forward): cache_of(record.output)},
         )

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from atlas.errors import ModelError
-from atlas.live.capture import position_ids
 from atlas.live.logits import LogitTarget
 from atlas.live.model import LiveModel
 from atlas.live.pooling import last_token
+from atlas.live.positions import position_arguments
 from atlas.live.relevance import relevance
 from atlas.live.taps import OnTensor
 
@@ -65,7 +65,7 @@ def differentiate(
 
         return read
 
-    mask = attention_mask.to(live.device)
+    mask, base = attention_mask.to(live.device), live.model.base_model
     with ExitStack() as undo, torch.enable_grad(), _graph_from_embeddings(live) as embedded:
         # RelP makes mlp_post anew of the sites before it: it must find these as they were read, and be read itself.
         for after in (False, True):
@@ -74,8 +74,11 @@ def differentiate(
             for tap in wanted:
                 if (tap.site == "mlp_post") is after:
                     undo.callback(tap.register(reader(tap.site, tap.layer)).remove)
-        final_BTD = live.model.base_model(
-            input_ids=input_ids.to(live.device), attention_mask=mask, position_ids=position_ids(mask), use_cache=False
+        final_BTD = base(
+            input_ids=input_ids.to(live.device),
+            attention_mask=mask,
+            **position_arguments(live, base.forward, mask),
+            use_cache=False,
         ).last_hidden_state
         rows_B = torch.arange(len(mask), device=live.device)
         values_B = target.of(live, final_BTD[rows_B, last_token(mask.bool())])

@@ -117,7 +117,7 @@ class _Run:
             )
 
     def _begin_pass(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        tokens = read_pass(self._read_arguments(args, kwargs))
+        tokens = read_pass(self._read_arguments(args, kwargs), self._live.first_position)
         self._n_passes += 1
         self._where = admitted(self._spec, tokens, self._prompt_lengths(tokens))
 

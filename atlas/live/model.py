@@ -98,6 +98,12 @@ class LiveModel:
         return window
 
     @property
+    def first_position(self) -> int:
+        """The position id of a text's first token."""
+        before: int | None = self._configured(self.adapter.first_position_after)
+        return 0 if before is None else before + 1
+
+    @property
     def logit_softcap(self) -> float | None:
         """c where the model's logits are c * tanh(x / c) of what its LM head gives."""
         cap: float | None = self._configured(self.adapter.logit_softcap_field)

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from atlas.live.cache import cache_argument, cache_of
-from atlas.live.capture import position_ids
 from atlas.live.model import LiveModel
+from atlas.live.positions import position_arguments
 
 _LOGIT_VALUES = 1 << 24
 """Logits held at once: 64 MB in float32."""
@@ -75,7 +75,7 @@ def run_pass(
         output = base(
             input_ids=input_ids_BT,
             attention_mask=mask,
-            position_ids=position_ids(mask)[:, -width:],
+            **position_arguments(live, base.forward, mask, width),
             use_cache=keep_cache or cache is not None,
             **before,
         )

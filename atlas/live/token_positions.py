@@ -57,8 +57,10 @@ def argument_reader(forward: Callable[..., Any]) -> Callable[[tuple[Any, ...], M
     return arguments
 
 
-def read_pass(arguments: Mapping[str, Any]) -> PassTokens:
+def read_pass(arguments: Mapping[str, Any], first_position: int = 0) -> PassTokens:
     """The tokens of a call of the base model, from its inputs, its attention mask and its cache.
+
+    `first_position`: the position id of a text's first token.
 
     Raises ModelError for a mask or a cache that leaves open which tokens are padding, and where number of
     tokens, cache, mask and positions contradict one another, as they do when a cache is overlooked.
@@ -70,9 +72,9 @@ def read_pass(arguments: Mapping[str, Any]) -> PassTokens:
     shape, n_cached = (given.shape[0], given.shape[1]), cached_length(arguments)
     real_BS = _real_tokens(arguments.get("attention_mask"), shape, n_cached)
     tokens = PassTokens(shape, n_cached, None if real_BS is None else real_BS.to(given.device), given.device)
-    for name in ("position_ids", "cache_position"):
+    for name, first in (("position_ids", first_position), ("cache_position", 0)):
         if isinstance(arguments.get(name), Tensor):
-            _check_positions(name, arguments[name].to(given.device), tokens)
+            _check_positions(name, arguments[name].to(given.device), first, tokens)
     return tokens
 
 
@@ -102,8 +104,8 @@ def admitted(spec: InterventionSpec, tokens: PassTokens, prompt_B: Tensor) -> Te
     return ok_BT[..., None]
 
 
-def _check_positions(name: str, positions: Tensor, tokens: PassTokens) -> None:
-    """ModelError unless the positions given with a pass are those of its tokens, counted from 0.
+def _check_positions(name: str, positions: Tensor, first: int, tokens: PassTokens) -> None:
+    """ModelError unless the positions given with a pass are those of its tokens, counted from `first`.
 
     Real tokens may be counted alone, as `generate` does, or together with padding; what padding has is open.
     Anything else, such as texts packed into one row or a cache that was not seen, is none of our counting.
@@ -111,7 +113,7 @@ def _check_positions(name: str, positions: Tensor, tokens: PassTokens) -> None:
     n_cached, (n_rows, n_tokens) = tokens.n_cached, tokens.shape
     columns_1T = torch.arange(n_cached, n_cached + n_tokens, device=positions.device)[None]
     if positions.shape in ((n_tokens,), (1, n_tokens), (n_rows, n_tokens)):
-        found_BT = positions.reshape(-1, n_tokens)
+        found_BT = positions.reshape(-1, n_tokens) - first
         padding_BT = torch.zeros_like(columns_1T, dtype=torch.bool)
         if tokens.real_BS is not None:
             padding_BT = ~tokens.real_BS[:, n_cached:]
@@ -172,8 +174,8 @@ def _contradiction(what: str, shape: tuple[int, int], n_cached: int) -> ModelErr
     return ModelError(
         f"cannot tell which token is which: {what}, but the pass has {shape[0]} rows of {shape[1]} tokens "
         f"after {n_cached} cached ones",
-        "Mask and positions cover the cached tokens too and count from 0, and a cache is a Cache of transformers. "
-        f"Ran with {ran_with()}.",
+        "Mask and positions cover the cached tokens too and count from a text's first, and a cache is a Cache of "
+        f"transformers. Ran with {ran_with()}.",
     )
 
 

@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from atlas.live.capture import capture, position_ids
+from atlas.live.capture import capture
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
+from atlas.live.positions import position_ids
 from benchmarks.common.claim import Claim, Goal, Table
 from benchmarks.common.measure import machine
 from builders.build.inputs import prepare

@@ -82,6 +82,7 @@ class Adapter:
     - `mlp_bias_field`: true where every matrix of every MLP has a bias; not every model type of a family need have the
       field. None as well where biases are always there.
     - `logit_softcap_field`, `attention_softcap_field`: c of c * tanh(x / c), over the logits and within the attention.
+    - `first_position_after`: holds the number before the position of a text's first token; None: that position is 0.
     - `older_rope` and `older_fields`: names in configs of transformers 4, and further ones that its classes still read.
 
     What its files call things:
@@ -106,6 +107,7 @@ class Adapter:
     mlp_bias_field: str | None = None
     logit_softcap_field: str | None = None
     attention_softcap_field: str | None = None
+    first_position_after: str | None = None
     lm_heads: tuple[str, ...] = ("lm_head.weight",)
     recomputed: tuple[str, ...] = ()
     older_rope: OlderRope = OlderRope()
