@@ -18,20 +18,23 @@ from transformers import (
 from atlas.errors import AtlasError, ModelError, UsageError
 from atlas.extras import require_gguf
 from atlas.live.adapters.base import Adapter
+from atlas.live.adapters.heads import Head
 from atlas.live.adapters.registry import find_adapter
 from atlas.live.checkpoint import architecture_of, check_complete, check_config, check_shapes, end_tokens
 from atlas.live.checkpoint_files import finder
 from atlas.live.config_fields import clean_config
 from atlas.live.damaged import read_json_file
+from atlas.live.encoder_check import validate_encoder
 from atlas.live.fingerprint import fingerprint
 from atlas.live.gguf_copies import copy_of
 from atlas.live.gguf_file import alone, check_file, parsed_once
 from atlas.live.gguf_header import read_gguf_header
+from atlas.live.head_choice import choose_head, class_of, labels_of, without_spare
 from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
 from atlas.live.shards import INDEX, SINGLE, find_weights, read_tensors
 from atlas.live.sources import Source, resolve, suggestion
-from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos
+from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos, put_around
 from atlas.live.validation import validate
 from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers
 from atlas.whole_file import no_room
@@ -87,7 +90,7 @@ def _from_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
 def _checked(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
     live = _read(source, device, dtype)
     # A config can hold values that are noticed in a pass only.
-    _attempt(source, "model", lambda: validate(live))
+    _attempt(source, "model", lambda: validate(live) if live.head is None else validate_encoder(live))
     live.fingerprint = fingerprint(live.model)
     return live
 
@@ -112,12 +115,16 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     weights = _attempt(source, "weights", lambda: find_weights(find))
     if weights is None:
         raise ModelError(f"{name} has no {SINGLE} and no {INDEX}", "Weights come as safetensors, or as a .gguf file.")
+    saved = architecture_of(raw)
+    head = choose_head(adapter, saved, weights, name)
+    if head is not None and head.kind == "classifier":
+        fields["id2label"] = dict(enumerate(labels_of(raw, name)))
+    weights = without_spare(weights, adapter, head)
     check_dtypes(weights, adapter, name)
     check_layers(fields, config_class.attribute_map, weights, adapter, name)
     config = _attempt(source, "config", lambda: config_class.from_dict(fields))
-    model_class = _model_class(config_class)
+    model_class = _model_class(config_class, head)
     computing = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
-    saved = architecture_of(raw)
     _attempt(source, "weights", lambda: check_fit(model_class, config, weights, adapter, name, saved, computing))
     token_fields = {**fields, "model_type": raw["model_type"]}
     tokenizer = _attempt(source, "tokenizer", lambda: load_tokenizer(find, token_fields, name))
@@ -132,9 +139,9 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     }
     network, report = _attempt(source, "weights", lambda: _pretrained(model_class, None, options))
     check_complete(report, adapter, name, saved)
-    if ends := _attempt(source, "generation config", lambda: end_tokens(find)):
+    if head is None and (ends := _attempt(source, "generation config", lambda: end_tokens(find))):
         network.generation_config.eos_token_id = ends
-    return _finished(source, network, tokenizer, adapter, device)
+    return _finished(source, network, tokenizer, adapter, device, head)
 
 
 def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
@@ -145,6 +152,8 @@ def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torc
         raw, _ = _attempt(source, "config", lambda: PretrainedConfig.get_config_dict(folder, **where))
         check_config(raw, name)
         adapter = _attempt(source, "config", lambda: find_adapter(raw))
+        if adapter.heads:
+            raise ModelError(f"{name} is an encoder in a GGUF file, which says nothing of its head", "Use safetensors.")
         fields = _attempt(source, "config", lambda: clean_config(raw, adapter, name))
         config_class = CONFIG_MAPPING[raw["model_type"]]
         check_layer_count(fields, config_class.attribute_map, header.n_tensors, name)
@@ -165,9 +174,10 @@ def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torc
     return _finished(source, network, tokenizer, adapter, device)
 
 
-def _model_class(config_class: type[PretrainedConfig]) -> type[CausalModel]:
+def _model_class(config_class: type[PretrainedConfig], head: Head | None = None) -> type[CausalModel]:
     # The table says that it holds tuples; one of causal models holds classes.
-    return cast("type[CausalModel]", MODEL_FOR_CAUSAL_LM_MAPPING[config_class])
+    made = MODEL_FOR_CAUSAL_LM_MAPPING[config_class] if head is None else class_of(head, config_class)
+    return cast("type[CausalModel]", made)
 
 
 def _pretrained(
@@ -186,14 +196,24 @@ def _attention(model_class: type[CausalModel], config: PretrainedConfig, adapter
 
 
 def _finished(
-    source: Source, network: CausalModel, tokenizer: Any, adapter: Adapter, device: torch.device
+    source: Source,
+    network: CausalModel,
+    tokenizer: Any,
+    adapter: Adapter,
+    device: torch.device,
+    head: Head | None = None,
 ) -> LiveModel:
     network = _attempt(source, "weights", lambda: network.to(device).eval().requires_grad_(False))
     add_bos = _attempt(source, "tokenizer", lambda: prepends_bos(tokenizer))
     # Both were read from checked copies; other libraries that are given them look for the rest by these.
     network.config._name_or_path = tokenizer.name_or_path = tokenizer.init_kwargs["name_or_path"] = source.location
     network.config.architectures = [type(network).__name__]
-    return LiveModel(network, tokenizer, adapter, source.model_id, add_bos=add_bos, source=source)
+    if head is None:
+        return LiveModel(network, tokenizer, adapter, source.model_id, add_bos=add_bos, source=source)
+    around = _attempt(source, "tokenizer", lambda: put_around(tokenizer))
+    return LiveModel(
+        network, tokenizer, adapter, source.model_id, add_bos=any(around), source=source, head=head, around=around
+    )
 
 
 def _present(config: Path | None, source: Source) -> Path:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from atlas import sites as table
 from atlas.errors import ModelError, UsageError
-from atlas.live.adapters.base import Adapter, WeightPlace
+from atlas.live.adapters.base import Adapter, FinalNorm, WeightPlace
+from atlas.live.adapters.heads import Head
 from atlas.live.sources import Source
 from atlas.live.taps import ResolvedTap, part_of_axis
 
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class LiveModel:
-    """A language model, its tokenizer and its adapter, in eval mode with frozen parameters.
+    """A language model or an encoder, its tokenizer and its adapter, in eval mode with frozen parameters.
 
     `fingerprint` is filled in by `atlas.live.loading.load`; see atlas/live/fingerprint.py.
-    `add_bos`: whether the tokenizer puts its beginning-of-sequence token before a text by default.
-    `source`: where it was loaded from.
+    `add_bos`: whether the tokenizer puts its beginning-of-sequence token before a text by default; of an encoder,
+    whether it puts special tokens around one.
+    `source`: where it was loaded from. `head`: what an encoder has behind its last block; None: an LM head.
+    `around`: of an encoder, the special tokens before and after a text.
     """
 
     model: CausalModel
@@ -47,6 +50,8 @@ class LiveModel:
     add_bos: bool
     fingerprint: str = ""
     source: Source | None = None
+    head: Head | None = None
+    around: tuple[list[int], list[int]] = ([], [])
 
     n_layers: int = field(init=False)
     d_model: int = field(init=False)
@@ -56,7 +61,7 @@ class LiveModel:
     def __post_init__(self) -> None:
         # Dims are measured on the weights: config fields may be absent or not mean this.
         self.n_layers = self.model.config.num_hidden_layers
-        self.d_vocab = self.unembedding().shape[0]
+        self.d_vocab = self._tokens().shape[0]
         self.d_mlp, self.d_model = self.weight("down_proj", 0).shape
 
     @property
@@ -69,6 +74,32 @@ class LiveModel:
         """The name of the MLP's activation function, as in the config."""
         name: str = getattr(self.model.config, self.adapter.activation_field)
         return name
+
+    @property
+    def head_kind(self) -> str:
+        """`lm`, or of an encoder `mlm`, `classifier` or `none`: what its head gives."""
+        return "lm" if self.head is None else self.head.kind
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of a classifier, in the order of its outputs."""
+        named = self.model.config.id2label
+        return [named[number] for number in range(len(named))]
+
+    @property
+    def final_norm(self) -> FinalNorm:
+        """The norm between the last block and the head. Raises ModelError where there is none."""
+        if self.adapter.final_norm is None:
+            raise ModelError(f"{self.model_id} has no norm after its last block", "Its family norms within the block.")
+        return self.adapter.final_norm
+
+    def require_generation(self, what: str) -> None:
+        """Raise ModelError unless the model predicts next tokens, which `what` is about."""
+        if self.head is not None:
+            kind = {"mlm": "a masked language model", "classifier": "a classifier", "none": "an encoder without a head"}
+            raise ModelError(
+                f"{what} is about the next token, and {self.model_id} is {kind[self.head.kind]}: it predicts none"
+            )
 
     @property
     def architecture(self) -> str:
@@ -89,7 +120,7 @@ class LiveModel:
     def max_positions(self) -> int | None:
         """The longest input that the model was made for, in tokens, if its config says."""
         longest: int | None = self._configured("max_position_embeddings")
-        return longest
+        return longest if longest is None or self.head is None else longest - self.first_position
 
     @property
     def sliding_window(self) -> int | None:
@@ -118,12 +149,12 @@ class LiveModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.unembedding().device
+        return self._tokens().device
 
     @property
     def dtype(self) -> torch.dtype:
         """The dtype that the model computes in."""
-        return self.unembedding().dtype
+        return self._tokens().dtype
 
     def sites(self) -> list[str]:
         """The sites that this model has, in the order of the site table."""
@@ -179,8 +210,19 @@ class LiveModel:
         return dict(self.model.state_dict())
 
     def unembedding(self) -> Tensor:
-        """U [d_vocab, d_model]: the LM head; row t gives the logit of token t."""
-        return self.model.get_output_embeddings().weight
+        """U [d_vocab, d_model]: the LM head; row t gives the logit of token t.
+
+        Of an encoder [outputs, width]: the head's decoder, a row for each token or label. Raises ModelError where it
+        has no head.
+        """
+        if self.head is None:
+            return self.model.get_output_embeddings().weight
+        if self.head.kind == "none":
+            raise ModelError(
+                f"{self.model_id} has no head: it gives states, and neither tokens nor labels",
+                "Use the checkpoint with its masked-language-model or classifier head.",
+            )
+        return self.parameter(self.head.decoder)
 
     def embedding(self) -> Tensor:
         """W_E [V, D]: what tokens are looked up in."""
@@ -188,23 +230,31 @@ class LiveModel:
 
     def final_norm_gain(self) -> Tensor:
         """g [d_model], float32: what the final norm multiplies each residual dimension with."""
-        norm = self.adapter.final_norm
+        norm = self.final_norm
         # Upcast first, as such models do: 1 + weight in bfloat16 would lose most of the weight.
         return self.parameter(f"{norm.module}.weight").float() + norm.offset
 
     def submodule(self, path: str) -> nn.Module:
         """The module at `path`, or ModelError: the adapter does not describe this model."""
         try:
-            return self.model.get_submodule(path)
+            return self.model.get_submodule(self._local(path))
         except AttributeError as error:
             raise self._no_such("module", path) from error
 
     def parameter(self, path: str) -> Tensor:
         """The parameter at `path`, or ModelError: the adapter does not describe this model."""
         try:
-            return self.model.get_parameter(path)
+            return self.model.get_parameter(self._local(path))
         except AttributeError as error:
             raise self._no_such("parameter", path) from error
+
+    def _tokens(self) -> Tensor:
+        """A matrix with a row for each token: the LM head, or what an encoder, which may give none, looks them up in."""
+        return self.unembedding() if self.head is None else self.embedding()
+
+    def _local(self, path: str) -> str:
+        """An adapter's path on this model: one without a head is its base model, and has no prefix."""
+        return path.removeprefix(f"{self.base_path}.") if self.head_kind == "none" else path
 
     def _configured(self, name: str | None) -> Any:
         """The value of a config field; None where the config or, with None for a name, the family has no such field."""
