@@ -50,7 +50,8 @@ def clean_config(raw: Mapping[str, Any], adapter: Adapter, model_id: str) -> dic
     if dtype in _DTYPES:
         kept["dtype"] = dtype
     for name, value in kept.items():
-        _check(value, name, model_id, 0)
+        if not (name in adapter.negative_fields and type(value) is int and -100 <= value < 0):
+            _check(value, name, model_id, 0)
     return kept
 
 

@@ -39,7 +39,7 @@ def read_last_token(live: LiveModel, ids: Sequence[int]) -> LastToken:
     """One forward pass over the token ids of a prompt."""
     ids_1T = torch.tensor([list(ids)], device=live.device)
     acts: dict[int, Tensor] = {}
-    places = [live.adapter.final_norm.module]
+    places = [live.final_norm.module]
     if live.adapter.mlp_out_norm is not None:
         places += [live.adapter.mlp_out_norm.format(layer=layer) for layer in range(live.n_layers)]
     norms: dict[str, FixedNorm] = {}

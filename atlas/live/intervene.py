@@ -154,6 +154,8 @@ class _Run:
         tells the generated tokens from a longer prompt.
         """
         model = self._live.model
+        if not hasattr(model, "generate"):  # an encoder
+            return
         generate, shadowed = model.generate, vars(model).get("generate")
 
         @functools.wraps(generate)

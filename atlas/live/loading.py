@@ -18,24 +18,27 @@ from transformers import (
 from atlas.errors import AtlasError, ModelError, UsageError
 from atlas.extras import require_gguf
 from atlas.live.adapters.base import Adapter
+from atlas.live.adapters.heads import Head
 from atlas.live.adapters.registry import find_adapter
 from atlas.live.checkpoint import architecture_of, check_complete, check_config, check_shapes, end_tokens
 from atlas.live.checkpoint_files import finder
 from atlas.live.config_fields import clean_config
 from atlas.live.damaged import read_json_file
+from atlas.live.encoder_check import validate_encoder
 from atlas.live.expert_pass import NAME as EXPERTS
 from atlas.live.expert_pass import register
 from atlas.live.fingerprint import fingerprints
 from atlas.live.gguf_copies import copy_of
 from atlas.live.gguf_file import alone, check_file, parsed_once
 from atlas.live.gguf_header import read_gguf_header
+from atlas.live.head_choice import choose_head, class_of, labels_of, without_spare
 from atlas.live.instance import small_instance
 from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
 from atlas.live.shards import INDEX, SINGLE, find_weights, read_tensors
 from atlas.live.sources import Source, resolve, suggestion
 from atlas.live.stored import Stored, stored_in
-from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos
+from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos, put_around
 from atlas.live.validation import validate
 from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers, check_memory
 from atlas.whole_file import no_room
@@ -98,7 +101,7 @@ def _checked(source: Source, device: torch.device, dtype: torch.dtype | None, we
     digests = None
     if live.stored is None:
         # A config can hold values that are noticed in a pass only.
-        _attempt(source, "model", lambda: validate(live))
+        _attempt(source, "model", lambda: validate(live) if live.head is None else validate_encoder(live))
     else:
         stored = live.stored
         digests = _attempt(source, "weights", lambda: stored.digests(live.model_id))
@@ -126,12 +129,18 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, weigh
     weights = _attempt(source, "weights", lambda: find_weights(find))
     if weights is None:
         raise ModelError(f"{name} has no {SINGLE} and no {INDEX}", "Weights come as safetensors, or as a .gguf file.")
+    saved = architecture_of(raw)
+    head = choose_head(adapter, saved, weights, name)
+    if head is not None and head.kind == "classifier":
+        fields["id2label"] = dict(enumerate(labels_of(raw, name)))
+    weights = without_spare(weights, adapter, head)
     check_dtypes(weights, adapter, name)
     check_layers(fields, config_class.attribute_map, weights, adapter, name)
     config = _attempt(source, "config", lambda: config_class.from_dict(fields))
-    model_class = _model_class(config_class)
+    model_class = _model_class(config_class, head)
     computing = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
-    saved = architecture_of(raw)
+    # Experts are joined on loading, and an encoder's decoding runs it: both are loaded whole.
+    weights_only = weights_only and adapter.experts is None and head is None
     held = None if weights_only else computing
     fit = _attempt(source, "weights", lambda: check_fit(model_class, config, weights, adapter, name, saved, held))
     token_fields = {**fields, "model_type": raw["model_type"]}
@@ -157,9 +166,9 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, weigh
     }
     network, report = _attempt(source, "weights", lambda: _pretrained(model_class, None, options))
     check_complete(report, adapter, name, saved)
-    if ends := _attempt(source, "generation config", lambda: end_tokens(find)):
+    if head is None and (ends := _attempt(source, "generation config", lambda: end_tokens(find))):
         network.generation_config.eos_token_id = ends
-    return _finished(source, network, tokenizer, adapter, device)
+    return _finished(source, network, tokenizer, adapter, device, head=head)
 
 
 def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
@@ -172,6 +181,8 @@ def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torc
         adapter = _attempt(source, "config", lambda: find_adapter(raw))
         if adapter.experts is not None:
             raise ModelError(f"{name} is a mixture of experts in GGUF, which is not read", "Use its safetensors.")
+        if adapter.heads:
+            raise ModelError(f"{name} is an encoder in a GGUF file, which says nothing of its head", "Use safetensors.")
         fields = _attempt(source, "config", lambda: clean_config(raw, adapter, name))
         config_class = CONFIG_MAPPING[raw["model_type"]]
         check_layer_count(fields, config_class.attribute_map, header.n_tensors, name)
@@ -192,9 +203,10 @@ def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torc
     return _finished(source, network, tokenizer, adapter, device)
 
 
-def _model_class(config_class: type[PretrainedConfig]) -> type[CausalModel]:
+def _model_class(config_class: type[PretrainedConfig], head: Head | None = None) -> type[CausalModel]:
     # The table says that it holds tuples; one of causal models holds classes.
-    return cast("type[CausalModel]", MODEL_FOR_CAUSAL_LM_MAPPING[config_class])
+    made = MODEL_FOR_CAUSAL_LM_MAPPING[config_class] if head is None else class_of(head, config_class)
+    return cast("type[CausalModel]", made)
 
 
 def _pretrained(
@@ -219,6 +231,7 @@ def _finished(
     adapter: Adapter,
     device: torch.device,
     stored: Stored | None = None,
+    head: Head | None = None,
 ) -> LiveModel:
     """The loaded model; with `stored` around a network without values, of which an instance was validated."""
     if stored is None:
@@ -231,7 +244,21 @@ def _finished(
     # Both were read from checked copies; other libraries that are given them look for the rest by these.
     network.config._name_or_path = tokenizer.name_or_path = tokenizer.init_kwargs["name_or_path"] = source.location
     network.config.architectures = [type(network).__name__]
-    live = LiveModel(network, tokenizer, adapter, source.model_id, add_bos=add_bos, source=source, stored=stored)
+    around: tuple[list[int], list[int]] = ([], [])
+    if head is not None:
+        around = _attempt(source, "tokenizer", lambda: put_around(tokenizer))
+        add_bos = any(around)
+    live = LiveModel(
+        network,
+        tokenizer,
+        adapter,
+        source.model_id,
+        add_bos=add_bos,
+        source=source,
+        stored=stored,
+        head=head,
+        around=around,
+    )
     live.validated = "model" if stored is None else "instance"
     return live
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from atlas import sites as table
 from atlas.errors import ModelError, UsageError
-from atlas.live.adapters.base import Adapter, WeightPlace
+from atlas.live.adapters.base import Adapter, FinalNorm, WeightPlace
+from atlas.live.adapters.heads import Head
 from atlas.live.expert_layer import DENSE, ExpertLayer, Part, expert_layer
 from atlas.live.sources import Source
 from atlas.live.stored import Stored
@@ -36,13 +37,16 @@ if TYPE_CHECKING:
 
 @dataclass
 class LiveModel:
-    """A language model, its tokenizer and its adapter, in eval mode with frozen parameters.
+    """A language model or an encoder, its tokenizer and its adapter, in eval mode with frozen parameters.
 
     `fingerprint`, and `weights_fingerprint` of the kind that older files carry, are filled in by
     `atlas.live.loading.load`; see atlas/live/fingerprint.py.
-    `add_bos`: whether the tokenizer puts its beginning-of-sequence token before a text by default.
+    `add_bos`: whether the tokenizer puts its beginning-of-sequence token before a text by default; of an encoder,
+    whether it puts special tokens around one.
     `source`: where it was loaded from. `stored`: what reads the parameters that the model was made without, if any.
     `validated`: whether the adapter was checked by passes of this `model`, or of a small `instance` of its config.
+    `head`: what an encoder has behind its last block; None: an LM head.
+    `around`: of an encoder, the special tokens before and after a text.
     """
 
     model: CausalModel
@@ -55,6 +59,8 @@ class LiveModel:
     source: Source | None = None
     stored: Stored | None = None
     validated: str = "model"
+    head: Head | None = None
+    around: tuple[list[int], list[int]] = ([], [])
 
     n_layers: int = field(init=False)
     d_model: int = field(init=False)
@@ -65,10 +71,13 @@ class LiveModel:
     def __post_init__(self) -> None:
         # Dims are measured on the weights: config fields may be absent or not mean this.
         self.n_layers = self.model.config.num_hidden_layers
-        self.d_vocab, self.d_model = self._head().shape
+        self.d_vocab = self._tokens().shape[0]
         self._experts = [expert_layer(self, layer) for layer in range(self.n_layers)]
         # The widest layer: narrower ones leave the last numbers out.
         self.d_mlp = max(self.neurons(layer) for layer in range(self.n_layers))
+        first = self._experts[0]
+        writes = self.adapter.weights["down_proj"]
+        self.d_model = self._shape(writes, 0)[1] if first is None else first.weight("down_proj", 0).shape[1]
 
     @property
     def gated(self) -> bool:
@@ -80,6 +89,32 @@ class LiveModel:
         """The name of the MLP's activation function, as in the config."""
         name: str = getattr(self.model.config, self.adapter.activation_field)
         return name
+
+    @property
+    def head_kind(self) -> str:
+        """`lm`, or of an encoder `mlm`, `classifier` or `none`: what its head gives."""
+        return "lm" if self.head is None else self.head.kind
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of a classifier, in the order of its outputs."""
+        named = self.model.config.id2label
+        return [named[number] for number in range(len(named))]
+
+    @property
+    def final_norm(self) -> FinalNorm:
+        """The norm between the last block and the head. Raises ModelError where there is none."""
+        if self.adapter.final_norm is None:
+            raise ModelError(f"{self.model_id} has no norm after its last block", "Its family norms within the block.")
+        return self.adapter.final_norm
+
+    def require_generation(self, what: str) -> None:
+        """Raise ModelError unless the model predicts next tokens, which `what` is about."""
+        if self.head is not None:
+            kind = {"mlm": "a masked language model", "classifier": "a classifier", "none": "an encoder without a head"}
+            raise ModelError(
+                f"{what} is about the next token, and {self.model_id} is {kind[self.head.kind]}: it predicts none"
+            )
 
     @property
     def architecture(self) -> str:
@@ -100,7 +135,7 @@ class LiveModel:
     def max_positions(self) -> int | None:
         """The longest input that the model was made for, in tokens, if its config says."""
         longest: int | None = self._configured("max_position_embeddings")
-        return longest
+        return longest if longest is None or self.head is None else longest - self.first_position
 
     @property
     def sliding_window(self) -> int | None:
@@ -129,12 +164,12 @@ class LiveModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self._head().device if self.stored is None else self.stored.device
+        return self._tokens().device if self.stored is None else self.stored.device
 
     @property
     def dtype(self) -> torch.dtype:
         """The dtype that the model computes in."""
-        return self._head().dtype
+        return self._tokens().dtype
 
     def has_fingerprint(self, known: str) -> bool:
         """Whether a file that carries the fingerprint `known`, of either kind, is about this model."""
@@ -165,7 +200,7 @@ class LiveModel:
         experts = self._experts[layer]
         if experts is not None:
             return experts.neurons
-        return self.weight_at(self.adapter.weights["down_proj"], layer).shape[0]
+        return self._shape(self.adapter.weights["down_proj"], layer)[0]
 
     def experts(self, layer: int) -> ExpertLayer | None:
         """The experts of a layer; None where it is one MLP. Raises UsageError for a layer out of range."""
@@ -227,7 +262,7 @@ class LiveModel:
         return rows_ND[part_of_axis(place.part, rows_ND.shape[0])]
 
     def bias(self, name: str, layer: int) -> Tensor | None:
-        """The bias of `weight(name, layer)` of a dense layer, if any: [d_mlp] where it reads, [d_model] for down_proj."""
+        """The bias of `weight(name, layer)` of a dense layer, if any: [d_mlp] or, for down_proj, [d_model]."""
         return self.bias_at(self.adapter.weights[name], layer)
 
     def bias_at(self, place: WeightPlace, layer: int) -> Tensor | None:
@@ -243,8 +278,19 @@ class LiveModel:
         return dict(self.model.state_dict())
 
     def unembedding(self) -> Tensor:
-        """U [d_vocab, d_model]: the LM head; row t gives the logit of token t."""
-        return self._values(self._head())
+        """U [d_vocab, d_model]: the LM head; row t gives the logit of token t.
+
+        Of an encoder [outputs, width]: the head's decoder, a row for each token or label. Raises ModelError where it
+        has no head.
+        """
+        if self.head is None:
+            return self._values(self._lm_head())
+        if self.head.kind == "none":
+            raise ModelError(
+                f"{self.model_id} has no head: it gives states, and neither tokens nor labels",
+                "Use the checkpoint with its masked-language-model or classifier head.",
+            )
+        return self.parameter(self.head.decoder)
 
     def embedding(self) -> Tensor:
         """W_E [V, D]: what tokens are looked up in."""
@@ -252,30 +298,48 @@ class LiveModel:
 
     def final_norm_gain(self) -> Tensor:
         """g [d_model], float32: what the final norm multiplies each residual dimension with."""
-        norm = self.adapter.final_norm
+        norm = self.final_norm
         # Upcast first, as such models do: 1 + weight in bfloat16 would lose most of the weight.
         return self.parameter(f"{norm.module}.weight").float() + norm.offset
 
     def submodule(self, path: str) -> nn.Module:
         """The module at `path`, or ModelError: the adapter does not describe this model."""
         try:
-            return self.model.get_submodule(path)
+            return self.model.get_submodule(self._local(path))
         except AttributeError as error:
             raise self._no_such("module", path) from error
 
     def parameter(self, path: str) -> Tensor:
         """The parameter at `path`, or ModelError: the adapter does not describe this model."""
         try:
-            return self._values(self.model.get_parameter(path))
+            return self._values(self.model.get_parameter(self._local(path)))
         except AttributeError as error:
             raise self._no_such("parameter", path) from error
 
-    def _head(self) -> Tensor:
+    def _shape(self, place: WeightPlace, layer: int) -> tuple[int, int]:
+        """(neurons, d_model) of a weight, without its values."""
+        path = self._local(place.parameter.format(layer=layer))
+        try:
+            n_rows, n_columns = self.model.get_parameter(path).shape
+        except (AttributeError, ValueError) as error:
+            raise self._no_such("matrix", path) from error
+        neurons, width = (n_columns, n_rows) if place.neurons_last else (n_rows, n_columns)
+        return len(range(neurons)[part_of_axis(place.part, neurons)]), width
+
+    def _lm_head(self) -> Tensor:
         return self.model.get_output_embeddings().weight
 
     def _values(self, parameter: Tensor) -> Tensor:
         """A parameter of the model, read now where the model does not hold it."""
         return self.stored.values(parameter) if self.stored is not None and parameter.is_meta else parameter
+
+    def _tokens(self) -> Tensor:
+        """A matrix with a row for each token: the LM head, or what an encoder looks them up in."""
+        return self._lm_head() if self.head is None else self.embedding()
+
+    def _local(self, path: str) -> str:
+        """An adapter's path on this model: one without a head is its base model, and has no prefix."""
+        return path.removeprefix(f"{self.base_path}.") if self.head_kind == "none" else path
 
     def _configured(self, name: str | None) -> Any:
         """The value of a config field; None where the config or, with None for a name, the family has no such field."""

@@ -34,7 +34,7 @@ def fixed_norm(live: LiveModel, module: nn.Module, input_XD: Tensor, output_XD: 
 
     The scale is found from what the module gave, so that no epsilon has to be known.
     """
-    norm = live.adapter.final_norm
+    norm = live.final_norm
     centred = norm.kind == "layer"
     with torch.no_grad():
         gain_D = module.get_parameter("weight").float() + norm.offset
@@ -53,4 +53,4 @@ def fixed_norm(live: LiveModel, module: nn.Module, input_XD: Tensor, output_XD: 
 
 def is_norm(live: LiveModel, module: nn.Module) -> bool:
     """Whether it is a norm of the kind of the final one; the supported families have no other kind."""
-    return isinstance(module, type(live.submodule(live.adapter.final_norm.module)))
+    return isinstance(module, type(live.submodule(live.final_norm.module)))

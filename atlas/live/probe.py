@@ -20,8 +20,10 @@ from atlas.live.model import LiveModel
 class Record:
     """float32 tensors of the first row of a pass over T tokens, the batch axis dropped.
 
-    `sites[site, layer]`: [T, width]. `block_in`, `mlp_in`, `mlp_out`: by layer, [T, d_model]. `logits`:
-    [T, d_vocab]. `experts`: of layers with experts, in place of sites of their neurons. `output` is all that the model returned.
+    `sites[site, layer]`: [T, width]. `block_in`, `mlp_in`, `mlp_out` and, of a post-norm block, what its last norm
+    reads (`norm_in`) and gives (`norm_out`): by layer, [T, d_model]. `experts`: of layers with experts, in place of
+    sites of their neurons. `logits`: [T, d_vocab]; of a classifier [labels], and without a head the last states.
+    `output` is all that the model returned.
     """
 
     sites: dict[tuple[str, int], Tensor] = field(default_factory=dict)
@@ -29,6 +31,8 @@ class Record:
     mlp_in: dict[int, Tensor] = field(default_factory=dict)
     mlp_out: dict[int, Tensor] = field(default_factory=dict)
     experts: dict[int, ExpertRecord] = field(default_factory=dict)
+    norm_in: dict[int, Tensor] = field(default_factory=dict)
+    norm_out: dict[int, Tensor] = field(default_factory=dict)
     logits: Tensor = field(default_factory=lambda: torch.empty(0))
     output: Mapping[str, Any] = field(default_factory=dict)
 
@@ -67,7 +71,7 @@ def run_probe(live: LiveModel, inputs: Mapping[str, Any], *, zero_first_row: boo
 
                 hooks.callback(tap.register(on_tensor).remove)
         record.output = live.model(**inputs)
-        record.logits = _plain(record.output["logits"])
+        record.logits = _plain(record.output["last_hidden_state" if live.head_kind == "none" else "logits"])
     for layer in range(live.n_layers):
         if layer in record.experts and record.experts[layer].n_passes != 1:
             times = record.experts[layer].n_passes
@@ -88,16 +92,30 @@ def _dense_sites(live: LiveModel, layer: int) -> list[str]:
 def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.utils.hooks.RemovableHandle]:
     block = live.submodule(live.adapter.block.format(layer=layer))
     mlp = live.submodule(live.adapter.mlp.format(layer=layer))
+    end = live.submodule((live.adapter.mlp_output or live.adapter.mlp).format(layer=layer))
 
     def keep_block_input(module: nn.Module, args: tuple[Any, ...]) -> None:
         record.block_in[layer] = _plain(args[0])
 
-    def keep_mlp(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        # Some mixtures of experts return what their router said beside it.
-        written = output[0] if isinstance(output, tuple) else output
-        record.mlp_in[layer], record.mlp_out[layer] = _plain(args[0]), _plain(written)
+    def keep_mlp_input(module: nn.Module, args: tuple[Any, ...]) -> None:
+        record.mlp_in[layer] = _plain(args[0])
 
-    return [block.register_forward_pre_hook(keep_block_input), mlp.register_forward_hook(keep_mlp)]
+    def keep_mlp_output(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        # Some mixtures of experts return what their router said beside it.
+        record.mlp_out[layer] = _plain(output[0] if isinstance(output, tuple) else output)
+
+    def keep_norm(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        record.norm_in[layer], record.norm_out[layer] = _plain(args[0]), _plain(output)
+
+    handles = [
+        block.register_forward_pre_hook(keep_block_input),
+        mlp.register_forward_pre_hook(keep_mlp_input),
+        end.register_forward_hook(keep_mlp_output),
+    ]
+    if live.adapter.block_norm is not None:
+        norm = live.submodule(live.adapter.block_norm.format(layer=layer))
+        handles.append(norm.register_forward_hook(keep_norm))
+    return handles
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -46,15 +46,14 @@ def resolve(model: str) -> Source:
     MissingExtraError when it is not fetched and could not be read then.
     """
     if model in packaged_models():
-        if packaged_model(model).kind != "model":
-            raise ModelError(f"{model} embeds texts and is no language model", "It is for `build --embed`.")
         file = model_file(model)
         if file is None:
             packaged_model(model).require_extras()
             raise ModelError(
                 f"the packaged model {model} is not on this machine yet", f"Run: neuron-atlas fetch {model}"
             )
-        return Source(model, str(file.parent), file.name, packaged=True)
+        gguf_file = file.name if file.suffix == ".gguf" else None
+        return Source(model, str(file.parent), gguf_file, packaged=True)
     try:
         path = Path(model).expanduser()
         if model and path.is_dir():

@@ -100,6 +100,20 @@ def prepends_bos(tokenizer: Any) -> bool:
     return tokenizer.bos_token_id is not None and by_default[:1] == [tokenizer.bos_token_id] != bare[:1]
 
 
+def put_around(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The special tokens that the tokenizer puts before and after a text by default (measured), as an encoder reads it.
+
+    Raises ModelError where they are not around it.
+    """
+    by_default = list(tokenizer("a")["input_ids"])
+    bare = list(tokenizer("a", add_special_tokens=False)["input_ids"])
+    for before in range(len(by_default) - len(bare) + 1):
+        after = before + len(bare)
+        if by_default[before:after] == bare:
+            return by_default[:before], by_default[after:]
+    raise ModelError("the tokenizer does not put its special tokens around a text", "Take tokenizer.json anew.")
+
+
 def _copy(find: Find, folder: Path) -> None:
     for name, most in (*((name, _DATA_BYTES) for name in _DATA), (_TEMPLATE, _TEMPLATE_BYTES)):
         found = find(name)

@@ -24,28 +24,38 @@ TOLERANCE = {torch.float32: 1e-4, torch.float16: 3e-3, torch.bfloat16: 2e-2}
 
 def validate(live: LiveModel) -> None:
     """Raise ModelError naming the family, the check and the numbers unless every check holds."""
+    check_weights(live)
+    input_ids = probe_ids(live)
+    record = run_probe(live, {"input_ids": input_ids, "use_cache": True})
+    check_blocks(live, record, input_ids.shape[1])
+    check_final_norm(live)
+    _check_head(live, record)
+    rows = run_edited_rows(live, input_ids, record)
+    check_zeroing(live, record, rows.zeroed)
+    check_generation(live, input_ids, record, rows)
+
+
+def check_weights(live: LiveModel) -> None:
+    """Raise ModelError for a dtype whose rounding is not known, and for weights that are no finite numbers."""
     if live.dtype not in TOLERANCE:
         dtype = str(live.dtype).removeprefix("torch.")
         raise ModelError(f"{live.model_id} is in {dtype}, whose rounding is not known here", "Use --dtype float32.")
     check_finite_weights(live)
-    input_ids = probe_ids(live)
-    record = run_probe(live, {"input_ids": input_ids, "use_cache": True})
+
+
+def check_blocks(live: LiveModel, record: Record, n_tokens: int) -> None:
+    """Raise ModelError unless sites, weights and stream of every block are what the adapter says, in that pass."""
     for layer in range(live.n_layers):
         experts = live.experts(layer)
         if experts is not None:
             of_layer, inside, outside = record.experts[layer], record.mlp_in[layer], record.mlp_out[layer]
-            check_experts(live, experts, of_layer, inside, outside, _agree, _misfit)
+            check_experts(live, experts, of_layer, inside, outside, agree, misfit)
         else:
-            _check_shapes(live, layer, record)
+            _check_shapes(live, layer, record, n_tokens)
             _check_reading(live, layer, record)
             _check_activation(live, layer, record)
             _check_writing(live, layer, record)
         _check_stream(live, layer, record)
-    _check_final_norm(live)
-    _check_head(live, record)
-    rows = run_edited_rows(live, input_ids, record)
-    _check_zeroing(live, record, rows.zeroed)
-    check_generation(live, input_ids, record, rows)
 
 
 def check_finite_weights(live: LiveModel) -> None:
@@ -56,15 +66,15 @@ def check_finite_weights(live: LiveModel) -> None:
             raise ModelError(f"the weights of {live.model_id} hold non-finite values in {name}")
 
 
-def _check_shapes(live: LiveModel, layer: int, record: Record) -> None:
+def _check_shapes(live: LiveModel, layer: int, record: Record, n_tokens: int) -> None:
     for site in live.sites():
-        found = tuple(record.sites[site, layer].shape)
-        if found != (due := (2, live.width(site, layer))):
-            raise _misfit(live, f"{site} of layer {layer} has shape {found}, expected {due}")
+        found, due = tuple(record.sites[site, layer].shape), (n_tokens, live.width(site, layer))
+        if found != due:
+            raise misfit(live, f"{site} of layer {layer} has shape {found}, expected {due}")
     for name in live.weights():
-        found = tuple(live.weight(name, layer).shape)
-        if found != (due := (live.neurons(layer), live.d_model)):
-            raise _misfit(live, f"{name} of layer {layer} has shape {found}, expected {due}")
+        found, due = tuple(live.weight(name, layer).shape), (live.neurons(layer), live.d_model)
+        if found != due:
+            raise misfit(live, f"{name} of layer {layer} has shape {found}, expected {due}")
 
 
 def _check_reading(live: LiveModel, layer: int, record: Record) -> None:
@@ -75,7 +85,7 @@ def _check_reading(live: LiveModel, layer: int, record: Record) -> None:
         bias = live.bias(name, layer)
         if bias is not None:
             expected = expected + bias.float()
-        _agree(live, f"{site} = {name} of the MLP's input, layer {layer}", record.sites[site, layer], expected)
+        agree(live, f"{site} = {name} of the MLP's input, layer {layer}", record.sites[site, layer], expected)
 
 
 def _check_activation(live: LiveModel, layer: int, record: Record) -> None:
@@ -83,7 +93,7 @@ def _check_activation(live: LiveModel, layer: int, record: Record) -> None:
     expected = ACT2FN[live.hidden_act](record.sites["mlp_pre", layer])
     if live.gated:
         expected = expected * record.sites["mlp_pre_linear", layer]
-    _agree(
+    agree(
         live,
         f"mlp_post = {live.hidden_act} of mlp_pre, layer {layer}",
         record.sites["mlp_post", layer],
@@ -97,21 +107,30 @@ def _check_writing(live: LiveModel, layer: int, record: Record) -> None:
     bias = live.bias("down_proj", layer)
     if bias is not None:
         expected = expected + bias.float()
-    _agree(live, f"MLP output = mlp_post @ down_proj, layer {layer}", record.mlp_out[layer], expected)
+    agree(live, f"MLP output = mlp_post @ down_proj, layer {layer}", record.mlp_out[layer], expected)
 
 
 def _check_stream(live: LiveModel, layer: int, record: Record) -> None:
-    """resid_post is what the next block reads, and each block changes it."""
+    """resid_post is what the next block reads, and each block changes it; of a post-norm block the norm of the sum."""
     after = record.sites["resid_post", layer]
+    if live.adapter.block_norm is not None:
+        added = record.mlp_in[layer] + record.mlp_out[layer]
+        agree(
+            live,
+            f"what the last norm reads = the MLP's input plus its output, layer {layer}",
+            added,
+            record.norm_in[layer],
+        )
+        agree(live, f"resid_post = what the last norm gives, layer {layer}", after, record.norm_out[layer])
     if torch.equal(after, record.block_in[layer]):
-        raise _misfit(live, f"resid_post of layer {layer} equals the block's input")
+        raise misfit(live, f"resid_post of layer {layer} equals the block's input")
     if layer + 1 < live.n_layers:
-        _agree(live, f"resid_post of layer {layer} = input of the next block", after, record.block_in[layer + 1])
+        agree(live, f"resid_post of layer {layer} = input of the next block", after, record.block_in[layer + 1])
 
 
-def _check_final_norm(live: LiveModel) -> None:
+def check_final_norm(live: LiveModel) -> None:
     """The final norm of a made-up vector is its normalised value times the gain that the adapter gives."""
-    norm = live.adapter.final_norm
+    norm = live.final_norm
     module = live.submodule(norm.module)
     # Far from zero mean, so that the kinds of norm differ, and large, so that epsilon does not matter.
     x_D = torch.linspace(10, 30, live.d_model, device=live.device).to(live.dtype)
@@ -123,43 +142,43 @@ def _check_final_norm(live: LiveModel) -> None:
     if bias is not None:
         expected = expected + bias.float()
     with torch.inference_mode():
-        _agree(live, "final norm = normalised input times its gain", module(x_D[None]).float(), expected[None])
+        agree(live, "final norm = normalised input times its gain", module(x_D[None]).float(), expected[None])
 
 
 def _check_head(live: LiveModel, record: Record) -> None:
     """The last resid_post through the final norm and the unembedding gives the model's logits."""
     with torch.inference_mode():
         last = record.sites["resid_post", live.n_layers - 1].to(live.dtype)
-        normed = live.submodule(live.adapter.final_norm.module)(last)
+        normed = live.submodule(live.final_norm.module)(last)
         expected = normed.float() @ live.unembedding().float().T
     cap = live.logit_softcap
     if cap:
         expected = cap * torch.tanh(expected / cap)
-    _agree(live, "logits = unembedding of the normed last resid_post", record.logits, expected)
+    agree(live, "logits = unembedding of the normed last resid_post", record.logits, expected)
 
 
-def _check_zeroing(live: LiveModel, record: Record, zeroed: Record) -> None:
+def check_zeroing(live: LiveModel, record: Record, zeroed: Record) -> None:
     """Setting every neuron activation to 0 leaves the MLPs their bias only, and changes the logits."""
     for layer in range(live.n_layers):
         experts = live.experts(layer)
         if experts is not None:
             left = whole_output(live, experts, zeroed.experts[layer])
-            _agree(live, f"MLP output with mlp_post zeroed, layer {layer}", zeroed.mlp_out[layer], left)
+            agree(live, f"MLP output with mlp_post zeroed, layer {layer}", zeroed.mlp_out[layer], left)
             continue
         bias = live.bias("down_proj", layer)
         expected = torch.zeros_like(zeroed.mlp_out[layer])
         if bias is not None:
             expected = expected + bias.float()
-        _agree(live, f"MLP output with mlp_post zeroed, layer {layer}", zeroed.mlp_out[layer], expected)
+        agree(live, f"MLP output with mlp_post zeroed, layer {layer}", zeroed.mlp_out[layer], expected)
     change = (zeroed.logits[: len(record.logits)] - record.logits).abs().max()
     if change <= TOLERANCE[live.dtype] * record.logits.abs().max():
-        raise _misfit(live, "zeroing mlp_post leaves the logits unchanged")
+        raise misfit(live, "zeroing mlp_post leaves the logits unchanged")
 
 
-def _agree(live: LiveModel, check: str, found: Tensor, expected: Tensor) -> None:
+def agree(live: LiveModel, check: str, found: Tensor, expected: Tensor) -> None:
     """Compare [tokens, width] tensors; token by token, as the first one's values can dwarf the others'."""
     if found.shape != expected.shape:
-        raise _misfit(live, f"{check}: shapes {tuple(found.shape)} and {tuple(expected.shape)}")
+        raise misfit(live, f"{check}: shapes {tuple(found.shape)} and {tuple(expected.shape)}")
     if not (torch.isfinite(found).all() and torch.isfinite(expected).all()):
         dtype = str(live.dtype).removeprefix("torch.")
         raise ModelError(
@@ -170,14 +189,14 @@ def _agree(live: LiveModel, check: str, found: Tensor, expected: Tensor) -> None
     difference = (found - expected).abs().amax(-1)
     worst = int((difference - TOLERANCE[live.dtype] * scale).argmax())
     if difference[worst] > TOLERANCE[live.dtype] * scale[worst]:
-        raise _misfit(
+        raise misfit(
             live,
             f"{check}: differs by {difference[worst]:.3g} where values reach {scale[worst]:.3g}, "
             f"allowed {TOLERANCE[live.dtype]:g} of that",
         )
 
 
-def _misfit(live: LiveModel, what: str) -> ModelError:
+def misfit(live: LiveModel, what: str) -> ModelError:
     return ModelError(
         f"the {live.adapter.family} adapter does not fit {live.model_id}: {what}",
         f"Nothing can be measured on this model with it; see docs/adding-a-family.md. Ran with {ran_with()}.",

@@ -78,14 +78,17 @@ def check_fit(
         model = model_class(config)
     if adapter.experts is not None:
         check_converted(model, weights, adapter, model_id, architecture)
-        _check_memory(model, weights, model_id, dtype)
-        return
+        check_memory(model, weights, model_id, dtype)
+        return Fit(model, {})
     wanted = model.state_dict(keep_vars=True)
 
     def place(name: str) -> str:
         """A tensor's name without what may differ between the file and the class, as transformers translates it."""
         # A model saved without its LM head leaves the prefix out.
         short = name.removeprefix(model.base_model_prefix + ".")
+        if adapter.heads:
+            # Checkpoints converted from TensorFlow call the numbers of a norm so.
+            short = short.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
         return adapter.lm_heads[0] if short in adapter.lm_heads else short
 
     found = {place(name): name for name in weights.tensors}

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from atlas.live.adapters.heads import Head
+
 
 @dataclass(frozen=True)
 class Part:
@@ -94,9 +96,18 @@ class Adapter:
 
     What it computes:
 
+    - `mlp`: the MLP's module; where it is in several, the one whose input is the MLP's, and `mlp_output` the one whose
+      output is.
     - `mlp_out_norm`: the module of a further norm between MLP and residual stream, where there is one, so that what a
       neuron writes reaches the stream rescaled, and a constant of the MLP's output is none there.
     - `experts`: where layers that are mixtures of experts have them; None: every layer is one MLP.
+    - `block_norm`: the module of the norm that a post-norm block ends with: the stream after the block is this norm of
+      the MLP's input plus its output, and so rescaled as well.
+    - `final_norm`: None where the last block's output goes into the head as it is.
+    - `heads`: of an encoder, what it may have behind its last block; () for a language model, whose LM head follows the
+      final norm.
+    - `unsupported`: fields of a config that change what is computed in a way that nothing here describes, with the
+      reason: a checkpoint where one is set is refused.
     - `refusals` gives the reason for each site or weight of the tables that the family does not have.
 
     What its config calls things (a field of None: the family has no such thing):
@@ -106,6 +117,7 @@ class Adapter:
       field. None as well where biases are always there.
     - `logit_softcap_field`, `attention_softcap_field`: c of c * tanh(x / c), over the logits and within the attention.
     - `first_position_after`: holds the number before the position of a text's first token; None: that position is 0.
+    - `negative_fields`: hold a negative number where they say that there is none.
     - `older_rope` and `older_fields`: names in configs of transformers 4, and further ones that its classes still read.
 
     What its files call things:
@@ -121,24 +133,29 @@ class Adapter:
     block: str
     mlp: str
     activation_field: str
-    final_norm: FinalNorm
+    final_norm: FinalNorm | None
     sites: Mapping[str, Tap]
     weights: Mapping[str, WeightPlace]
     gguf_names: Mapping[str, str]
     tokenizers: tuple[str, ...]
+    mlp_output: str | None = None
     mlp_out_norm: str | None = None
     experts: Experts | None = None
+    block_norm: str | None = None
+    heads: tuple[Head, ...] = ()
     mlp_bias_field: str | None = None
     logit_softcap_field: str | None = None
     attention_softcap_field: str | None = None
     first_position_after: str | None = None
+    negative_fields: tuple[str, ...] = ()
     lm_heads: tuple[str, ...] = ("lm_head.weight",)
     recomputed: tuple[str, ...] = ()
     older_rope: OlderRope = OlderRope()
     older_fields: tuple[str, ...] = ()
+    unsupported: Mapping[str, str] = field(default_factory=dict)
     refusals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def norm_after_mlp(self) -> bool:
-        """Whether a norm stands between MLP and residual stream."""
-        return self.mlp_out_norm is not None
+        """Whether what the MLP writes is normed, alone or with the stream that it is added to."""
+        return self.mlp_out_norm is not None or self.block_norm is not None

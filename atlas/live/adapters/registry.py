@@ -23,6 +23,14 @@ FAMILIES: dict[str, str] = {
     "mixtral": "atlas.live.adapters.mixtral",
     "olmoe": "atlas.live.adapters.mixtral",
     "qwen3_moe": "atlas.live.adapters.mixtral",
+    "bert": "atlas.live.adapters.bert",
+    "roberta": "atlas.live.adapters.roberta",
+    "xlm-roberta": "atlas.live.adapters.roberta",
+    "camembert": "atlas.live.adapters.roberta",
+    "electra": "atlas.live.adapters.electra",
+    "deberta-v2": "atlas.live.adapters.deberta",
+    "distilbert": "atlas.live.adapters.distilbert",
+    "modernbert": "atlas.live.adapters.modernbert",
 }
 
 # Config fields that give away what no adapter here can describe.
@@ -62,7 +70,11 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
             f"the checkpoint's weights are quantised ({method}), so they are not plain matrices",
             "Use the unquantised checkpoint, or a GGUF file, which is dequantised on loading.",
         )
-    return _adapter(FAMILIES[model_type])
+    adapter = _adapter(FAMILIES[model_type])
+    for field, reason in adapter.unsupported.items():
+        if config.get(field):
+            raise ModelError(f"the config sets {field}: {reason}", "Use another checkpoint of the family.")
+    return adapter
 
 
 def tokenizer_classes() -> frozenset[str]:

@@ -16,6 +16,8 @@ from atlas.live.loading import load
 from atlas.live.saving import with_both_rope_keys
 from tests.synthetic import make_model
 
+# Encoders are read as safetensors only, so they have no names in GGUF files.
+LANGUAGE_MODELS = [name for name in FAMILIES if not find_adapter({"model_type": name}).heads]
 IDS = torch.tensor([[14, 21, 62, 55]])
 
 
@@ -62,7 +64,7 @@ def test_the_head_has_one_of_its_names(live):
     assert live.tensors()[name].data_ptr() == live.unembedding().data_ptr()
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", LANGUAGE_MODELS)
 def test_gguf_knows_the_architecture_and_transformers_reads_it_as_the_model_type(model_type):
     gguf = pytest.importorskip("gguf")
     name = find_adapter({"model_type": model_type}).gguf_names[model_type]
@@ -77,7 +79,7 @@ def test_gguf_knows_the_architecture_and_transformers_reads_it_as_the_model_type
 
 def test_every_registered_type_has_a_name_and_no_name_is_left_over():
     named = {name for model_type in FAMILIES for name in find_adapter({"model_type": model_type}).gguf_names}
-    assert named == set(FAMILIES)
+    assert named == set(LANGUAGE_MODELS)
 
 
 def test_transformers_has_the_tokenizer_classes():

@@ -1,0 +1,68 @@
+"""DeBERTa-v2 and -v3: BERT's blocks under another name, with attention by distance.
+
+The first block of some of v2 is followed by a convolution over the stream, which no site here is behind: refused.
+v3 was pretrained as a discriminator, so checkpoints of it have no masked language model's head, but their states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from atlas.live.adapters.base import Tap, WeightPlace
+from atlas.live.adapters.bert import ADAPTER as BERT
+from atlas.live.adapters.heads import Head
+
+BLOCK = "deberta.encoder.layer.{layer}"
+IN, OUT = f"{BLOCK}.intermediate.dense", f"{BLOCK}.output.dense"
+
+ADAPTER = replace(
+    BERT,
+    family="deberta",
+    block=BLOCK,
+    mlp=f"{BLOCK}.intermediate",
+    mlp_output=OUT,
+    block_norm=f"{BLOCK}.output.LayerNorm",
+    sites={"mlp_pre": Tap(IN, "output"), "mlp_post": Tap(OUT, "input"), "resid_post": Tap(BLOCK, "output")},
+    weights={
+        "up_proj": WeightPlace(f"{IN}.weight", bias=f"{IN}.bias"),
+        "down_proj": WeightPlace(f"{OUT}.weight", neurons_last=True, bias=f"{OUT}.bias"),
+    },
+    tokenizers=("DebertaV2Tokenizer",),
+    heads=(
+        Head(
+            "classifier",
+            ("DebertaV2ForSequenceClassification",),
+            decoder="classifier.weight",
+            bias="classifier.bias",
+            dense="pooler.dense",
+            activation_field="pooler_hidden_act",
+        ),
+        Head(
+            "mlm",
+            ("DebertaV2ForMaskedLM",),
+            decoder="cls.predictions.decoder.weight",
+            bias="cls.predictions.decoder.bias",
+            dense="cls.predictions.transform.dense",
+            activation_field="hidden_act",
+            norm="cls.predictions.transform.LayerNorm",
+            spare=("mask_predictions",),
+        ),
+        Head("none", ("DebertaV2Model",), spare=("lm_predictions", "mask_predictions")),
+    ),
+    # Its class reads these of a config without declaring them.
+    older_fields=(
+        "attention_head_size",
+        "conv_act",
+        "conv_groups",
+        "conv_kernel_size",
+        "embedding_size",
+        "norm_rel_ebd",
+        "position_buckets",
+        "share_att_key",
+    ),
+    negative_fields=("max_relative_positions", "position_buckets"),
+    unsupported={
+        **BERT.unsupported,
+        "conv_kernel_size": "a convolution follows its first block, which no site is behind",
+    },
+)
