@@ -66,7 +66,8 @@ def register() -> None:
         from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
     except ImportError as error:
         raise ModelError(
-            "this version of transformers runs experts in a way that is not known here", "Use transformers 5.9 or newer."
+            "this version of transformers runs experts in a way that is not known here",
+            "Use transformers 5.9 or newer.",
         ) from error
     ALL_EXPERTS_FUNCTIONS.register(NAME, experts_forward)
 

@@ -23,7 +23,13 @@ Misfit = Callable[[LiveModel, str], Exception]
 
 
 def check_experts(
-    live: LiveModel, found: ExpertLayer, record: ExpertRecord, in_TD: Tensor, out_TD: Tensor, agree: Agree, misfit: Misfit
+    live: LiveModel,
+    found: ExpertLayer,
+    record: ExpertRecord,
+    in_TD: Tensor,
+    out_TD: Tensor,
+    agree: Agree,
+    misfit: Misfit,
 ) -> None:
     """Raise ModelError unless every check of the layer holds. `in_TD`, `out_TD`: what the family's MLP reads, writes.
 

@@ -21,7 +21,8 @@ class Record:
     """float32 tensors of the first row of a pass over T tokens, the batch axis dropped.
 
     `sites[site, layer]`: [T, width]. `block_in`, `mlp_in`, `mlp_out`: by layer, [T, d_model]. `logits`:
-    [T, d_vocab]. `experts`: of layers with experts, in place of sites of their neurons. `output` is all that the model returned.
+    [T, d_vocab]. `experts`: of layers with experts, in place of sites of their neurons. `output` is all that the
+    model returned.
     """
 
     sites: dict[tuple[str, int], Tensor] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from atlas.store.staging import Staging
 
 if TYPE_CHECKING:
     from builders.build.plan import Plan
+    from builders.build.product import Tables
 
 
 def write_vocabulary(staging: Staging, plan: Plan) -> None:
@@ -29,4 +30,16 @@ def write_vocabulary(staging: Staging, plan: Plan) -> None:
             "norm": norms.astype(np.float32),
         }
     )
-    staging.commit("vocabulary", "all", {"vocab": rows})
+    staging.commit("vocabulary", "all", {"vocab": rows, **_experts(plan)})
+
+
+def _experts(plan: Plan) -> Tables:
+    """Rows of `expert`, of a model whose layers differ from one MLP of d_mlp neurons each."""
+    import pyarrow as pa
+
+    if not plan.live.layers_differ:
+        return {}
+    rows = [
+        {"layer": layer, **part._asdict()} for layer in range(plan.live.n_layers) for part in plan.live.parts(layer)
+    ]
+    return {"expert": pa.Table.from_pylist(rows)}
