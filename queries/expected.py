@@ -19,8 +19,8 @@ def on_new_texts(fit: Fit, concept: str, best: Mapping[str, Any]) -> str:
         return ""
     held_out = best[INTERVAL.coverage], best[INTERVAL.leakage]
     expected = tuple(best[name] for name in EXPECTED)
-    n, (_, whole) = best["n"], fit.concepts[fit.concept_id(concept) or 0]
-    routed = n != whole  # to its expert: of the others as well not all are
+    n = best["n"]
+    routed = (concept, n) not in fit.concepts.values()  # to its expert: of the others as well not all are
     others = fit.n - n
     values = "tokens" if fit.position == "all" else "texts"
     known = None not in (*held_out, *expected)

@@ -58,8 +58,8 @@ def capture(
         for site in dict.fromkeys(sites)
         if site != ROUTER or live.experts(layer) is not None
     ]
-    apart = [place for place in wanted if routed_sink is not None and _is_routed(live, *place)]
     routers = [place for place in wanted if place[0] == ROUTER]
+    apart = [place for place in wanted if routed_sink is not None and place not in routers and live.experts_at(*place)]
     taps = [live.tap(site, layer) for site, layer in wanted if (site, layer) not in (*apart, *routers)]
     unseen = set(wanted)
     if not wanted:
@@ -128,10 +128,6 @@ def _see_router(
     assert experts is not None
     sink(ROUTER, layer, experts.logits_of(output).view(*shape, experts.n_routed))
     done()
-
-
-def _is_routed(live: LiveModel, site: str, layer: int) -> bool:
-    return site in live.neuron_sites() and live.experts(layer) is not None
 
 
 def _listen(

@@ -156,6 +156,11 @@ class LiveModel:
         self._check_layer(layer)
         return self._experts[layer]
 
+    def experts_at(self, site: str, layer: int) -> ExpertLayer | None:
+        """The experts whose neurons `site` of a layer is about; None where it is one tensor. Raises as `tap` does."""
+        self.require_site(site)
+        return self.experts(layer) if table.site(site).width == "d_mlp" else None
+
     @property
     def has_experts(self) -> bool:
         """Whether any layer is a mixture of experts."""
@@ -182,8 +187,7 @@ class LiveModel:
         Raises UnknownNameError for an unknown site, ModelError with the reason for one that the family does
         not have, UsageError for a layer out of range.
         """
-        self.require_site(site)
-        if table.site(site).width == "d_mlp" and self.experts(layer) is not None:
+        if self.experts_at(site, layer) is not None:
             raise ModelError(
                 f"{site} of layer {layer} of {self.model_id} is none of one tensor: the layer is a mixture of experts, "
                 "whose neurons have activations on the tokens that are routed to them",
