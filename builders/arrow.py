@@ -61,3 +61,9 @@ def column_rows(table: str, column: Column, values: np.ndarray) -> pa.Array:
     if rows.null_count and not column.null:
         raise BuildError(f"{table}.{column.name} must not be NULL, and {rows.null_count} values are NaN")
     return rows
+
+
+def joined(parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
+    """Tables by name, the rows of each of them one after the other; a table that one part lacks has those of others."""
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: pa.concat_tables([part[name] for part in parts if name in part]) for name in names}

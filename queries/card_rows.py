@@ -69,12 +69,13 @@ def concept_rows(
         fit = fits.get(fit_id)
         if fit is None:
             continue
-        concept, n = fit.concepts[concept_id]
+        concept, _ = fit.concepts[concept_id]
         half = taus[fit_id]
         counted = ranges.get((fit_id, concept_id, half), (None,) * len(columns[RANGES]))
         measured = counted[0] is not None
-        numbers: dict[str, Any] = {"n": n, "n_all": fit.n, "tau": half if measured else None}
+        numbers: dict[str, Any] = {"tau": half if measured else None}
         numbers |= zip(columns[GAUSSIANS], stored, strict=True)
+        n, numbers["n_all"] = numbers["n"], fit.n if numbers["n_all"] is None else numbers["n_all"]
         numbers |= zip(columns[RANGES], counted, strict=True)
         for table in found:
             if (table, (fit_id, concept_id)) in others:
@@ -84,7 +85,7 @@ def concept_rows(
             other = fit.concepts.get(numbers.get(worst.concept_id, -1))
             row |= {worst.concept: None, worst.leakage: None}
             if other is not None:
-                row |= {worst.concept: other[0], worst.leakage: numbers[worst.inside] / other[1]}
+                row |= {worst.concept: other[0], worst.leakage: numbers[worst.inside] / (numbers[worst.n] or other[1])}
         distance = math.inf if row["auc"] is None else -abs(row["auc"] - 0.5)
         place = (fit.family, concept, fit.site, fit.position)
         p = luck.get((fit_id, concept_id))

@@ -19,13 +19,15 @@ def on_new_texts(fit: Fit, concept: str, best: Mapping[str, Any]) -> str:
         return ""
     held_out = best[INTERVAL.coverage], best[INTERVAL.leakage]
     expected = tuple(best[name] for name in EXPECTED)
-    n, others = best["n"], fit.n - best["n"]
+    n = best["n"]
+    routed = (concept, n) not in fit.concepts.values()  # to its expert: of the others as well not all are
+    others = fit.n - n
     values = "tokens" if fit.position == "all" else "texts"
     known = None not in (*held_out, *expected)
     coverage, leakage = expected if known else held_out
-    among, against = f"{n:,} {values} of {concept}", ""
+    among, against = f"{n:,} {values} of {concept}" + (" that reach its expert" if routed else ""), ""
     if leakage is not None:
-        among += f", {others:,} of other concepts of {fit.family}"
+        among += "" if routed else f", {others:,} of other concepts of {fit.family}"
         against = f" and {percent(leakage)} of the others"
     said = (
         f"on new texts like these ({among}), {best['address']} is inside its interval for about {percent(coverage)} of "

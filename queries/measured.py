@@ -31,17 +31,27 @@ EXPECTED = ("expected_coverage", "expected_leakage")
 
 
 class Worst(NamedTuple):
-    """The other concept with the largest share in a range, and that share: what answers and tables call the two."""
+    """The other concept with the largest share in a range, and that share: what answers and tables call the two.
+
+    `n`: the column with its values, which is NULL where they are those of the fit.
+    """
 
     concept: str
     leakage: str
     concept_id: str
     inside: str
+    n: str
 
 
 WORST = {
-    RANGES: Worst("worst_concept", "worst_leakage", "worst_concept_id", "worst_inside"),
-    INTERVALS: Worst("held_out_worst_concept", "held_out_worst_leakage", "held_worst_concept_id", "held_worst_inside"),
+    RANGES: Worst("worst_concept", "worst_leakage", "worst_concept_id", "worst_inside", "worst_n"),
+    INTERVALS: Worst(
+        "held_out_worst_concept",
+        "held_out_worst_leakage",
+        "held_worst_concept_id",
+        "held_worst_inside",
+        "held_worst_n",
+    ),
 }
 """By the table that has them."""
 _NAMES = {"n": "n", "n_all": "n_all", "mean_all": "mean_all", "tau": "$tau"}
@@ -72,8 +82,12 @@ def stored_columns(table: str, answer: str) -> list[str]:
 
 
 @cache
-def measured_sql() -> str:
-    """The common table expression `measured`: every neuron under one concept of one fit."""
+def measured_sql(aligned: bool = True) -> str:
+    """The common table expression `measured`: every neuron under one concept of one fit.
+
+    `aligned`: whether the tables of a fit have the same neurons; those of a mixture of experts have a concept only
+    where enough of it reaches the expert.
+    """
     more = [table for table in table_names("concept") if table not in BASE]
     tables = [
         f"{table} AS (SELECT layer, neuron, {', '.join([*stored_columns(table, 'concept'), *_worst(table)])} "
@@ -81,7 +95,7 @@ def measured_sql() -> str:
         for table in more
     ]
     # A table with all neurons holds them in the same order; it may also have none at all, of an older fit or file.
-    beside = [table for table in more if TABLES[table].complete]
+    beside = [table for table in more if TABLES[table].complete and aligned]
     early = [measure for measure in shown_on("concept") if measure.sql and measure.name in _early()]
     columns = [
         *(column for table in table_names("concept") for column in stored_columns(table, "concept")),
@@ -92,6 +106,8 @@ def measured_sql() -> str:
         gaussian=", ".join(stored_columns(GAUSSIANS, "concept")),
         tables=" ".join(tables),
         columns=", ".join([*dict.fromkeys(columns), *(column for table in WORST for column in _worst(table))]),
+        with_ranges="POSITIONAL JOIN r" if aligned else "JOIN r ON r.layer = g.layer AND r.neuron = g.neuron",
+        with_background="POSITIONAL JOIN b" if aligned else "JOIN b ON b.layer = g.layer AND b.neuron = g.neuron",
         beside=" ".join(f"POSITIONAL JOIN {table}" for table in beside),
         joins=" ".join(
             f"LEFT JOIN {table} ON {table}.layer = g.layer AND {table}.neuron = g.neuron"
@@ -106,7 +122,7 @@ def measured_sql() -> str:
 
 def _worst(table: str) -> tuple[str, ...]:
     """The columns of `table` that say which other concept is in its ranges most."""
-    return (WORST[table].concept_id, WORST[table].inside) if table in WORST else ()
+    return (WORST[table].concept_id, WORST[table].inside, WORST[table].n) if table in WORST else ()
 
 
 def shown_sql() -> list[tuple[str, str]]:
@@ -168,5 +184,6 @@ def card_sql(table: str) -> str:
 
 
 def card_columns(table: str) -> list[str]:
-    """The stored columns in those rows."""
-    return [*stored_columns(table, "card"), *_worst(table)]
+    """The stored columns in those rows; of Gaussians also how many values they are of, and those of all concepts."""
+    counts = ["n", "n_all"] if table == GAUSSIANS else []
+    return [*stored_columns(table, "card"), *_worst(table), *counts]

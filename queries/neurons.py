@@ -15,6 +15,7 @@ from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.distinctive import weighing_sql, weights_of
 from queries.expected import on_new_texts
+from queries.experts import all_experts
 from queries.fits import Fit, choose_fit, choose_tau
 from queries.gradients import ATTRIBUTION, agreement
 from queries.measured import (
@@ -39,9 +40,9 @@ from queries.tokens import token_ids
 _NO_HITS = "NULL AS token_hits, NULL AS token_rank"
 _WORST = {
     "worst_concept": "worst.concept",
-    "worst_leakage": "coverage_of(worst_inside, worst_fit.n)",
+    "worst_leakage": "coverage_of(worst_inside, coalesce(worst_n, worst_fit.n))",
     "held_out_worst_concept": "held.concept",
-    "held_out_worst_leakage": "coverage_of(held_worst_inside, held_fit.n)",
+    "held_out_worst_leakage": "coverage_of(held_worst_inside, coalesce(held_worst_n, held_fit.n))",
 }
 OF_CONCEPT = ["folds", "auc_p", "interval_p", "length_auc"]
 """Columns that say the same of every neuron of a concept: how it was held out, and against luck."""
@@ -252,7 +253,7 @@ def _ranked(
         return COLUMNS, rows
     shown = dict(shown_sql()) | _WORST | {"n": "ranked.n"}
     columns = ", ".join(f"{shown[name]} AS {name}" for name in columns_on("concept"))
-    clauses = {"order_by": order_by, "measured": measured_sql(), "columns": columns}
+    clauses = {"order_by": order_by, "measured": measured_sql(not all_experts(atlas)), "columns": columns}
     clauses |= {"hits": "", "token_columns": _NO_HITS, "coverage": kind.coverage, "leakage": kind.leakage}
     if parameters["ids"] is not None:
         clauses |= {"hits": "JOIN hit USING (layer, neuron)", "token_columns": "token_hits, token_rank"}

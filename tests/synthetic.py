@@ -48,6 +48,16 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "phi3": ("phi3", {**_SIZES, "num_key_value_heads": 2, "original_max_position_embeddings": 64}),
 }
 
+_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2}
+_NARROW = {**_EXPERTS, "moe_intermediate_size": 10}  # 40 neurons a layer, where a dense layer has 32
+
+# Mixtures of experts, likewise.
+MIXTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "mixtral": ("mixtral", {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}),
+    "olmoe": ("olmoe", {**_GROUPED, **_EXPERTS}),
+    "qwen3_moe": ("qwen3_moe", {**_GROUPED, **_NARROW, "mlp_only_layers": [0]}),
+}
+
 
 def make_model(
     family: str,
@@ -62,7 +72,7 @@ def make_model(
 
     Three layers, d_model 16, d_mlp 32 (64 for GPT-2), 112 vocabulary rows of which the tokenizer knows fewer.
     """
-    model_type, fields = FAMILIES[family]
+    model_type, fields = (FAMILIES | MIXTURES)[family]
     names = CONFIG_MAPPING[model_type].attribute_map  # GPT-2 calls hidden_size n_embd, and so on
     config = CONFIG_MAPPING[model_type](
         **{names.get(name, name): value for name, value in {**fields, **config_overrides}.items()}

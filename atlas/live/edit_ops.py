@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from atlas.live.expert_layer import ExpertLayer
 from atlas.ops import OPS
 from atlas.spec.document import Edit
 
@@ -94,6 +95,15 @@ class TapEdits:
         ranged = x_BTK[..., n_free:]
         inside = (ranged >= self._lower) & (ranged <= self._upper)
         return inside if n_free == 0 else torch.cat([inside.new_ones(*x_BTK.shape[:-1], n_free), inside], -1)
+
+
+def edits_by_expert(experts: ExpertLayer, edits: Iterable[Edit], device: torch.device) -> dict[int, TapEdits]:
+    """The edits of each expert of a layer, as of the units that it has."""
+    found: dict[int, list[Edit]] = {}
+    for edit in edits:
+        expert, unit = experts.place(edit.neuron)
+        found.setdefault(expert, []).append(replace(edit, neuron=unit))
+    return {expert: TapEdits(of_expert, device) for expert, of_expert in found.items()}
 
 
 def _by_op(edits: Sequence[Edit], device: torch.device) -> Iterator[OpEdits]:

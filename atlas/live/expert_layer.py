@@ -115,6 +115,17 @@ class ExpertLayer:
             shared = ResolvedTap(site, self.layer, path, self.live.submodule(path), place.io, place.part)
         return ExpertTap(site, self.layer, self.path, self.experts, self.n_routed, shared)
 
+    def router(self) -> nn.Module:
+        """The module that chooses experts."""
+        assert self.live.adapter.experts is not None
+        return self.live.submodule(self.live.adapter.experts.router.format(layer=self.layer))
+
+    def logits_of(self, output: Any) -> Tensor:
+        """The logits [tokens, experts] in what the router returns."""
+        assert self.live.adapter.experts is not None
+        logits: Tensor = output[self.live.adapter.experts.router_logits] if isinstance(output, tuple) else output
+        return logits.reshape(-1, self.n_routed)
+
     def weight(self, name: str, expert: int) -> Tensor:
         """w_ND [units, d_model] of one expert, a view of the parameter: do not write into it."""
         if expert == self.n_routed:

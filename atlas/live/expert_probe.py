@@ -23,7 +23,7 @@ class ExpertRecord:
     """float32, of the T tokens of the first row of a pass.
 
     `in_TD`, `chosen_TK`, `weights_TK`, `out_TD`: what the experts module is given and returns. `shared_TD`: what the
-    shared MLP returns, before its gate. `routed[site]`: what each expert computes there, or is given in its place;
+    shared MLP returns, before its gate. `routed[site]`: what each expert computes there, or is given in its place; its
     tokens are among the T.
     """
 

@@ -14,8 +14,11 @@ from torch import Tensor, nn
 
 from atlas.errors import ModelError, SpecError, UsageError
 from atlas.fingerprint_kinds import FIRST
-from atlas.live.edit_ops import TapEdits
+from atlas.live.edit_ops import TapEdits, edits_by_expert
+from atlas.live.expert_layer import ExpertTap
+from atlas.live.expert_pass import Routed
 from atlas.live.model import LiveModel
+from atlas.live.taps import ResolvedTap
 from atlas.live.token_positions import PassTokens, admitted, argument_reader, read_pass
 from atlas.spec.document import InterventionSpec
 
@@ -67,6 +70,13 @@ def check_model(live: LiveModel, spec: InterventionSpec, *, override_model: bool
                 f"model.{name}: the spec is for a model with {name} {wanted}, and {live.model_id} has {found}",
                 f"It was made for {spec.model.id}.",
             )
+    for edit in spec.edits:
+        # Layers may be narrower than the widest, which is what d_mlp says.
+        if 0 <= edit.layer < live.n_layers and edit.neuron >= (width := live.width(edit.site, edit.layer)):
+            raise SpecError(
+                f"edits: {live.model_id} has no neuron {edit.neuron} in layer {edit.layer}",
+                f"Neurons of layer {edit.layer} run from 0 to {width - 1}.",
+            )
     if not live.has_fingerprint(spec.model.fingerprint) and not override_model:
         raise SpecError(
             f"model.fingerprint: the spec is for {spec.model.id} with weights {_short(spec.model.fingerprint)}, "
@@ -81,10 +91,14 @@ class _Run:
 
     def __init__(self, live: LiveModel, spec: InterventionSpec, prompt_lengths: PromptLengths) -> None:
         self._live, self._spec = live, spec
-        self._taps = {
-            f"{site} of layer {layer}": (live.tap(site, layer), TapEdits(list(edits), live.device))
-            for (site, layer), edits in groupby(spec.edits, key=lambda edit: (edit.site, edit.layer))
-        }
+        self._taps: dict[str, tuple[ResolvedTap, TapEdits]] = {}
+        self._expert_taps: dict[str, tuple[ExpertTap, dict[int, TapEdits]]] = {}
+        for (site, layer), edits in groupby(spec.edits, key=lambda edit: (edit.site, edit.layer)):
+            name, experts = f"{site} of layer {layer}", live.experts_at(site, layer)
+            if experts is None:
+                self._taps[name] = live.tap(site, layer), TapEdits(list(edits), live.device)
+            else:
+                self._expert_taps[name] = experts.tap(site), edits_by_expert(experts, edits, live.device)
         self._given_B = _as_lengths(prompt_lengths, live.device)
         self._read_arguments = argument_reader(live.model.base_model.forward)
         self._where: Tensor | bool | None = None  # of the running pass; None between passes
@@ -100,6 +114,8 @@ class _Run:
         undo.callback(base.register_forward_hook(self._end_pass, always_call=True).remove)
         for name, (tap, edits) in self._taps.items():
             undo.callback(tap.register(functools.partial(self._edit, name, edits)).remove)
+        for name, (expert_tap, by_expert) in self._expert_taps.items():
+            undo.callback(expert_tap.register(functools.partial(self._edit_routed, name, by_expert)).remove)
         self._mark_generations(undo)
 
     def check_everything_ran(self) -> None:
@@ -109,7 +125,7 @@ class _Run:
                 f"no forward pass of {self._live.model_id} ran under the edits",
                 "Run the model that was given to intervene, inside the block.",
             )
-        missed = [name for name in self._taps if name not in self._reached]
+        missed = [name for name in (*self._taps, *self._expert_taps) if name not in self._reached]
         if missed:
             more = f" and {len(missed) - 3} more" if len(missed) > 3 else ""
             raise ModelError(
@@ -126,16 +142,28 @@ class _Run:
         self._where = None
 
     def _edit(self, name: str, edits: TapEdits, acts_BTN: Tensor) -> Tensor | None:
-        where = self._where
-        if where is None:
+        where = self._reach(name)
+        if where is False:
+            return None
+        return edits.apply(acts_BTN, None if where is True else where)
+
+    def _edit_routed(self, name: str, by_expert: dict[int, TapEdits], routed: Routed) -> Tensor | None:
+        """Edit what one expert computes, at those of its tokens that are admitted."""
+        where, edits = self._reach(name), by_expert.get(routed.expert)
+        if where is False or edits is None:
+            return None
+        here = None if where is True else where.reshape(-1, 1)[routed.tokens_R]
+        return edits.apply(routed.acts_RN, here)
+
+    def _reach(self, name: str) -> Tensor | bool:
+        """Where the running pass is edited, at a tap that it has come to."""
+        if self._where is None:
             raise ModelError(
                 f"{name} ran outside a pass of {self._live.model_id}, so its tokens have no positions",
                 "Run the whole model, or its base model.",
             )
         self._reached.add(name)
-        if where is False:
-            return None
-        return edits.apply(acts_BTN, None if where is True else where)
+        return self._where
 
     def _prompt_lengths(self, tokens: PassTokens) -> Tensor:
         """[B] prompt tokens of each row of this pass."""

@@ -207,15 +207,30 @@ class LiveModel:
         self._check_layer(layer)
         return self._experts[layer]
 
+    def experts_at(self, site: str, layer: int) -> ExpertLayer | None:
+        """The experts whose neurons `site` of a layer is about; None where it is one tensor. Raises as `tap` does."""
+        self.require_site(site)
+        return self.experts(layer) if table.site(site).width == "d_mlp" else None
+
     @property
     def has_experts(self) -> bool:
         """Whether any layer is a mixture of experts."""
         return any(layer is not None for layer in self._experts)
 
+    @property
+    def layers_differ(self) -> bool:
+        """Whether any layer is something else than one MLP of d_mlp neurons."""
+        return self.has_experts or any(self.neurons(layer) != self.d_mlp for layer in range(self.n_layers))
+
     def parts(self, layer: int) -> list[Part]:
         """The experts of a layer; a dense one counts as one expert."""
         experts = self.experts(layer)
         return [Part(0, 0, self.neurons(layer), DENSE)] if experts is None else experts.parts()
+
+    def require_site(self, site: str) -> None:
+        """Raise UnknownNameError for an unknown site, ModelError with the reason for one that the family lacks."""
+        table.site(site)
+        self._require("site", site, self.sites())
 
     def tap(self, site: str, layer: int) -> ResolvedTap:
         """Where `site` of `layer` is on this model.
@@ -223,9 +238,7 @@ class LiveModel:
         Raises UnknownNameError for an unknown site, ModelError with the reason for one that the family does
         not have, UsageError for a layer out of range.
         """
-        table.site(site)
-        self._require("site", site, self.sites())
-        if table.site(site).width == "d_mlp" and self.experts(layer) is not None:
+        if self.experts_at(site, layer) is not None:
             raise ModelError(
                 f"{site} of layer {layer} of {self.model_id} is none of one tensor: the layer is a mixture of experts, "
                 "whose neurons have activations on the tokens that are routed to them",
@@ -262,7 +275,7 @@ class LiveModel:
         return rows_ND[part_of_axis(place.part, rows_ND.shape[0])]
 
     def bias(self, name: str, layer: int) -> Tensor | None:
-        """The bias of `weight(name, layer)` of a dense layer, if any: [d_mlp] or, for down_proj, [d_model]."""
+        """The bias of `weight(name, layer)` of a dense layer, if any: [neurons] where it reads, else [d_model]."""
         return self.bias_at(self.adapter.weights[name], layer)
 
     def bias_at(self, place: WeightPlace, layer: int) -> Tensor | None:

@@ -16,7 +16,10 @@ INTERVAL_RULES: tuple[RowRules | Counted, ...] = (
             "AND greatest(interval_others, held_others) <= f.n - c.n",
             "the worst concept of an interval is another one of the fit": "CASE WHEN held_worst_concept_id IS NULL "
             "THEN held_worst_inside IS NULL ELSE w.n > 0 AND held_worst_concept_id <> i.concept_id "
-            "AND held_worst_inside BETWEEN 0 AND least(w.n, held_others) END",
+            "AND held_worst_inside BETWEEN 0 AND least(coalesce(held_worst_n, w.n), held_others) END",
+            "intervals of experts are of values that were routed there": "CASE WHEN i.n IS NULL THEN n_all IS NULL "
+            "ELSE i.n BETWEEN greatest(1, interval_inside, held_inside) AND c.n "
+            "AND n_all BETWEEN i.n + greatest(interval_others, held_others) AND f.n END",
             "measures of intervals are shares": " AND ".join(
                 f"coalesce({name} BETWEEN 0 AND 1, true)" for name in ("ap", "ap_low", "best_f1", "stratified_auc", "p")
             ),

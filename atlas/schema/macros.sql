@@ -89,7 +89,7 @@ CREATE VIEW fit_example AS SELECT fit_id, text_hash FROM _fit_example;
 -- Columns and joins of tables that came later stand where it says so (schema/statements.py).
 CREATE VIEW concept_gaussian AS
     SELECT g.fit_id, g.concept_id, fit.family, concept, site, position, g.layer, g.neuron, g.n, mean, std, skewness,
-           kurtosis, min, max, mean_abs, ks, auc_of(twice_u, g.n, fit.n) AS auc, dprime, overlap
+           kurtosis, min, max, mean_abs, ks, auc_of(twice_u, g.n, coalesce(g.n_all, fit.n)) AS auc, dprime, overlap
            {columns of concept_gaussian}
     FROM _gaussian AS g JOIN concept USING (concept_id) JOIN fit USING (fit_id) {joins of concept_gaussian};
 CREATE VIEW background_gaussian AS
@@ -99,9 +99,9 @@ CREATE VIEW background_gaussian AS
 CREATE VIEW concept_range AS
     SELECT r.fit_id, r.concept_id, fit.family, c.concept, site, position, r.tau, r.layer, r.neuron, g.n, mean, std,
            range_lower(mean, std, r.tau) AS lower, range_upper(mean, std, r.tau) AS upper,
-           coverage_of(inside, g.n) AS coverage, leakage_of(others_inside, g.n, fit.n) AS leakage,
-           w.concept AS worst_concept, coverage_of(worst_inside, worst.n) AS worst_leakage,
-           auc_of(twice_u, g.n, fit.n) AS auc, dprime, overlap {columns of concept_range}
+           coverage_of(inside, g.n) AS coverage, leakage_of(others_inside, g.n, coalesce(g.n_all, fit.n)) AS leakage,
+           w.concept AS worst_concept, coverage_of(worst_inside, coalesce(worst_n, worst.n)) AS worst_leakage,
+           auc_of(twice_u, g.n, coalesce(g.n_all, fit.n)) AS auc, dprime, overlap {columns of concept_range}
     FROM _range AS r
     JOIN _gaussian AS g ON g.fit_id = r.fit_id AND g.concept_id = r.concept_id
         AND g.layer = r.layer AND g.neuron = r.neuron
@@ -119,13 +119,15 @@ CREATE VIEW concept_histogram AS
     JOIN concept USING (concept_id) JOIN fit USING (fit_id);
 -- The best interval of each neuron, and what the intervals that were found on four fifths hold of the other fifth.
 CREATE VIEW concept_interval AS
-    SELECT i.fit_id, i.concept_id, fit.family, c.concept, site, position, i.layer, i.neuron, m.n,
+    SELECT i.fit_id, i.concept_id, fit.family, c.concept, site, position, i.layer, i.neuron,
+           coalesce(i.n, m.n) AS n,
            interval_lower, interval_upper,
-           coverage_of(interval_inside, m.n) AS interval_coverage,
-           leakage_of(interval_others, m.n, fit.n) AS interval_leakage,
-           coverage_of(held_inside, m.n) AS held_out_coverage,
-           leakage_of(held_others, m.n, fit.n) AS held_out_leakage,
-           w.concept AS held_out_worst_concept, coverage_of(held_worst_inside, worst.n) AS held_out_worst_leakage,
+           coverage_of(interval_inside, coalesce(i.n, m.n)) AS interval_coverage,
+           leakage_of(interval_others, coalesce(i.n, m.n), coalesce(i.n_all, fit.n)) AS interval_leakage,
+           coverage_of(held_inside, coalesce(i.n, m.n)) AS held_out_coverage,
+           leakage_of(held_others, coalesce(i.n, m.n), coalesce(i.n_all, fit.n)) AS held_out_leakage,
+           w.concept AS held_out_worst_concept,
+           coverage_of(held_worst_inside, coalesce(held_worst_n, worst.n)) AS held_out_worst_leakage,
            ap, ap_low, best_f1, point_biserial, stratified_auc, p, q, expected_coverage, expected_leakage
     FROM _interval AS i JOIN fit ON fit.fit_id = i.fit_id JOIN concept AS c ON c.concept_id = i.concept_id
     JOIN fit_concept AS m ON m.fit_id = i.fit_id AND m.concept_id = i.concept_id
@@ -133,6 +135,15 @@ CREATE VIEW concept_interval AS
         AND s.neuron = i.neuron
     LEFT JOIN concept AS w ON w.concept_id = held_worst_concept_id
     LEFT JOIN fit_concept AS worst ON worst.fit_id = i.fit_id AND worst.concept_id = held_worst_concept_id;
+
+-- How many of a concept's values, texts and tokens the router sends to each expert.
+CREATE VIEW expert_concept AS
+    SELECT e.fit_id, e.concept_id, fit.family, c.concept, site, position, e.layer, e.expert, kind, first_neuron, neurons,
+           e.n, e.n / m.n AS share, texts / nullif(texts_all, 0) AS text_share,
+           tokens / nullif(tokens_all, 0) AS token_share, router_auc, fitted
+    FROM _expert_count AS e JOIN fit ON fit.fit_id = e.fit_id JOIN concept AS c ON c.concept_id = e.concept_id
+    JOIN fit_concept AS m ON m.fit_id = e.fit_id AND m.concept_id = e.concept_id
+    JOIN expert AS x ON x.layer = e.layer AND x.expert = e.expert;
 
 -- 95 % intervals of a share, hits of n (Wilson 1927), and of the difference of two shares (Newcombe 1998, method 10).
 CREATE MACRO wilson_low(hits, n) AS (hits + 1.920729410347062e0

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from atlas.schema.description_rules import DESCRIPTION_RULES
 from atlas.schema.detector_rules import DETECTOR_RULES
 from atlas.schema.exemplar_rules import EXEMPLAR_RULES
+from atlas.schema.expert_rules import DECODED, EXPERT_RULES, NEURONS, PAIRS, PLACES
 from atlas.schema.gradient_rules import GRADIENT_RULES
 from atlas.schema.graph_rules import GRAPH_RULES
 from atlas.schema.interval_rules import INTERVAL_RULES
@@ -28,13 +29,13 @@ _WIDTHS = " ".join(f"WHEN '{site.name}' THEN {site.width}" for site in SITES.val
 _BETWEEN_EXTREMES = "min <= max AND mean >= min - 1e-3 * abs(min) AND mean <= max + 1e-3 * abs(max)"
 _GAUSSIAN = f"{finite('mean', 'std', 'min', 'max', 'mean_abs')} AND std >= 0 AND mean_abs >= 0 AND {_BETWEEN_EXTREMES}"
 _SHAPE = f"coalesce(ks BETWEEN 0 AND 1, true) AND {finite_or_null('skewness', 'kurtosis')}"
-# Per fit: how many layers it has, times its neurons; for each of its concepts as often.
-_PLACES = """fit JOIN (SELECT fit_id, count(DISTINCT layer) AS layers FROM _background GROUP BY fit_id) USING (fit_id)
-             JOIN (SELECT fit_id, count(*) AS concepts FROM fit_concept GROUP BY fit_id) USING (fit_id)"""
+
+
+_OF_EXPERTS = "f.fit_id IN (SELECT fit_id FROM _expert_count)"
 
 
 def _complete(table: str, due: str) -> str:
-    return f"""SELECT count(*) FROM {_PLACES}
+    return f"""SELECT count(*) FROM {PLACES}
                LEFT JOIN (SELECT fit_id, count(*) AS rows FROM {table} GROUP BY fit_id) USING (fit_id)
                WHERE {due} IS DISTINCT FROM coalesce(rows, 0)"""
 
@@ -64,8 +65,8 @@ RULES: tuple[RowRules | Counted, ...] = (
     ),
     Counted(
         "every weight is decoded for all neurons",
-        """SELECT count(*) FROM (SELECT weight, count(*) AS rows FROM _decoding GROUP BY weight)
-           WHERE rows <> {n_layers} * {width}""",
+        "SELECT count(*) FROM (SELECT weight, count(*) AS rows FROM _decoding GROUP BY weight) "
+        f"WHERE rows <> {DECODED}",
     ),
     RowRules(
         "_decoding",
@@ -78,8 +79,8 @@ RULES: tuple[RowRules | Counted, ...] = (
     ),
     Counted(
         "every weight has vectors for all neurons",
-        """SELECT count(*) FROM (SELECT weight, count(*) AS rows FROM neuron_vector GROUP BY weight)
-           WHERE rows <> {n_layers} * {width}""",
+        "SELECT count(*) FROM (SELECT weight, count(*) AS rows FROM neuron_vector GROUP BY weight) "
+        f"WHERE rows <> {DECODED}",
     ),
     RowRules(
         "neuron_vector",
@@ -112,17 +113,18 @@ RULES: tuple[RowRules | Counted, ...] = (
     Counted("texts are of a fit", "SELECT count(*) FROM _fit_example ANTI JOIN fit USING (fit_id)"),
     Counted(
         "every fit has a background",
-        "SELECT count(*) FROM fit WHERE NOT EXISTS (FROM _background b WHERE b.fit_id = fit.fit_id)",
+        "SELECT count(*) FROM fit WHERE NOT EXISTS (FROM _background b WHERE b.fit_id = fit.fit_id) "
+        "AND fit_id NOT IN (SELECT fit_id FROM _expert_count)",
     ),
-    Counted("every fit has all its neurons", _complete("_background", "layers * width")),
-    Counted("every fit has all its concepts at every neuron", _complete("_gaussian", "concepts * layers * width")),
-    Counted("every Gaussian has a range at every tau", _complete("_range", "len(taus) * concepts * layers * width")),
-    Counted("every Gaussian has a histogram", _complete("_histogram", "concepts * layers * width")),
+    Counted("every fit has all its neurons", _complete("_background", NEURONS)),
+    Counted("every fit has all its concepts at every neuron", _complete("_gaussian", PAIRS)),
+    Counted("every Gaussian has a range at every tau", _complete("_range", f"len(taus) * {PAIRS}")),
+    Counted("every Gaussian has a histogram", _complete("_histogram", PAIRS)),
     RowRules(
         f"_background AS b {OF_FIT}",
         {
             "backgrounds are of a neuron of their fit": AT_SITE,
-            "backgrounds count the values of their fit": "b.n = f.n",
+            "backgrounds count the values of their fit": f"b.n = f.n OR (b.n BETWEEN 1 AND f.n AND {_OF_EXPERTS})",
             "backgrounds are finite": f"{_GAUSSIAN} AND {_SHAPE}",
         },
     ),
@@ -131,7 +133,8 @@ RULES: tuple[RowRules | Counted, ...] = (
         {
             "Gaussians are finite": _GAUSSIAN,
             "Gaussians are of a neuron of their fit": AT_SITE,
-            "Gaussians count the values of their concept": "g.n = c.n",
+            "Gaussians count the values of their concept": "CASE WHEN n_all IS NULL THEN g.n = c.n "
+            f"ELSE g.n BETWEEN 1 AND c.n AND n_all BETWEEN g.n AND f.n AND {_OF_EXPERTS} END",
             "shapes are finite": f"{_SHAPE} AND {finite_or_null('dprime')} "
             "AND coalesce(overlap BETWEEN 0 AND 1 + 1e-6, true)",
             "AUC is a share": "twice_u BETWEEN 0 AND 2 * c.n::BIGINT * (f.n - c.n)",
@@ -147,7 +150,8 @@ RULES: tuple[RowRules | Counted, ...] = (
             "the worst concept is another one of the fit": "CASE WHEN worst_concept_id IS NULL "
             "THEN worst_inside IS NULL "
             "ELSE w.n > 0 AND worst_concept_id <> r.concept_id "
-            "AND worst_inside BETWEEN 0 AND least(w.n, others_inside) END",
+            "AND worst_inside BETWEEN 0 AND least(coalesce(worst_n, w.n), others_inside) "
+            "AND coalesce(worst_n <= w.n, true) END",
         },
     ),
     RowRules(
@@ -156,6 +160,7 @@ RULES: tuple[RowRules | Counted, ...] = (
             "histograms are of a neuron of their fit": AT_SITE,
         },
     ),
+    *EXPERT_RULES,
     *INTERVAL_RULES,
     *DETECTOR_RULES,
     *WEIGHT_RULES,
@@ -197,12 +202,10 @@ def _of_fits(table: Table) -> RowRules:
 def _complete_or_absent(table: Table) -> Counted:
     """Of a table that came later, a fit from before has no row at all."""
     keys = set(table.key_columns())
-    due = " * ".join(
-        ["layers", "width", *["concepts"] * ("concept_id" in keys), *["len(taus)"] * ("tau" in keys)],
-    )
+    due = " * ".join([PAIRS if "concept_id" in keys else NEURONS, *["len(taus)"] * ("tau" in keys)])
     return Counted(
         f"fits have all their rows of {table.name}",
-        f"""SELECT count(*) FROM {_PLACES}
+        f"""SELECT count(*) FROM {PLACES}
             LEFT JOIN (SELECT fit_id, count(*) AS rows, count(fitted) AS placed FROM {table.name}
                        LEFT JOIN (SELECT DISTINCT fit_id, layer, true AS fitted FROM _background)
                        USING (fit_id, layer) GROUP BY fit_id) USING (fit_id)

@@ -10,6 +10,7 @@ from atlas.schema.description_tables import DESCRIPTION_TABLES
 from atlas.schema.detector_tables import DETECTOR_TABLES, NOTED
 from atlas.schema.exemplar_tables import EXEMPLAR_TABLES
 from atlas.schema.exemplar_tables import NOTED as NOTED_OF_TEXTS
+from atlas.schema.expert_tables import EXPERT_TABLES
 from atlas.schema.gradient_tables import GRADIENT_TABLES
 from atlas.schema.graph_tables import GRAPH_TABLES
 from atlas.schema.interval_tables import INTERVAL_TABLES
@@ -62,7 +63,7 @@ ALL: tuple[Table, ...] = (
             Column("gated", "BOOLEAN", "whether the MLP multiplies act(gate) with a second branch"),
             Column("n_layers", "INTEGER", "transformer blocks"),
             Column("d_model", "INTEGER", "width of the residual stream"),
-            Column("d_mlp", "INTEGER", "MLP neurons per layer"),
+            Column("d_mlp", "INTEGER", "MLP neurons per layer; where layers differ, of the widest (`expert`)"),
             Column("d_vocab", "INTEGER", "rows of the unembedding, padding rows included"),
             Column("add_bos", "BOOLEAN", "whether the tokenizer puts a beginning-of-sequence token first"),
             Column(
@@ -211,6 +212,9 @@ ALL: tuple[Table, ...] = (
             _LAYER,
             _NEURON,
             Column("n", "INTEGER", "values"),
+            Column(
+                "n_all", "INTEGER", "values of all concepts, where not all of the fit's reach the neuron", null=True
+            ),
             *_shape(),
             Column("twice_u", "BIGINT", "pairs with a value of another concept: 2 where it is larger, 1 where equal"),
             Column("dprime", "FLOAT", "difference to the others' mean over the root mean variance", null=True),
@@ -243,6 +247,7 @@ ALL: tuple[Table, ...] = (
             Column("others_inside", "INTEGER", "values of all other concepts in it"),
             Column("worst_concept_id", "INTEGER", "the other concept with the largest share in it", null=True),
             Column("worst_inside", "INTEGER", "its values in it", null=True),
+            Column("worst_n", "INTEGER", "all its values, where not all of the fit's reach the neuron", null=True),
         ),
         key=("fit_id", "layer", "tau", "concept_id", "neuron"),
         earlier_key=("fit_id", "concept_id", "tau", "layer", "neuron"),
@@ -257,6 +262,7 @@ ALL: tuple[Table, ...] = (
         waiting=True,
         complete=True,
     ),
+    *EXPERT_TABLES,
     *INTERVAL_TABLES,
     *DETECTOR_TABLES,
     *EXEMPLAR_TABLES,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from atlas.schema.detector_views import DETECTOR_VIEWS
 from atlas.schema.exemplar_views import EXEMPLAR_VIEWS
+from atlas.schema.expert_views import EXPERT_VIEWS
 from atlas.schema.gradient_views import GRADIENT_VIEWS
 from atlas.schema.graph_views import GRAPH_VIEWS
 from atlas.schema.measures import MEASURES
@@ -158,6 +159,7 @@ ALL: tuple[View, ...] = (
         "and how far\nthe length of the texts alone tells the concept.",
         counted=False,
     ),
+    *EXPERT_VIEWS,
     *DETECTOR_VIEWS,
     *WEIGHT_VIEWS,
     *EXEMPLAR_VIEWS,

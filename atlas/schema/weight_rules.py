@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from atlas.schema.expert_rules import DECODED
 from atlas.schema.rule import Counted, RowRules, finite, finite_or_null, one_of
 from atlas.sites import DECODING_MODES
 
@@ -52,7 +53,7 @@ WEIGHT_RULES: tuple[RowRules | Counted, ...] = (
     Counted(
         "every weight has facts for all neurons, or for none",
         f"SELECT count(*) FROM (SELECT weight, count(*) AS rows FROM _weight_fact GROUP BY weight) "
-        f"WHERE rows <> {_BLOCK}",
+        f"WHERE rows <> {DECODED}",
     ),
     RowRules(
         "_neuron_fact",
@@ -67,7 +68,7 @@ WEIGHT_RULES: tuple[RowRules | Counted, ...] = (
     ),
     Counted(
         "all neurons have facts, or none",
-        f"SELECT count(*) FROM (SELECT count(*) AS rows FROM _neuron_fact) WHERE rows NOT IN (0, {_BLOCK})",
+        f"SELECT count(*) FROM (SELECT count(*) AS rows FROM _neuron_fact) WHERE rows NOT IN (0, {DECODED})",
     ),
     RowRules(
         "_nearest",

@@ -12,8 +12,9 @@ An overlay is made of our own statements alone: the file decides which, and noth
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from atlas.schema.expert_tables import EXPERT_NAMES
 from atlas.schema.statements import Layout, as_kind, macros_sql
 from atlas.store.definitions import ATLAS, stored_objects
 from atlas.store.lacking import Lacking
@@ -27,18 +28,25 @@ def overlay_sql(lacking: Lacking, layout: Layout, database: str) -> str:
     if not lacking:
         return ""
     known = _tables(layout)
-    empty = (known[table].replace("CREATE TABLE ", "CREATE TEMP TABLE ", 1) for table in lacking.tables)
-    return "\n".join([*empty, *_widened(lacking, known, database), *_definitions(lacking, layout)])
+    return "\n".join(
+        [*_empty(lacking.tables, known), *_widened(lacking, known, database), *_definitions(lacking, layout)]
+    )
 
 
 def columns_sql(lacking: Lacking, layout: Layout, database: str) -> str:
-    """Only what gives the tables of the file the columns that it lacks."""
-    return "\n".join(_widened(lacking, _tables(layout), database))
+    """Only what gives the tables of the file the columns that it lacks, and tables that rules of others ask."""
+    known = _tables(layout)
+    asked = [table for table in lacking.tables if table in EXPERT_NAMES]
+    return "\n".join([*_empty(asked, known), *_widened(lacking, known, database)])
 
 
 def _tables(layout: Layout) -> dict[str, str]:
     """Name -> CREATE TABLE statement of every table of the schema."""
     return {object.name: object.text for object in stored_objects(ATLAS, layout) if object.kind == "table"}
+
+
+def _empty(tables: Iterable[str], known: dict[str, str]) -> Iterator[str]:
+    return (known[table].replace("CREATE TABLE ", "CREATE TEMP TABLE ", 1) for table in tables)
 
 
 def _definitions(lacking: Lacking, layout: Layout) -> list[str]:

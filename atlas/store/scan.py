@@ -1,7 +1,7 @@
 """One reading of a table, in stored order: its digests, the order of its keys, and what must hold inside its lists.
 
 Numpy does in this reading what SQL would need joins and unnesting for.
-Axes: B rows of a batch, K tokens of a list, V tokens of the vocabulary, M concepts of all fits.
+Axes: B rows of a batch, K tokens of a list, V tokens of the vocabulary.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from atlas.schema.tables import TABLES
 from atlas.store.columns import Order, order_by, rows_at_once, unsorted_tokens, values_of
 from atlas.store.digests import ColumnDigest
 from atlas.store.mirror import sum_of_facts
+from atlas.store.reached import Reached
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,15 +132,14 @@ def _look_into_lists(
 
     def histograms(columns: dict[str, pa.Array]) -> None:
         counts_BK = values_of(columns["counts"]).reshape(-1, layout.bins)
-        member_B = _member(values_of(columns["fit_id"]), values_of(columns["concept_id"]))
-        place_B = np.minimum(np.searchsorted(member_M, member_B), len(member_M) - 1)
-        right_B = (member_M[place_B] == member_B) & (n_M[place_B] == counts_BK.sum(axis=1, dtype=np.int64))
+        due_B = reached.values(*(values_of(columns[name]) for name in ("fit_id", "concept_id", "layer", "neuron")))
+        right_B = due_B == counts_BK.sum(axis=1, dtype=np.int64)
         right_B &= counts_BK.min(axis=1) >= 0
         found.broken[COUNTED] += len(right_B) - int(np.count_nonzero(right_B))
 
     if table == "_histogram":
         found.broken = {COUNTED: 0}
-        member_M, n_M = _values_of_concepts(connection)
+        reached = Reached(connection)
         return histograms
     if table == "_decoding":
         found.broken = {SORTED: 0, KNOWN: 0, FINITE: 0}
@@ -162,21 +162,3 @@ def _vocabulary(connection: duckdb.DuckDBPyConnection) -> np.ndarray:
     known_V = np.zeros(int(ids.max(initial=0)) + 1, bool)
     known_V[ids] = True
     return known_V
-
-
-def _values_of_concepts(connection: duckdb.DuckDBPyConnection) -> tuple[np.ndarray, np.ndarray]:
-    """Members of all fits, ascending, and how many values each has: int64 [M], M at least 1."""
-    import numpy as np
-
-    rows = connection.execute("SELECT fit_id, concept_id, n FROM fit_concept").fetchnumpy()
-    member_M = _member(rows["fit_id"], rows["concept_id"])
-    order_M = np.argsort(member_M)
-    n_M = rows["n"].astype(np.int64)
-    return np.append(member_M[order_M], np.iinfo(np.int64).max), np.append(n_M[order_M], -1)
-
-
-def _member(fit_B: np.ndarray, concept_B: np.ndarray) -> np.ndarray:
-    """One int64 for a concept in a fit."""
-    import numpy as np
-
-    return (fit_B.astype(np.int64) << np.int64(32)) | concept_B.view(np.uint32)

@@ -30,12 +30,12 @@ _WIDER, _STABLE = 0.7, 0.4
 
 
 def expected_shares(
-    inside_P: np.ndarray, others_P: np.ndarray, neurons_P: np.ndarray, n: int, n_others: int
+    inside_P: np.ndarray, others_P: np.ndarray, neurons_P: np.ndarray, n: int | np.ndarray, n_others: int | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Coverage and leakage to expect, [P] each, of neurons with these held-out counts.
 
     `inside_P`, `others_P`: held-out values of the concept, of n, and of all others, of n_others, in the intervals;
-    `neurons_P`: how many neurons have these counts. n and n_others are not 0.
+    `neurons_P`: how many neurons have these counts. n and n_others are not 0, and may differ from pair to pair, [P].
     """
     import numpy as np
 
@@ -59,7 +59,7 @@ def expected_shares(
     return np.clip(coverage_P - noise_of_coverage_P, 0, 1), np.clip(leakage_P - noise_of_leakage_P, 0, 1)
 
 
-def _binomial(counts_P: np.ndarray, n: int) -> np.ndarray:
+def _binomial(counts_P: np.ndarray, n: int | np.ndarray) -> np.ndarray:
     """Variance of a share of n, with half a value more on either side."""
     share_P = (counts_P + 0.5) / (n + 1)
     return share_P * (1 - share_P) / n

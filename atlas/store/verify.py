@@ -20,6 +20,7 @@ import duckdb
 from atlas.errors import AtlasError, AtlasFileError
 from atlas.interrupt import undone
 from atlas.manifest import Manifest
+from atlas.schema.expert_tables import EXPERT_NAMES
 from atlas.schema.statements import Layout, earlier_sql, layout_of, macros_sql, schema_sql
 from atlas.schema.tables import TABLES
 from atlas.store.attached import SAFE_CONFIG
@@ -188,7 +189,7 @@ def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest, lac
         yield Check(name, *_counted(broken))
     # Rules about columns that the file lacks find NULL there; all other checks saw the file as it is.
     connection.execute(columns_sql(lacking, layout, connection.execute("SELECT current_database()").fetchall()[0][0]))
-    for name, broken in ask_rules(connection, layout, without=set(TABLES) - set(tables)):
+    for name, broken in ask_rules(connection, layout, without=set(TABLES) - {*tables, *EXPERT_NAMES}):
         yield Check(name, *_counted(broken))
 
 

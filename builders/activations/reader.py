@@ -2,35 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+from torch import Tensor
+
+from atlas.live.capture import ROUTER
+from atlas.live.expert_layer import SHARED
 from atlas.store.staging import Staging
-from builders.activations.record import Rows, record
+from builders.activations.counts import aucs, beside, most_rows, of_every_text, routed_counts, texts_of
+from builders.activations.record import Rows, dense_sizes, record, routed_widths, shared_name
+from builders.activations.routed import RoutedScratch
 from builders.activations.scratch import DeviceScratch, Scratch, scratch_for
-from builders.build.product import Activations, Place
+from builders.build.product import Activations, ExpertCounts, LayerOfParts, Place
 from builders.progress import Silent
 
 if TYPE_CHECKING:
+    from atlas.live.expert_layer import ExpertLayer
     from builders.build.plan import Plan, Reading
 
 
 class ActivationReader:
     """What the forward pass over one corpus left in the scratch files."""
 
-    def __init__(self, plan: Plan, reading: Reading, scratch: Scratch | DeviceScratch, rows: Rows) -> None:
-        self._live, self._scratch, self._rows = plan.live, scratch, rows
+    def __init__(
+        self, plan: Plan, reading: Reading, scratch: Scratch | DeviceScratch, routed: RoutedScratch, rows: Rows
+    ) -> None:
+        self._live, self._scratch, self._routed, self._rows = plan.live, scratch, routed, rows
         self._hashes_R = reading.text_hashes[rows.examples_R]
+        self._texts = texts_of(reading)
 
-    def read(self, place: Place) -> Activations:
-        """Every activation at one place, memory-mapped or on the device."""
+    def read(self, place: Place) -> Activations | LayerOfParts:
+        """Every activation at one place, memory-mapped or on the device; of experts one at a time."""
+        live = self._live
+        if place.site not in live.neuron_sites() or not live.layers_differ:
+            return self._all(place.site, place, live.width(place.site, place.layer))
+        experts = live.experts(place.layer)
+        if experts is None:
+            counts = of_every_text(self._texts, n_experts=1)
+            return LayerOfParts(place, counts, lambda: iter([self._all(place.site, place, live.neurons(place.layer))]))
+        log_L5 = self._routed.log(*place)
+        counts = routed_counts(self._texts, log_L5, experts.n_routed, self._router_aucs(place.layer, experts.n_routed))
+        if experts.shared_width:
+            counts = beside(counts, of_every_text(self._texts, n_experts=1))
+        return LayerOfParts(place, counts, lambda: self._experts(place, experts, log_L5, counts))
+
+    def _experts(
+        self, place: Place, experts: ExpertLayer, log_L5: np.ndarray, counts: ExpertCounts
+    ) -> Iterator[Activations]:
+        for part in experts.parts():
+            if part.kind == SHARED:
+                yield self._all(shared_name(place.site), place, part.neurons, part.first_neuron)
+                continue
+            concepts = np.flatnonzero(counts.fitted_XC[part.expert])
+            if not len(concepts):
+                continue
+            texts_V, acts_VN = self._routed.read(*place, experts.width, log_L5, part.expert)
+            labels_V = self._texts.labels_T[texts_V]
+            kept = np.isin(labels_V, concepts)
+            texts_V = texts_V[kept]
+            yield Activations(
+                place,
+                acts_VN if kept.all() else acts_VN[kept],
+                np.searchsorted(concepts, labels_V[kept]),
+                texts_V,
+                self._texts.hashes_T[texts_V],
+                part.first_neuron,
+                tuple(concepts.tolist()),
+                routed=True,
+            )
+
+    def _all(self, name: str, place: Place, width: int, first_neuron: int = 0) -> Activations:
+        """What every text has a value of, called `name` in the scratch."""
         rows = self._rows
-        acts_RN = self._scratch.read(place.site, place.layer, len(rows.labels_R), self._live.width(place.site))
-        return Activations(place, acts_RN, rows.labels_R, rows.examples_R, self._hashes_R)
+        acts_RN = self._scratch.read(name, place.layer, len(rows.labels_R), width)
+        return Activations(place, acts_RN, rows.labels_R, rows.examples_R, self._hashes_R, first_neuron)
+
+    def _router_aucs(self, layer: int, n_experts: int) -> np.ndarray:
+        """AUC of the router's logit for each expert on each concept, [X, C]; NaN for a concept that is alone."""
+        logits_RX = self._scratch.read(ROUTER, layer, len(self._rows.labels_R), n_experts)
+        logits_RX = logits_RX.cpu().numpy() if isinstance(logits_RX, Tensor) else np.array(logits_RX)
+        return aucs(logits_RX, self._rows.labels_R, len(self._texts.texts_C)).T
 
     def remove(self) -> None:
         """Delete the files, or give the device's memory back."""
         self._scratch.remove()
+        self._routed.remove()
 
 
 def open_reader(
@@ -42,13 +100,17 @@ def open_reader(
     """
     config, live, family = plan.config, plan.live, reading.family
     sites, layers = (list(dict.fromkeys(each)) for each in zip(*places, strict=True))
-    n_values = sum(reading.values_of_texts) * len(layers) * sum(live.width(site) for site in sites)
-    scratch = scratch_for(staging.scratch / family, live.device, n_values)
+    sizes, n_rows = dense_sizes(live, sites, layers), sum(reading.values_of_texts)
+    scratch = scratch_for(staging.scratch / family, live.device, n_rows * sum(sizes.values()))
+    routed = RoutedScratch(staging.scratch / f"{family}.routed")
+    if widths := routed_widths(live, sites, layers):
+        routed.prepare(most_rows(live, reading) * sum(widths.values()))
     with progress.task(f"activations of {family}", len(reading.encoded)) as advance:
         rows = record(
             live,
             staging,
             scratch,
+            routed,
             f"activations/{family}",
             reading.encoded,
             reading.corpus.labels,
@@ -59,4 +121,4 @@ def open_reader(
             counted=reading.counted,
             advance=advance,
         )
-    return ActivationReader(plan, reading, scratch, rows)
+    return ActivationReader(plan, reading, scratch, routed, rows)

@@ -17,9 +17,11 @@ import torch
 
 from atlas.errors import BuildError
 from atlas.live.batching import Batch, Counted, batches, counted_mask
-from atlas.live.capture import capture
-from atlas.live.pooling import pool
+from atlas.live.capture import ROUTER, capture
+from atlas.live.expert_pass import Routed
+from atlas.live.pooling import pool, pool_routed
 from atlas.store.staging import Staging
+from builders.activations.routed import RoutedScratch
 from builders.activations.scratch import DeviceScratch, Scratch
 
 if TYPE_CHECKING:
@@ -57,10 +59,41 @@ def plan_rows(
     return Rows(np.asarray(labels, dtype=np.int64)[examples_R], examples_R, per_batch)
 
 
+def shared_name(site: str) -> str:
+    """What the scratch calls a site of the shared MLP of a layer with experts."""
+    return f"{site}.shared"
+
+
+def dense_sizes(live: LiveModel, sites: Sequence[str], layers: Sequence[int]) -> dict[tuple[str, int], int]:
+    """The width of everything that each text has as many rows of as any other, by site and layer."""
+    sizes = {}
+    for layer in layers:
+        experts = live.experts(layer)
+        for site in sites:
+            if experts is None or site not in live.neuron_sites():
+                sizes[site, layer] = live.width(site, layer)
+            else:
+                sizes |= {(ROUTER, layer): experts.n_routed}
+                sizes |= {(shared_name(site), layer): experts.shared_width} if experts.shared_width else {}
+    return sizes
+
+
+def routed_widths(live: LiveModel, sites: Sequence[str], layers: Sequence[int]) -> dict[tuple[str, int], int]:
+    """The width of an expert, by site and layer, where only some tokens are routed to it."""
+    layers_with = {layer: experts for layer in layers if (experts := live.experts(layer)) is not None}
+    return {
+        (site, layer): experts.width
+        for site in sites
+        if site in live.neuron_sites()
+        for layer, experts in layers_with.items()
+    }
+
+
 def record(
     live: LiveModel,
     staging: Staging,
     scratch: Scratch | DeviceScratch,
+    routed_scratch: RoutedScratch,
     key: str,
     encoded: Sequence[Sequence[int]],
     labels: Sequence[int],
@@ -72,7 +105,7 @@ def record(
     counted: Counted | None = None,
     advance: Callable[[int], None] = lambda n: None,
 ) -> Rows:
-    """Fill `scratch` from the model and return the order of its rows; continues where a killed run stopped.
+    """Fill both scratches from the model and return the order of its rows; continues where a killed run stopped.
 
     `key` names this corpus in the staging area. Batches are a function of the corpus and `batch_tokens` alone,
     so a resumed run repeats the very same forward passes. `counted`: which tokens are pooled; None: all.
@@ -80,11 +113,13 @@ def record(
     """
     plan = list(batches(encoded, batch_tokens))
     rows = plan_rows(encoded, plan, labels, position, counted)
-    sizes = {(site, layer): live.width(site) for site in sites for layer in layers}
+    sizes, widths = dense_sizes(live, sites, layers), routed_widths(live, sites, layers)
     scratch.prepare(sizes, len(rows.labels_R))
     state = json.loads(staging.read_state(key) or '{"batches": 0}')
     finished = state["batches"] if scratch.survives else 0
     scratch.truncate(sizes, sum(rows.per_batch[:finished]))
+    for (site, layer), width in widths.items():
+        routed_scratch.truncate(site, layer, width, finished)
     advance(sum(len(batch.indices) for batch in plan[:finished]))
     noted = time.monotonic()
     for index in range(finished, len(plan)):
@@ -95,8 +130,19 @@ def record(
         def keep(site: str, layer: int, acts_BTN, pooled=pooled) -> None:
             scratch.append(site, layer, pool(acts_BTN, pooled, position))
 
+        def keep_routed(site: str, layer: int, routed: Routed, pooled=pooled, batch=batch, index=index) -> None:
+            experts = live.experts(layer)
+            if routed.expert == experts.n_routed:  # every token passes it
+                shape = (*pooled.shape, routed.acts_RN.shape[1])
+                scratch.append(shared_name(site), layer, pool(routed.acts_RN.view(shape), pooled, position))
+                return
+            texts_B = np.asarray(batch.indices, dtype=np.int64)
+            found = pool_routed(routed, pooled, position)
+            routed_scratch.append(site, layer, index, routed.expert, texts_B, found)
+
+        wanted = [*sites, *([ROUTER] if widths else [])]
         try:
-            capture(live, batch.input_ids.to(live.device), mask, list(sites), list(layers), keep)
+            capture(live, batch.input_ids.to(live.device), mask, wanted, list(layers), keep, keep_routed)
         except torch.OutOfMemoryError as error:
             raise BuildError(
                 f"the {live.device} has too little memory for {batch.input_ids.numel()} tokens at once",

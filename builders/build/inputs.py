@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from atlas.errors import UsageError
+from atlas.errors import ModelError, UsageError
 from atlas.manifest import Manifest
 from builders.build.plan import Plan, Reading
 from builders.build.product import Product
@@ -55,6 +55,11 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], pro
     for weight in config.weights:  # also where nothing is made of them: a name that the model lacks is a mistake
         live.weight(weight, 0)
     for product in products:
+        if live.has_experts and product.no_experts:
+            raise ModelError(
+                f"{product.label} of {live.model_id}, a mixture of experts, cannot be made: {product.no_experts}",
+                f"Leave the product {product.name} out.",
+            )
         product.check(plan)
     readings = [_read(config, live, *each) for each in zip(config.concepts, corpora, strict=True)]
     running_text = None

@@ -10,7 +10,7 @@ builders/build/products.py. What needs torch is imported when work begins.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -66,6 +66,45 @@ class Activations:
     """int64: index of the text that each value comes from."""
     hashes_E: np.ndarray
     """uint64: that text's hash, equal for texts that differ only in case or white space."""
+    first_neuron: int = 0
+    """Of column 0."""
+    concepts: tuple[int, ...] | None = None
+    """The concepts that `labels_E` are indexes of, where an expert has too few values of others; None: all."""
+    routed: bool = False
+    """Whether only some of the corpus's values are there: those of tokens that were routed to an expert."""
+
+    def parts(self) -> Iterator[Activations]:
+        """What statistics are made of one after the other: neurons that have the same values."""
+        yield self
+
+
+@dataclass(frozen=True)
+class ExpertCounts:
+    """How much of each concept reaches each expert of a layer. Axes: X experts, C concepts."""
+
+    values_XC: np.ndarray
+    texts_XC: np.ndarray
+    tokens_XC: np.ndarray
+    texts_C: np.ndarray
+    tokens_C: np.ndarray
+    """int64: values, texts with a routed token that counts, such tokens; and all texts and tokens that count."""
+    router_auc_XC: np.ndarray
+    """float64; NaN for experts that no router sends tokens to."""
+    fitted_XC: np.ndarray
+    """bool: whether the neurons of the expert have statistics of the concept."""
+
+
+@dataclass(frozen=True)
+class LayerOfParts:
+    """Activations of a layer whose neurons have not all the same values, or that is narrower than others."""
+
+    place: Place
+    counts: ExpertCounts
+    read: Callable[[], Iterator[Activations]]
+
+    def parts(self) -> Iterator[Activations]:
+        """Those of one expert at a time, of the experts that have enough."""
+        return self.read()
 
 
 @dataclass(frozen=True)
@@ -100,10 +139,11 @@ class Work(ABC):
     """A part that is being made: what its units have in common is prepared once."""
 
     @abstractmethod
-    def run(self, unit: str, activations: Activations | None = None) -> Tables:
+    def run(self, unit: str, activations: Activations | LayerOfParts | None = None) -> Tables:
         """The rows of one unit, of the product's tables only; where `Product.at_once` allows it, by several threads.
 
-        `activations`: those of the unit's place, for a product that needs them.
+        `activations`: those of the unit's place, for a product that needs them; LayerOfParts only for one that is made
+        of mixtures of experts (`Product.no_experts`).
         """
 
     def run_last(self, unit: str, noted: Noted, read: Callable[[Place], Activations]) -> Tables:
@@ -123,6 +163,8 @@ class Product(ABC):
     needs: ClassVar[Needs]
     label: ClassVar[str]
     """In the progress: what is being made."""
+    no_experts: ClassVar[str] = "it takes every neuron to have an activation on every token"
+    """Why it is not made of models with mixtures of experts; '' where it is."""
     passing: ClassVar[tuple[str, ...]] = ()
     """The tables that its units note rows in for its last units, names in atlas.schema.tables.PASSING."""
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from builders.build.plan import Plan
+    from builders.build.product import Tables
 
 
 _ROWS = 1024  # of the unembedding at a time
@@ -33,7 +34,19 @@ def write_vocabulary(staging: Staging, plan: Plan) -> None:
             "norm": norms.astype(np.float32),
         }
     )
-    staging.commit("vocabulary", "all", {"vocab": rows})
+    staging.commit("vocabulary", "all", {"vocab": rows, **_experts(plan)})
+
+
+def _experts(plan: Plan) -> Tables:
+    """Rows of `expert`, of a model whose layers differ from one MLP of d_mlp neurons each."""
+    import pyarrow as pa
+
+    if not plan.live.layers_differ:
+        return {}
+    rows = [
+        {"layer": layer, **part._asdict()} for layer in range(plan.live.n_layers) for part in plan.live.parts(layer)
+    ]
+    return {"expert": pa.Table.from_pylist(rows)}
 
 
 def _norms(unembedding_VD: Tensor, ids: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 
 from atlas.errors import BuildError
 from atlas.sites import format_neuron
+from builders.arrow import joined
 from builders.build.product import Activations, Tables, Work
 from builders.decoding.cosines import Cosines
 from builders.decoding.rows import decoding_rows, vector_rows, weight_fact_rows
@@ -48,16 +49,21 @@ class Decoder(Work):
     def run(self, unit: str, activations: Activations | None = None) -> Tables:
         """Rows of one weight and layer. Raises BuildError when the weight is not finite, or a logit overflows."""
         weight, _, layer = unit.partition("/")
-        w_ND = self._live.weight(weight, int(layer)).float()
+        # Of a layer with experts one at a time, so that no more than one is copied.
+        parts = self._live.weight_parts(weight, int(layer))
+        return joined([self._part(weight, int(layer), first, part_ND.float()) for first, part_ND in parts])
+
+    def _part(self, weight: str, layer: int, first: int, w_ND: torch.Tensor) -> Tables:
+        """Rows of neighbouring neurons of a layer, from `first` on."""
         moments: list[torch.Tensor] = []
         cosines = self._cosines
         look = None if cosines is None else lambda w_nD, logits_nV: moments.append(cosines.moments(w_nD, logits_nV))
-        tables = {"_decoding": self._decoded(weight, int(layer), w_ND, look)}
+        tables = {"_decoding": self._decoded(weight, layer, first, w_ND, look)}
         if moments:
             moments_N4 = torch.cat(moments).cpu().numpy()
-            tables["_weight_fact"] = weight_fact_rows(weight, int(layer), w_ND.cpu().numpy(), moments_N4)
+            tables["_weight_fact"] = weight_fact_rows(weight, layer, w_ND.cpu().numpy(), moments_N4, first)
         if self._config.keep_vectors:
-            tables["neuron_vector"] = vector_rows(weight, int(layer), w_ND.cpu().numpy())
+            tables["neuron_vector"] = vector_rows(weight, layer, w_ND.cpu().numpy(), first)
         return tables
 
     def notes(self) -> list[str]:
@@ -66,9 +72,9 @@ class Decoder(Work):
             return []
         return [f"{self._n_fallback} decodings had near ties and were searched in float64"]
 
-    def _decoded(self, weight: str, layer: int, w_ND: torch.Tensor, look: Look | None) -> pa.Table:
+    def _decoded(self, weight: str, layer: int, first: int, w_ND: torch.Tensor, look: Look | None) -> pa.Table:
         vectors_ND = w_ND if self._gain_D is None else w_ND * self._gain_D
-        require_finite(weight, layer, vectors_ND)
+        require_finite(weight, layer, vectors_ND, first)
         found = top_tokens(vectors_ND, self._vocabulary, self._config.top, self._config.memory // 8, look)
         results = (found.raised_logit_NK, found.lowered_logit_NK, found.raised_lse_N, found.lowered_lse_N)
         if not all(torch.isfinite(values).all() for values in results):
@@ -77,7 +83,9 @@ class Decoder(Work):
         return decoding_rows(
             weight=weight,
             layer=layer,
+            first_neuron=first,
             n_layers=self._live.n_layers,
+            width=self._live.d_mlp,
             norm_N=torch.cat([part.double().norm(dim=1) for part in vectors_ND.split(_ROWS)]).cpu().numpy(),
             raised_lse_N=found.raised_lse_N.cpu().numpy(),
             lowered_lse_N=found.lowered_lse_N.cpu().numpy(),
@@ -101,9 +109,9 @@ def finite_unembedding(plan: Plan) -> torch.Tensor:
     return u_VD
 
 
-def require_finite(weight: str, layer: int, vectors_ND: torch.Tensor) -> None:
-    """Raise BuildError naming the first neuron whose vector has a NaN or infinite value."""
+def require_finite(weight: str, layer: int, vectors_ND: torch.Tensor, first: int = 0) -> None:
+    """Raise BuildError naming the first neuron, of those from `first` on, whose vector has a NaN or infinite value."""
     broken_N = torch.cat([~torch.isfinite(vectors_nD).all(1) for vectors_nD in vectors_ND.split(_ROWS)])
     if broken_N.any():
-        neuron = format_neuron(layer, int(broken_N.nonzero()[0, 0]))
+        neuron = format_neuron(layer, first + int(broken_N.nonzero()[0, 0]))
         raise BuildError(f"{weight} of {neuron} has a NaN or infinite value", "The checkpoint is damaged.")

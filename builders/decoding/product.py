@@ -20,6 +20,7 @@ class Decoding(Product):
     """Rows of `_decoding`, and of `_weight_fact` and `neuron_vector` where they are wanted."""
 
     name, needs, label = "decode", Needs.WEIGHTS, "decoding"
+    no_experts = ""
 
     def wanted(self, config: BuildConfig) -> bool:
         """Unless it is switched off."""

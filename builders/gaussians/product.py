@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from builders.config import BuildConfig
 
 _REGISTERED = ("concept", "fit", "fit_concept", "_fit_example")
-_MEASURED = ("_gaussian", "_background", "_range", "_histogram")
+_MEASURED = ("_gaussian", "_background", "_range", "_histogram", "_expert_count")
 
 
 class Gaussians(Product):
     """Fits of a corpus, one at each site, and their statistics."""
 
     name, needs, label = "gaussians", Needs.ACTIVATIONS, "statistics"
+    no_experts = ""
 
     def wanted(self, config: BuildConfig) -> bool:
         """Where there are concepts."""
@@ -34,7 +35,7 @@ class Gaussians(Product):
     def check(self, plan: Plan) -> None:
         """Raises ModelError for a site that the model does not have."""
         for site in plan.config.sites:
-            plan.live.tap(site, plan.layers[0])
+            plan.live.require_site(site)
 
     def parts(self, plan: Plan) -> list[Part]:
         """One for each corpus."""

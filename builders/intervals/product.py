@@ -21,6 +21,7 @@ class IntervalProduct(Product):
     """Of the fits that `gaussians` registers."""
 
     name, needs, label = "intervals", Needs.ACTIVATIONS, "intervals"
+    no_experts = ""
 
     def wanted(self, config: BuildConfig) -> bool:
         """Where there are concepts, unless folds are 0."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +13,19 @@ from builders.arrow import column_rows
 from builders.intervals.layer import LayerIntervals
 
 
-def interval_rows(found: LayerIntervals, *, fit_id: int, concept_ids: Sequence[int], layer: int) -> dict[str, pa.Table]:
+def interval_rows(
+    found: LayerIntervals,
+    *,
+    fit_id: int,
+    concept_ids: Sequence[int],
+    layer: int,
+    first_neuron: int = 0,
+    counts_C: np.ndarray | None = None,
+) -> dict[str, pa.Table]:
     """Rows of `_interval`, `_length` and `_chance` for one site and layer.
 
-    `concept_ids` are in the order of the concept axis. What is undefined (NaN) becomes NULL.
+    `concept_ids` are in the order of the concept axis. What is undefined (NaN) becomes NULL. They are neurons in a row
+    from `first_neuron` on; `counts_C`: values of each concept, where they are not all of the fit's.
     """
     ids_C = np.asarray(concept_ids, dtype=np.int32)
     n_concepts, n_neurons = found.lower.shape
@@ -25,7 +35,7 @@ def interval_rows(found: LayerIntervals, *, fit_id: int, concept_ids: Sequence[i
         return {
             "fit_id": np.full(outer * n_neurons, fit_id, np.int32),
             "layer": np.full(outer * n_neurons, layer, np.int32),
-            "neuron": np.tile(np.arange(n_neurons, dtype=np.int32), outer),
+            "neuron": np.tile(np.arange(first_neuron, first_neuron + n_neurons, dtype=np.int32), outer),
         }
 
     nobody = (found.held_worst_concept < 0).reshape(-1)
@@ -47,6 +57,16 @@ def interval_rows(found: LayerIntervals, *, fit_id: int, concept_ids: Sequence[i
         "held_worst_concept_id": pa.array(ids_C[found.held_worst_concept].reshape(-1), mask=nobody),
         "held_worst_inside": pa.array(found.held_worst_inside.reshape(-1), pa.int32(), mask=nobody),
     }
+    rows = n_concepts * n_neurons
+    of_routed: dict[str, Any] = dict.fromkeys(("n", "n_all", "held_worst_n"), pa.nulls(rows, pa.int32()))
+    if counts_C is not None:
+        n_C = counts_C.astype(np.int32)
+        of_routed = {
+            "n": np.repeat(n_C, n_neurons),
+            "n_all": np.full(rows, n_C.sum(), np.int32),
+            "held_worst_n": pa.array(n_C[found.held_worst_concept].reshape(-1), mask=nobody),
+        }
+    interval |= of_routed
     length = place(1) | {"length_correlation": pa.array(found.length_correlation, from_pandas=True).cast(pa.float32())}
     chance = {
         "fit_id": np.full(n_concepts, fit_id, np.int32),
@@ -58,3 +78,19 @@ def interval_rows(found: LayerIntervals, *, fit_id: int, concept_ids: Sequence[i
         "null_interval": pa.array(list(found.maxima.null_interval.astype(np.float32))),
     }
     return {"_interval": pa.table(interval), "_length": pa.table(length), "_chance": pa.table(chance)}
+
+
+def best_of_parts(parts: Sequence[pa.Table]) -> pa.Table:
+    """Rows of `_chance` of a layer from those of its parts: of each concept the best of all their neurons.
+
+    Each part deals out the labels of its own texts, so that the largest of the b-th permutations are of independent
+    ones: at least what permutations of all texts together give.
+    """
+    best: dict[int, dict[str, Any]] = {}
+    for row in [row for part in parts for row in part.to_pylist()]:
+        known = best.setdefault(row["concept_id"], row)
+        for name in ("auc", "interval"):
+            known[name] = max(known[name], row[name])
+            null = f"null_{name}"
+            known[null] = [max(pair) for pair in zip(known[null], row[null], strict=True)]
+    return pa.Table.from_pylist([best[concept] for concept in sorted(best)], parts[0].schema)

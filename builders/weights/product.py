@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from atlas.errors import UsageError
+from atlas.errors import ModelError, UsageError
 from atlas.schema.table import NEURON, WEIGHT
 from builders.build.product import Ask, Needs, Part, Product, Replaced
 
@@ -26,6 +26,7 @@ class Weights(Product):
     """Rows of `_neuron_fact`, `_nearest`, `_redundant` and `weight_run`, and of `_weight_fact` without decoding."""
 
     name, needs, label = "weights", Needs.WEIGHTS, "facts of the weights"
+    no_experts = ""
 
     def wanted(self, config: BuildConfig) -> bool:
         """With decoding, unless it is switched off; alone if it is asked for."""
@@ -41,6 +42,15 @@ class Weights(Product):
         mode = atlas.manifest.decoding_mode
         if not config.decode and mode not in (None, config.mode):
             raise UsageError(f"{config.target} is decoded in mode {mode}, not {config.mode}", f"Give --mode {mode}.")
+
+    def check(self, plan: Plan) -> None:
+        """Raises ModelError for the nearest neurons of experts, of which there are too many to compare all pairs."""
+        if plan.live.has_experts and plan.config.neighbours:
+            raise ModelError(
+                f"nearest neurons of {plan.live.model_id}, a mixture of experts, cannot be searched: every pair of "
+                "neurons would be compared, and layers differ in width",
+                "Use --neighbours 0.",
+            )
 
     def parts(self, plan: Plan) -> list[Part]:
         """One."""

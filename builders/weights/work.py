@@ -87,7 +87,7 @@ class Weigher(Work):
             "null_share": self._unembedding.null_share(written_ND).cpu().numpy(),
             "frequency_correlation": self._unembedding.frequency_correlation(written_ND).cpu().numpy(),
         }
-        return neuron_fact_rows(layer, io_classes(in_out_N, gate_out_N, gate_in_N), numbers, self._live.d_mlp)
+        return neuron_fact_rows(layer, io_classes(in_out_N, gate_out_N, gate_in_N), numbers, len(read_ND))
 
     def _random(self) -> object:
         d_model = self._live.d_model

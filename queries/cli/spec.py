@@ -156,8 +156,10 @@ def _shares(source: dict[str, Any]) -> str:
         known = source["held_out"]
         coverage, leakage = (known.get(f"mean_{name}") for name in ("coverage", "leakage"))
         folds = known.get("folds", "some")
-        shares = [f"mean coverage {coverage:.3f} (n {known['n']})"]
-        shares += [] if leakage is None else [f"mean leakage {leakage:.3f} (n {known['n_others']})"]
+        # Neurons of experts have numbers of values of their own.
+        n, n_others = (f" (n {known[name]})" if name in known else "" for name in ("n", "n_others"))
+        shares = [f"mean coverage {coverage:.3f}{n}"]
+        shares += [] if leakage is None else [f"mean leakage {leakage:.3f}{n_others}"]
         known = source.get("expected", {})
         expected = [f"{known[name]:.3f}" for name in ("mean_coverage", "mean_leakage") if name in known]
         shares += [f"to expect on new texts {' and '.join(expected)}"] if expected else []

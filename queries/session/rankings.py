@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from atlas.sites import format_neuron, row_number
 from atlas.store.reader import Atlas
+from queries.experts import all_experts
 from queries.fits import all_fits
 from queries.measured import WORST, columns_on, measured_sql, shown_sql
 from queries.ranges import Range
@@ -49,7 +50,7 @@ def ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_by: st
 def read_ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_by: str) -> Ranking:
     """Read and sort."""
     shown = ", ".join(f"coalesce({sql}, 'nan') AS {name}" for name, sql in shown_sql())
-    sql = load_sql("ranking", order_by=order_by, measured=measured_sql(), columns=shown)
+    sql = load_sql("ranking", order_by=order_by, measured=measured_sql(not all_experts(atlas)), columns=shown)
     asked = {"fit_id": fit_id, "concept_id": concept_id, "tau": tau, "longest": LONGEST}
     columns = atlas.arrays(sql, asked)
     return Ranking(columns, len(columns["layer"]) < LONGEST)
@@ -102,7 +103,8 @@ def pick(
             other = concepts.get(row[worst.concept_id])
             row |= {worst.concept: None, worst.leakage: None}
             if other is not None:
-                row |= {worst.concept: other[0], worst.leakage: row[worst.inside] / other[1]}
+                n = row[worst.n] if row[worst.n] >= 0 else other[1]
+                row |= {worst.concept: other[0], worst.leakage: row[worst.inside] / n}
         token_hits, token_rank = hits[i]
         row |= {
             "address": format_neuron(layer, neuron),

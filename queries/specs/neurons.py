@@ -12,6 +12,7 @@ from atlas.schema.measures import MEASURES, Rule
 from atlas.sites import SITES, format_neuron, parse_neuron
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
+from queries.experts import expert_of
 from queries.measured import BASE, how_to_add
 from queries.neurons import neurons_for_token
 from queries.require import require_neuron
@@ -120,12 +121,14 @@ def by_token(atlas: Atlas, request: SpecRequest, site: str, layers: Iterable[int
 
 def by_address(atlas: Atlas, request: SpecRequest, site: str) -> Choice:
     """The neurons of a list of addresses, each once. QuestionError for one that the model does not have."""
-    width = getattr(atlas.manifest, SITES[site].width)
     named = request.neurons or ()
     neurons: dict[tuple[int, int], None] = {}
     for address in named.split(",") if isinstance(named, str) else named:
         layer, neuron = parse_neuron(address.strip())
-        require_neuron(atlas, layer, neuron, width)
+        if SITES[site].width == "d_mlp":
+            expert_of(atlas, layer, neuron)
+        else:
+            require_neuron(atlas, layer, neuron, atlas.manifest.d_model)
         if (layer, neuron) in neurons:
             raise UsageError(f"{format_neuron(layer, neuron)} is named twice")
         neurons[layer, neuron] = None

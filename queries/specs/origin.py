@@ -8,6 +8,7 @@ from typing import Any
 from atlas.model_place import SPEC_FIELD, places, there
 from atlas.sites import format_neuron
 from atlas.store.reader import Atlas
+from queries.experts import all_experts
 from queries.significance import LEVEL, all_significance
 from queries.specs.neurons import Choice
 from queries.specs.numbers import Numbers, NumberSource
@@ -73,7 +74,7 @@ def origin(
             "bounds": source.bounds if request.with_range else None,
             "tau": source.tau,
             "mean_auc": _mean(None if n.auc is None else max(n.auc, 1 - n.auc) for n in numbers.values()),
-            **_shares(source, choice, numbers, folds=None if luck is None else luck["folds"]),
+            **_shares(atlas, source, choice, numbers, folds=None if luck is None else luck["folds"]),
         }
     if luck is not None:
         known = {name: round(value, 6) for name, value in luck.items() if name != "folds" and value is not None}
@@ -81,7 +82,7 @@ def origin(
     return _given(found)
 
 
-def _shares(source: NumberSource, choice: Choice, numbers: Known, folds: int | None) -> dict[str, Any]:
+def _shares(atlas: Atlas, source: NumberSource, choice: Choice, numbers: Known, folds: int | None) -> dict[str, Any]:
     """What the ranges hold; of intervals what those hold that were found without the texts that are counted.
 
     And what to expect on new texts, where the atlas knows.
@@ -94,7 +95,9 @@ def _shares(source: NumberSource, choice: Choice, numbers: Known, folds: int | N
         format_neuron(*address): _given({name: _rounded(getattr(numbers[address], name)) for name in _NAMES})
         for address in choice.neurons[:MOST_LISTED]
     }
-    known = _given({"folds": folds, "n": n, "n_others": source.fit.n - n, **means})
+    # Of neurons of experts each has its own: their shares stand alone.
+    counts = {} if all_experts(atlas) else {"n": n, "n_others": source.fit.n - n}
+    known = _given({"folds": folds, **counts, **means})
     expected = {f"mean_{name}": _mean(getattr(n, f"expected_{name}") for n in numbers.values()) for name in _NAMES}
     return {"held_out": {**known, "neurons": listed}, "expected": _given(expected) or None}
 

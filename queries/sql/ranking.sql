@@ -3,6 +3,7 @@
 WITH {measured}
 SELECT layer, neuron, n, coalesce(worst_concept_id, -1) AS worst_concept_id,
        coalesce(worst_inside, -1) AS worst_inside, coalesce(held_worst_concept_id, -1) AS held_worst_concept_id,
-       coalesce(held_worst_inside, -1) AS held_worst_inside, {columns}
+       coalesce(held_worst_inside, -1) AS held_worst_inside, coalesce(worst_n, -1) AS worst_n,
+       coalesce(held_worst_n, -1) AS held_worst_n, {columns}
 FROM measured
 ORDER BY {order_by}, layer, neuron LIMIT $longest;

@@ -73,15 +73,16 @@ class Experts:
     """Where layers that are mixtures of experts have them. A layer without `module` is dense: the adapter's own paths.
 
     `module`: an experts module of transformers, which tells its layout itself (atlas/live/expert_pass.py).
-    `router`: the module that chooses experts for a token. `sites`, `weights`: of the MLP that every token passes beside
-    them, where there is one: it is the last expert. `shared`: that MLP's module. `shared_gate`: a linear layer whose
-    sigmoid its output is multiplied with. `shared_inside`: whether the family's `mlp` module adds the two.
-    `activation`: what gives a unit's activation: the config's function times the linear branch, or gpt-oss's clamped
-    form of it.
+    `router`: the module that chooses experts for a token; `router_logits`: which of what it returns its logits are.
+    `sites`, `weights`: of the MLP that every token passes beside them, where there is one: it is the last expert.
+    `shared`: that MLP's module. `shared_gate`: a linear layer whose sigmoid its output is multiplied with.
+    `shared_inside`: whether the family's `mlp` module adds the two. `activation`: what gives a unit's activation: the
+    config's function times the linear branch, or gpt-oss's clamped form of it.
     """
 
     module: str
     router: str
+    router_logits: int = 0
     shared: str | None = None
     sites: Mapping[str, Tap] = field(default_factory=dict)
     weights: Mapping[str, WeightPlace] = field(default_factory=dict)

@@ -1,0 +1,102 @@
+"""Mixtures of experts in plain Python and float64, by each architecture's own attribute names.
+
+Independent of the adapters and of how activations are heard: a layer is computed token by token from what its module
+is given, so that a test needs one hook on the whole MLP and nothing else of ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from atlas.live.model import LiveModel
+
+
+@dataclass
+class PlainLayer:
+    """float64. `acts[site][token, expert]`: the units of an expert at a token; `chosen`, `logits`: of the router."""
+
+    acts: dict[str, dict[tuple[int, int], Tensor]] = field(default_factory=dict)
+    chosen: list[list[int]] = field(default_factory=list)
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
+    output: Tensor = field(default_factory=lambda: torch.empty(0))
+
+
+def mlp_of(live: LiveModel, layer: int) -> nn.Module:
+    block = live.model.model.layers[layer]
+    return getattr(block, "block_sparse_moe", None) or getattr(block, "mlp", None) or block.feed_forward
+
+
+def inputs_of(live: LiveModel, ids: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+    """What the MLP of each layer reads, [tokens, d_model], and `whole` runs on: one plain hook a layer."""
+    seen: list[Tensor] = []
+    hooks = [
+        mlp_of(live, layer).register_forward_pre_hook(lambda m, args: seen.append(args[0].detach().double()))
+        for layer in range(live.n_layers)
+    ]
+    with torch.no_grad():
+        live.model(input_ids=ids, attention_mask=mask)
+    for hook in hooks:
+        hook.remove()
+    return [each.reshape(-1, each.shape[-1]) for each in seen]
+
+
+def has_experts(live: LiveModel, layer: int) -> bool:
+    return hasattr(mlp_of(live, layer), "experts")
+
+
+def branches_of(experts: Any, expert: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """(gate [n, d], up [n, d], their biases, down [n, d]) of one expert, by how the class stores them."""
+    fused, down = experts.gate_up_proj[expert].double(), experts.down_proj[expert].double()
+    if type(experts).__name__ == "GptOssExperts":
+        bias = experts.gate_up_proj_bias[expert].double()
+        return fused[:, ::2].T, fused[:, 1::2].T, bias[::2], bias[1::2], down
+    n = down.shape[1]
+    zeros = torch.zeros(n, dtype=torch.float64)
+    return fused[:n], fused[n:], zeros, zeros, down.T
+
+
+def activation(experts: Any, gate: Tensor, up: Tensor) -> Tensor:
+    if type(experts).__name__ == "GptOssExperts":
+        gate, up = gate.clamp(max=7.0), up.clamp(-7.0, 7.0)
+        return (up + 1) * gate * torch.sigmoid(1.702 * gate)
+    return torch.nn.functional.silu(gate) * up
+
+
+def plain_layer(live: LiveModel, layer: int, x_TD: Tensor) -> PlainLayer:
+    """The layer's experts on the tokens `x_TD`; whom a token goes to is what the module's own router says."""
+    mlp: Any = mlp_of(live, layer)
+    router = mlp.router if hasattr(mlp, "router") else mlp.gate
+    with torch.no_grad():
+        logits, weights, chosen = router(x_TD.float())
+    found = PlainLayer({"mlp_pre": {}, "mlp_pre_linear": {}, "mlp_post": {}}, chosen.tolist(), logits.double())
+    rows = []
+    for token, x_D in enumerate(x_TD):
+        total = torch.zeros_like(x_D)
+        for expert, weight in zip(found.chosen[token], weights[token].double(), strict=True):
+            gate_w, up_w, gate_b, up_b, down = branches_of(mlp.experts, expert)
+            gate, up = gate_w @ x_D + gate_b, up_w @ x_D + up_b
+            acts = activation(mlp.experts, gate, up)
+            written = acts @ down
+            if hasattr(mlp.experts, "down_proj_bias"):
+                written = written + mlp.experts.down_proj_bias[expert].double()
+            total = total + weight * written
+            for site, value in (("mlp_pre", gate), ("mlp_pre_linear", up), ("mlp_post", acts)):
+                found.acts[site][token, expert] = value
+        shared = getattr(mlp, "shared_experts", None) or getattr(mlp, "shared_expert", None)
+        if shared is not None:
+            gate, up = shared.gate_proj.weight.double() @ x_D, shared.up_proj.weight.double() @ x_D
+            acts = torch.nn.functional.silu(gate) * up
+            written = shared.down_proj.weight.double() @ acts
+            if hasattr(mlp, "shared_expert_gate"):
+                written = written * torch.sigmoid(mlp.shared_expert_gate.weight.double() @ x_D)
+            total = total + written
+            last = mlp.experts.down_proj.shape[0]
+            for site, value in (("mlp_pre", gate), ("mlp_pre_linear", up), ("mlp_post", acts)):
+                found.acts[site][token, last] = value
+        rows.append(total)
+    found.output = torch.stack(rows)
+    return found
