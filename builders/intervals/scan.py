@@ -1,0 +1,62 @@
+"""The running sum over a concept's values in each set of values: how far it falls, and how far it rises again.
+
+On a CPU value by value, the neurons of all sets at once, so that what is worked on stays in the cache; on a GPU all
+values at once.
+
+Axes: M values of the concept, ascending; S sets of values; N neurons; W words of P counts (packed.py).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from builders.intervals.grouped import NOT_LARGER, OWN, SMALLER, Grouped
+
+
+class Sums(NamedTuple):
+    """Whole numbers, [M, S, N]."""
+
+    fallen: Tensor
+    """How far the sum has fallen before each value."""
+    rise: Tensor
+    """How far it has risen after each value from where it had fallen most."""
+
+
+def sums(values: Grouped, other_S: Tensor, both_S: Tensor) -> Sums:
+    """Of a sum that each value of the set takes `other` from, and each of the concept's in it gives `both` to."""
+    if values.values_EN.device.type == "cpu":
+        return _value_by_value(values, other_S.numpy(), both_S.numpy())
+    other, both = other_S[:, None], both_S[:, None]
+    given = values.of_sets(OWN) * both
+    before = torch.cat([torch.zeros_like(given[:1]), given[:-1]])
+    fallen = values.of_sets(SMALLER) * other - before
+    highest = torch.cummax(fallen, dim=0).values
+    return Sums(fallen, highest + (given - values.of_sets(NOT_LARGER) * other))
+
+
+def _value_by_value(values: Grouped, other_S: np.ndarray, both_S: np.ndarray) -> Sums:
+    (n, width), fields = values.values_EN.shape, values.fields
+    (n_sets,), kind = other_S.shape, other_S.dtype
+    shape_3WP1 = (3, fields.words, fields.per_word, 1)
+    weights = np.zeros((3, fields.words * fields.per_word), kind)
+    weights[:, :n_sets] = other_S, both_S, other_S
+    weights, shifts, words = weights.reshape(shape_3WP1), fields.shifts().numpy()[:, None], values.words_E3WN.numpy()
+    counts = np.empty((*shape_3WP1[:-1], width), words.dtype)
+    weighed = counts if kind == counts.dtype else np.empty(counts.shape, kind)
+    taken, given, taken_after = weighed.reshape(3, -1, width)[:, :n_sets]
+    fallen, rise = (np.empty((n, n_sets, width), kind) for _ in range(2))
+    highest, before = (np.zeros((n_sets, width), kind) for _ in range(2))
+    for m in range(n):
+        np.right_shift(words[m, :, :, None], shifts, out=counts)
+        np.bitwise_and(counts, fields.mask, out=counts)
+        np.multiply(counts, weights, out=weighed)
+        np.subtract(taken, before, out=fallen[m])
+        before[:] = given
+        np.maximum(highest, fallen[m], out=highest)
+        np.subtract(given, taken_after, out=rise[m])
+        rise[m] += highest
+    return Sums(torch.from_numpy(fallen), torch.from_numpy(rise))
