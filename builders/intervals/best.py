@@ -21,7 +21,7 @@ from torch import Tensor
 from atlas.errors import BuildError
 from builders.gaussians.sorting import running_max
 from builders.intervals.grouped import NOT_LARGER, OWN, SMALLER, Grouped
-from builders.intervals.scan import sums
+from builders.intervals.scan import places_of, sums
 
 MOST_VALUES = 200_000
 """Values of a neuron: beyond them the weighted sums may exceed the whole numbers that float64 holds."""
@@ -72,19 +72,16 @@ def best_intervals(values: Grouped, n_S: np.ndarray, kind: torch.dtype, n_all_S:
     # the set neither rises nor falls: of several equal ends the first is in it, of several equal beginnings the last.
     other, both = (torch.from_numpy(each).to(device, kind) for each in (other_S, own_S + other_S))
     fallen, rise = sums(values, other, both)
-    count = torch.arange(1, len(rise) + 1, dtype=kind, device=device)[:, None, None]
     best = rise.amax(dim=0)
-    equal = rise.eq_(best)
-    last = len(equal) - (equal * count.flip(0)).amax(dim=0).long()
-    final = (equal * count).amax(dim=0).long() - 1
+    last, final = places_of(rise, best)
     several = (final > last).nonzero().T
     # Unless all ends beyond the first are not in the set.
     several = several[:, values.own(final[*several], *several) > values.own(last[*several], *several)]
     if several.numel():
-        last[*several] = _narrowest(values, fallen, equal, *several)
+        last[*several] = _narrowest(values, fallen, (rise[:, *several] == best[*several]).T, *several)
     own, not_larger = values.at(OWN, last), values.at(NOT_LARGER, last)
     deepest = best - own.to(kind) * both[:, None] + not_larger.to(kind) * other[:, None]
-    first = (fallen.eq_(deepest) * count).amax(dim=0).long() - 1
+    _, first = places_of(fallen, deepest)
     smaller = values.at(SMALLER, first)
     inside = own - values.at(OWN, first) + 1
     lower = values.values_EN.gather(0, first).masked_fill_(smaller == 0, -torch.inf)
@@ -96,9 +93,8 @@ def best_intervals(values: Grouped, n_S: np.ndarray, kind: torch.dtype, n_all_S:
     return found
 
 
-def _narrowest(values: Grouped, fallen: Tensor, equal: Tensor, sets_K: Tensor, neurons_K: Tensor) -> Tensor:
+def _narrowest(values: Grouped, fallen: Tensor, equal_KM: Tensor, sets_K: Tensor, neurons_K: Tensor) -> Tensor:
     """Where the narrowest of equally good intervals ends, the first of several, [K]."""
-    equal_KM = equal[:, sets_K, neurons_K].T
     place_M1 = torch.arange(len(fallen), device=sets_K.device)[:, None]
     own_KM = values.own(place_M1, sets_K, neurons_K).T
     kept_KM = own_KM.diff(dim=1, prepend=torch.zeros_like(own_KM[:, :1])) > 0
@@ -106,4 +102,4 @@ def _narrowest(values: Grouped, fallen: Tensor, equal: Tensor, sets_K: Tensor, n
     climb_KM = running_max(torch.where(kept_KM, fallen[:, sets_K, neurons_K].T, -1).contiguous())
     value_KM = values.values_EN[:, neurons_K].T.double()
     width_KM = value_KM - value_KM.gather(1, torch.searchsorted(climb_KM, climb_KM))
-    return width_KM.masked_fill_((equal_KM == 0) | ~kept_KM, torch.inf).argmin(dim=1)
+    return width_KM.masked_fill_(~(equal_KM & kept_KM), torch.inf).argmin(dim=1)

@@ -60,3 +60,21 @@ def _value_by_value(values: Grouped, other_S: np.ndarray, both_S: np.ndarray) ->
         np.subtract(given, taken_after, out=rise[m])
         rise[m] += highest
     return Sums(torch.from_numpy(fallen), torch.from_numpy(rise))
+
+
+def places_of(numbers_MSN: Tensor, wanted_SN: Tensor) -> tuple[Tensor, Tensor]:
+    """The first place and the last where each neuron of each set has a number, int64 [S, N]; it has it somewhere."""
+    n = len(numbers_MSN)
+    if numbers_MSN.device.type != "cpu":
+        equal = numbers_MSN == wanted_SN
+        return equal.byte().argmax(dim=0), n - 1 - equal.flip(0).byte().argmax(dim=0)
+    wanted, kind = wanted_SN.numpy(), np.min_scalar_type(n)
+    equal = np.empty(wanted.shape, bool)
+    counted, from_start, from_end = (np.zeros(wanted.shape, kind) for _ in range(3))
+    for m, numbers in enumerate(numbers_MSN.numpy()):
+        np.equal(numbers, wanted, out=equal)
+        np.multiply(equal.view(np.uint8), kind.type(m + 1), out=counted)
+        np.maximum(from_start, counted, out=from_start)
+        np.multiply(equal.view(np.uint8), kind.type(n - m), out=counted)
+        np.maximum(from_end, counted, out=from_end)
+    return n - torch.from_numpy(from_end.astype(np.int64)), torch.from_numpy(from_start.astype(np.int64)) - 1

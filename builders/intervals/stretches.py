@@ -17,7 +17,7 @@ from torch.nn.functional import embedding_bag
 
 from builders.intervals.ordered import Ordered
 
-_AT_ONCE = {"cpu": 1 << 22, "cuda": 1 << 27}
+_AT_ONCE = {"cpu": 1 << 23, "cuda": 1 << 27}
 """Numbers chosen of a stretch that are held at once."""
 _BYTES = 3
 """Of a float32 that holds whole numbers."""
@@ -53,7 +53,7 @@ class Stretches:
             starts_N = n * torch.arange(len(rows), dtype=begins.dtype, device=device)
             offsets = (begins + starts_N[:, None]).view(-1)
             sums = embedding_bag(examples_NE.int().view(-1), words_EW, offsets, mode="sum")
-            words_GNW = sums.view(*sizes.shape, -1).transpose(0, 1).to(torch.int32).contiguous()
+            words_GNW = sums.view(*sizes.shape, -1).transpose(0, 1).contiguous()
             sizes_GN1 = (sizes if moved_N[rows[0]] else sizes[:1]).T[:, :, None].to(kind)
             rise = _largest_rise(words_GNW, bits, both, other, sizes_GN1)
             largest = torch.maximum(largest, rise)
@@ -97,13 +97,13 @@ def _whole_numbers(largest: int) -> torch.dtype:
 def _largest_rise(words_GNW: Tensor, bits: int, both_H1K: Tensor, other_H1K: Tensor, sizes_GN1: Tensor) -> Tensor:
     """Over the neurons, [H, 1, K]: the largest of the best sums that end with each stretch (Kadane's algorithm)."""
     halves, width = len(both_H1K), words_GNW.shape[1]
-    split_HNW = words_GNW.new_empty((halves, *words_GNW.shape[1:]))
+    split_HNW = torch.empty((halves, *words_GNW.shape[1:]), dtype=torch.int32, device=words_GNW.device)
     chosen = torch.empty((halves, width, both_H1K.shape[2]), dtype=both_H1K.dtype, device=words_GNW.device)
     sums, rise = torch.zeros_like(chosen), torch.zeros_like(chosen)
     for words_NW, sizes_N1 in zip(words_GNW, sizes_GN1, strict=True):
-        for half in range(halves):
-            torch.bitwise_right_shift(words_NW, half * bits, out=split_HNW[half])
+        split_HNW[0] = words_NW
         if halves > 1:
+            split_HNW[1] = words_NW / 16  # which leaves the fraction out
             split_HNW.bitwise_and_(0x0F0F0F0F)
         chosen.copy_(split_HNW if bits > 8 else split_HNW.view(torch.uint8))
         sums.clamp_(min=0).addcmul_(chosen, both_H1K).sub_(other_H1K * sizes_N1)
