@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from atlas.errors import BuildError
-from builders.gaussians.sorting import running_max
 from builders.intervals.grouped import NOT_LARGER, OWN, SMALLER, Grouped
 from builders.intervals.scan import places_of, sums
 
@@ -71,18 +70,16 @@ def best_intervals(values: Grouped, n_S: np.ndarray, kind: torch.dtype, n_all_S:
     # after the last; for those between them both are less good, so that they are never chosen. A value that is not in
     # the set neither rises nor falls: of several equal ends the first is in it, of several equal beginnings the last.
     other, both = (torch.from_numpy(each).to(device, kind) for each in (other_S, own_S + other_S))
-    fallen, rise = sums(values, other, both)
+    rise, since = sums(values, other, both)
     best = rise.amax(dim=0)
     last, final = places_of(rise, best)
     several = (final > last).nonzero().T
     # Unless all ends beyond the first are not in the set.
     several = several[:, values.own(final[*several], *several) > values.own(last[*several], *several)]
     if several.numel():
-        last[*several] = _narrowest(values, fallen, (rise[:, *several] == best[*several]).T, *several)
-    own, not_larger = values.at(OWN, last), values.at(NOT_LARGER, last)
-    deepest = best - own.to(kind) * both[:, None] + not_larger.to(kind) * other[:, None]
-    _, first = places_of(fallen, deepest)
-    smaller = values.at(SMALLER, first)
+        last[*several] = _narrowest(values, rise, since, best, several)
+    first = since.gather(0, last[None])[0].long() - 1
+    own, smaller, not_larger = values.at(OWN, last), values.at(SMALLER, first), values.at(NOT_LARGER, last)
     inside = own - values.at(OWN, first) + 1
     lower = values.values_EN.gather(0, first).masked_fill_(smaller == 0, -torch.inf)
     n_all = torch.from_numpy(n_all_S).to(device)[:, None]
@@ -93,13 +90,13 @@ def best_intervals(values: Grouped, n_S: np.ndarray, kind: torch.dtype, n_all_S:
     return found
 
 
-def _narrowest(values: Grouped, fallen: Tensor, equal_KM: Tensor, sets_K: Tensor, neurons_K: Tensor) -> Tensor:
-    """Where the narrowest of equally good intervals ends, the first of several, [K]."""
-    place_M1 = torch.arange(len(fallen), device=sets_K.device)[:, None]
-    own_KM = values.own(place_M1, sets_K, neurons_K).T
-    kept_KM = own_KM.diff(dim=1, prepend=torch.zeros_like(own_KM[:, :1])) > 0
-    # A running maximum was first reached where it is reached alone: where the interval begins.
-    climb_KM = running_max(torch.where(kept_KM, fallen[:, sets_K, neurons_K].T, -1).contiguous())
-    value_KM = values.values_EN[:, neurons_K].T.double()
-    width_KM = value_KM - value_KM.gather(1, torch.searchsorted(climb_KM, climb_KM))
-    return width_KM.masked_fill_(~(equal_KM & kept_KM), torch.inf).argmin(dim=1)
+def _narrowest(values: Grouped, rise: Tensor, since: Tensor, best_SN: Tensor, several: Tensor) -> Tensor:
+    """Where the narrowest of equally good intervals ends, the first of several; `several`: set and neuron of each."""
+    sets_K, neurons_K = several
+    place_M1 = torch.arange(len(rise), device=rise.device)[:, None]
+    own_MK = values.own(place_M1, sets_K, neurons_K)
+    kept_MK = own_MK.diff(dim=0, prepend=torch.zeros_like(own_MK[:1])) > 0
+    values_MK = values.values_EN[:, neurons_K].double()
+    width_MK = values_MK - values_MK.gather(0, since[:, sets_K, neurons_K].long() - 1)
+    good_MK = (rise[:, sets_K, neurons_K] == best_SN[sets_K, neurons_K]) & kept_MK
+    return width_MK.masked_fill_(~good_MK, torch.inf).argmin(dim=0)

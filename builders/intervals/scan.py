@@ -18,12 +18,12 @@ from builders.intervals.grouped import NOT_LARGER, OWN, SMALLER, Grouped
 
 
 class Sums(NamedTuple):
-    """Whole numbers, [M, S, N]."""
+    """[M, S, N]."""
 
-    fallen: Tensor
-    """How far the sum has fallen before each value."""
     rise: Tensor
-    """How far it has risen after each value from where it had fallen most."""
+    """How far the sum has risen after each value from where it had fallen most, whole numbers."""
+    since: Tensor
+    """Where that was: before which value, counted from 1; of several the last."""
 
 
 def sums(values: Grouped, other_S: Tensor, both_S: Tensor) -> Sums:
@@ -34,8 +34,8 @@ def sums(values: Grouped, other_S: Tensor, both_S: Tensor) -> Sums:
     given = values.of_sets(OWN) * both
     before = torch.cat([torch.zeros_like(given[:1]), given[:-1]])
     fallen = values.of_sets(SMALLER) * other - before
-    highest = torch.cummax(fallen, dim=0).values
-    return Sums(fallen, highest + (given - values.of_sets(NOT_LARGER) * other))
+    highest, since = torch.cummax(fallen, dim=0)
+    return Sums(highest + (given - values.of_sets(NOT_LARGER) * other), since + 1)
 
 
 def _value_by_value(values: Grouped, other_S: np.ndarray, both_S: np.ndarray) -> Sums:
@@ -48,18 +48,24 @@ def _value_by_value(values: Grouped, other_S: np.ndarray, both_S: np.ndarray) ->
     counts = np.empty((*shape_3WP1[:-1], width), words.dtype)
     weighed = counts if kind == counts.dtype else np.empty(counts.shape, kind)
     taken, given, taken_after = weighed.reshape(3, -1, width)[:, :n_sets]
-    fallen, rise = (np.empty((n, n_sets, width), kind) for _ in range(2))
-    highest, before = (np.zeros((n_sets, width), kind) for _ in range(2))
+    count = _counting(n)
+    rise, since = np.empty((n, n_sets, width), kind), np.empty((n, n_sets, width), count)
+    fallen, highest, before = (np.zeros((n_sets, width), kind) for _ in range(3))
+    reached, latest = np.empty((n_sets, width), bool), np.zeros((n_sets, width), count)
     for m in range(n):
         np.right_shift(words[m, :, :, None], shifts, out=counts)
         np.bitwise_and(counts, fields.mask, out=counts)
         np.multiply(counts, weights, out=weighed)
-        np.subtract(taken, before, out=fallen[m])
+        np.subtract(taken, before, out=fallen)
         before[:] = given
-        np.maximum(highest, fallen[m], out=highest)
+        np.maximum(highest, fallen, out=highest)
+        np.equal(highest, fallen, out=reached)
+        np.multiply(reached.view(np.uint8), count.type(m + 1), out=since[m])
+        np.maximum(latest, since[m], out=since[m])
+        latest = since[m]
         np.subtract(given, taken_after, out=rise[m])
         rise[m] += highest
-    return Sums(torch.from_numpy(fallen), torch.from_numpy(rise))
+    return Sums(torch.from_numpy(rise), torch.from_numpy(since))
 
 
 def places_of(numbers_MSN: Tensor, wanted_SN: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,7 +74,7 @@ def places_of(numbers_MSN: Tensor, wanted_SN: Tensor) -> tuple[Tensor, Tensor]:
     if numbers_MSN.device.type != "cpu":
         equal = numbers_MSN == wanted_SN
         return equal.byte().argmax(dim=0), n - 1 - equal.flip(0).byte().argmax(dim=0)
-    wanted, kind = wanted_SN.numpy(), np.min_scalar_type(n)
+    wanted, kind = wanted_SN.numpy(), _counting(n)
     equal = np.empty(wanted.shape, bool)
     counted, from_start, from_end = (np.zeros(wanted.shape, kind) for _ in range(3))
     for m, numbers in enumerate(numbers_MSN.numpy()):
@@ -78,3 +84,8 @@ def places_of(numbers_MSN: Tensor, wanted_SN: Tensor) -> tuple[Tensor, Tensor]:
         np.multiply(equal.view(np.uint8), kind.type(n - m), out=counted)
         np.maximum(from_end, counted, out=from_end)
     return n - torch.from_numpy(from_end.astype(np.int64)), torch.from_numpy(from_start.astype(np.int64)) - 1
+
+
+def _counting(n: int) -> np.dtype:
+    """What counts to n, as small as torch and numpy both know well."""
+    return np.dtype(np.uint8 if n <= np.iinfo(np.uint8).max else np.int32)
