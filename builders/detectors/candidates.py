@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from builders.gaussians.layer import tiles
 from builders.intervals.grouped import grouped
 from builders.intervals.held_out import best_by_fold
 from builders.intervals.ordered import ordered
+from builders.intervals.tiles import wide_tiles
 from builders.threads import in_order, threads_of
 
 MOST = 64
@@ -54,7 +54,7 @@ def measure(
     """
     n_examples, width = acts_EN.shape
     n_concepts = int(labels_E.max()) + 1
-    tile_width, at_once = tiles(width, n_examples, n_concepts, 1, 1, device)
+    tile_width, at_once = wide_tiles(width, n_examples, n_concepts, device)
 
     def of_tile(start: int) -> Measured:
         part = acts_EN[:, start : start + tile_width]

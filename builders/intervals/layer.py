@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from builders.gaussians.layer import tiles
 from builders.intervals.best import Intervals
 from builders.intervals.grouped import NOT_LARGER, SMALLER, grouped
 from builders.intervals.held_out import found_in
@@ -25,6 +24,7 @@ from builders.intervals.measures import (
 )
 from builders.intervals.ordered import ordered
 from builders.intervals.permutations import Chance, Maxima, joined
+from builders.intervals.tiles import wide_tiles
 from builders.threads import in_order, threads_of
 
 
@@ -80,7 +80,7 @@ def find_intervals(
     columns beside it.
     """
     n_examples, width = acts_EN.shape
-    tile_width, at_once = tiles(width, n_examples, len(examples.counts_C()), 1, 1, device)
+    tile_width, at_once = wide_tiles(width, n_examples, len(examples.counts_C()), device)
 
     def find(start: int) -> LayerIntervals:
         acts_EN_tile = acts_EN[:, start : start + tile_width]
