@@ -25,9 +25,10 @@ class Ordered:
     """int64: the column of the activations that each value comes from."""
 
     @cached_property
-    def tied_R(self) -> Tensor:
-        """The rows with equal values."""
-        return (self.values_NE[:, 1:] == self.values_NE[:, :-1]).any(dim=1).nonzero()[:, 0]
+    def _tied(self) -> Tensor | slice:
+        """The rows with equal values; all where these are most."""
+        tied_N = (self.values_NE[:, 1:] == self.values_NE[:, :-1]).any(dim=1)
+        return slice(None) if 2 * tied_N.count_nonzero() > len(tied_N) else tied_N.nonzero()[:, 0]
 
     @property
     def first_NE(self) -> Tensor:
@@ -44,18 +45,22 @@ class Ordered:
         width, n = self.values_NE.shape
         first_NE = torch.arange(n, dtype=torch.int32, device=self.values_NE.device).repeat(width, 1)
         last_NE = first_NE + 1
-        if len(rows := self.tied_R):
-            first_NE[rows], last_NE[rows] = ends_of_equal(self.values_NE[rows])
+        first_NE[self._tied], last_NE[self._tied] = ends_of_equal(self.values_NE[self._tied])
         return first_NE, last_NE
 
     def running(self, numbers_NE: Tensor) -> tuple[Tensor, Tensor]:
         """The sums of whole numbers beside the values: over all that are smaller, and over all that are not larger."""
         upto_NE = numbers_NE.cumsum(dim=1, dtype=numbers_NE.dtype)
         below_NE = upto_NE - numbers_NE
-        if len(rows := self.tied_R):
-            below_NE[rows] = below_NE[rows].gather(1, self.first_NE[rows].long())
-            upto_NE[rows] = upto_NE[rows].gather(1, self.last_NE[rows].long() - 1)
+        first, last = self._tied_ends
+        below_NE[self._tied] = below_NE[self._tied].gather(1, first)
+        upto_NE[self._tied] = upto_NE[self._tied].gather(1, last)
         return below_NE, upto_NE
+
+    @cached_property
+    def _tied_ends(self) -> tuple[Tensor, Tensor]:
+        """The places of the first and the last of the values that equal each, in the rows with equal ones."""
+        return self.first_NE[self._tied].long(), self.last_NE[self._tied].long().sub_(1)
 
     def twice_ranks_NE(self) -> Tensor:
         """Twice the rank of each example (from 1, of equal values the mean), float64, in the order of the examples."""
@@ -67,8 +72,6 @@ class Ordered:
 
     def tie_term_N(self) -> np.ndarray:
         """Sum of t³ - t over the groups of t equal values, float64."""
-        if not len(self.tied_R):
-            return np.zeros(len(self.values_NE))
         size = (self.last_NE - self.first_NE).double()
         return (size * size - 1).sum(dim=1).cpu().numpy()
 
