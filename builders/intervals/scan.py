@@ -29,16 +29,27 @@ class Sums(NamedTuple):
 def sums(values: Grouped, other_S: Tensor, both_S: Tensor) -> Sums:
     """Of a sum that each value of the set takes `other` from, and each of the concept's in it gives `both` to."""
     if values.values_EN.device.type == "cpu":
-        return _value_by_value(values, other_S.numpy(), both_S.numpy())
+        return value_by_value(values, other_S.numpy(), both_S.numpy())
+    return all_at_once(values, other_S, both_S)
+
+
+def places_of(numbers_MSN: Tensor, wanted_SN: Tensor) -> tuple[Tensor, Tensor]:
+    """The first place and the last where each neuron of each set has a number, int64 [S, N]; it has it somewhere."""
+    find = equal_row_by_row if numbers_MSN.device.type == "cpu" else equal_at_once
+    return find(numbers_MSN, wanted_SN)
+
+
+def all_at_once(values: Grouped, other_S: Tensor, both_S: Tensor) -> Sums:
+    """`sums` on a GPU."""
     other, both = other_S[:, None], both_S[:, None]
     given = values.of_sets(OWN) * both
     before = torch.cat([torch.zeros_like(given[:1]), given[:-1]])
-    fallen = values.of_sets(SMALLER) * other - before
-    highest, since = torch.cummax(fallen, dim=0)
+    highest, since = torch.cummax(values.of_sets(SMALLER) * other - before, dim=0)
     return Sums(highest + (given - values.of_sets(NOT_LARGER) * other), since + 1)
 
 
-def _value_by_value(values: Grouped, other_S: np.ndarray, both_S: np.ndarray) -> Sums:
+def value_by_value(values: Grouped, other_S: np.ndarray, both_S: np.ndarray) -> Sums:
+    """`sums` on a CPU."""
     (n, width), fields = values.values_EN.shape, values.fields
     (n_sets,), kind = other_S.shape, other_S.dtype
     shape_3WP1 = (3, fields.words, fields.per_word, 1)
@@ -68,13 +79,16 @@ def _value_by_value(values: Grouped, other_S: np.ndarray, both_S: np.ndarray) ->
     return Sums(torch.from_numpy(rise), torch.from_numpy(since))
 
 
-def places_of(numbers_MSN: Tensor, wanted_SN: Tensor) -> tuple[Tensor, Tensor]:
-    """The first place and the last where each neuron of each set has a number, int64 [S, N]; it has it somewhere."""
-    n = len(numbers_MSN)
-    if numbers_MSN.device.type != "cpu":
-        equal = numbers_MSN == wanted_SN
-        return equal.byte().argmax(dim=0), n - 1 - equal.flip(0).byte().argmax(dim=0)
-    wanted, kind = wanted_SN.numpy(), _counting(n)
+def equal_at_once(numbers_MSN: Tensor, wanted_SN: Tensor) -> tuple[Tensor, Tensor]:
+    """`places_of` on a GPU."""
+    equal = (numbers_MSN == wanted_SN).byte()
+    return equal.argmax(dim=0), len(equal) - 1 - equal.flip(0).argmax(dim=0)
+
+
+def equal_row_by_row(numbers_MSN: Tensor, wanted_SN: Tensor) -> tuple[Tensor, Tensor]:
+    """`places_of` on a CPU."""
+    n, wanted = len(numbers_MSN), wanted_SN.numpy()
+    kind = _counting(n)
     equal = np.empty(wanted.shape, bool)
     counted, from_start, from_end = (np.zeros(wanted.shape, kind) for _ in range(3))
     for m, numbers in enumerate(numbers_MSN.numpy()):
