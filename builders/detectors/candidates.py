@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from builders.gaussians.layer import tiles
-from builders.gaussians.sorting import chosen_of, stable_order
-from builders.intervals.held_out import best_without
+from builders.intervals.grouped import grouped
+from builders.intervals.held_out import best_by_fold
 from builders.intervals.ordered import ordered
+from builders.intervals.tiles import wide_tiles
 from builders.threads import in_order, threads_of
 
 MOST = 64
@@ -54,7 +54,7 @@ def measure(
     """
     n_examples, width = acts_EN.shape
     n_concepts = int(labels_E.max()) + 1
-    tile_width, at_once = tiles(width, n_examples, n_concepts, 1, 1, device)
+    tile_width, at_once = wide_tiles(width, n_examples, n_concepts, device)
 
     def of_tile(start: int) -> Measured:
         part = acts_EN[:, start : start + tile_width]
@@ -83,24 +83,11 @@ def best(values_FCN: np.ndarray, bounds: tuple[np.ndarray, np.ndarray] | None = 
 def _intervals(
     acts_NE: Tensor, labels_E: np.ndarray, folds_E: np.ndarray, n_folds: int, n_concepts: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    row = ordered(acts_NE)
-    labels, folds = (torch.from_numpy(each).to(acts_NE.device) for each in (labels_E, folds_E))
-    labels_NE, folds_NE = row.each(labels), row.each(folds)
-    grouped_NE = stable_order(labels_NE)
-    grouped_folds_NE = folds_NE.gather(1, grouped_NE)
-    found = []
-    for fold in range(n_folds + 1):
-        kept = folds_E != fold
-        counts_C = np.bincount(labels_E[kept], minlength=n_concepts)
-        left_out_NE = None if kept.all() else folds_NE == fold
-        place_NM = grouped_NE if kept.all() else chosen_of(grouped_NE, grouped_folds_NE != fold)
-        of = best_without(row, place_NM, counts_C, left_out_NE)
-        own_C, rest_C = np.maximum(counts_C, 1), np.maximum(counts_C.sum() - counts_C, 1)
-        inside, others = of.inside.cpu().numpy(), of.others_inside.cpu().numpy()
-        gain = inside / own_C[:, None] - others / rest_C[:, None]
-        found.append((gain, of.lower.cpu().numpy(), of.upper.cpu().numpy()))
-    gain, lower, upper = (np.stack(each) for each in zip(*found, strict=True))
-    return gain, lower, upper
+    found = best_by_fold(grouped(ordered(acts_NE), labels_E, folds_E, n_folds), labels_E, folds_E, n_folds)
+    counts_SC = np.stack([np.bincount(labels_E[folds_E != fold], minlength=n_concepts) for fold in range(n_folds + 1)])
+    own_SC, rest_SC = np.maximum(counts_SC, 1), np.maximum(counts_SC.sum(axis=1, keepdims=True) - counts_SC, 1)
+    lower, upper, inside, others = (each.cpu().numpy() for each in found)
+    return inside / own_SC[..., None] - others / rest_SC[..., None], lower, upper
 
 
 def _differences(

@@ -73,10 +73,10 @@ class DetectorProduct(Product):
         return INTERVALS.ids(plan, part, run_id, ask)
 
     def at_once(self, plan: Plan, part: Part) -> int:
-        """As the Gaussians, whose tiles are as large."""
-        from builders.gaussians.product import PRODUCT as GAUSSIANS
+        """As many layers as threads, where that does not hold too much."""
+        from builders.intervals.tiles import layers_at_once
 
-        return GAUSSIANS.at_once(plan, part)
+        return layers_at_once(plan, part)
 
     def work(self, plan: Plan, part: Part, ids: dict[str, Any]) -> Work:
         """It holds nothing between units."""

@@ -27,7 +27,7 @@ from builders.gaussians.statistics.registry import statistic, tile_statistics
 from builders.gaussians.tile import Tile
 from builders.threads import in_order, threads_of
 
-TILE_VALUES = {"cpu": 1 << 19, "cuda": 1 << 24}
+TILE_VALUES = {"cpu": 1 << 20, "cuda": 1 << 24}
 """Activations in a tile: on a CPU about what the caches hold, on a GPU enough to fill it."""
 MIN_TILE_WIDTH = 16
 """Fewer neurons than a cache line of float32 would read the same memory again for each tile."""

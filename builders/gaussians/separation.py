@@ -36,14 +36,24 @@ def twice_u_of_sorted(everything: Labelled, counts_C: np.ndarray) -> np.ndarray:
     """
     values_NE, concepts_NE = everything
     width, n = values_NE.shape
+    # How many are smaller than each minus how many are larger.
+    balance_NE = torch.arange(1 - n, n, 2, device=values_NE.device).repeat(width, 1)
+    tied_R = (values_NE[:, 1:] == values_NE[:, :-1]).any(dim=1).nonzero()[:, 0]
+    if len(tied_R):
+        balance_NE[tied_R] = _balance(values_NE[tied_R])
+    sums_NC = balance_NE.new_zeros((width, counts_C.size)).scatter_add_(1, concepts_NE, balance_NE)
+    return sums_NC.cpu().numpy().T + (counts_C * (n - counts_C))[:, None]
+
+
+def _balance(values_NE: Tensor) -> Tensor:
+    """How many values of an ascending row are smaller than each minus how many are larger, int64."""
+    width, n = values_NE.shape
     differs = torch.ones((width, n + 1), dtype=torch.bool, device=values_NE.device)
     torch.ne(values_NE[:, 1:], values_NE[:, :-1], out=differs[:, 1:n])
     # What stands before the first of a group of equal values is smaller, what stands after the last is larger.
     smaller = _last_marked(differs[:, :n])
     larger = _last_marked(differs[:, 1:].flip(1)).flip(1)
-    balance = smaller.sub_(larger).long()
-    sums_NC = balance.new_zeros((width, counts_C.size)).scatter_add_(1, concepts_NE, balance)
-    return sums_NC.cpu().numpy().T + (counts_C * (n - counts_C))[:, None]
+    return smaller.sub_(larger).long()
 
 
 def _last_marked(marks_NE: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ Axes: E examples, N neurons. This is the one place where the devices differ.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -35,15 +35,6 @@ def stable_order(codes_NE: Tensor) -> Tensor:
     return torch.sort(codes_NE, dim=-1, stable=True).indices
 
 
-def places_by(codes_NE: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Each code (as for stable_order), and the places [N, M] of each row that have it, ascending: as many in every row.
-
-    One sort for all codes costs less than to look for each of them in every row.
-    """
-    codes, counts = torch.unique(codes_NE[0], return_counts=True)
-    yield from zip(codes.tolist(), stable_order(codes_NE).split(counts.tolist(), dim=1), strict=True)
-
-
 def running_max(values_NE: Tensor) -> Tensor:
     """The largest value so far, along the last axis; on a CPU by numpy, which keeps no indices."""
     if values_NE.device.type == "cpu":
@@ -51,31 +42,25 @@ def running_max(values_NE: Tensor) -> Tensor:
     return torch.cummax(values_NE, dim=-1).values
 
 
-def running_count(chosen_NE: Tensor) -> Tensor:
-    """How many places before each are chosen, and at last how many of all, int32 [N, E + 1]; on a CPU by numpy."""
-    width, n = chosen_NE.shape
-    counts = torch.zeros((width, n + 1), dtype=torch.int32, device=chosen_NE.device)
-    if chosen_NE.device.type == "cpu":
-        np.cumsum(chosen_NE.numpy(), axis=1, dtype=np.int32, out=counts.numpy()[:, 1:])
+def add_up(rows: Tensor) -> None:
+    """Add to each row all before it, in place; on a CPU row by row, as many additions at once as a row is long."""
+    if rows.device.type == "cpu":
+        _row_by_row(np.add, rows.numpy())
     else:
-        torch.cumsum(chosen_NE, dim=1, dtype=torch.int32, out=counts[:, 1:])
-    return counts
+        rows.copy_(torch.cumsum(rows, dim=0, dtype=rows.dtype))
 
 
-def place_of_max(values_NE: Tensor) -> Tensor:
-    """Where each row has its largest value, the first of several, int64 [N, 1]; on a CPU by numpy, which is faster."""
-    if values_NE.device.type == "cpu":
-        return torch.from_numpy(np.argmax(values_NE.numpy(), axis=-1, keepdims=True))
-    return values_NE.argmax(dim=-1, keepdim=True)
-
-
-def chosen_of(values_NE: Tensor, chosen_NE: Tensor) -> Tensor:
-    """The chosen values of each row, [N, M]: as many in every row. On a CPU by numpy, ten times as fast as torch."""
-    if values_NE.device.type == "cpu":
-        chosen = torch.from_numpy(np.compress(chosen_NE.numpy().ravel(), values_NE.numpy().ravel()))
+def keep_largest(rows: Tensor) -> None:
+    """Replace each number by the largest of it and those in the rows before it, in place; as above."""
+    if rows.device.type == "cpu":
+        _row_by_row(np.maximum, rows.numpy())
     else:
-        chosen = values_NE[chosen_NE]
-    return chosen.view(len(values_NE), -1)
+        rows.copy_(torch.cummax(rows, dim=0).values)
+
+
+def _row_by_row(function: np.ufunc, rows: np.ndarray) -> None:
+    for before, row in itertools.pairwise(rows):
+        function(before, row, out=row)
 
 
 class Labelled(NamedTuple):

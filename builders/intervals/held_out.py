@@ -1,6 +1,6 @@
 """What an interval holds of texts that it was not found on: cross-fitting over folds.
 
-Axes: C concepts, N neurons, E values of a neuron.
+Axes: E values of a neuron, C concepts, N neurons, S sets of values: all but one fold each, then all.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from builders.gaussians.separation import RangeCounts, counted_in, range_queries
-from builders.gaussians.sorting import Labelled, chosen_of, counts_below, places_by, running_count
+from builders.gaussians.separation import RangeCounts, counted_in
 from builders.intervals.best import Intervals, best_intervals, whole_numbers
-from builders.intervals.ordered import Ordered
+from builders.intervals.grouped import Grouped
 
 
 class Found(NamedTuple):
@@ -26,51 +25,40 @@ class Found(NamedTuple):
     """What the intervals that were found on the other folds hold of each fold, all folds together; [1, C, N] each."""
 
 
-def found_in(row: Ordered, labels_NE: Tensor, folds_NE: Tensor, grouped_NE: Tensor, counts_C: np.ndarray) -> Found:
-    """`labels_NE`, `folds_NE`: concept (int64) and fold (uint8) of each value; counts_C: values of each concept.
-
-    `grouped_NE`: the places of each concept's values, ascending, one concept after the other.
-    """
-    intervals = best_without(row, grouped_NE, counts_C)
-    n_concepts = counts_C.size
-    counts_NCC = np.zeros((len(row.values_NE), n_concepts, n_concepts), np.int32)
-    grouped_folds_NE = folds_NE.gather(1, grouped_NE)
-    for fold, left_out_NM in places_by(folds_NE):
-        left_out_NE = folds_NE == fold
-        left_out = Labelled(row.values_NE.gather(1, left_out_NM), labels_NE.gather(1, left_out_NM))
-        counts_left_C = torch.bincount(left_out.concepts_NE[0], minlength=n_concepts).cpu().numpy()
-        place_NM = chosen_of(grouped_NE, grouped_folds_NE != fold)
-        training = best_without(row, place_NM, counts_C - counts_left_C, left_out_NE)
-        bounds = (each.cpu().numpy()[None] for each in (training.lower, training.upper))
-        below_NQC = counts_below(left_out, range_queries(*bounds), n_concepts)
-        below_N2CC = below_NQC.reshape(-1, 2, n_concepts, n_concepts)
-        # An interval without a value, where no example of the concept is in the other folds, ends before it begins.
-        counts_NCC += np.maximum(below_N2CC[:, 1] - below_N2CC[:, 0], 0)
-    return Found(intervals, counted_in(counts_NCC[:, None], counts_C))
+def found_in(values: Grouped, acts_NE: Tensor, labels_E: np.ndarray, folds_E: np.ndarray, n_folds: int) -> Found:
+    """Of activations in any order, with the concept and the fold of each column."""
+    found, counts_C = best_by_fold(values, labels_E, folds_E, n_folds), np.bincount(labels_E)
+    return Found(Intervals(*(each[-1] for each in found)), _held_out(found, acts_NE, labels_E, folds_E, counts_C))
 
 
-def best_without(row: Ordered, place_NM: Tensor, counts_C: np.ndarray, left_out_NE: Tensor | None = None) -> Intervals:
-    """The best intervals of every concept, found without the values that are left out; [C, N] each.
+def best_by_fold(values: Grouped, labels_E: np.ndarray, folds_E: np.ndarray, n_folds: int) -> Intervals:
+    """The best intervals of every concept, found without each fold, and last on all values; [S, C, N] each."""
+    counts_C = np.bincount(labels_E)
+    held_CF = np.zeros((counts_C.size, n_folds + 1), np.int64)
+    np.add.at(held_CF, (labels_E, folds_E), 1)
+    n_CS = counts_C[:, None] - held_CF
+    kind = whole_numbers(len(labels_E), int(counts_C.max()))
+    parts = zip(values.split(counts_C), n_CS, strict=True)
+    found = [best_intervals(part, n_S, kind, n_CS.sum(axis=0)) for part, n_S in parts]
+    return Intervals(*(torch.stack(each, dim=1) for each in zip(*found, strict=True)))
 
-    `place_NM`: the places of the others, those of the counts_C values of each concept together.
-    """
-    values_NM, below = row.values_NE.gather(1, place_NM), None
-    if left_out_NE is not None:
-        below = running_count(left_out_NE)
 
-    n_all, start, found = int(counts_C.sum()), 0, []
-    kind = whole_numbers(n_all, int(counts_C.max()))
-
-    def remaining(counts_NE: Tensor) -> Tensor:
-        """How many of the values that a place counts are not left out."""
-        counts_NM = counts_NE.gather(1, place_NM).long() if row.tied else place_NM
-        return counts_NM.to(kind) if below is None else counts_NM.to(kind).sub_(below.gather(1, counts_NM))
-
-    smaller_NM = remaining(row.first_NE)
-    not_larger_NM = remaining(row.last_NE) if row.tied else None
-    for n in counts_C.tolist():
-        part = slice(start, start + n)
-        ends = None if not_larger_NM is None else not_larger_NM[:, part]
-        found.append(best_intervals(values_NM[:, part], smaller_NM[:, part], ends, n_all))
-        start += n
-    return Intervals(*(torch.stack(each) for each in zip(*found, strict=True)))
+def _held_out(
+    found: Intervals, acts_NE: Tensor, labels_E: np.ndarray, folds_E: np.ndarray, counts_C: np.ndarray
+) -> RangeCounts:
+    """A value is compared with the intervals that were found without its fold."""
+    by_fold = np.argsort(folds_E, kind="stable")
+    places = np.split(by_fold, np.cumsum(np.bincount(folds_E))[:-1])
+    acts = acts_NE.T[torch.from_numpy(by_fold)]
+    parts = acts.split(np.bincount(folds_E).tolist())
+    own_CE = torch.from_numpy(np.eye(counts_C.size, dtype=np.float32)[:, labels_E[by_fold]]).to(acts.device)
+    inside = torch.empty_like(acts)
+    outs = inside.split([len(each) for each in places])
+    counts = []
+    for concept in range(counts_C.size):
+        for fold, (values, out) in enumerate(zip(parts, outs, strict=True)):
+            torch.clamp(values, found.lower[fold, concept], found.upper[fold, concept], out=out)
+        inside.eq_(acts)
+        counts.append(own_CE @ inside)
+    counts_NCC = torch.stack(counts).permute(2, 0, 1).int().cpu().numpy()
+    return counted_in(counts_NCC[:, None].copy(), counts_C)

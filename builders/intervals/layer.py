@@ -11,14 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from builders.gaussians.layer import tiles
-from builders.gaussians.separation import twice_u_of_sorted
-from builders.gaussians.sorting import Labelled, stable_order
 from builders.intervals.best import Intervals
+from builders.intervals.grouped import NOT_LARGER, SMALLER, grouped
 from builders.intervals.held_out import found_in
-from builders.intervals.measures import p_values, point_biserial, rank_correlation, stratified_auc, thresholds
+from builders.intervals.measures import (
+    p_values,
+    point_biserial,
+    rank_correlation,
+    stratified_auc,
+    sums_of_concepts,
+    thresholds,
+)
 from builders.intervals.ordered import ordered
 from builders.intervals.permutations import Chance, Maxima, joined
+from builders.intervals.tiles import wide_tiles
 from builders.threads import in_order, threads_of
 
 
@@ -74,7 +80,7 @@ def find_intervals(
     columns beside it.
     """
     n_examples, width = acts_EN.shape
-    tile_width, at_once = tiles(width, n_examples, len(examples.counts_C()), 1, 1, device)
+    tile_width, at_once = wide_tiles(width, n_examples, len(examples.counts_C()), device)
 
     def find(start: int) -> LayerIntervals:
         acts_EN_tile = acts_EN[:, start : start + tile_width]
@@ -87,33 +93,25 @@ def find_intervals(
 
 
 def _of_tile(acts_NE: Tensor, examples: Examples, chance: Chance) -> LayerIntervals:
-    counts_C, device = examples.counts_C(), acts_NE.device
-    row = ordered(acts_NE)
-
-    def beside(numbers_E: np.ndarray, kind: torch.dtype) -> Tensor:
-        return row.each(torch.from_numpy(numbers_E).to(device, kind))
-
-    labels_NE = beside(examples.labels_E, torch.int64)
-    folds_NE, strata_NE = (beside(each, torch.uint8) for each in (examples.folds_E, examples.strata_E))
-    grouped_NE = stable_order(labels_NE)
-    intervals, held_out = found_in(row, labels_NE, folds_NE, grouped_NE, counts_C)
-    ends = np.cumsum(counts_C).tolist()
-    of_thresholds = [
-        thresholds(row, grouped_NE[:, end - n : end]) for end, n in zip(ends, counts_C.tolist(), strict=True)
-    ]
+    labels_E, counts_C, row = examples.labels_E, examples.counts_C(), ordered(acts_NE)
+    n_folds = int(examples.folds_E.max()) + 1
+    values = grouped(row, labels_E, examples.folds_E, n_folds)
+    intervals, held_out = found_in(values, acts_NE, labels_E, examples.folds_E, n_folds)
+    ends = (values.of_all(count).split(counts_C.tolist()) for count in (SMALLER, NOT_LARGER))
+    of_thresholds = [thresholds(*each, len(labels_E)) for each in zip(*ends, strict=True)]
     ap, ap_low, best_f1 = (torch.stack(each).cpu().numpy() for each in zip(*of_thresholds, strict=True))
-    twice_u = twice_u_of_sorted(Labelled(row.values_NE, labels_NE), counts_C)
-    twice_ranks_NE = row.twice_ranks_NE()
+    twice_ranks_NE, tie_term_N = row.twice_ranks_NE(), row.tie_term_N()
+    twice_u = sums_of_concepts(twice_ranks_NE, labels_E) - (counts_C * (counts_C + 1))[:, None]
     return LayerIntervals(
         **_numbers(intervals),
         **{f"held_{name}": values[0] for name, values in held_out._asdict().items()},
         ap=ap,
         ap_low=ap_low,
         best_f1=best_f1,
-        point_biserial=point_biserial(row.values_NE, labels_NE, counts_C),
-        stratified_auc=stratified_auc(row, labels_NE, strata_NE, counts_C.size),
-        p=p_values(twice_u, counts_C, row.tie_term_N()),
-        length_correlation=rank_correlation(twice_ranks_NE, examples.tokens_E),
+        point_biserial=point_biserial(acts_NE, labels_E),
+        stratified_auc=stratified_auc(row, labels_E, examples.strata_E),
+        p=p_values(twice_u, counts_C, tie_term_N),
+        length_correlation=rank_correlation(twice_ranks_NE, examples.tokens_E, tie_term_N),
         maxima=chance.maxima(row, twice_ranks_NE),
     )
 

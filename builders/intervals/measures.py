@@ -12,9 +12,9 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor
 
-from builders.gaussians.separation import twice_u_of_sorted
-from builders.gaussians.sorting import Labelled, places_by
+from builders.gaussians.sorting import add_up, keep_largest
 from builders.intervals.ordered import Ordered
+from builders.intervals.packed import Fields
 
 
 class Thresholds(NamedTuple):
@@ -28,26 +28,36 @@ class Thresholds(NamedTuple):
     """The largest F1 of a threshold, whichever side speaks for the concept."""
 
 
-def thresholds(row: Ordered, place_NM: Tensor) -> Thresholds:
-    """From where the concept's values stand in the sorted rows, ascending.
+def thresholds(smaller_MN: Tensor, not_larger_MN: Tensor, n_all: int) -> Thresholds:
+    """From how many of all values are smaller than the concept's, and how many are not larger, ascending.
 
     Average precision is the sum over thresholds of the rise in recall times precision (as in scikit-learn), so equal
     values are taken together. F1 = 2·found / (values of the concept + values taken).
     """
-    n_all, n = row.values_NE.shape[1], place_NM.shape[1]
-    if row.tied:
-        first, last = row.first_NE.gather(1, place_NM), row.last_NE.gather(1, place_NM)
+    n = len(smaller_MN)
+    count_M1 = torch.arange(n, device=smaller_MN.device, dtype=torch.int32)[:, None]
+    low, high = count_M1 + 1, n - count_M1
+    differs = torch.ones_like(smaller_MN)
+    torch.ne(not_larger_MN[1:], not_larger_MN[:-1], out=differs[1:])
+    if not differs.all():
         # All of the concept's values that are equal are found at once.
-        low = torch.searchsorted(last, last, right=True)
-        high = n - torch.searchsorted(first, first)
-        taken_low, taken_high = last.double(), (n_all - first).double()
-    else:
-        low = torch.arange(1, n + 1, device=place_NM.device)
-        high = low.flip(0)
-        taken_low = place_NM.double().add_(1)
-        taken_high = taken_low.neg().add_(n_all + 1)
-    f1 = torch.maximum((low / (taken_low + n)).amax(1), (high / (taken_high + n)).amax(1)) * 2
-    return Thresholds((high / taken_high).mean(1), (low / taken_low).mean(1), f1)
+        high = differs * count_M1
+        keep_largest(high)
+        low = differs.roll(-1, 0).flip(0).mul_(count_M1)
+        keep_largest(low)
+        low, high = n - low.flip(0), n - high
+    ap_low, f1_low = _threshold(low.double(), not_larger_MN.double())
+    ap, f1 = _threshold(high.double(), smaller_MN.double().neg_().add_(n_all))
+    return Thresholds(ap, ap_low, torch.maximum(f1, f1_low))
+
+
+def _threshold(found_MN: Tensor, taken_MN: Tensor) -> tuple[Tensor, Tensor]:
+    """Average precision and the largest F1, from how many values are found and taken by each threshold."""
+    n = len(taken_MN)
+    precision = found_MN / taken_MN
+    add_up(precision)  # in the same order for any number of neurons
+    f1 = torch.div(found_MN, taken_MN.add_(n), out=taken_MN).amax(dim=0).mul_(2)
+    return precision[-1] / n, f1
 
 
 def p_values(twice_u_CN: np.ndarray, counts_C: np.ndarray, tie_term_N: np.ndarray) -> np.ndarray:
@@ -65,15 +75,17 @@ def p_values(twice_u_CN: np.ndarray, counts_C: np.ndarray, tie_term_N: np.ndarra
     return np.where(variance > 0, np.minimum(1, 2 * ndtr(-z)), np.nan)
 
 
-def point_biserial(values_NE: Tensor, labels_NE: Tensor, counts_C: np.ndarray) -> np.ndarray:
+def point_biserial(acts_NE: Tensor, labels_E: np.ndarray) -> np.ndarray:
     """Pearson's correlation of the value with being of the concept (0 or 1), [C, N]; NaN where one is constant.
 
     (mean of the concept - mean of all) / std of all · sqrt(n / n_rest).
     """
-    values = values_NE.double()
+    values = acts_NE.double()
     values -= values.mean(dim=1, keepdim=True)
-    sums_NC = values.new_zeros((len(values), counts_C.size)).scatter_add_(1, labels_NE, values)
     spread_N = values.square().mean(dim=1).sqrt().cpu().numpy()
+    counts_C = np.bincount(labels_E)
+    labels_NE = torch.from_numpy(labels_E).to(values.device).expand(values.shape)
+    sums_NC = values.new_zeros((len(values), counts_C.size)).scatter_add_(1, labels_NE, values)
     n_C = counts_C.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio_C = 1 / np.sqrt(n_C * (n_C.sum() - n_C))
@@ -81,28 +93,45 @@ def point_biserial(values_NE: Tensor, labels_NE: Tensor, counts_C: np.ndarray) -
     return np.where(np.isfinite(found), found, np.nan)
 
 
-def stratified_auc(row: Ordered, labels_NE: Tensor, strata_NE: Tensor, n_concepts: int) -> np.ndarray:
+def stratified_auc(row: Ordered, labels_E: np.ndarray, strata_E: np.ndarray) -> np.ndarray:
     """AUC of each concept among pairs of the same stratum, [C, N]; NaN where no stratum has such a pair.
 
     Sum over strata of U, over the sum of pairs: the Mann-Whitney form of van Elteren's (1960) test without weights.
     """
-    twice_u = np.zeros((n_concepts, len(row.values_NE)))
-    pairs_C = np.zeros(n_concepts)
-    for _, place_NM in places_by(strata_NE):
-        part = Labelled(row.values_NE.gather(1, place_NM), labels_NE.gather(1, place_NM))
-        counts_C = torch.bincount(part.concepts_NE[0], minlength=n_concepts).cpu().numpy()
-        twice_u += twice_u_of_sorted(part, counts_C)
-        pairs_C += counts_C * (counts_C.sum() - counts_C)
+    own_SC = np.zeros((strata_E.max() + 1, labels_E.max() + 1), np.int64)
+    np.add.at(own_SC, (strata_E, labels_E), 1)
+    # Twice the pairs of a value and a smaller one of its stratum, equal ones once; two of the concept are no pair.
+    twice_NE = torch.zeros_like(row.examples_NE)
+    fields = Fields(len(own_SC), 2 * len(strata_E), torch.int64)
+    device, word_E = twice_NE.device, strata_E // fields.per_word
+    shifts_NE = row.each(torch.from_numpy(strata_E % fields.per_word * fields.bits).to(device))
+    ones_WE = fields.ones(torch.from_numpy(strata_E == np.arange(len(own_SC))[:, None]).to(device))
+    for word, ones_E in enumerate(ones_WE):
+        smaller_NE, not_larger_NE = row.running(row.each(ones_E))
+        counts_NE = smaller_NE.add_(not_larger_NE).bitwise_right_shift_(shifts_NE).bitwise_and_(fields.mask)
+        if len(ones_WE) > 1:
+            counts_NE *= row.each(torch.from_numpy(word_E == word).to(device))
+        twice_NE += counts_NE
+    twice_u_CN = sums_of_concepts(row.by_example(twice_NE), labels_E) - np.square(own_SC).sum(axis=0)[:, None]
+    pairs_C = (own_SC * (own_SC.sum(axis=1, keepdims=True) - own_SC)).sum(axis=0)
     with np.errstate(invalid="ignore"):
-        return twice_u / (2 * pairs_C[:, None])
+        return twice_u_CN / (2 * pairs_C[:, None])
 
 
-def rank_correlation(twice_ranks_NE: Tensor, other_E: np.ndarray) -> np.ndarray:
+def sums_of_concepts(numbers_NE: Tensor, labels_E: np.ndarray) -> np.ndarray:
+    """The sum of each neuron's whole numbers over the columns of each concept, float64 [C, N]."""
+    own_EC = torch.from_numpy(np.eye(labels_E.max() + 1)[labels_E]).to(numbers_NE.device)
+    return (numbers_NE.double() @ own_EC).cpu().numpy().T
+
+
+def rank_correlation(twice_ranks_NE: Tensor, other_E: np.ndarray, tie_term_N: np.ndarray) -> np.ndarray:
     """Spearman's rank correlation of each neuron with another number of the examples, [N]; NaN if one is constant."""
     from scipy.stats import rankdata
 
-    other = torch.from_numpy(rankdata(other_E)).to(twice_ranks_NE.device)
-    mine = twice_ranks_NE - twice_ranks_NE.mean(dim=1, keepdim=True)
-    other -= other.mean()
-    length = mine.square().sum(dim=1).sqrt() * other.square().sum().sqrt()
-    return (mine @ other / length).cpu().numpy()
+    n = len(other_E)
+    other = torch.from_numpy(rankdata(other_E) - (n + 1) / 2).to(twice_ranks_NE.device)
+    covariance_N = (twice_ranks_NE - (n + 1)) @ other
+    # The squares of ranks from their mean sum to (n³ - n - ties) / 12.
+    squares_N = (n**3 - n - tie_term_N) / 3 * float(other.square().sum())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return covariance_N.cpu().numpy() / np.sqrt(squares_N)

@@ -7,7 +7,7 @@ No forward pass is needed: rank sums of all permutations are one matrix product,
 sorted rows another, sparse one.
 
 Axes: E values of a neuron, X texts, B permutations, S sizes of concepts, C concepts, N neurons, L labellings (all
-permutations of all sizes, then the concepts themselves), G stretches of a sorted row.
+permutations of all sizes, then the concepts themselves).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
 from builders.intervals.ordered import Ordered
+from builders.intervals.stretches import Stretches
 
 CLOSE = 1.25
 """Concepts whose numbers of texts differ by less than this factor share the permutations of the smallest, which give
 larger maxima: a test that is a little too strict, never too lenient."""
 STRETCHES = 64
 """An interval begins and ends between these equal parts of a sorted row, under the labels as under permutations."""
-_AT_ONCE = {"cpu": 1 << 21, "cuda": 1 << 27}
-"""Sums of labels that are held at once."""
+_EXACT = 1 << 25
+"""Half the square of the values of a neuron is the largest sum of ranks: float32 holds whole numbers of 24 bits."""
 
 
 @dataclass(frozen=True)
@@ -81,49 +81,29 @@ class Chance:
         self._n_L = chosen_EL.sum(dim=0, dtype=torch.float64)
         # A corpus has another concept as a rule; the pairs of one that is alone are none.
         self._rest_L = (n_all - self._n_L).clamp(min=1)
-        self._chosen_EL = chosen_EL.double()
-        # 1/n for a chosen value and -1/n_rest for another, as the smallest whole numbers in this relation: float32 adds
-        # them without rounding, so that equal shares are equal, which decides whether luck is as good as the labels.
+        self._chosen_EL = chosen_EL.to(torch.float32 if n_all**2 < _EXACT else torch.float64)
+        # 1/n for a chosen value and -1/n_rest for another, as the smallest whole numbers in this relation: equal shares
+        # are equal, which decides whether luck is as good as the labels.
         shared_L = torch.gcd(self._n_L.long(), self._rest_L.long())
         own_L, other_L = self._rest_L / shared_L, self._n_L / shared_L
-        self._step_EL = torch.where(chosen_EL, own_L, -other_L).float()
+        self._stretches = Stretches(chosen_EL, own_L, other_L)
         self._unit_L = self._n_L * own_L
 
     def maxima(self, row: Ordered, twice_ranks_NE: Tensor) -> Maxima:
         """Over these neurons."""
         found, (n_sizes, size_C) = [], (self._labellings.n_sizes, self._labellings.size_C)
-        for largest_L in (self._largest_auc(twice_ranks_NE), self._largest_interval(row)):
+        intervals_L = self._stretches.largest_rise(row, STRETCHES) / self._unit_L
+        for largest_L in (self._largest_auc(twice_ranks_NE), intervals_L):
             null, own = np.split(largest_L.cpu().numpy(), [len(largest_L) - len(size_C)])
             found.append((own, null.reshape(n_sizes, -1)[size_C]))
         (auc, null_auc), (interval, null_interval) = found
         return Maxima(auc, interval, null_auc, null_interval)
 
     def _largest_auc(self, twice_ranks_NE: Tensor) -> Tensor:
-        # float64: sums of whole numbers, exact in any order.
+        # Sums of whole numbers, exact in any order. Ranks from their mean give the distance of 2U from its own.
+        centred_NE = (twice_ranks_NE - (twice_ranks_NE.shape[1] + 1)).to(self._chosen_EL.dtype)
         pairs_L = self._n_L * self._rest_L
-        twice_u_NL = (twice_ranks_NE @ self._chosen_EL).sub_(self._n_L * (self._n_L + 1))
-        return 0.5 + twice_u_NL.sub_(pairs_L).abs_().amax(dim=0) / (2 * pairs_L)
-
-    def _largest_interval(self, row: Ordered) -> Tensor:
-        """The largest rise of the running sum (builders/intervals/best.py) between stretches, of all labellings."""
-        n, device = row.values_NE.shape[1], row.values_NE.device
-        cuts_G = torch.unique(torch.arange(STRETCHES, device=device) * n // STRETCHES)
-        # Equal values are in one stretch: a cut among them moves to the first.
-        begins_NG = row.first_NE[:, cuts_G]
-        largest_L = torch.zeros(self._step_EL.shape[1], device=device)
-        at_once = max(1, _AT_ONCE[device.type] // (len(cuts_G) * len(largest_L)))
-        for start in range(0, len(begins_NG), at_once):
-            examples_NE = row.examples_NE[start : start + at_once].int()
-            offsets_NG = begins_NG[start : start + at_once] + n * torch.arange(len(examples_NE), device=device)[:, None]
-            sums = embedding_bag(examples_NE.view(-1), self._step_EL, offsets_NG.int().view(-1), mode="sum")
-            sums_NGL = sums.view(len(examples_NE), len(cuts_G), -1)
-            total, lowest, rise = (torch.zeros_like(sums_NGL[:, 0]) for _ in range(3))
-            for g in range(len(cuts_G)):
-                torch.minimum(lowest, total, out=lowest)
-                total += sums_NGL[:, g]
-                torch.maximum(rise, total - lowest, out=rise)
-            largest_L = torch.maximum(largest_L, rise.amax(dim=0))
-        return largest_L / self._unit_L
+        return 0.5 + (centred_NE @ self._chosen_EL).abs_().amax(dim=0) / (2 * pairs_L)
 
 
 def joined(parts: list[Maxima]) -> Maxima:

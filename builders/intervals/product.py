@@ -75,10 +75,10 @@ class IntervalProduct(Product):
         return {"fits": {site: fits[site] for site in config.sites}, "concepts": concept_ids(part.name, ask)}
 
     def at_once(self, plan: Plan, part: Part) -> int:
-        """As the Gaussians, whose tiles are as large."""
-        from builders.gaussians.product import PRODUCT as GAUSSIANS
+        """As many layers as threads, where that does not hold too much."""
+        from builders.intervals.tiles import layers_at_once
 
-        return GAUSSIANS.at_once(plan, part)
+        return layers_at_once(plan, part)
 
     def work(self, plan: Plan, part: Part, ids: dict[str, Any]) -> Work:
         """The permutations of the corpus are drawn once for all units."""
