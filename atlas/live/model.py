@@ -124,7 +124,10 @@ class LiveModel:
     @property
     def gguf_name(self) -> str:
         """The architecture's name in GGUF files and llama.cpp."""
-        return self.adapter.gguf_names[self.model.config.model_type]
+        name = self.adapter.gguf_names.get(self.model.config.model_type)
+        if name is None:
+            raise ModelError(f"GGUF files of {self.architecture} are not written here", "Use another form.")
+        return name
 
     @property
     def base_path(self) -> str:

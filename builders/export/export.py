@@ -7,20 +7,22 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from atlas.errors import BuildError, SpecError
+from atlas.live.adapters.base import Tap
 from atlas.live.check import verify_check
 from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
 from atlas.live.versions import ran_with
+from atlas.sites import format_neuron
 from atlas.spec.document import InterventionSpec
 from builders.export.capabilities import check_expressible
 from builders.export.place import check_output, free_place, put
-from builders.export.places import ModelPlaces, Place
+from builders.export.places import ExpertPlace, ModelPlaces, Place
 from builders.export.registry import Target, target
 from builders.export.weights.record import SCRIPT
 from builders.spec_model import load_for, model_files
@@ -64,6 +66,7 @@ def export(
     found = model_files(spec, model)
     check_output(row, output, force, [*inputs, *found])
     live = load_for(spec, model, dtype="float32")
+    _refuse_experts(row, spec, live)
     report = verify_check(live, spec)
     if not report.ok:
         raise SpecError(
@@ -89,11 +92,33 @@ def export(
 
 def places_of(live: LiveModel) -> ModelPlaces:
     """Where the sites are on this model, as plain data."""
-    sites = {
+    experts = {}
+    for layer in range(live.n_layers):
+        found = live.experts(layer)
+        if found is not None:
+            first_shared = found.n_routed * found.width
+            experts[layer] = ExpertPlace(found.path, found.width, first_shared, found.shared_width)
+    beside = {} if live.adapter.experts is None else live.adapter.experts.sites
+    narrow = {layer: n for layer in range(live.n_layers) if (n := live.neurons(layer)) < live.d_mlp}
+    return ModelPlaces(live.base_path, _places(live.adapter.sites), experts, _places(beside), narrow)
+
+
+def _places(taps: Mapping[str, Tap]) -> dict[str, Place]:
+    return {
         name: Place(tap.module, tap.io, *((tap.part.index, tap.part.count) if tap.part else ()))
-        for name, tap in live.adapter.sites.items()
+        for name, tap in taps.items()
     }
-    return ModelPlaces(live.base_path, sites)
+
+
+def _refuse_experts(row: Target, spec: InterventionSpec, live: LiveModel) -> None:
+    """SpecError for edits of neurons of experts, which only our own code can make elsewhere."""
+    apart = [edit for edit in spec.edits if live.experts_at(edit.site, edit.layer) is not None]
+    if apart and not row.experts:
+        raise SpecError(
+            f"{row.name} cannot edit {format_neuron(apart[0].layer, apart[0].neuron)}, a neuron of an expert: no "
+            "tensor holds it on every token",
+            "Use --to hooks.",
+        )
 
 
 def _code(row: Target, spec: InterventionSpec, live: LiveModel, place: Path) -> tuple[float | None, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -18,8 +18,25 @@ class Place:
 
 
 @dataclass(frozen=True)
+class ExpertPlace:
+    """The experts of a layer: the module, units of each, and the shared one's first neuron and units, 0 without one."""
+
+    module: str
+    width: int
+    first_shared: int
+    shared_width: int
+
+
+@dataclass(frozen=True)
 class ModelPlaces:
-    """`base`: path of the module that reads token ids. `sites`: site name -> Place."""
+    """`base`: path of the module that reads token ids. `sites`: site name -> Place.
+
+    `experts`: layer -> its experts, of layers that have some; `shared`: site name -> Place of the shared MLP there.
+    `narrow`: layer -> neurons, of layers with fewer than d_mlp.
+    """
 
     base: str
     sites: Mapping[str, Place]
+    experts: Mapping[int, ExpertPlace] = field(default_factory=dict)
+    shared: Mapping[str, Place] = field(default_factory=dict)
+    narrow: Mapping[int, int] = field(default_factory=dict)

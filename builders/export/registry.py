@@ -20,8 +20,8 @@ class Target:
     `module`: has `write`. `output`: "code" is one Python file that checks itself, "folder" and "file" are
     what the live side writes. `ops`: at each site the ops that come out exact; "set 0" is that number alone.
     `ranges`, `some_tokens`: whether edits may depend on the value, and on position or phase. `why`: the
-    reason for what it can't. `extra`: the extra of this project that brings `package`, which is needed to
-    use the result.
+    reason for what it can't. `experts`: whether it can edit neurons of experts. `extra`: the extra of this
+    project that brings `package`, which is needed to use the result.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Target:
     limits: str = "none"
     extra: str = ""
     package: str = ""
+    experts: bool = False
 
 
 TARGETS: dict[str, Target] = {
@@ -48,6 +49,7 @@ TARGETS: dict[str, Target] = {
             EVERYTHING,
             ranges=True,
             some_tokens=True,
+            experts=True,
         ),
         Target(
             "transformer-lens",

@@ -10,6 +10,7 @@ import itertools
 import sys
 import textwrap
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -26,10 +27,44 @@ def module_taps(spec: InterventionSpec, places: ModelPlaces) -> list[dict[str, A
     """Edits by module path of transformers, in execution order."""
 
     def where(edit: Edit) -> tuple[str, str, int, int]:
-        place, width = places.sites[edit.site], _width(spec, edit)
+        place, width = places.sites[edit.site], _width(spec, edit, places)
         return place.module.format(layer=edit.layer), place.io, place.part * width, place.parts * width
 
-    return _taps(spec, where)
+    return _taps([edit for edit in spec.edits if edit.layer not in _layers_apart(places, edit)], where)
+
+
+def expert_taps(spec: InterventionSpec, places: ModelPlaces) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Edits at layers with experts: of routed ones by module, expert and site, and of shared ones as `module_taps`."""
+    apart = [edit for edit in spec.edits if edit.layer in _layers_apart(places, edit)]
+    units = [(places.experts[edit.layer], edit) for edit in apart]
+    shared = [
+        replace(edit, neuron=edit.neuron - at.first_shared) for at, edit in units if edit.neuron >= at.first_shared
+    ]
+
+    def where(edit: Edit) -> tuple[str, str, int, int]:
+        place, at = places.shared[edit.site], places.experts[edit.layer]
+        return (
+            place.module.format(layer=edit.layer),
+            place.io,
+            place.part * at.shared_width,
+            (place.parts * at.shared_width),
+        )
+
+    by_expert: dict[tuple[int, int, str], list[tuple[int, Edit]]] = {}
+    for at, edit in units:
+        if edit.neuron < at.first_shared:
+            expert, unit = divmod(edit.neuron, at.width)
+            by_expert.setdefault((edit.layer, expert, edit.site), []).append((unit, edit))
+    routed = [
+        {"at": places.experts[layer].module, "expert": expert, "site": site, "edits": _groups(edits)}
+        for (layer, expert, site), edits in sorted(by_expert.items())
+    ]
+    return routed, _taps(shared, where)
+
+
+def _layers_apart(places: ModelPlaces, edit: Edit) -> Iterable[int]:
+    """Layers at which the edit's site is none of one tensor."""
+    return places.experts if SITES[edit.site].width == "d_mlp" else ()
 
 
 def transformer_lens_taps(spec: InterventionSpec) -> list[dict[str, Any]]:
@@ -38,7 +73,7 @@ def transformer_lens_taps(spec: InterventionSpec) -> list[dict[str, Any]]:
     def where(edit: Edit) -> tuple[str, str, int, int]:
         return f"blocks.{edit.layer}.{SITES[edit.site].transformer_lens}", "output", 0, _width(spec, edit)
 
-    return _taps(spec, where)
+    return _taps(spec.edits, where)
 
 
 def source(
@@ -48,10 +83,12 @@ def source(
     usage: str,
     part: str,
     packages: tuple[str, ...] = (),
+    routed: list[dict[str, Any]] | None = None,
 ) -> str:
     """The whole file: `usage` is its docstring, `part` the target's template, `packages` what it imports.
 
-    Nothing of the spec gets into the text but as a Python literal.
+    `routed`: edits of experts, of a target that can make them. Nothing of the spec gets into the text but as a Python
+    literal.
     """
     check = spec.check
     data = {
@@ -68,6 +105,7 @@ def source(
             "tolerance": check.tolerance,
         },
         "TAPS": taps,
+        **({"EXPERT_TAPS": routed} if routed else {}),
     }
     literals = "".join(f"{name} = {_literal(value)}\n" for name, value in data.items())
     names = sorted({"contextlib", "inspect", "json", "sys", "torch", *packages})
@@ -76,19 +114,22 @@ def source(
         for standard in (True, False)
     )
     imports = f"{ours}from pathlib import Path\n\n{others}"
-    return f'"""{usage.strip()}\n"""\n\n{imports}\n{literals}{_template("core")}{_template(part)}{_template("main")}'
+    parts = ["core", part, *(["experts"] if routed else []), "main"]
+    return f'"""{usage.strip()}\n"""\n\n{imports}\n{literals}{"".join(map(_template, parts))}'
 
 
 def _template(name: str) -> str:
     return files("builders.export").joinpath("templates", f"{name}.py.txt").read_text(encoding="utf-8")
 
 
-def _width(spec: InterventionSpec, edit: Edit) -> int:
+def _width(spec: InterventionSpec, edit: Edit, places: ModelPlaces | None = None) -> int:
+    if places is not None and SITES[edit.site].width == "d_mlp" and edit.layer in places.narrow:
+        return places.narrow[edit.layer]
     return getattr(spec.model, SITES[edit.site].width)
 
 
-def _taps(spec: InterventionSpec, where: _Where) -> list[dict[str, Any]]:
-    in_order = sorted(spec.edits, key=lambda edit: edit.layer)  # stable: sites stay in execution order
+def _taps(edits: Iterable[Edit], where: _Where) -> list[dict[str, Any]]:
+    in_order = sorted(edits, key=lambda edit: edit.layer)  # stable: sites stay in execution order
     taps = []
     for (at, io, width), found in itertools.groupby(
         ((*where(edit), edit) for edit in in_order), key=lambda row: (row[0], row[1], row[3])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atlas.spec.document import InterventionSpec
-from builders.export.code.emitted import module_taps, source
+from builders.export.code.emitted import expert_taps, module_taps, source
 from builders.export.places import ModelPlaces
 
 USAGE = """
@@ -21,4 +21,5 @@ Needs torch; for the check below also transformers.
 
 def write(spec: InterventionSpec, places: ModelPlaces) -> str:
     """The file's text. `spec` must have a check."""
-    return source(spec, places, module_taps(spec, places), USAGE, "hooks")
+    routed, shared = expert_taps(spec, places)
+    return source(spec, places, module_taps(spec, places) + shared, USAGE, "hooks", routed=routed)
