@@ -57,7 +57,7 @@ def capture(
     with ExitStack() as hooks, torch.inference_mode():
         for tap in taps:
             hooks.callback(tap.register(reader(tap)).remove)
-        mask, base = attention_mask.to(live.device), live.model.base_model
+        mask, base = attention_mask.to(live.device), live.base
         try:
             base(
                 input_ids=input_ids.to(live.device),

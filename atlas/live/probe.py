@@ -73,14 +73,29 @@ def run_probe(live: LiveModel, inputs: Mapping[str, Any], *, zero_first_row: boo
 def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.utils.hooks.RemovableHandle]:
     block = live.submodule(live.adapter.block.format(layer=layer))
     mlp = live.submodule(live.adapter.mlp.format(layer=layer))
+    end = live.submodule((live.adapter.mlp_end or live.adapter.mlp).format(layer=layer))
+
+    n_texts = 0
+
+    def first_text(tensor: Tensor) -> Tensor:
+        return _plain(tensor if tensor.ndim > 2 else tensor.unflatten(0, (n_texts, -1)))
 
     def keep_block_input(module: nn.Module, args: tuple[Any, ...]) -> None:
+        nonlocal n_texts
+        n_texts = args[0].shape[0]
         record.block_in[layer] = _plain(args[0])
 
-    def keep_mlp(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        record.mlp_in[layer], record.mlp_out[layer] = _plain(args[0]), _plain(output)
+    def keep_mlp_input(module: nn.Module, args: tuple[Any, ...]) -> None:
+        record.mlp_in[layer] = first_text(args[0])
 
-    return [block.register_forward_pre_hook(keep_block_input), mlp.register_forward_hook(keep_mlp)]
+    def keep_mlp_output(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        record.mlp_out[layer] = first_text(output)
+
+    return [
+        block.register_forward_pre_hook(keep_block_input),
+        mlp.register_forward_pre_hook(keep_mlp_input),
+        end.register_forward_hook(keep_mlp_output),
+    ]
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -45,11 +45,24 @@ class WeightPlace:
 
 @dataclass(frozen=True)
 class FinalNorm:
-    """The norm before the LM head. `gain` = its weight + `offset` (Gemma multiplies by 1 + weight)."""
+    """The norm before the LM head. `gain` = its weight + `offset` (Gemma multiplies by 1 + weight).
+
+    `has_weight`: False where it only normalises, as OLMo's does: a gain of 1.
+    """
 
     module: str
     kind: Literal["rms", "layer"]
     offset: float = 0.0
+    has_weight: bool = True
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a config must say for the adapter to be true of the model: `field` is one of `values`, and why."""
+
+    field: str
+    values: tuple[object, ...]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -68,26 +81,39 @@ class OlderRope:
 
 @dataclass(frozen=True)
 class Adapter:
-    """One architecture family. `block`, `mlp`, `mlp_out_norm`, `sites` and `weights` paths contain `{layer}`.
+    """One architecture family. Every path but that of the final norm contains `{layer}`.
 
     What it computes:
 
+    - `base`: the path of the module that reads token ids and ends with the final norm, where the model does not run the
+      one that transformers calls its base.
+    - `mlp`: the module that reads the normed stream and gives what neurons write together. Where none does, as two
+      matrices lie in the block itself or the module adds the stream, `mlp` is the first of these matrices and
+      `mlp_end` the second: the one's input, the other's output.
+    - `flat`: the block lays the tokens of all texts on one axis before its MLP.
+    - `activation_module`: that of the activation function, where it has weights of its own and thus no name that says
+      all of it.
     - `mlp_out_norm`: the module of a further norm between MLP and residual stream, where there is one, so that what a
-      neuron writes reaches the stream rescaled, and a constant of the MLP's output is none there.
+      neuron writes reaches the stream rescaled, and a constant of the MLP's output is none there. It may be missing in
+      some checkpoints (an nn.Identity).
+    - `write_scale`: an attribute of the block, where that is a number with which what the MLP gives is multiplied
+      before it is added to the stream.
     - `refusals` gives the reason for each site or weight of the tables that the family does not have.
 
     What its config calls things (a field of None: the family has no such thing):
 
-    - `activation_field`: holds the name of the activation function.
+    - `activation_field`: holds the name of the activation function; where no field does, `activation` is the name.
     - `mlp_bias_field`: true where every matrix of every MLP has a bias; not every model type of a family need have the
       field. None as well where biases are always there.
     - `logit_softcap_field`, `attention_softcap_field`: c of c * tanh(x / c), over the logits and within the attention.
+    - `logit_scale_field`, `logit_divisor_field`: a number that the logits are multiplied with, or divided by.
+    - `requires`: what it must say, as the model would be another one otherwise.
     - `first_position_after`: holds the number before the position of a text's first token; None: that position is 0.
     - `older_rope` and `older_fields`: names in configs of transformers 4, and further ones that its classes still read.
 
     What its files call things:
 
-    - `gguf_names`: model type -> the architecture's name in GGUF files and llama.cpp.
+    - `gguf_names`: model type -> the architecture's name in GGUF files and llama.cpp, where they know it.
     - `lm_heads`: the weight of the LM head, as it is called now and then as it was in older checkpoints.
     - `recomputed`: ends of the names of buffers that old checkpoints hold and the code computes itself.
     - `tokenizers`: transformers' classes, without "Fast", that make its tokenizer of files older than tokenizer.json.
@@ -97,24 +123,28 @@ class Adapter:
     gated: bool
     block: str
     mlp: str
-    activation_field: str
+    activation_field: str | None
     final_norm: FinalNorm
     sites: Mapping[str, Tap]
     weights: Mapping[str, WeightPlace]
     gguf_names: Mapping[str, str]
     tokenizers: tuple[str, ...]
+    base: str | None = None
+    activation: str = ""
+    activation_module: str | None = None
+    mlp_end: str | None = None
+    flat: bool = False
     mlp_out_norm: str | None = None
+    write_scale: str | None = None
     mlp_bias_field: str | None = None
     logit_softcap_field: str | None = None
     attention_softcap_field: str | None = None
+    logit_scale_field: str | None = None
+    logit_divisor_field: str | None = None
+    requires: tuple[Requirement, ...] = ()
     first_position_after: str | None = None
     lm_heads: tuple[str, ...] = ("lm_head.weight",)
     recomputed: tuple[str, ...] = ()
     older_rope: OlderRope = OlderRope()
     older_fields: tuple[str, ...] = ()
     refusals: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def norm_after_mlp(self) -> bool:
-        """Whether a norm stands between MLP and residual stream."""
-        return self.mlp_out_norm is not None
