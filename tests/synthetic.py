@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from atlas.live.quiet import quiet
+from tests.dense_families import DENSE
 
 SPECIAL = ["<unk>", "<pad>", "<s>", "</s>"]
 PUNCTUATION = [".", ",", "?", "!", ":"]
@@ -70,9 +71,10 @@ def make_model(
 ) -> Path:
     """Write a random model of `family` and its tokenizer into `folder` (safetensors) and return the folder.
 
-    Three layers, d_model 16, d_mlp 32 (64 for GPT-2), 112 vocabulary rows of which the tokenizer knows fewer.
+    `family`: one of FAMILIES, or of tests/dense_families.py. Three layers, d_model 16, d_mlp 32 (64 for GPT-2), 112
+    vocabulary rows of which the tokenizer knows fewer.
     """
-    model_type, fields = (FAMILIES | MIXTURES)[family]
+    model_type, fields = (FAMILIES | MIXTURES | DENSE)[family]
     names = CONFIG_MAPPING[model_type].attribute_map  # GPT-2 calls hidden_size n_embd, and so on
     config = CONFIG_MAPPING[model_type](
         **{names.get(name, name): value for name, value in {**fields, **config_overrides}.items()}

@@ -95,7 +95,7 @@ def capture(
             hooks.callback(experts.router().register_forward_hook(see).remove)
         for tap in taps:
             hooks.callback(tap.register(reader(tap)).remove)
-        mask, base = attention_mask.to(live.device), live.model.base_model
+        mask, base = attention_mask.to(live.device), live.base
         try:
             base(
                 input_ids=input_ids.to(live.device),

@@ -39,9 +39,8 @@ def read_last_token(live: LiveModel, ids: Sequence[int]) -> LastToken:
     """One forward pass over the token ids of a prompt."""
     ids_1T = torch.tensor([list(ids)], device=live.device)
     acts: dict[int, Tensor] = {}
-    places = [live.final_norm.module]
-    if live.adapter.mlp_out_norm is not None:
-        places += [live.adapter.mlp_out_norm.format(layer=layer) for layer in range(live.n_layers)]
+    out_norms = [live.out_norm(layer) for layer in range(live.n_layers)]
+    places = [live.final_norm.module, *(place for place in out_norms if place is not None)]
     norms: dict[str, FixedNorm] = {}
 
     def keep(layer: int) -> OnTensor:
@@ -68,7 +67,8 @@ def direct_effects(live: LiveModel, last: LastToken, target: LogitTarget) -> Ten
         into_stream_D = final_norm.backward(target.direction(live))
         effects = []
         for layer in range(live.n_layers):
-            written_D = out_norms[layer].backward(into_stream_D) if out_norms else into_stream_D
+            added_D = live.write_scale(layer) * into_stream_D
+            written_D = out_norms[layer].backward(added_D) if out_norms else added_D
             per_unit_N = live.weight("down_proj", layer).float() @ written_D
             effects.append(last.acts_LN[layer] * per_unit_N)
     return torch.stack(effects)

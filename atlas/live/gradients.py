@@ -65,7 +65,7 @@ def differentiate(
 
         return read
 
-    mask, base = attention_mask.to(live.device), live.model.base_model
+    mask, base = attention_mask.to(live.device), live.base
     with ExitStack() as undo, torch.enable_grad(), _graph_from_embeddings(live) as embedded:
         # RelP makes mlp_post anew of the sites before it: it must find these as they were read, and be read itself.
         for after in (False, True):

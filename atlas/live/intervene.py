@@ -100,7 +100,7 @@ class _Run:
             else:
                 self._expert_taps[name] = experts.tap(site), edits_by_expert(experts, edits, live.device)
         self._given_B = _as_lengths(prompt_lengths, live.device)
-        self._read_arguments = argument_reader(live.model.base_model.forward)
+        self._read_arguments = argument_reader(live.base.forward)
         self._where: Tensor | bool | None = None  # of the running pass; None between passes
         self._generating = False
         self._prompt_B: Tensor | None = None  # of the running generation, from its first pass on
@@ -109,7 +109,7 @@ class _Run:
 
     def attach(self, undo: ExitStack) -> None:
         """Register every hook, each to be removed by `undo`."""
-        base = self._live.model.base_model
+        base = self._live.base
         undo.callback(base.register_forward_pre_hook(self._begin_pass, with_kwargs=True).remove)
         undo.callback(base.register_forward_hook(self._end_pass, always_call=True).remove)
         for name, (tap, edits) in self._taps.items():

@@ -40,6 +40,7 @@ from atlas.live.sources import Source, resolve, suggestion
 from atlas.live.stored import Stored, stored_in
 from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos, put_around
 from atlas.live.validation import validate
+from atlas.live.variants import check_variant
 from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers, check_memory
 from atlas.whole_file import no_room
 
@@ -137,6 +138,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, weigh
     check_dtypes(weights, adapter, name)
     check_layers(fields, config_class.attribute_map, weights, adapter, name)
     config = _attempt(source, "config", lambda: config_class.from_dict(fields))
+    check_variant(config, adapter, name)
     model_class = _model_class(config_class, head)
     computing = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
     # Experts are joined on loading, and an encoder's decoding runs it: both are loaded whole.
@@ -187,6 +189,7 @@ def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torc
         config_class = CONFIG_MAPPING[raw["model_type"]]
         check_layer_count(fields, config_class.attribute_map, header.n_tensors, name)
         config = _attempt(source, "config", lambda: config_class.from_dict(fields))
+        check_variant(config, adapter, name)
         model_class = _model_class(config_class)
         _attempt(source, "weights", lambda: check_file(model_class, config, header, name))
         tokenizer = _attempt(source, "tokenizer", lambda: load_gguf_tokenizer(folder, where, name))

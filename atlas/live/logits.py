@@ -14,8 +14,8 @@ from atlas.live.model import LiveModel
 class LogitTarget:
     """The logit of `token`, minus that of `against` where there is one.
 
-    Of a model that caps its logits it is what the LM head gives, before the cap: the cap is one function of it, and
-    only without it do contributions add up.
+    Of a model that caps its logits it is what there is before the cap: the cap is one function of it, and only without
+    it do contributions add up. A scale of the logits is part of it.
     """
 
     token: int
@@ -25,16 +25,16 @@ class LogitTarget:
         """[d_model] float32: what the final state is multiplied with."""
         rows_VD = live.unembedding()
         own_D = rows_VD[self.token].float()
-        return own_D if self.against is None else own_D - rows_VD[self.against].float()
+        return live.logit_scale * (own_D if self.against is None else own_D - rows_VD[self.against].float())
 
     def of(self, live: LiveModel, final_ND: Tensor) -> Tensor:
         """[N] float64: its value at each of N states after the final norm."""
         values_N: Tensor = final_ND.double() @ self.direction(live).double()
-        bias_V = getattr(live.model.get_output_embeddings(), "bias", None)
+        bias_V = live.unembedding_bias()
         if bias_V is None:
             return values_N
         other = 0.0 if self.against is None else bias_V[self.against].double()
-        bias: Tensor = bias_V[self.token].double() - other
+        bias: Tensor = live.logit_scale * (bias_V[self.token].double() - other)
         return values_N + bias
 
 

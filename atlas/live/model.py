@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from transformers.activations import ACT2FN
 
 from atlas import sites as table
 from atlas.errors import ModelError, UsageError
@@ -21,7 +22,7 @@ from atlas.live.taps import ResolvedTap, part_of_axis
 if TYPE_CHECKING:
     from typing import Self
 
-    from transformers import GenerationMixin, PreTrainedModel
+    from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
 
     class CausalModel(PreTrainedModel, GenerationMixin):
         """The causal language models of transformers: what they have in common, with the types that it leaves out."""
@@ -70,7 +71,7 @@ class LiveModel:
 
     def __post_init__(self) -> None:
         # Dims are measured on the weights: config fields may be absent or not mean this.
-        self.n_layers = self.model.config.num_hidden_layers
+        self.n_layers = self.config.num_hidden_layers
         self.d_vocab = self._tokens().shape[0]
         self._experts = [expert_layer(self, layer) for layer in range(self.n_layers)]
         # The widest layer: narrower ones leave the last numbers out.
@@ -85,9 +86,14 @@ class LiveModel:
         return self.adapter.gated
 
     @property
+    def config(self) -> PretrainedConfig:
+        """The config of the language model: a part of the checkpoint's where that has other parts beside it."""
+        return self.model.config.get_text_config()
+
+    @property
     def hidden_act(self) -> str:
         """The name of the MLP's activation function, as in the config."""
-        name: str = getattr(self.model.config, self.adapter.activation_field)
+        name: str = self._configured(self.adapter.activation_field) or self.adapter.activation
         return name
 
     @property
@@ -122,17 +128,19 @@ class LiveModel:
         return type(self.model).__name__
 
     @property
-    def gguf_name(self) -> str:
-        """The architecture's name in GGUF files and llama.cpp."""
-        name = self.adapter.gguf_names.get(self.model.config.model_type)
-        if name is None:
-            raise ModelError(f"GGUF files of {self.architecture} are not written here", "Use another form.")
-        return name
+    def gguf_name(self) -> str | None:
+        """The architecture's name in GGUF files and llama.cpp; None where they have none."""
+        return self.adapter.gguf_names.get(self.model.config.model_type)
 
     @property
     def base_path(self) -> str:
         """The path of the module that reads token ids: the model without its LM head."""
-        return self.model.base_model_prefix
+        return self.adapter.base or self.model.base_model_prefix
+
+    @property
+    def base(self) -> nn.Module:
+        """The module at `base_path`; it returns `last_hidden_state`, and its cache."""
+        return self.submodule(self.base_path) if self.adapter.base else self.model.base_model
 
     @property
     def max_positions(self) -> int | None:
@@ -159,10 +167,22 @@ class LiveModel:
         return cap
 
     @property
+    def logit_scale(self) -> float:
+        """What the model multiplies with what its LM head gives, before any cap."""
+        scale = self._configured(self.adapter.logit_scale_field)
+        divisor = self._configured(self.adapter.logit_divisor_field)
+        return float(1 if scale is None else scale) / float(1 if divisor is None else divisor)
+
+    @property
+    def norm_after_mlp(self) -> bool:
+        """Whether what the MLP writes is normed, alone or with the stream that it is added to."""
+        return self.out_norm(0) is not None or self.adapter.block_norm is not None
+
+    @property
     def mlp_bias_field(self) -> str | None:
         """The config field that would give every matrix of every MLP a bias, if this model's config has one."""
         name = self.adapter.mlp_bias_field
-        return name if name is not None and hasattr(self.model.config, name) else None
+        return name if name is not None and hasattr(self.config, name) else None
 
     @property
     def device(self) -> torch.device:
@@ -249,7 +269,8 @@ class LiveModel:
         self._check_layer(layer)
         place = self.adapter.sites[site]
         path = place.module.format(layer=layer)
-        return ResolvedTap(site, layer, path, self.submodule(path), place.io, place.part)
+        block = self.submodule(self.adapter.block.format(layer=layer)) if self.adapter.flat else None
+        return ResolvedTap(site, layer, path, self.submodule(path), place.io, place.part, block)
 
     def weight(self, name: str, layer: int) -> Tensor:
         """w_ND [neurons, d_model]: the residual-space vector of every neuron of `layer`, one a row.
@@ -308,6 +329,11 @@ class LiveModel:
             )
         return self.parameter(self.head.decoder)
 
+    def unembedding_bias(self) -> Tensor | None:
+        """The bias of the LM head [d_vocab], if it has one."""
+        bias: Tensor | None = getattr(self.model.get_output_embeddings(), "bias", None)
+        return bias
+
     def embedding(self) -> Tensor:
         """W_E [V, D]: what tokens are looked up in."""
         return self._values(self.model.get_input_embeddings().weight)
@@ -315,8 +341,32 @@ class LiveModel:
     def final_norm_gain(self) -> Tensor:
         """g [d_model], float32: what the final norm multiplies each residual dimension with."""
         norm = self.final_norm
+        if not norm.has_weight:
+            return torch.ones(self.d_model, device=self.device)
         # Upcast first, as such models do: 1 + weight in bfloat16 would lose most of the weight.
         return self.parameter(f"{norm.module}.weight").float() + norm.offset
+
+    def out_norm(self, layer: int) -> str | None:
+        """The path of the norm between MLP and stream in `layer`, if there is one."""
+        if self.adapter.mlp_out_norm is None:
+            return None
+        path = self.adapter.mlp_out_norm.format(layer=layer)
+        return None if isinstance(self.submodule(path), nn.Identity) else path
+
+    def write_scale(self, layer: int) -> float:
+        """What the output of the MLP of `layer`, or of the norm after it, is multiplied with before it is added."""
+        if self.adapter.write_scale is None:
+            return 1.0
+        return float(getattr(self.submodule(self.adapter.block.format(layer=layer)), self.adapter.write_scale))
+
+    def activation(self, layer: int) -> Callable[[Tensor], Tensor]:
+        """The activation function of `layer`. Raises ModelError for a name that transformers does not know."""
+        if self.adapter.activation_module is not None:
+            return self.submodule(self.adapter.activation_module.format(layer=layer))
+        if self.hidden_act not in ACT2FN:
+            raise ModelError(f"{self.model_id} has the activation function {self.hidden_act!r}, which is not known")
+        function: Callable[[Tensor], Tensor] = ACT2FN[self.hidden_act]
+        return function
 
     def submodule(self, path: str) -> nn.Module:
         """The module at `path`, or ModelError: the adapter does not describe this model."""
@@ -359,7 +409,7 @@ class LiveModel:
 
     def _configured(self, name: str | None) -> Any:
         """The value of a config field; None where the config or, with None for a name, the family has no such field."""
-        return None if name is None else getattr(self.model.config, name, None)
+        return None if name is None else getattr(self.config, name, None)
 
     def _no_such(self, kind: str, path: str) -> ModelError:
         return ModelError(f"the {self.adapter.family} adapter does not fit {self.model_id}: no {kind} {path}")

@@ -37,7 +37,8 @@ def fixed_norm(live: LiveModel, module: nn.Module, input_XD: Tensor, output_XD: 
     norm = live.final_norm
     centred = norm.kind == "layer"
     with torch.no_grad():
-        gain_D = module.get_parameter("weight").float() + norm.offset
+        ones_D = torch.ones(input_XD.shape[-1], device=input_XD.device)
+        gain_D = module.get_parameter("weight").float() + norm.offset if norm.has_weight else ones_D
         x_XD, y_XD = input_XD.detach().double(), output_XD.detach().double()
         bias_D = getattr(module, "bias", None)
         if bias_D is not None:

@@ -64,7 +64,7 @@ def run_pass(
     at that block, with what an earlier pass over the same tokens kept there.
     """
     starts: dict[int, Start] = {}
-    base, width = live.model.base_model, input_ids_BT.shape[1]
+    base, width = live.base, input_ids_BT.shape[1]
     before = {} if cache is None else {cache_argument(base.forward): grown(cache, len(input_ids_BT))}
     with ExitStack() as hooks, torch.inference_mode():
         for layer in stops:
@@ -111,7 +111,7 @@ def log_probs(live: LiveModel, final_ND: Tensor, pick: Callable[[Tensor, slice],
     with torch.inference_mode():
         for begin in range(0, len(final_ND), step):
             rows = slice(begin, begin + step)
-            logits_SV = head(final_ND[rows]).float()
+            logits_SV = head(final_ND[rows]).float() * live.logit_scale
             if cap:
                 logits_SV = cap * torch.tanh(logits_SV / cap)
             kept.append(pick(torch.log_softmax(logits_SV, dim=-1), rows))

@@ -92,17 +92,24 @@ def _dense_sites(live: LiveModel, layer: int) -> list[str]:
 def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.utils.hooks.RemovableHandle]:
     block = live.submodule(live.adapter.block.format(layer=layer))
     mlp = live.submodule(live.adapter.mlp.format(layer=layer))
-    end = live.submodule((live.adapter.mlp_output or live.adapter.mlp).format(layer=layer))
+    end = live.submodule((live.adapter.mlp_end or live.adapter.mlp).format(layer=layer))
+
+    n_texts = 0
+
+    def first_text(tensor: Tensor) -> Tensor:
+        return _plain(tensor if tensor.ndim > 2 else tensor.unflatten(0, (n_texts, -1)))
 
     def keep_block_input(module: nn.Module, args: tuple[Any, ...]) -> None:
+        nonlocal n_texts
+        n_texts = args[0].shape[0]
         record.block_in[layer] = _plain(args[0])
 
     def keep_mlp_input(module: nn.Module, args: tuple[Any, ...]) -> None:
-        record.mlp_in[layer] = _plain(args[0])
+        record.mlp_in[layer] = first_text(args[0])
 
     def keep_mlp_output(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         # Some mixtures of experts return what their router said beside it.
-        record.mlp_out[layer] = _plain(output[0] if isinstance(output, tuple) else output)
+        record.mlp_out[layer] = first_text(output[0] if isinstance(output, tuple) else output)
 
     def keep_norm(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         record.norm_in[layer], record.norm_out[layer] = _plain(args[0]), _plain(output)

@@ -35,7 +35,7 @@ def relevance(live: LiveModel) -> Iterator[None]:
     """
     attention = _ConstantAttention()
     with ExitStack() as undo:
-        for module in live.model.base_model.modules():
+        for module in live.base.modules():
             if is_norm(live, module):
                 undo.callback(module.register_forward_hook(_linear_norm(live)).remove)
         for layer in range(live.n_layers):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,9 +29,23 @@ def part_of_axis(part: Part | None, size: int) -> slice:
     return slice(part.index * width, (part.index + 1) * width)
 
 
+class _Handles(NamedTuple):
+    """Two hooks that belong together, removed as one."""
+
+    first: RemovableHandle
+    second: RemovableHandle
+
+    def remove(self) -> None:
+        self.first.remove()
+        self.second.remove()
+
+
 @dataclass(frozen=True)
 class ResolvedTap:
-    """`site` at `layer`: the input or output (`io`) of `module`, or a part of its last axis."""
+    """`site` at `layer`: the input or output (`io`) of `module`, or a part of its last axis.
+
+    `flat_in`: the block that lays the tokens of all texts on one axis before `module` sees them, where one does.
+    """
 
     site: str
     layer: int
@@ -39,8 +53,9 @@ class ResolvedTap:
     module: nn.Module
     io: str
     part: Part | None
+    flat_in: nn.Module | None = None
 
-    def register(self, on_tensor: OnTensor) -> RemovableHandle:
+    def register(self, on_tensor: OnTensor) -> RemovableHandle | _Handles:
         """Call `on_tensor(acts_BTN)` whenever the model computes this site; the caller removes the handle.
 
         `acts_BTN` is the model's own tensor [batch, tokens, width]: read it, never write into it. A tensor
@@ -60,9 +75,30 @@ class ResolvedTap:
                 return None if edited is None else (edited, *output[1:])
             return self._edited(output, on_tensor)
 
+        on_tensor, also = self._row_by_row(on_tensor)
         if self.io == "input":
-            return self.module.register_forward_pre_hook(on_input)
-        return self.module.register_forward_hook(on_output)
+            handle = self.module.register_forward_pre_hook(on_input)
+        else:
+            handle = self.module.register_forward_hook(on_output)
+        return handle if also is None else _Handles(handle, also)
+
+    def _row_by_row(self, on_tensor: OnTensor) -> tuple[OnTensor, RemovableHandle | None]:
+        """`on_tensor` for tensors as the module sees them, and the hook that this needs on the block."""
+        if self.flat_in is None:
+            return on_tensor, None
+        n_texts = 0
+
+        def keep_number(module: nn.Module, args: tuple[Any, ...]) -> None:
+            nonlocal n_texts
+            n_texts = args[0].shape[0]
+
+        def unflattened(tensor: Tensor) -> Tensor | None:
+            if tensor.ndim > 2:
+                return on_tensor(tensor)
+            edited = on_tensor(tensor.unflatten(0, (n_texts, -1)))
+            return None if edited is None else edited.flatten(0, 1)
+
+        return unflattened, self.flat_in.register_forward_pre_hook(keep_number)
 
     def _edited(self, tensor: Tensor, on_tensor: OnTensor) -> Tensor | None:
         if self.part is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from transformers.activations import ACT2FN
 
 from atlas.errors import ModelError
 from atlas.live.expert_validation import check_experts, whole_output
@@ -32,6 +31,8 @@ def validate(live: LiveModel) -> None:
     _check_head(live, record)
     rows = run_edited_rows(live, input_ids, record)
     check_zeroing(live, record, rows.zeroed)
+    if live.experts(0) is None:  # what a shared MLP writes may go past the experts' module
+        _check_arrival(live, record, rows.zeroed)
     check_generation(live, input_ids, record, rows)
 
 
@@ -90,7 +91,11 @@ def _check_reading(live: LiveModel, layer: int, record: Record) -> None:
 
 def _check_activation(live: LiveModel, layer: int, record: Record) -> None:
     """The neuron activation is the activation function's value, times the linear branch when gated."""
-    expected = ACT2FN[live.hidden_act](record.sites["mlp_pre", layer])
+    mlp_pre = record.sites["mlp_pre", layer]
+    with torch.inference_mode():
+        # One with weights of its own computes in their dtype.
+        own_dtype = live.dtype if live.adapter.activation_module is not None else mlp_pre.dtype
+        expected = live.activation(layer)(mlp_pre.to(own_dtype)).float()
     if live.gated:
         expected = expected * record.sites["mlp_pre_linear", layer]
     agree(
@@ -151,6 +156,10 @@ def _check_head(live: LiveModel, record: Record) -> None:
         last = record.sites["resid_post", live.n_layers - 1].to(live.dtype)
         normed = live.submodule(live.final_norm.module)(last)
         expected = normed.float() @ live.unembedding().float().T
+        bias = live.unembedding_bias()
+        if bias is not None:
+            expected = expected + bias.float()
+        expected = expected * live.logit_scale
     cap = live.logit_softcap
     if cap:
         expected = cap * torch.tanh(expected / cap)
@@ -173,6 +182,23 @@ def check_zeroing(live: LiveModel, record: Record, zeroed: Record) -> None:
     change = (zeroed.logits[: len(record.logits)] - record.logits).abs().max()
     if change <= TOLERANCE[live.dtype] * record.logits.abs().max():
         raise misfit(live, "zeroing mlp_post leaves the logits unchanged")
+
+
+def _check_arrival(live: LiveModel, record: Record, zeroed: Record) -> None:
+    """What the first MLP gives is added to the stream as the adapter says: by its norm, by its scale, else as it is.
+
+    In the first block, as nothing else differs there between the two passes.
+    """
+    n_tokens = len(record.logits)
+    written = [each.mlp_out[0][:n_tokens] for each in (record, zeroed)]
+    out_norm = live.out_norm(0)
+    if out_norm is not None:
+        with torch.inference_mode():
+            written = [live.submodule(out_norm)(each.to(live.dtype)).float() for each in written]
+    expected = zeroed.sites["resid_post", 0][:n_tokens] + live.write_scale(0) * (written[0] - written[1])
+    agree(
+        live, "resid_post of layer 0 = what else is there + the MLP's output", record.sites["resid_post", 0], expected
+    )
 
 
 def agree(live: LiveModel, check: str, found: Tensor, expected: Tensor) -> None:

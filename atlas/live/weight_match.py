@@ -15,6 +15,7 @@ from atlas.errors import ModelError
 from atlas.live.adapters.base import Adapter
 from atlas.live.checkpoint import check_complete, is_recomputed, misshapen
 from atlas.live.converted_names import check_converted
+from atlas.live.renaming import translator
 from atlas.live.shards import Weights
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
@@ -29,6 +30,8 @@ def check_layers(
     blocks = adapter.block.removesuffix(".{layer}").rpartition(".")[2]
     layer = re.compile(rf"(?:^|\.){re.escape(blocks)}\.(\d+)\.")
     numbers = {int(found[1][:9]) for name in weights.tensors if (found := layer.search(name))}
+    if not numbers:  # other names, which transformers translates: at most as many layers as there are numbers
+        numbers = {int(number[:9]) for name in weights.tensors for number in re.findall(r"\.(\d+)\.", name)}
     check_layer_count(config, attribute_map, len(numbers), model_id)
 
 
@@ -91,7 +94,8 @@ def check_fit(
             short = short.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
         return adapter.lm_heads[0] if short in adapter.lm_heads else short
 
-    found = {place(name): name for name in weights.tensors}
+    called_here = translator(model)
+    found = {place(called_here(name)): name for name in weights.tensors}
     if len(found) < len(weights.tensors):
         raise ModelError(f"cannot load the weights of {model_id}: tensors are there twice", "The file may be damaged.")
     places = {name: found.get(place(name)) for name in wanted}

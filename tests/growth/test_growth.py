@@ -39,8 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(TOYS, folder / "toys", ignore=shutil.ignore_patterns("__pycache__"))
     with pytest.MonkeyPatch.context() as patch:
         sizes = {**synthetic._SIZES, "num_key_value_heads": 2}
-        patch.setitem(synthetic.FAMILIES, "stablelm", ("stablelm", sizes))
-        synthetic.make_model("stablelm", folder / "model")
+        patch.setitem(synthetic.FAMILIES, "diffllama", ("diffllama", sizes))
+        synthetic.make_model("diffllama", folder / "model")
     write_corpus(folder / "words.jsonl")
     return folder
 
@@ -77,13 +77,13 @@ def test_each_toy_is_one_file_and_one_line() -> None:
 
 def test_without_its_line_the_family_is_refused(folder: Path, run: Run) -> None:
     done = run("build", "model", "-o", "other.duckdb", "--no-concepts", program=("-m", "atlas"), code=5)
-    assert b"stablelm" in done.stderr and not (folder / "other.duckdb").exists()
+    assert b"diffllama" in done.stderr and not (folder / "other.duckdb").exists()
 
 
 def test_the_file(atlas: Path) -> None:
     with duckdb.connect(str(atlas), read_only=True) as connection:
         ask = lambda sql: connection.execute(sql).fetchall()  # noqa: E731
-        assert ask("SELECT family FROM atlas") == [("stablelm",)]
+        assert ask("SELECT family FROM atlas") == [("diffllama",)]
         assert ask("SELECT DISTINCT builder FROM run ORDER BY 1") == [
             ("decode",),
             ("gaussians",),

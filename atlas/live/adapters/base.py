@@ -47,11 +47,24 @@ class WeightPlace:
 
 @dataclass(frozen=True)
 class FinalNorm:
-    """The norm before the LM head. `gain` = its weight + `offset` (Gemma multiplies by 1 + weight)."""
+    """The norm before the LM head. `gain` = its weight + `offset` (Gemma multiplies by 1 + weight).
+
+    `has_weight`: False where it only normalises, as OLMo's does: a gain of 1.
+    """
 
     module: str
     kind: Literal["rms", "layer"]
     offset: float = 0.0
+    has_weight: bool = True
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a config must say for the adapter to be true of the model: `field` is one of `values`, and why."""
+
+    field: str
+    values: tuple[object, ...]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -93,17 +106,26 @@ class Experts:
 
 @dataclass(frozen=True)
 class Adapter:
-    """One architecture family. `block`, `mlp`, `mlp_out_norm`, `sites` and `weights` paths contain `{layer}`.
+    """One architecture family. Every path but that of the final norm contains `{layer}`.
 
     What it computes:
 
-    - `mlp`: the MLP's module; where it is in several, the one whose input is the MLP's, and `mlp_output` the one whose
-      output is.
+    - `base`: the path of the module that reads token ids and ends with the final norm, where the model does not run the
+      one that transformers calls its base.
+    - `mlp`: the module that reads the normed stream and gives what neurons write together. Where none does, as two
+      matrices lie in the block itself or the module adds the stream, `mlp` is the first of these matrices and
+      `mlp_end` the second: the one's input, the other's output.
+    - `flat`: the block lays the tokens of all texts on one axis before its MLP.
+    - `activation_module`: that of the activation function, where it has weights of its own and thus no name that says
+      all of it.
     - `mlp_out_norm`: the module of a further norm between MLP and residual stream, where there is one, so that what a
-      neuron writes reaches the stream rescaled, and a constant of the MLP's output is none there.
-    - `experts`: where layers that are mixtures of experts have them; None: every layer is one MLP.
+      neuron writes reaches the stream rescaled, and a constant of the MLP's output is none there. It may be missing in
+      some checkpoints (an nn.Identity).
     - `block_norm`: the module of the norm that a post-norm block ends with: the stream after the block is this norm of
       the MLP's input plus its output, and so rescaled as well.
+    - `write_scale`: an attribute of the block, where that is a number with which what the MLP gives is multiplied
+      before it is added to the stream.
+    - `experts`: where layers that are mixtures of experts have them; None: every layer is one MLP.
     - `final_norm`: None where the last block's output goes into the head as it is.
     - `heads`: of an encoder, what it may have behind its last block; () for a language model, whose LM head follows the
       final norm.
@@ -113,17 +135,19 @@ class Adapter:
 
     What its config calls things (a field of None: the family has no such thing):
 
-    - `activation_field`: holds the name of the activation function.
+    - `activation_field`: holds the name of the activation function; where no field does, `activation` is the name.
     - `mlp_bias_field`: true where every matrix of every MLP has a bias; not every model type of a family need have the
       field. None as well where biases are always there.
     - `logit_softcap_field`, `attention_softcap_field`: c of c * tanh(x / c), over the logits and within the attention.
+    - `logit_scale_field`, `logit_divisor_field`: a number that the logits are multiplied with, or divided by.
+    - `requires`: what it must say, as the model would be another one otherwise.
     - `first_position_after`: holds the number before the position of a text's first token; None: that position is 0.
     - `negative_fields`: hold a negative number where they say that there is none.
     - `older_rope` and `older_fields`: names in configs of transformers 4, and further ones that its classes still read.
 
     What its files call things:
 
-    - `gguf_names`: model type -> the architecture's name in GGUF files and llama.cpp.
+    - `gguf_names`: model type -> the architecture's name in GGUF files and llama.cpp, where they know it.
     - `lm_heads`: the weight of the LM head, as it is called now and then as it was in older checkpoints.
     - `recomputed`: ends of the names of buffers that old checkpoints hold and the code computes itself.
     - `tokenizers`: transformers' classes, without "Fast", that make its tokenizer of files older than tokenizer.json.
@@ -133,20 +157,28 @@ class Adapter:
     gated: bool
     block: str
     mlp: str
-    activation_field: str
+    activation_field: str | None
     final_norm: FinalNorm | None
     sites: Mapping[str, Tap]
     weights: Mapping[str, WeightPlace]
     gguf_names: Mapping[str, str]
     tokenizers: tuple[str, ...]
-    mlp_output: str | None = None
+    base: str | None = None
+    activation: str = ""
+    activation_module: str | None = None
+    mlp_end: str | None = None
+    flat: bool = False
     mlp_out_norm: str | None = None
-    experts: Experts | None = None
     block_norm: str | None = None
+    write_scale: str | None = None
+    experts: Experts | None = None
     heads: tuple[Head, ...] = ()
     mlp_bias_field: str | None = None
     logit_softcap_field: str | None = None
     attention_softcap_field: str | None = None
+    logit_scale_field: str | None = None
+    logit_divisor_field: str | None = None
+    requires: tuple[Requirement, ...] = ()
     first_position_after: str | None = None
     negative_fields: tuple[str, ...] = ()
     lm_heads: tuple[str, ...] = ("lm_head.weight",)
@@ -155,8 +187,3 @@ class Adapter:
     older_fields: tuple[str, ...] = ()
     unsupported: Mapping[str, str] = field(default_factory=dict)
     refusals: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def norm_after_mlp(self) -> bool:
-        """Whether what the MLP writes is normed, alone or with the stream that it is added to."""
-        return self.mlp_out_norm is not None or self.block_norm is not None

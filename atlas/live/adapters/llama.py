@@ -1,4 +1,4 @@
-"""Llama and the models built like it: Mistral, Qwen2, Qwen3.
+"""Llama and the many models built like it, which differ in their attention or in nothing but their training.
 
 A gated MLP, down_proj(act(gate_proj(x)) * up_proj(x)), in a pre-norm block with RMSNorm.
 """
@@ -28,7 +28,17 @@ ADAPTER = Adapter(
         "gate_proj": WeightPlace(f"{MLP}.gate_proj.weight", bias=f"{MLP}.gate_proj.bias"),
         "down_proj": WeightPlace(f"{MLP}.down_proj.weight", neurons_last=True, bias=f"{MLP}.down_proj.bias"),
     },
-    gguf_names={"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3"},
+    gguf_names={
+        "llama": "llama",
+        "mistral": "llama",
+        "qwen2": "qwen2",
+        "qwen3": "qwen3",
+        "smollm3": "smollm3",
+        "seed_oss": "seed_oss",
+        "hunyuan_v1_dense": "hunyuan-dense",
+        "ernie4_5": "ernie4_5",
+        "ministral3": "mistral3",
+    },
     tokenizers=("LlamaTokenizer", "CodeLlamaTokenizer", "Qwen2Tokenizer"),
     mlp_bias_field="mlp_bias",
     recomputed=("rotary_emb.inv_freq",),

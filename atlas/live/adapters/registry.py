@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +14,36 @@ from atlas.live.adapters.base import Adapter
 FAMILIES: dict[str, str] = {
     "llama": "atlas.live.adapters.llama",
     "mistral": "atlas.live.adapters.llama",
+    "ministral": "atlas.live.adapters.llama",
+    "ministral3": "atlas.live.adapters.llama",
     "qwen2": "atlas.live.adapters.llama",
     "qwen3": "atlas.live.adapters.llama",
-    "gpt2": "atlas.live.adapters.gpt2",
-    "gpt_neox": "atlas.live.adapters.gpt_neox",
+    "smollm3": "atlas.live.adapters.llama",
+    "seed_oss": "atlas.live.adapters.llama",
+    "helium": "atlas.live.adapters.llama",
+    "hunyuan_v1_dense": "atlas.live.adapters.llama",
+    "ernie4_5": "atlas.live.adapters.llama",
+    "exaone": "atlas.live.adapters.llama",
+    "internlm3": "atlas.live.adapters.llama",
+    "iquestcoder": "atlas.live.adapters.llama",
+    "cwm": "atlas.live.adapters.llama",
+    "youtu": "atlas.live.adapters.llama",
+    "granite": "atlas.live.adapters.granite",
+    "granite_swa": "atlas.live.adapters.granite",
+    "hyperclovax": "atlas.live.adapters.hyperclovax",
+    "minicpm3": "atlas.live.adapters.minicpm3",
+    "olmo": "atlas.live.adapters.olmo",
+    "olmo2": "atlas.live.adapters.olmo2",
+    "olmo3": "atlas.live.adapters.olmo2",
+    "exaone4": "atlas.live.adapters.olmo2",
+    "stablelm": "atlas.live.adapters.stablelm",
+    "cohere": "atlas.live.adapters.cohere",
+    "cohere2": "atlas.live.adapters.cohere",
+    "cohere_compass_text": "atlas.live.adapters.cohere",
+    "gemma": "atlas.live.adapters.gemma1",
     "gemma2": "atlas.live.adapters.gemma",
     "gemma3_text": "atlas.live.adapters.gemma",
+    "vaultgemma": "atlas.live.adapters.vaultgemma",
     "phi3": "atlas.live.adapters.phi3",
     "mixtral": "atlas.live.adapters.mixtral",
     "olmoe": "atlas.live.adapters.mixtral",
@@ -31,6 +56,32 @@ FAMILIES: dict[str, str] = {
     "deberta-v2": "atlas.live.adapters.deberta",
     "distilbert": "atlas.live.adapters.distilbert",
     "modernbert": "atlas.live.adapters.modernbert",
+    "glm": "atlas.live.adapters.phi3",
+    "glm4": "atlas.live.adapters.glm4",
+    "phi": "atlas.live.adapters.phi",
+    "arcee": "atlas.live.adapters.arcee",
+    "nemotron": "atlas.live.adapters.nemotron",
+    "jais2": "atlas.live.adapters.jais2",
+    "apertus": "atlas.live.adapters.apertus",
+    "apertus1p5_text": "atlas.live.adapters.apertus",
+    "gpt2": "atlas.live.adapters.gpt2",
+    "gpt-sw3": "atlas.live.adapters.gpt2",
+    "gpt_bigcode": "atlas.live.adapters.gpt_bigcode",
+    "gpt_neo": "atlas.live.adapters.gpt_bigcode",
+    "starcoder2": "atlas.live.adapters.starcoder2",
+    "gptj": "atlas.live.adapters.gptj",
+    "codegen": "atlas.live.adapters.gptj",
+    "gpt_neox": "atlas.live.adapters.gpt_neox",
+    "gpt_neox_japanese": "atlas.live.adapters.gpt_neox_japanese",
+    "persimmon": "atlas.live.adapters.persimmon",
+    "falcon": "atlas.live.adapters.falcon",
+    "bloom": "atlas.live.adapters.bloom",
+    "mpt": "atlas.live.adapters.mpt",
+    "opt": "atlas.live.adapters.opt",
+    "xglm": "atlas.live.adapters.xglm",
+    "biogpt": "atlas.live.adapters.biogpt",
+    "nanochat": "atlas.live.adapters.nanochat",
+    "ctrl": "atlas.live.adapters.ctrl",
 }
 
 # Config fields that give away what no adapter here can describe.
@@ -45,7 +96,7 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
     unknown model types: each of them would otherwise give tensors of the right shape and the wrong meaning.
     """
     model_type = config.get("model_type")
-    supported = "Supported model types: " + ", ".join(FAMILIES) + "."
+    supported = _supported(str(model_type))
     if not model_type:
         raise ModelError("the model's config names no model_type", supported)
     if any((config.get(key) or 0) > 1 for key in _EXPERT_COUNTS) and not _has_experts(model_type):
@@ -75,6 +126,13 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
         if config.get(field):
             raise ModelError(f"the config sets {field}: {reason}", "Use another checkpoint of the family.")
     return adapter
+
+
+def _supported(model_type: str) -> str:
+    """One line about the model types that there are: some, those called alike first, and where all of them stand."""
+    alike = difflib.get_close_matches(model_type, FAMILIES, n=3, cutoff=0.6)
+    some = list(dict.fromkeys([*alike, *FAMILIES]))[:4]
+    return f"Supported: {', '.join(some)} and {len(FAMILIES) - len(some)} more model types, see docs/families.md."
 
 
 def tokenizer_classes() -> frozenset[str]:

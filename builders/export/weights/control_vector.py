@@ -30,11 +30,12 @@ def vectors(live: LiveModel, spec: InterventionSpec) -> dict[int, Tensor]:
         vector_D = found.setdefault(edit.layer, torch.zeros(live.d_model, dtype=torch.float64))
         if edit.site == "resid_post":
             vector_D[edit.neuron] += edit.value
-        elif live.adapter.norm_after_mlp:
+        elif live.norm_after_mlp:
             reason = f"in {live.architecture} a norm follows the MLP, so what a neuron adds is no constant"
             raise refusal("control-vector", edit, reason)
         else:
-            vector_D += edit.value * live.weight("down_proj", edit.layer)[edit.neuron].cpu().double()
+            written_D = live.weight("down_proj", edit.layer)[edit.neuron].cpu().double()
+            vector_D += edit.value * live.write_scale(edit.layer) * written_D
     return {layer: vector_D.float() for layer, vector_D in sorted(found.items())}
 
 

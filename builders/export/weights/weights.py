@@ -48,9 +48,10 @@ class _Baked:
     def apply(self, edit: Edit) -> None:
         """One edit, exactly; SpecError when the architecture rules it out."""
         if edit.site == "resid_post":
-            if self.live.adapter.norm_after_mlp:
+            if self.live.norm_after_mlp:
                 raise refusal("weights", edit, NORM.format(architecture=self.live.architecture))
-            self._bias("down_proj", edit)[edit.neuron] += edit.value
+            # What the MLP gives may be scaled on its way into the stream.
+            self._bias("down_proj", edit)[edit.neuron] += edit.value / self.live.write_scale(edit.layer)
         elif edit.site == "mlp_post":
             self._write(edit)
         else:

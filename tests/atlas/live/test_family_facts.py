@@ -39,7 +39,7 @@ def test_whether_a_constant_of_the_mlp_is_one_in_the_stream(live):
     watch.remove()
     add.remove()
     arrived = torch.allclose(seen[1] - seen[0], torch.ones(()), atol=1e-4)
-    assert arrived is not live.adapter.norm_after_mlp
+    assert arrived is not live.norm_after_mlp
 
 
 def test_the_field_that_gives_biases(live, tmp_path):
@@ -64,7 +64,10 @@ def test_the_head_has_one_of_its_names(live):
     assert live.tensors()[name].data_ptr() == live.unembedding().data_ptr()
 
 
-@pytest.mark.parametrize("model_type", LANGUAGE_MODELS)
+NAMED = {name for model_type in FAMILIES for name in find_adapter({"model_type": model_type}).gguf_names}
+
+
+@pytest.mark.parametrize("model_type", sorted(NAMED))
 def test_gguf_knows_the_architecture_and_transformers_reads_it_as_the_model_type(model_type):
     gguf = pytest.importorskip("gguf")
     name = find_adapter({"model_type": model_type}).gguf_names[model_type]
@@ -77,9 +80,11 @@ def test_gguf_knows_the_architecture_and_transformers_reads_it_as_the_model_type
     assert names.get_name(down) == "blk.0.ffn_down"
 
 
-def test_every_registered_type_has_a_name_and_no_name_is_left_over():
-    named = {name for model_type in FAMILIES for name in find_adapter({"model_type": model_type}).gguf_names}
-    assert named == set(LANGUAGE_MODELS)
+def test_no_name_is_left_over_and_none_is_missing_where_transformers_reads_the_architecture():
+    """Where llama.cpp and transformers have no name for a type in common, its exports say so (test_control_vector)."""
+    assert NAMED <= set(FAMILIES)
+    read = pytest.importorskip("transformers.modeling_gguf_pytorch_utils").GGUF_SUPPORTED_ARCHITECTURES
+    assert NAMED >= set(FAMILIES) & set(read)
 
 
 def test_transformers_has_the_tokenizer_classes():

@@ -56,7 +56,7 @@ def test_dtype_and_device(folder):
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"model_type": "opt"}, "'opt' has no adapter"),
+        ({"model_type": "openai-gpt"}, "'openai-gpt' has no adapter"),
         (
             {"model_type": "brand_new", "auto_map": {"AutoConfig": "x.Y"}},
             "brings its own code, which is never run",

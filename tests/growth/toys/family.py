@@ -1,10 +1,7 @@
-"""StableLM: Llama's block with LayerNorm."""
+"""DiffLlama: Llama's block with another attention."""
 
 from dataclasses import replace
 
-from atlas.live.adapters.base import FinalNorm
 from atlas.live.adapters.llama import ADAPTER as LLAMA
 
-ADAPTER = replace(
-    LLAMA, family="stablelm", final_norm=FinalNorm("model.norm", "layer"), gguf_names={"stablelm": "stablelm"}
-)
+ADAPTER = replace(LLAMA, family="diffllama", gguf_names={})

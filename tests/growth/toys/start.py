@@ -13,7 +13,7 @@ from builders.build.products import PRODUCTS
 from builders.export.registry import TARGETS
 from builders.gaussians.statistics.registry import TILE_STATISTICS
 
-FAMILIES["stablelm"] = family.__name__
+FAMILIES["diffllama"] = family.__name__
 TABLES["_median"] = median.TABLE
 TILE_STATISTICS["median"] = median.__name__
 MEASURES["median"] = median.MEASURE

@@ -1,0 +1,108 @@
+"""Tiny models of the dense decoder families beyond those of tests/synthetic.py: name -> (model_type, config fields).
+
+Some model types are here several times, once for each switch of their config that changes the block.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 112,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+    "bos_token_id": 2,
+    "eos_token_id": 3,
+    "pad_token_id": 1,
+}
+GROUPED = {**SIZES, "num_key_value_heads": 2}
+HEADS = {**GROUPED, "head_dim": 4}
+# Without `intermediate_size`: they have another field for it, or take four times the hidden size.
+GPT = {name: value for name, value in SIZES.items() if name != "intermediate_size"}
+LOW_RANK = {
+    **SIZES,
+    "q_lora_rank": 8,
+    "kv_lora_rank": 4,
+    "qk_nope_head_dim": 4,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 4,
+}
+WINDOWED = {"sliding_window": 3, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}
+ROPE = {"rope_theta": 77.0, "rope_type": "default"}
+ROPES = {"full_attention": ROPE, "sliding_attention": ROPE}
+
+DENSE: dict[str, tuple[str, dict[str, Any]]] = {
+    # Llama's block.
+    "ministral": ("ministral", {**HEADS, **WINDOWED}),
+    "ministral3": ("ministral3", HEADS),
+    "smollm3": ("smollm3", {**GROUPED, "no_rope_layers": [1, 0, 1]}),
+    "seed_oss": ("seed_oss", HEADS),
+    "helium": ("helium", HEADS),
+    "hunyuan_v1_dense": ("hunyuan_v1_dense", HEADS),
+    "ernie4_5": ("ernie4_5", HEADS),
+    "ernie4_5_biased": ("ernie4_5", {**HEADS, "use_bias": True}),
+    "exaone": ("exaone", HEADS),
+    "internlm3": ("internlm3", HEADS),
+    "iquestcoder": ("iquestcoder", HEADS),
+    "cwm": ("cwm", {**HEADS, **WINDOWED}),
+    "youtu": ("youtu", LOW_RANK),
+    # The same with scales, other norms, or norms after the MLP.
+    "granite": ("granite", {**GROUPED, "residual_multiplier": 0.5, "logits_scaling": 4.0, "embedding_multiplier": 3.0}),
+    "granite_swa": ("granite_swa", {**GROUPED, "residual_multiplier": 0.5, "logits_scaling": 4.0}),
+    "minicpm3": ("minicpm3", LOW_RANK),
+    "hyperclovax": ("hyperclovax", {**GROUPED, "residual_multiplier": 0.5, "logits_scaling": 4.0}),
+    "hyperclovax_post_norm": ("hyperclovax", {**GROUPED, "residual_multiplier": 0.5, "use_post_norm": True}),
+    "olmo": ("olmo", GROUPED),
+    "olmo_clipped": ("olmo", {**GROUPED, "clip_qkv": 0.1}),
+    "olmo2": ("olmo2", GROUPED),
+    "olmo3": ("olmo3", {**GROUPED, **WINDOWED}),
+    "exaone4": ("exaone4", {**GROUPED, **WINDOWED}),
+    "stablelm": ("stablelm", GROUPED),
+    "stablelm_parallel": ("stablelm", {**GROUPED, "use_parallel_residual": True, "qk_layernorm": True}),
+    "cohere": ("cohere", GROUPED),
+    "cohere_qk_norm": ("cohere", {**GROUPED, "use_qk_norm": True, "logit_scale": 2.0}),
+    "cohere2": ("cohere2", {**GROUPED, **WINDOWED}),
+    "cohere_compass_text": ("cohere_compass_text", {**GROUPED, **WINDOWED, "rope_parameters": ROPES}),
+    "gemma": ("gemma", HEADS),
+    "vaultgemma": ("vaultgemma", {**HEADS, "query_pre_attn_scalar": 4, **WINDOWED}),
+    "glm": ("glm", HEADS),
+    "glm4": ("glm4", HEADS),
+    # Without a gate.
+    "phi": ("phi", GROUPED),
+    "phi_qk_norm": ("phi", {**SIZES, "qk_layernorm": True}),
+    "arcee": ("arcee", GROUPED),
+    "nemotron": ("nemotron", GROUPED),
+    "jais2": ("jais2", GROUPED),
+    "apertus": ("apertus", GROUPED),
+    "apertus1p5_text": ("apertus1p5_text", GROUPED),
+    "gpt-sw3": ("gpt-sw3", {**GPT, "n_inner": 24}),
+    "gpt_bigcode": ("gpt_bigcode", GPT),
+    "gpt_bigcode_heads": ("gpt_bigcode", {**GPT, "multi_query": False, "n_inner": 24}),
+    "gpt_neo": ("gpt_neo", {**SIZES, "attention_types": [[["global", "local", "global"], 1]], "window_size": 3}),
+    "starcoder2": ("starcoder2", GROUPED),
+    "starcoder2_unbiased": ("starcoder2", {**GROUPED, "use_bias": False, "sliding_window": 3}),
+    "gptj": ("gptj", {**GPT, "rotary_dim": 4, "n_inner": 24}),
+    "codegen": ("codegen", {**GPT, "rotary_dim": 4}),
+    "gpt_neox_japanese": ("gpt_neox_japanese", {**GPT, "intermediate_multiple_size": 2}),
+    "persimmon": ("persimmon", SIZES),
+    "falcon": ("falcon", GPT),
+    "falcon_in_turn": ("falcon", {**GPT, "parallel_attn": False, "bias": True, "multi_query": False}),
+    "falcon_new": ("falcon", {**GPT, "new_decoder_architecture": True, "num_kv_heads": 2}),
+    "falcon_one_norm": (
+        "falcon",
+        {**GPT, "new_decoder_architecture": True, "num_kv_heads": 2, "num_ln_in_parallel_attn": 1},
+    ),
+    "falcon_alibi": ("falcon", {**GPT, "alibi": True, "parallel_attn": False}),
+    "bloom": ("bloom", GPT),
+    "mpt": ("mpt", GPT),
+    "mpt_clipped": ("mpt", {**GPT, "attn_config": {"clip_qkv": 0.1}}),
+    "opt": ("opt", {**SIZES, "word_embed_proj_dim": 16, "ffn_dim": 32}),
+    "opt_unbiased": ("opt", {**SIZES, "word_embed_proj_dim": 16, "ffn_dim": 32, "enable_bias": False}),
+    "xglm": ("xglm", {**SIZES, "ffn_dim": 32}),
+    "biogpt": ("biogpt", SIZES),
+    "nanochat": ("nanochat", GROUPED),
+    "ctrl": ("ctrl", {**GPT, "dff": 32}),
+}
