@@ -28,13 +28,14 @@ class Manifest(NamedTuple):
     d_mlp: int
     d_vocab: int
     add_bos: bool
-    decoding_mode: str | None  # raw, folded, or None where nothing is decoded
+    decoding_mode: str | None  # raw, folded, linearised, or None where nothing is decoded
     top: int
     bins: int
     # Where the model was, if the build read it from a file or folder: absolute, and seen from the atlas's folder.
     # NULL for packaged names and Hugging Face ids, and absent from older atlases.
     model_path: str | None = None
     model_beside: str | None = None
+    head: str | None = None  # of atlas.sites.HEADS; None in older atlases, which are of language models
 
     @classmethod
     def columns(cls) -> list[str]:

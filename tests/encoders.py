@@ -1,4 +1,4 @@
-"""Tiny random encoders of every supported family and head, with a tokenizer of words that has [CLS], [SEP] and [MASK]."""
+"""Tiny random encoders of every supported family and head, with a tokenizer of words with [CLS] and [MASK]."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Metaspace(prepend_scheme="never"), pre_tokenizers.Punctuation()]
     )
-    tokenizer.post_processor = processors.TemplateProcessing("[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        "[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         unk_token="[UNK]",

@@ -50,9 +50,7 @@ def _read(
         ids[number, start : start + len(row)] = torch.tensor(row)
         mask[number, start : start + len(row)] = 1
     positions = position_arguments(live, live.model.forward, mask)
-    return run_probe(
-        live, {"input_ids": ids, "attention_mask": mask, **positions}, zero_first_row=zero_first_row
-    )
+    return run_probe(live, {"input_ids": ids, "attention_mask": mask, **positions}, zero_first_row=zero_first_row)
 
 
 def _check_head(live: LiveModel, record: Record) -> None:

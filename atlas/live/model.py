@@ -83,7 +83,7 @@ class LiveModel:
     @property
     def labels(self) -> list[str]:
         """The labels of a classifier, in the order of its outputs."""
-        named = self.model.config.id2label
+        named: dict[int, str] = getattr(self.model.config, "id2label", None) or {}
         return [named[number] for number in range(len(named))]
 
     @property
@@ -155,6 +155,12 @@ class LiveModel:
     def dtype(self) -> torch.dtype:
         """The dtype that the model computes in."""
         return self._tokens().dtype
+
+    def surrounding(self) -> tuple[list[int], list[int]]:
+        """The special tokens that come before and after a text where `add_bos` says that there are some."""
+        if not self.add_bos:
+            return [], []
+        return ([self.tokenizer.bos_token_id], []) if self.head is None else self.around
 
     def sites(self) -> list[str]:
         """The sites that this model has, in the order of the site table."""
@@ -249,7 +255,7 @@ class LiveModel:
             raise self._no_such("parameter", path) from error
 
     def _tokens(self) -> Tensor:
-        """A matrix with a row for each token: the LM head, or what an encoder, which may give none, looks them up in."""
+        """Rows of tokens: the LM head, or what an encoder, which may have none, looks them up in."""
         return self.unembedding() if self.head is None else self.embedding()
 
     def _local(self, path: str) -> str:

@@ -109,7 +109,12 @@ def _check_stream(live: LiveModel, layer: int, record: Record) -> None:
     after = record.sites["resid_post", layer]
     if live.adapter.block_norm is not None:
         added = record.mlp_in[layer] + record.mlp_out[layer]
-        agree(live, f"what the last norm reads = the MLP's input plus its output, layer {layer}", added, record.norm_in[layer])
+        agree(
+            live,
+            f"what the last norm reads = the MLP's input plus its output, layer {layer}",
+            added,
+            record.norm_in[layer],
+        )
         agree(live, f"resid_post = what the last norm gives, layer {layer}", after, record.norm_out[layer])
     if torch.equal(after, record.block_in[layer]):
         raise misfit(live, f"resid_post of layer {layer} equals the block's input")

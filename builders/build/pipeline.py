@@ -16,6 +16,7 @@ from atlas.store.files import refused_writes
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
 from atlas.whole_file import real_place, writing_to
+from builders.build.fitting import fitted_to_model
 from builders.build.inputs import identity, prepare, read_corpora
 from builders.build.make import make
 from builders.build.products import wanted
@@ -72,10 +73,11 @@ def build(
         try:
             with progress.task("loading the model", 1):
                 live = _load(config, base)
+                asked, config = config, fitted_to_model(config, live)
             with progress.task("reading the texts as tokens", 1):
                 products = wanted(config)
                 plan = prepare(config, live, corpora, products)
-            parameters = identity(plan, products, base)
+            parameters = identity(asked, plan, products, base)
             if resuming:
                 staging.resume(parameters)
             else:

@@ -167,6 +167,7 @@ def manifest_of(plan: Plan, products: Sequence[Product], base: Manifest | None) 
         bins=config.bins,
         model_path=model_path,
         model_beside=model_beside,
+        head=live.head_kind,
     )
     for product in products:
         manifest = manifest._replace(**product.described(config))

@@ -11,14 +11,15 @@ if TYPE_CHECKING:
 
 
 def write_vocabulary(staging: Staging, plan: Plan) -> None:
-    """Store token texts and the norm of each token's unembedding row, once."""
+    """Store the texts of tokens (of a classifier, its labels) and the norms of their unembedding rows, once."""
     if staging.done("vocabulary"):
         return
     import numpy as np
     import pyarrow as pa
     import torch
 
-    unembedding_VD = plan.live.unembedding()
+    live = plan.live
+    unembedding_VD = live.embedding() if live.head_kind == "none" else live.unembedding()
     ids = torch.tensor([token_id for token_id, _ in plan.tokens])
     rows_VD = unembedding_VD.index_select(0, ids.to(unembedding_VD.device)).float()
     norms = torch.linalg.vector_norm(rows_VD, dim=1, dtype=torch.float64).cpu().numpy()

@@ -10,8 +10,8 @@ import torch
 from atlas.errors import ModelError, SpecError
 from atlas.live.intervene import intervene
 from atlas.spec.document import Edit
-from tests.atlas.live.plain_edits import a_spec
 from tests.atlas.live.plain import hooks_of
+from tests.atlas.live.plain_edits import a_spec
 
 IDS = torch.tensor([[14, 21, 49]])
 
