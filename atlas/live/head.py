@@ -39,6 +39,14 @@ def head_logits(live: LiveModel, normed_XD: Tensor) -> Tensor:
     return logits_XC if bias is None else logits_XC + bias
 
 
+def label_logits_of(live: LiveModel, normed_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    """[B, C] float32: what a classifier gives for the last states of right-padded texts, behind the final norm."""
+    if _means(live, _head(live)):
+        mask_BT1 = mask_BT[..., None].to(normed_BTD.dtype)
+        return head_logits(live, (normed_BTD * mask_BT1).sum(1) / mask_BT1.sum(1))
+    return head_logits(live, normed_BTD[:, 0])
+
+
 def linear_map(live: LiveModel, state_D: Tensor) -> Tensor:
     """J [E, D] float64: what a small change of `state_D`, behind the last block, changes before the head's decoder."""
     head = _head(live)

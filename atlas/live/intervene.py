@@ -66,6 +66,8 @@ def check_model(live: LiveModel, spec: InterventionSpec, *, override_model: bool
                 f"model.{name}: the spec is for a model with {name} {wanted}, and {live.model_id} has {found}",
                 f"It was made for {spec.model.id}.",
             )
+    if live.head is not None and spec.phase == "generated":
+        raise SpecError(f"phase: {live.model_id} is an encoder, which generates nothing", "Use phase all or prompt.")
     if spec.model.fingerprint != live.fingerprint and not override_model:
         raise SpecError(
             f"model.fingerprint: the spec is for {spec.model.id} with weights {_short(spec.model.fingerprint)}, "

@@ -87,6 +87,11 @@ class LiveModel:
         return [named[number] for number in range(len(named))]
 
     @property
+    def n_outputs(self) -> int:
+        """How many tokens or labels it chooses among."""
+        return len(self.labels) if self.head_kind == "classifier" else self.d_vocab
+
+    @property
     def final_norm(self) -> FinalNorm:
         """The norm between the last block and the head. Raises ModelError where there is none."""
         if self.adapter.final_norm is None:

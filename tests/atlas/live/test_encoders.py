@@ -14,9 +14,10 @@ from atlas.errors import AtlasError, ModelError, SpecError
 from atlas.live.batching import encode, encode_at
 from atlas.live.capture import capture
 from atlas.live.encoder_check import validate_encoder
-from atlas.live.head import linear_map, mean_state
+from atlas.live.head import label_logits_of, linear_map, mean_state
 from atlas.live.intervene import intervene
 from atlas.live.loading import load
+from atlas.live.passes import run_pass
 from atlas.live.pooling import pool
 from atlas.live.prompts import prompt_ids
 from atlas.spec.document import Edit, InterventionSpec, ModelReference, Range, Tokenization
@@ -128,6 +129,27 @@ def test_edits_are_those_of_a_plain_hook(both, positions):
         found = live.model(input_ids=torch.tensor([TEXT])).logits[0]
     assert torch.allclose(found, expected, atol=1e-4)
     assert not torch.allclose(found, plain.edited_logits(model, TEXT, 1, lambda acts: acts), atol=1e-4)
+
+
+def test_labels_of_a_pass_that_begins_at_a_block(both):
+    """Padded on the right: what a classifier's arms share, and its head by the data of its family."""
+    live, model = both
+    if live.head_kind != "classifier":
+        return
+    ids, mask = torch.tensor([TEXT, [2, 14, 21, 3, 0, 0]]), torch.tensor([[1] * 6, [1, 1, 1, 1, 0, 0]])
+    start = run_pass(live, ids, mask, stops=[1]).starts[1]
+    found_BC = label_logits_of(live, run_pass(live, ids, mask, start=start).final_BTD, mask)
+    for row, text in enumerate((TEXT, [2, 14, 21, 3])):
+        assert torch.allclose(found_BC[row], plain.edited_logits(model, text, 1, lambda acts: acts), atol=1e-4)
+
+
+def test_a_classifier_may_read_the_mean_of_all_states(tmp_path):
+    folder = make_encoder("modernbert", "classifier", tmp_path / "m", classifier_pooling="mean")
+    live, model = load(str(folder), device="cpu"), plain.plain_model(folder, "classifier")
+    ids, mask = torch.tensor([TEXT, [2, 14, 21, 3, 0, 0]]), torch.tensor([[1] * 6, [1, 1, 1, 1, 0, 0]])
+    found_BC = label_logits_of(live, run_pass(live, ids, mask).final_BTD, mask)
+    for row, text in enumerate((TEXT, [2, 14, 21, 3])):
+        assert torch.allclose(found_BC[row], plain.edited_logits(model, text, 1, lambda acts: acts), atol=1e-4)
 
 
 def test_texts_stand_between_the_tokens_of_the_tokenizer(bert):
