@@ -28,7 +28,7 @@ class Manifest(NamedTuple):
     d_mlp: int
     d_vocab: int
     add_bos: bool
-    decoding_mode: str | None  # raw, folded, or None where nothing is decoded
+    decoding_mode: str | None  # raw, folded, linearised, or None where nothing is decoded
     top: int
     bins: int
     # Where the model was, if the build read it from a file or folder: absolute, and seen from the atlas's folder.
@@ -38,6 +38,7 @@ class Manifest(NamedTuple):
     # How the adapter was checked: by passes of this `model`, or, where only its weights were read, of a small
     # `instance` of its config. Absent from older atlases, whose whole models were.
     validated: str | None = None
+    head: str | None = None  # of atlas.sites.HEADS; None in older atlases, which are of language models
 
     @classmethod
     def columns(cls) -> list[str]:

@@ -52,12 +52,25 @@ WEIGHTS: dict[str, Weight] = {
     )
 }
 
-POSITIONS = ("last", "mean", "max", "all")
+POSITIONS = ("last", "mean", "max", "all", "cls", "mask")
+ONE_TOKEN = ("last", "cls", "mask")
+"""Positions of one token of each text. `cls` and `mask` are of encoders: the first token, and the one to fill in."""
 POOLS = ("prompt", "text")
 """What `mean`, `max` and `all` are over: the whole prompt or its text alone; special tokens are in neither."""
-DECODING_MODES = ("raw", "folded")
+DECODING_MODES = ("raw", "folded", "linearised")
+HEADS = ("lm", "mlm", "classifier", "none")
+"""What a model has behind its last block: an LM head, a masked LM's, a classifier's, or nothing."""
+
 
 _ADDRESS = re.compile(r"L(0|[1-9][0-9]{0,5})N(0|[1-9][0-9]{0,8})")
+
+
+def default_mode(head: str | None) -> str:
+    """How neurons are decoded where nobody says: through an LM head directly, through others as if they were linear.
+
+    `head`: of HEADS; None: of an atlas from before there was a choice.
+    """
+    return "raw" if head in (None, "lm") else "linearised"
 
 
 def site(name: str) -> Site:

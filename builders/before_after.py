@@ -1,4 +1,4 @@
-"""One prompt through a model without and with a spec's edits."""
+"""One prompt through a model without and with a spec's edits: the next token, the one at a mask, or the label."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from atlas.live.check import before_and_after, verify_check
 from atlas.live.generation import Decoding, continuation
 from atlas.live.intervene import check_model, intervene
 from atlas.live.model import LiveModel
+from atlas.live.outputs import output_names
 from atlas.live.prompts import prompt_ids
-from atlas.live.vocabulary import vocabulary
 from atlas.spec.document import InterventionSpec
 
 
 @dataclass(frozen=True)
 class NextToken:
-    """A candidate for the token after the prompt, with its probability and 1-based rank in both runs."""
+    """A candidate for the token after the prompt, with its probability and 1-based rank in both runs.
+
+    Of a masked language model for the token at the prompt's mask, of a classifier a label.
+    """
 
     token_id: int
     token: str
@@ -51,9 +54,14 @@ def compare(
 
     `top`: how many tokens of either run the table takes; it has the union, so up to twice as many.
 
-    Raises what `intervene` raises, and UsageError for a prompt that leaves no room for the new tokens.
+    An encoder generates no text. Raises what `intervene` raises, UsageError for a prompt that leaves no room for the
+    new tokens, and ModelError for an encoder that is to sample.
     """
     decoding = decoding or Decoding()
+    if live.head is not None:
+        if decoding.temperature is not None:
+            live.require_generation("--sample")
+        decoding = Decoding(max_new_tokens=0)
     ids = prompt_ids(live, spec.tokenization, prompt)
     longest = live.max_positions
     if longest is not None and len(ids) + decoding.max_new_tokens > longest:
@@ -104,7 +112,7 @@ def _next_tokens(
     orders = [logprobs.sort(descending=True, stable=True).indices for logprobs in (before, after)]
     ranks = [order.argsort() + 1 for order in orders]
     shown = set(orders[0][:top].tolist()) | set(orders[1][:top].tolist())
-    texts = dict(vocabulary(live.tokenizer, live.d_vocab))
+    texts = output_names(live)
     return [
         NextToken(
             token,

@@ -21,7 +21,7 @@ def own_sets() -> dict[str, ConceptSource]:
     except OSError as error:
         raise BuildError(f"the project's concept sets are not at {folder}", "Name a file: --concepts FILE.") from error
     return {
-        name: ConceptSource(str(folder / row["file"]), family=name, template=row["template"])
+        name: ConceptSource(str(folder / row["file"]), family=name, template=row["template"], own_template=True)
         for name, row in table.items()
     }
 
@@ -44,7 +44,7 @@ def concept_sources(concepts: Sequence[str], templates: Sequence[str] = ()) -> t
     for text in templates:
         family, template = _split_name(parse_template(text))
         if family is None:
-            sources = [replace(source, template=template) for source in sources]
+            sources = [replace(source, template=template, own_template=False) for source in sources]
             continue
         families = [source.family or Path(source.source).stem for source in sources]
         if family not in families:
@@ -54,7 +54,7 @@ def concept_sources(concepts: Sequence[str], templates: Sequence[str] = ()) -> t
             error.hint += f"--template {shlex.quote(f'{families[0]}={text}')}"
             raise error
         index = families.index(family)
-        sources[index] = replace(sources[index], template=template)
+        sources[index] = replace(sources[index], template=template, own_template=False)
     return tuple(sources)
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atlas import sites
 from atlas.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from atlas.manifest import Manifest
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 DEFAULT_BINS = 20
@@ -25,6 +28,8 @@ class ConceptSource:
     """Name of the group of concepts; None takes the file's stem."""
     template: str = "{text}"
     """Prompt with {text} exactly once."""
+    own_template: bool = False
+    """Whether it is that of an own set, for a model that goes on after a text; others read the text alone."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class BuildConfig:
     weights: tuple[str, ...] = ()
     """Weights to decode; empty: all that the model has."""
     decode: bool = True
-    mode: str = "raw"
+    mode: str | None = None
+    """None: the model's (atlas.sites.default_mode)."""
     top: int = 32
     keep_vectors: bool = False
     weight_facts: bool | None = None
@@ -108,12 +114,14 @@ class BuildConfig:
         for kind, name, known in (
             ("position", self.position, sites.POSITIONS),
             ("pool", self.pool, sites.POOLS),
-            ("decoding mode", self.mode, sites.DECODING_MODES),
+            ("decoding mode", self.mode or sites.DECODING_MODES[0], sites.DECODING_MODES),
         ):
             if name not in known:
                 raise UnknownNameError(kind, name, known)
-        if self.position == "last" and self.pool != "prompt":
-            raise UsageError("--pool goes with --position mean, max or all", "`last` is the last token of the prompt.")
+        if self.position in sites.ONE_TOKEN and self.pool != "prompt":
+            raise UsageError(
+                "--pool goes with --position mean, max or all", "The others are of one token of the prompt."
+            )
         self._require_describable()
         others = (self.weighs, self.texts, self.graphs, self.describe, self.embed)
         if not (self.decode or self.concepts or any(others)):
@@ -194,9 +202,13 @@ class BuildConfig:
                 f"{option} is of what an atlas holds already", "Give it with --add, --no-decode and --no-concepts."
             )
 
+    def mode_beside(self, base: Manifest) -> str:
+        """The decoding mode of an addition to an atlas."""
+        return self.mode or sites.default_mode(base.head)
+
     def pooled(self) -> str | None:
         """`pool` where it decides anything. An atlas from before there was a choice says none: it pooled all tokens."""
-        return None if self.position == "last" else self.pool
+        return None if self.position in sites.ONE_TOKEN else self.pool
 
     def parameters(self) -> dict[str, Any]:
         """What decides the rows: the identity of a build for `--resume` and for provenance (JSON values)."""
@@ -209,7 +221,10 @@ class BuildConfig:
             "keep_vectors": self.keep_vectors,
             "weight_facts": self.weighs,
             "neighbours": self.neighbours,
-            "concepts": [vars(corpus) for corpus in self.concepts],
+            "concepts": [
+                {"source": corpus.source, "family": corpus.family, "template": corpus.template}
+                for corpus in self.concepts
+            ],
             "sites": list(self.sites),
             "layers": None if self.layers is None else list(self.layers),
             "position": self.position,

@@ -1,4 +1,4 @@
-"""Tiny random encoders of every supported family and head, with a tokenizer that has [CLS], [SEP], [MASK]."""
+"""Tiny random encoders of every supported family and head, with a tokenizer of words with [CLS] and [MASK]."""
 
 from __future__ import annotations
 

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from atlas.errors import CorpusError, UsageError
+from atlas.errors import CorpusError, ModelError, UsageError
 from atlas.live.model import LiveModel
 from atlas.live.token_bound import TokenBound, token_bound
 from atlas.live.token_ids import token_ids
 from atlas.live.token_roles import counting
+from atlas.sites import ONE_TOKEN
 
 PLACEHOLDER = "{text}"
 SHORT = 1 << 14
@@ -45,9 +46,10 @@ class Batch(NamedTuple):
 def encode(live: LiveModel, texts: Sequence[str], template: str, max_tokens: int) -> Encoded:
     """Token ids of each text put into `template` (which holds `{text}` once), at most `max_tokens` long.
 
-    The beginning-of-sequence token comes first where `live.add_bos`; no other special token is added. Too
-    long an example loses the end of its text and keeps the template's: the last token, which the activations
-    are often read at, stays the template's. The model's own maximum length lowers `max_tokens`.
+    The beginning-of-sequence token comes first where `live.add_bos`, and around what an encoder reads the special
+    tokens that its tokenizer puts there; no other special token is added. Too long an example loses the end of its
+    text and keeps the template's: the last token, which the activations are often read at, stays the template's. The
+    model's own maximum length lowers `max_tokens`.
 
     A text may be of any length: what of it cannot reach the model is not tokenised, with the same outcome.
 
@@ -77,6 +79,44 @@ def encode_counted(
             raise CorpusError(
                 f"{_named(texts, index)} has no token that counts: {what} has none but special ones",
                 "Remove that text, raise the token limit, or use --position last.",
+            )
+    return Encoded(encoded, sum(k < len(text) for k, text in zip(kept, texts, strict=True))), counted
+
+
+def encode_at(
+    live: LiveModel, texts: Sequence[str], template: str, max_tokens: int, position: str, pool: str
+) -> tuple[Encoded, Counted | None]:
+    """As `encode`, and which tokens of each text count where `position` is not that of one token; `mask` has its own.
+
+    Raises ModelError for a position that the model has not, and what `encode_counted` raises.
+    """
+    if position == "mask":
+        return _encode_masked(live, texts, template, max_tokens)
+    if position == "cls" and not live.around[0]:
+        raise ModelError(
+            f"the tokenizer of {live.model_id} puts no token before a text that a head could read",
+            "--position cls is of encoders; use last.",
+        )
+    if position in ONE_TOKEN:
+        return encode(live, texts, template, max_tokens), None
+    return encode_counted(live, texts, template, max_tokens, pool)
+
+
+def _encode_masked(live: LiveModel, texts: Sequence[str], template: str, max_tokens: int) -> tuple[Encoded, Counted]:
+    """As `encode`, and of each text the one token that counts: the mask, which the template or the text holds once.
+
+    Raises ModelError for a tokenizer without a mask, and CorpusError for a text with none or several.
+    """
+    mask = live.tokenizer.mask_token_id
+    if mask is None:
+        raise ModelError(f"the tokenizer of {live.model_id} has no mask token", "Use another --position.")
+    encoded, kept = _encoded(live, texts, template, max_tokens)
+    counted = [[token == mask for token in ids] for ids in encoded]
+    for index, row in enumerate(counted):
+        if sum(row) != 1:
+            raise CorpusError(
+                f"{_named(texts, index)} has {sum(row)} {live.tokenizer.mask_token}, and --position mask reads one",
+                f"Write it into the template: --template '{PLACEHOLDER} {live.tokenizer.mask_token}'.",
             )
     return Encoded(encoded, sum(k < len(text) for k, text in zip(kept, texts, strict=True))), counted
 
@@ -185,8 +225,8 @@ def _pad(rows: list[Sequence[int]], indices: list[int], length: int) -> Batch:
 
 
 def _ids(live: LiveModel, prompts: list[str]) -> list[list[int]]:
-    first = [live.tokenizer.bos_token_id] if live.add_bos else []
-    return [first + ids for ids in token_ids(live, prompts)]
+    first, last = live.surrounding()
+    return [[*first, *ids, *last] for ids in token_ids(live, prompts)]
 
 
 def _cut(live: LiveModel, text: str, template: str, limit: int, enough: int | None) -> tuple[list[int], int]:

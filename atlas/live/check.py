@@ -11,6 +11,7 @@ from torch import Tensor
 from atlas.errors import ModelError, SpecError, UsageError
 from atlas.live.intervene import check_model, intervene
 from atlas.live.model import LiveModel
+from atlas.live.outputs import output_logits
 from atlas.live.prompts import check_ids, prompt_ids
 from atlas.spec.document import Check, InterventionSpec
 
@@ -29,13 +30,11 @@ class CheckReport:
 
 
 def next_logprobs(live: LiveModel, ids: Sequence[int]) -> Tensor:
-    """[d_vocab] float32 log-probabilities of the token after `ids`, on the CPU.
+    """[d_vocab] float32 log-probabilities of the token after `ids`, on the CPU; of an encoder what its head gives.
 
     Under whatever edits are in force. Raises ModelError when they are not numbers.
     """
-    with torch.inference_mode():
-        logits = live.model(input_ids=torch.tensor([list(ids)], device=live.device), use_cache=False).logits
-        logprobs: Tensor = logits[0, -1].float().log_softmax(-1).cpu()
+    logprobs: Tensor = output_logits(live, ids).log_softmax(-1).cpu()
     if logprobs.isnan().any():
         raise ModelError(f"{live.model_id} computes logits that are not numbers", "An edit's number may be too large.")
     return logprobs
@@ -62,10 +61,10 @@ def with_check(
     if tokens is None:
         likeliest = torch.maximum(before, after).sort(descending=True, stable=True).indices
         tokens = likeliest[:n_tokens].tolist()
-    wrong = [token for token in tokens if not 0 <= token < live.d_vocab]
+    wrong = [token for token in tokens if not 0 <= token < live.n_outputs]
     if wrong or not tokens:
         problem = f"there is no token {wrong[0]}" if wrong else "a check needs at least one token"
-        raise UsageError(problem, f"Token ids are 0 to {live.d_vocab - 1}.")
+        raise UsageError(problem, f"Token ids are 0 to {live.n_outputs - 1}.")
     check = Check(
         prompt_ids=tuple(ids),
         tokens=tuple(tokens),
@@ -92,8 +91,10 @@ def verify_check(live: LiveModel, spec: InterventionSpec, *, override_model: boo
         check_ids(live, check.prompt_ids)
     except UsageError as error:
         raise SpecError(f"check.prompt_ids: {error.message}") from None
-    if max(check.tokens) >= live.d_vocab:
-        raise SpecError(f"check.tokens: {max(check.tokens)} is outside 0..{live.d_vocab - 1}, the tokens of the model")
+    if max(check.tokens) >= live.n_outputs:
+        raise SpecError(
+            f"check.tokens: {max(check.tokens)} is outside 0..{live.n_outputs - 1}, the tokens of the model"
+        )
     found = before_and_after(live, spec, check.prompt_ids, override_model=override_model)
     wanted = check.logprob_before, check.logprob_after
     max_before, max_after = (

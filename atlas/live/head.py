@@ -1,6 +1,6 @@
 """What an encoder's head makes of a state, and the linear map that it is near one: from the weights that its data name.
 
-Axes: X states, D d_model, E the width of the head's decoder (d_model but in ELECTRA), C its outputs: tokens or labels.
+Axes: X states, D d_model, E the width of the head's decoder (mostly d_model), C its outputs: tokens or labels.
 """
 
 from __future__ import annotations
@@ -36,7 +36,15 @@ def head_logits(live: LiveModel, normed_XD: Tensor) -> Tensor:
     head = _head(live)
     logits_XC = _before_decoder(live, head, normed_XD.float()) @ live.unembedding().float().T
     bias = _bias(live, head)
-    return logits_XC if bias is None else logits_XC + bias.float()
+    return logits_XC if bias is None else logits_XC + bias
+
+
+def label_logits_of(live: LiveModel, normed_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    """[B, C] float32: what a classifier gives for the last states of right-padded texts, behind the final norm."""
+    if _means(live, _head(live)):
+        mask_BT1 = mask_BT[..., None].to(normed_BTD.dtype)
+        return head_logits(live, (normed_BTD * mask_BT1).sum(1) / mask_BT1.sum(1))
+    return head_logits(live, normed_BTD[:, 0])
 
 
 def linear_map(live: LiveModel, state_D: Tensor) -> Tensor:
@@ -75,7 +83,7 @@ def mean_state(live: LiveModel) -> Tensor:
         kept.append(states_BD.mean(0))
 
     capture(live, input_ids, torch.ones_like(input_ids), ["resid_post"], [live.n_layers - 1], keep)
-    return kept[0]
+    return kept[0].clone()  # no longer one of inference mode
 
 
 def _means(live: LiveModel, head: Head) -> bool:
@@ -90,19 +98,23 @@ def _before_decoder(live: LiveModel, head: Head, x_XD: Tensor) -> Tensor:
 
 
 def _linear(module: nn.Module, x: Tensor) -> Tensor:
-    bias = module.bias
-    return F.linear(x, module.get_parameter("weight").to(x.dtype), None if bias is None else bias.to(x.dtype))
+    return F.linear(x, module.get_parameter("weight").to(x.dtype), _number(module, "bias", x.dtype))
 
 
 def _normed(module: nn.Module, x: Tensor) -> Tensor:
-    gain, bias = module.get_parameter("weight"), module.bias
-    return F.layer_norm(x, gain.shape, gain.to(x.dtype), None if bias is None else bias.to(x.dtype), module.eps)
+    gain, epsilon = module.get_parameter("weight"), float(getattr(module, "eps", 0.0))
+    return F.layer_norm(x, gain.shape, gain.to(x.dtype), _number(module, "bias", x.dtype), epsilon)
 
 
 def _bias(live: LiveModel, head: Head) -> Tensor | None:
     owner, _, attribute = str(head.bias).rpartition(".")
-    found: Tensor | None = getattr(live.submodule(owner), attribute, None)
-    return found
+    return _number(live.submodule(owner), attribute, torch.float32)
+
+
+def _number(module: nn.Module, name: str, dtype: torch.dtype) -> Tensor | None:
+    """A parameter that may be left out."""
+    found: Tensor | None = getattr(module, name, None)
+    return None if found is None else found.to(dtype)
 
 
 def _head(live: LiveModel) -> Head:

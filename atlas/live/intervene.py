@@ -77,6 +77,8 @@ def check_model(live: LiveModel, spec: InterventionSpec, *, override_model: bool
                 f"edits: {live.model_id} has no neuron {edit.neuron} in layer {edit.layer}",
                 f"Neurons of layer {edit.layer} run from 0 to {width - 1}.",
             )
+    if live.head is not None and spec.phase == "generated":
+        raise SpecError(f"phase: {live.model_id} is an encoder, which generates nothing", "Use phase all or prompt.")
     if not live.has_fingerprint(spec.model.fingerprint) and not override_model:
         raise SpecError(
             f"model.fingerprint: the spec is for {spec.model.id} with weights {_short(spec.model.fingerprint)}, "

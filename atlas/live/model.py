@@ -104,8 +104,13 @@ class LiveModel:
     @property
     def labels(self) -> list[str]:
         """The labels of a classifier, in the order of its outputs."""
-        named = self.model.config.id2label
+        named: dict[int, str] = getattr(self.model.config, "id2label", None) or {}
         return [named[number] for number in range(len(named))]
+
+    @property
+    def n_outputs(self) -> int:
+        """How many tokens or labels it chooses among."""
+        return len(self.labels) if self.head_kind == "classifier" else self.d_vocab
 
     @property
     def final_norm(self) -> FinalNorm:
@@ -197,6 +202,12 @@ class LiveModel:
     def has_fingerprint(self, known: str) -> bool:
         """Whether a file that carries the fingerprint `known`, of either kind, is about this model."""
         return known in (self.fingerprint, self.weights_fingerprint)
+
+    def surrounding(self) -> tuple[list[int], list[int]]:
+        """The special tokens that come before and after a text where `add_bos` says that there are some."""
+        if not self.add_bos:
+            return [], []
+        return ([self.tokenizer.bos_token_id], []) if self.head is None else self.around
 
     def sites(self) -> list[str]:
         """The sites that this model has, in the order of the site table."""

@@ -31,11 +31,12 @@ _LOGIT_VALUES = 1 << 24
 
 
 class Start(NamedTuple):
-    """Begin at block `layer` with the residual stream `stream_BTD`; `wrapped`: whether blocks return tuples."""
+    """Begin at block `layer` with the residual stream `stream_BTD`; `wrapped`: the length of the tuples that blocks
+    return, 0 where they return a bare tensor."""
 
     layer: int
     stream_BTD: Tensor
-    wrapped: bool
+    wrapped: int
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,11 @@ def _block(live: LiveModel, layer: int) -> nn.Module:
 
 
 def _keep_start(live: LiveModel, layer: int, starts: dict[int, Start]) -> list[Any]:
-    wrapped: list[bool] = []
+    wrapped: list[int] = []
 
     def look(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        wrapped.append(isinstance(output, tuple))  # a bare tensor in transformers 5, for most families a tuple in 4
+        # A bare tensor in transformers 5, for most families a tuple in 4.
+        wrapped.append(len(output) if isinstance(output, tuple) else 0)
 
     def keep(module: nn.Module, args: tuple[Any, ...]) -> None:
         # A copy: a later in-place step of the model must not reach it.
@@ -153,8 +155,8 @@ def _begin_at(live: LiveModel, start: Start) -> Iterator[None]:
     def inject(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (start.stream_BTD, *args[1:])
 
-    def hand_on(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor | tuple[Tensor]:
-        return (hidden_states,) if start.wrapped else hidden_states
+    def hand_on(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor | tuple[Tensor | None, ...]:
+        return (hidden_states, *[None] * (start.wrapped - 1)) if start.wrapped else hidden_states
 
     skipped = [_block(live, below) for below in range(start.layer)]
     handle = _block(live, start.layer).register_forward_pre_hook(inject)

@@ -1,4 +1,4 @@
-"""From one activation per token to what a run keeps: the last, the mean, the maximum, or all of them."""
+"""From one activation per token to what a run keeps: that of one token, the mean, the maximum, or all of them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from atlas.sites import POSITIONS
 def pool(acts_BTN: Tensor, attention_mask_BT: Tensor, position: str) -> Tensor:
     """Reduce [batch, tokens, width] activations over each text's real tokens, wherever the padding is.
 
-    `last`, `mean`, `max` give [batch, width]; `all` gives [real tokens, width], texts in batch order and
-    tokens in text order. Always float32; the mean is summed in float64 first. A text needs a real token.
+    `last`, `cls` (the first), `mean`, `max` give [batch, width]; `all` gives [real tokens, width], texts in batch order
+    and tokens in text order. Of `mask` the token to fill in is the only one that `attention_mask_BT` has. Always
+    float32; the mean is summed in float64 first. A text needs a real token.
 
     Raises UnknownNameError for another position.
     """
     mask_BT = attention_mask_BT.to(acts_BTN.device).bool()
-    if position == "last":
+    if position == "cls":
+        return acts_BTN[_batch_index(mask_BT), mask_BT.int().argmax(1)].float()
+    if position in ("last", "mask"):
         return acts_BTN[_batch_index(mask_BT), last_token(mask_BT)].float()
     if position == "mean":
         # Text by text: a float64 copy of the whole batch would be the largest tensor of a build.

@@ -14,6 +14,8 @@ from atlas.spec.document import Tokenization
 def prompt_ids(live: LiveModel, tokenization: Tokenization, prompt: str) -> list[int]:
     """The token ids of `prompt`, after the beginning-of-sequence token or inside the chat template if asked.
 
+    For an encoder `add_bos` puts its tokenizer's special tokens around the prompt, and there is no chat template.
+
     In the chat template the prompt is the user's only message, and the ids end where the answer begins. A
     template that writes the beginning-of-sequence token itself does not get a second one.
 
@@ -21,6 +23,13 @@ def prompt_ids(live: LiveModel, tokenization: Tokenization, prompt: str) -> list
     tokens, of more than the model reads, or with a token that has no embedding.
     """
     tokenizer = live.tokenizer
+    if live.head is not None:
+        if tokenization.chat_template:
+            live.require_generation("a chat template")
+        before, after = live.around if tokenization.add_bos else ([], [])
+        ids = [*before, *token_ids(live, [prompt])[0], *after]
+        check_ids(live, ids)
+        return ids
     if tokenization.chat_template:
         text = in_chat_template(tokenizer, prompt, live.model_id)
     else:

@@ -74,11 +74,12 @@ def _inside(live: LiveModel, prompts: list[Prompt], encoded: Sequence[Sequence[i
     for prompt, ids, encoding in zip(
         prompts, encoded, backend.encode_batch(whole, add_special_tokens=False), strict=True
     ):
-        added = len(ids) - len(encoding.ids)  # the beginning-of-sequence token
-        if encoding.ids != list(ids[added:]) or added not in (0, 1):
+        added, after = map(len, live.surrounding())
+        if encoding.ids != list(ids[added : len(ids) - after]):
             raise _unplaced(live)
         start, end = len(prompt.before), len(prompt.before) + len(prompt.text)
-        found.append([False] * added + [first < end and start < last for first, last in encoding.offsets])
+        inside = [first < end and start < last for first, last in encoding.offsets]
+        found.append([False] * added + inside + [False] * after)
     return found
 
 

@@ -69,7 +69,7 @@ ALL: tuple[Table, ...] = (
             Column(
                 "decoding_mode",
                 "VARCHAR",
-                "`raw` or `folded` (methods.md); NULL where nothing is decoded",
+                "`raw`, `folded` or `linearised` (methods.md); NULL where nothing is decoded",
                 null=True,
             ),
             Column("top", "INTEGER", "tokens kept per neuron, weight and sign"),
@@ -89,6 +89,7 @@ ALL: tuple[Table, ...] = (
                 "of a small `instance` of its config; NULL in older atlases, as `model`",
                 null=True,
             ),
+            Column("head", "VARCHAR", "`lm`, `mlm`, `classifier`, `none` (encoders.md); NULL: older, `lm`", null=True),
         ),
         meaning="One row: the model that the file describes.",
     ),
@@ -115,10 +116,11 @@ ALL: tuple[Table, ...] = (
         (
             Column("token_id", "INTEGER", "key"),
             Column("token", "VARCHAR", "its text, with its leading space"),
-            Column("norm", "FLOAT", "Euclidean norm of its unembedding row"),
+            Column("norm", "FLOAT", "Euclidean norm of its unembedding row; of its embedding's without a head"),
         ),
         key=("token_id",),
-        meaning="One row per token that the tokenizer knows; padding rows of the vocabulary are absent.",
+        meaning="One row per token that the tokenizer knows; padding rows of the vocabulary are absent. Of a "
+        "classifier one row per label: what neurons are decoded to.",
     ),
     Table(
         "_token_form",
@@ -179,7 +181,7 @@ ALL: tuple[Table, ...] = (
             Column("run_id", "INTEGER", "the run that made it"),
             Column("family", "VARCHAR", "the corpus"),
             Column("site", "VARCHAR", "mlp_pre, mlp_pre_linear, mlp_post or resid_post"),
-            Column("position", "VARCHAR", "last, mean, max (one value per example) or all (one per token)"),
+            Column("position", "VARCHAR", "last, cls, mask, mean, max (one value per example) or all (one per token)"),
             Column("template", "VARCHAR", "prompt that the texts were put into"),
             Column("width", "INTEGER", "neurons per layer at this site"),
             Column("n", "INTEGER", "values per neuron, all concepts together"),

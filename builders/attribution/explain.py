@@ -93,6 +93,7 @@ def explain(live: LiveModel, prompts: Sequence[Prompt], request: ExplainRequest 
 
 def explanations(live: LiveModel, prompts: Sequence[Prompt], request: ExplainRequest) -> Iterator[Explanation]:
     """As `explain`, one at a time: of a large model the attributions of all neurons take megabytes a prompt."""
+    live.require_generation("explain")
     tokens = Tokens(live)
     asked = [
         tuple(None if text is None else tokens.one(text) for text in (prompt.token, prompt.against))

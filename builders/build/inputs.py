@@ -51,7 +51,9 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], pro
     """
     from atlas.live.vocabulary import vocabulary
 
-    plan = Plan(config, live, vocabulary(live.tokenizer, live.d_vocab), layers_of(config, live.n_layers))
+    labels = live.head_kind == "classifier"
+    tokens = [*enumerate(live.labels)] if labels else vocabulary(live.tokenizer, live.d_vocab)
+    plan = Plan(config, live, tokens, layers_of(config, live.n_layers))
     for weight in config.weights:  # also where nothing is made of them: a name that the model lacks is a mistake
         live.weight(weight, 0)
     for product in products:
@@ -74,21 +76,18 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], pro
 
 
 def _read(config: BuildConfig, live: LiveModel, source: ConceptSource, corpus: Corpus) -> Reading:
-    from atlas.live.batching import batches, encode, encode_counted
+    from atlas.live.batching import batches, encode_at
 
-    counted = None
-    if config.position == "last":
-        encoded = encode(live, corpus.texts, source.template, config.max_tokens)
-    else:
-        encoded, counted = encode_counted(live, corpus.texts, source.template, config.max_tokens, config.pool)
+    how = source.template, config.max_tokens, config.position, config.pool
+    encoded, counted = encode_at(live, corpus.texts, *how)
     next(batches(encoded.input_ids, config.batch_tokens))  # the longest texts come first
     return Reading(source, corpus, encoded.input_ids, encoded.n_cut, config.position, counted)
 
 
-def identity(plan: Plan, products: Sequence[Product], base: Manifest | None) -> dict[str, Any]:
-    """All that decides the rows of this build; a resumed build must have the same."""
+def identity(asked: BuildConfig, plan: Plan, products: Sequence[Product], base: Manifest | None) -> dict[str, Any]:
+    """All that decides the rows of this build; a resumed build must have the same. `asked`: the options as given."""
     return {
-        **plan.config.parameters(),
+        **asked.parameters(),
         "products": [product.name for product in products],
         "fingerprint": plan.live.fingerprint,
         "device": str(plan.live.device),

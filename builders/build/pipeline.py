@@ -17,6 +17,7 @@ from atlas.store.files import refused_writes
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
 from atlas.whole_file import real_place, writing_to
+from builders.build.fitting import fitted_to_model
 from builders.build.inputs import identity, prepare, read_corpora
 from builders.build.make import make
 from builders.build.product import Needs, Product
@@ -72,12 +73,13 @@ def build(
     with Staging(config.target) as staging, refused_writes(config.target):
         resuming = may_resume(staging, interrupted)
         try:
-            products = wanted(config)
             with progress.task("loading the model", 1):
-                live = _load(config, base, products)
+                live = _load(config, base, wanted(config))
+                asked, config = config, fitted_to_model(config, live)
+            products = wanted(config)
             with progress.task("reading the texts as tokens", 1):
                 plan = prepare(config, live, corpora, products)
-            parameters = identity(plan, products, base)
+            parameters = identity(asked, plan, products, base)
             if resuming:
                 staging.resume(parameters)
             else:

@@ -64,7 +64,8 @@ class Reading:
 
 @dataclass(frozen=True)
 class Plan:
-    """What decides a build. `tokens`: the vocabulary as (id, text), ascending. `layers`: those of the activations."""
+    """What decides a build. `tokens`: what neurons are decoded to as (id, text), ascending: the vocabulary, or labels.
+    `layers`: those of the activations."""
 
     config: BuildConfig
     live: LiveModel

@@ -17,14 +17,15 @@ _ROWS = 1024  # of the unembedding at a time
 
 
 def write_vocabulary(staging: Staging, plan: Plan) -> None:
-    """Store token texts and the norm of each token's unembedding row, once."""
+    """Store the texts of tokens (of a classifier, its labels) and the norms of their unembedding rows, once."""
     if staging.done("vocabulary"):
         return
     import numpy as np
     import pyarrow as pa
     import torch
 
-    unembedding_VD = plan.live.unembedding()
+    live = plan.live
+    unembedding_VD = live.embedding() if live.head_kind == "none" else live.unembedding()
     ids = torch.tensor([token_id for token_id, _ in plan.tokens])
     norms = torch.cat([_norms(unembedding_VD, part) for part in ids.split(_ROWS)]).numpy()
     rows = pa.table(

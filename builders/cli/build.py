@@ -56,9 +56,8 @@ _CHOICE = click.Choice
 @click.option(
     "--mode",
     type=_CHOICE(sites.DECODING_MODES),
-    default="raw",
-    show_default=True,
-    help="Decode w as it is, or times the final norm's gain.",
+    help="Decode w as it is, times the final norm's gain, or through an encoder's whole head as if it were linear. "
+    "Default: raw; linearised where there is such a head.",
 )
 @click.option("--top", type=int, default=32, show_default=True, help="Tokens kept per neuron, weight and sign.")
 @click.option("--no-decode", is_flag=True, help="Gaussians only.")
@@ -91,7 +90,8 @@ _CHOICE = click.Choice
     type=_CHOICE(sites.POSITIONS),
     default="last",
     show_default=True,
-    help="Which tokens of an example count: the last of the prompt, or those of --pool.",
+    help="Which tokens of an example count: the last of the prompt, those of --pool, or an encoder's first (cls) or "
+    "its mask.",
 )
 @click.option(
     "--pool",

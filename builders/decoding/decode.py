@@ -2,7 +2,8 @@
 
 Formula (Flash Interpretability, arXiv 2501.02688, method; gain as an option of ours): logits = U (g * w), with
 U the unembedding [d_vocab, d_model], w the neuron's vector [d_model] and g = 1 (`raw`) or the gain of the final
-norm (`folded`).
+norm (`folded`). Of an encoder's head `raw` is its decoder alone, and `linearised` U J w with J what the rest of the
+head does to a small change of the mean state (atlas/live/head.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pyarrow as pa
 import torch
 
 from atlas.errors import BuildError
+from atlas.live.head import linear_map, mean_state
 from atlas.sites import format_neuron
 from builders.arrow import joined
 from builders.build.product import Activations, Tables, Work
@@ -43,6 +45,7 @@ class Decoder(Work):
         self._ids_V = torch.tensor([token_id for token_id, _ in plan.tokens])
         self._vocabulary = Vocabulary(finite_unembedding(plan))
         self._gain_D = live.final_norm_gain().float() if plan.config.mode == "folded" else None
+        self._map_ED = linear_map(live, mean_state(live)) if plan.config.mode == "linearised" else None
         self._cosines = Cosines(self._vocabulary.u_VD) if plan.config.weighs else None
         self._n_fallback = 0
 
@@ -74,6 +77,8 @@ class Decoder(Work):
 
     def _decoded(self, weight: str, layer: int, first: int, w_ND: torch.Tensor, look: Look | None) -> pa.Table:
         vectors_ND = w_ND if self._gain_D is None else w_ND * self._gain_D
+        if self._map_ED is not None:
+            vectors_ND = (vectors_ND.double() @ self._map_ED.T).float()
         require_finite(weight, layer, vectors_ND, first)
         found = top_tokens(vectors_ND, self._vocabulary, self._config.top, self._config.memory // 8, look)
         results = (found.raised_logit_NK, found.lowered_logit_NK, found.raised_lse_N, found.lowered_lse_N)

@@ -44,11 +44,11 @@ class Decoding(Product):
 
     def left_out(self, config: BuildConfig, base: Manifest) -> tuple[str, ...]:
         """All decodings if they had another mode or top; of another mode the moments of cosines go with them."""
-        facts = () if base.decoding_mode == config.mode else ("_weight_fact",)
+        facts = () if base.decoding_mode == config.mode_beside(base) else ("_weight_fact",)
         return () if self._alike(config, base) else ("_decoding", *facts)
 
     def _alike(self, config: BuildConfig, base: Manifest) -> bool:
-        return (base.top, base.decoding_mode) == (config.top, config.mode)
+        return (base.top, base.decoding_mode) == (config.top, config.mode_beside(base))
 
     def described(self, config: BuildConfig) -> dict[str, Any]:
         """The mode."""
@@ -64,7 +64,12 @@ class Decoding(Product):
     def parts(self, plan: Plan) -> list[Part]:
         """One."""
         config = plan.config
-        return [Part("", {"weights": _weights(plan), "mode": config.mode, "top": config.top})]
+        parameters = {"weights": _weights(plan), "mode": config.mode, "top": config.top}
+        if config.mode == "linearised":
+            from atlas.live.head import N_SAMPLED  # torch: only now
+
+            parameters["linearised_at"] = f"mean of {N_SAMPLED} tokens"
+        return [Part("", parameters)]
 
     def units(self, plan: Plan, part: Part) -> list[str]:
         """WEIGHT/LAYER: all layers, whichever the activations are read of."""

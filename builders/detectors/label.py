@@ -9,7 +9,7 @@ import numpy as np
 
 from atlas.detector import Detector
 from atlas.errors import ModelError
-from atlas.live.batching import Batch, Counted, batches, counted_mask, encode, encode_counted
+from atlas.live.batching import Batch, Counted, batches, counted_mask, encode_at
 from atlas.live.capture import capture
 from atlas.live.model import LiveModel
 from atlas.live.pooling import pool
@@ -30,14 +30,11 @@ def label(
 ) -> tuple[list[Labelled], int]:
     """One answer a text, in order, and how many texts were cut. The texts are read as those of the detector were.
 
-    Raises ModelError for activations that are no numbers, and what `encode` and `batches` raise.
+    Raises ModelError for activations that are no numbers, and what `encode_at` and `batches` raise.
     """
     reading = detector.reading
-    counted: Counted | None = None
-    if reading.position == "last":
-        encoded = encode(live, texts, reading.template, reading.max_tokens)
-    else:
-        encoded, counted = encode_counted(live, texts, reading.template, reading.max_tokens, reading.pool)
+    how = reading.template, reading.max_tokens, reading.position, reading.pool
+    encoded, counted = encode_at(live, texts, *how)
     acts_XK = np.empty((len(texts), len(detector.neurons)), np.float32)
     for batch in batches(encoded.input_ids, batch_tokens):
         acts_XK[batch.indices] = _activations(live, detector, batch, counted)

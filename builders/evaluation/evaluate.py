@@ -7,6 +7,7 @@ texts, with bootstrap intervals. docs/evaluation.md describes it.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +20,7 @@ from atlas.manifest import utc_now
 from atlas.spec.document import InterventionSpec
 from atlas.spec.text import spec_hash
 from builders.evaluation.arms import BASELINE, Arm, arms_of
+from builders.evaluation.classifier import classifier_log_probs, classifier_prompts
 from builders.evaluation.compare import Group, compare
 from builders.evaluation.edited import DEFAULT_BUDGET, Budget
 from builders.evaluation.harness.scores import ability, run_tasks
@@ -58,6 +60,8 @@ def evaluate(
     spec with ranges without them. The caller sees to it that the examples are not those the specs' statistics
     were made of. `seed` decides the resamples, and what the tasks draw.
 
+    A classifier is asked for its own labels, which `labels` name, and has no perplexity.
+
     Arms that are the same edits are run once. Raises UsageError, UnknownNameError or SpecError before
     anything runs; see make_prompts and intervene.
     """
@@ -67,9 +71,16 @@ def evaluate(
     if any(spec.tokenization.chat_template for spec in specs):
         raise UsageError("a spec for chat templates cannot be evaluated", "Texts are put into --template alone.")
     aims = _targets(specs, targets, labels)
-    prompts = make_prompts(live, examples, labels, template, shots, max_tokens)
-    others = spellings(live, template, labels)
-    texts, n_cut = encode(live, list(other_texts), "{text}", max_tokens)
+    classifies = live.head_kind == "classifier"
+    if not classifies:
+        live.require_generation("evaluate")
+    elif harness is not None:
+        live.require_generation("--lm-eval")
+    make = classifier_prompts if classifies else make_prompts
+    prompts = make(live, examples, labels, template, shots, max_tokens)
+    others = [] if classifies else spellings(live, template, labels)
+    texts, n_cut = encode(live, [] if classifies else list(other_texts), "{text}", max_tokens)
+    n_short = sum(len(ids) <= 1 for ids in texts)
     texts = [ids for ids in texts if len(ids) > 1]  # of a single token nothing is predicted
 
     arms = [arms_of(spec, whole_neuron) for spec in specs]
@@ -77,9 +88,16 @@ def evaluate(
     edits = [arm.spec for arm in runs.values()]
     options = {"budget": budget, "override_model": override_model}
     with progress.task("classification", len(edits) * len(examples)) as advance:
-        # How else the label words could be written matters for the model itself alone, the first arm.
-        more = [columns(prompts.label_tokens, others), *[prompts.label_tokens] * (len(edits) - 1)]
-        first_EK, *edited_A = next_log_probs(live, prompts.input_ids, more, edits, advance=advance, **options)
+        if classifies:
+            logprob_AEC = classifier_log_probs(live, prompts.input_ids, edits, advance=advance, **options)
+            words = LabelWords(1.0, None, None)
+        else:
+            # How else the label words could be written matters for the model itself alone, the first arm.
+            n_labels = len(prompts.concepts)
+            more = [columns(prompts.label_tokens, others), *[prompts.label_tokens] * (len(edits) - 1)]
+            first_EK, *edited_A = next_log_probs(live, prompts.input_ids, more, edits, advance=advance, **options)
+            logprob_AEC = [first_EK[:, :n_labels], *edited_A]
+            words = measured(first_EK, others, n_labels)
     with progress.task("perplexity", len(edits) * len(texts)) as advance:
         nll_AE = text_losses(live, texts, edits, advance=advance, **options)
     outcomes = []
@@ -89,9 +107,7 @@ def evaluate(
                 outcomes.append(run_tasks(live, harness, edit, seed=seed, **options))
                 advance(1)
 
-    n_labels = len(prompts.concepts)
-    logprob_AEC = [first_EK[:, :n_labels], *edited_A]
-    words = measured(first_EK, others, n_labels)
+    numbers_of = dict(zip(prompts.concepts, prompts.label_tokens if classifies else itertools.count(), strict=False))
     gold_E = np.array(prompts.gold)
     tokens_E = np.array([len(ids) - 1 for ids in texts], dtype=np.int64)
     place = {key: number for number, key in enumerate(runs)}
@@ -99,7 +115,7 @@ def evaluate(
     for spec, own, aim in zip(specs, arms, aims, strict=True):
         mine = [Arm(BASELINE, None), *own]
         numbers = [place[_key(arm)] for arm in mine]
-        inside_E = gold_E == prompts.concepts.index(aim)
+        inside_E = gold_E == numbers_of[aim]
         groups = [
             Group(name, CLASSIFICATION, [Classified(logprob_AEC[number][rows_E], gold_E[rows_E]) for number in numbers])
             for name, rows_E in ((TARGET, inside_E), (COMPLEMENT, ~inside_E))
@@ -123,7 +139,7 @@ def evaluate(
         n_other=len(texts),
         started_at=started_at,
         seconds=time.monotonic() - clock,
-        notes=_notes(words, harness, prompts.n_cut + n_cut, max_tokens, len(other_texts) - len(texts), specs),
+        notes=_notes(words, harness, prompts.n_cut + n_cut, max_tokens, n_short, specs),
     )
 
 

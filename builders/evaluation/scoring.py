@@ -95,7 +95,7 @@ def text_losses(
     out_AE = np.empty((len(specs), len(texts)))
     for batch in batches(texts, budget.batch_tokens):
         ids_BT, mask_BT = batch.input_ids.to(live.device), batch.attention_mask.to(live.device)
-        plain = _plain_pass(live, ids_BT, mask_BT, None, specs, budget)
+        plain = plain_pass(live, ids_BT, mask_BT, None, specs, budget)
         for arm, spec in enumerate(specs):
             with edited(live, spec, 1, override_model):
                 done = plain.under(spec)
@@ -105,7 +105,7 @@ def text_losses(
 
 
 @dataclass(frozen=True)
-class _Plain:
+class Plain:
     """A pass over a batch without edits, if any arm needs one, and where each arm begins."""
 
     live: LiveModel
@@ -123,14 +123,14 @@ class _Plain:
         return run_pass(self.live, self.ids_BT, self.mask, cache=cache, start=start)
 
 
-def _plain_pass(
+def plain_pass(
     live: LiveModel, ids_BT: Tensor, mask: Tensor, cache: Any, specs: Sequence[Edits], budget: Budget
-) -> _Plain:
+) -> Plain:
     start_of = affordable_starts(map(first_layer, specs), stream_bytes(live, ids_BT.numel()), budget.memory)
     stops = sorted(set(start_of.values()) - {0})
     needed = stops or None in specs
     done = run_pass(live, ids_BT, mask, cache=cache, stops=stops) if needed else None
-    return _Plain(live, ids_BT, mask, done, start_of)
+    return Plain(live, ids_BT, mask, done, start_of)
 
 
 class _SharedBatch:
@@ -153,12 +153,12 @@ class _SharedBatch:
         if not any(inside and spec is not None for inside, spec in zip(self._in_tail, specs, strict=True)):
             self._in_tail = [all(spec is None for spec in specs)] * len(specs)
         if whole := [spec for inside, spec in zip(self._in_tail, specs, strict=True) if not inside]:
-            self._whole = _plain_pass(live, ids_BT, mask, cache, whole, budget)
+            self._whole = plain_pass(live, ids_BT, mask, cache, whole, budget)
         if tail := [spec for inside, spec in zip(self._in_tail, specs, strict=True) if inside]:
             if ids_BT.shape[1] > 1:
                 cache = run_pass(live, ids_BT[:, :-1], mask[:, :-1], cache=cache, keep_cache=True).cache
             self._tail_cache = cache
-            self._tail = _plain_pass(live, ids_BT[:, -1:], mask, cache, tail, budget)
+            self._tail = plain_pass(live, ids_BT[:, -1:], mask, cache, tail, budget)
 
     def final(self, arm: int, override_model: bool) -> Tensor:
         """[B, D] final state of each prompt's last token under an arm."""

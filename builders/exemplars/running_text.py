@@ -131,13 +131,13 @@ def read_running_text(config: BuildConfig, live: LiveModel) -> RunningText | Non
         )
     special_V = np.zeros(live.d_vocab, bool)
     special_V[[each for each in special_ids(live.tokenizer) if each < live.d_vocab]] = True
-    first = [live.tokenizer.bos_token_id] if live.add_bos else []
+    first, last = live.surrounding()
     # Without a name: nothing of it stays, whatever happens.
     file = tempfile.TemporaryFile(dir=config.target.parent)
     digest, total = hashlib.sha256(), 0
     said: list[tuple[int, str, int, int]] = []
-    for piece, start, ids in _texts(_tokenised(live, _pieces(config)), max_tokens - len(first)):
-        tokens = np.asarray(first + ids, "<i4")
+    for piece, start, ids in _texts(_tokenised(live, _pieces(config)), max_tokens - len(first) - len(last)):
+        tokens = np.asarray([*first, *ids, *last], "<i4")
         if special_V[tokens].all():
             continue
         if config.max_tokens_total is not None and total + len(tokens) > config.max_tokens_total:

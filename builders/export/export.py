@@ -66,6 +66,7 @@ def export(
     found = model_files(spec, model)
     check_output(row, output, force, [*inputs, *found])
     live = load_for(spec, model, dtype="float32")
+    live.require_generation("export")
     _refuse_experts(row, spec, live)
     report = verify_check(live, spec)
     if not report.ok:

@@ -40,8 +40,9 @@ class Weights(Product):
     def require_base(self, config: BuildConfig, atlas: Atlas) -> None:
         """What is measured of logits is measured as they were decoded: UsageError for another mode."""
         mode = atlas.manifest.decoding_mode
-        if not config.decode and mode not in (None, config.mode):
-            raise UsageError(f"{config.target} is decoded in mode {mode}, not {config.mode}", f"Give --mode {mode}.")
+        wanted = config.mode_beside(atlas.manifest)
+        if not config.decode and mode not in (None, wanted):
+            raise UsageError(f"{config.target} is decoded in mode {mode}, not {wanted}", f"Give --mode {mode}.")
 
     def check(self, plan: Plan) -> None:
         """Raises ModelError for the nearest neurons of experts, of which there are too many to compare all pairs."""

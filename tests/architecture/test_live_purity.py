@@ -31,6 +31,8 @@ OF_LIVE_MODELS = {"model", "base", "submodule", "parameter"}
 # (file, literal) -> why it may name a family.
 NAMED = {
     ("atlas/live/tokenizer.py", "fix_mistral_regex"): "a field of tokenizer_config.json, whatever the model is",
+    ("atlas/live/token_bound.py", "BertNormalizer"): "a normaliser of the tokenizers library, whatever the model is",
+    ("atlas/live/token_bound.py", "BertPreTokenizer"): "a part of the tokenizers library, whatever the model is",
 }
 
 # A runtime, a library and no family.

@@ -50,15 +50,9 @@ ADAPTER = replace(
         Head("none", ("DebertaV2Model",), spare=("lm_predictions", "mask_predictions")),
     ),
     # Its class reads these of a config without declaring them.
-    older_fields=(
-        "attention_head_size",
-        "conv_act",
-        "conv_groups",
-        "conv_kernel_size",
-        "embedding_size",
-        "norm_rel_ebd",
-        "position_buckets",
-        "share_att_key",
+    older_fields=tuple(
+        "attention_head_size conv_act conv_groups conv_kernel_size embedding_size norm_rel_ebd position_buckets "
+        "share_att_key".split()
     ),
     negative_fields=("max_relative_positions", "position_buckets"),
     unsupported={

@@ -1,0 +1,73 @@
+"""The options of a build as this model can have them: what encoders and their heads lack is left out or refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from atlas.errors import ModelError, UsageError
+from atlas.sites import default_mode
+from builders.config import BuildConfig, ConceptSource
+
+if TYPE_CHECKING:
+    from atlas.live.model import LiveModel
+
+
+def fitted_to_model(config: BuildConfig, live: LiveModel) -> BuildConfig:
+    """`config` with the model's own decoding mode where none is named and, for an encoder, what its head allows.
+
+    No more tokens are kept of a neuron than a classifier has labels; facts of the weights, which are about an LM head,
+    are measured where they are asked for alone; own sets lose their template, which leads up to a next token.
+
+    Raises UsageError or ModelError for what was asked for and cannot be had.
+    """
+    mode = config.mode or default_mode(live.head_kind)
+    if live.head is None:
+        if mode == "linearised":
+            raise UsageError("--mode linearised is of encoders: an LM head is linear", "Use raw or folded.")
+        return replace(config, mode=mode)
+    _require_possible(config, live, mode)
+    return replace(
+        config,
+        mode=mode,
+        top=min(config.top, len(live.labels)) if live.head_kind == "classifier" and config.decode else config.top,
+        weight_facts=False,
+        concepts=tuple(_for_encoder(source, config.position, live) for source in config.concepts),
+    )
+
+
+def _require_possible(config: BuildConfig, live: LiveModel, mode: str) -> None:
+    for option, given in (("--gradients", config.gradients), ("--describe", config.describe)):
+        if given:
+            live.require_generation(option)
+    if config.weight_facts:
+        raise UsageError(
+            "--weight-facts compare neurons with an LM head, and an encoder's head is not linear", "Leave it out."
+        )
+    if config.texts and live.head_kind == "classifier":
+        raise UsageError(
+            "an atlas of a classifier has its labels for a vocabulary, so none of the tokens of running text",
+            "Build one of the encoder that it was made from.",
+        )
+    if not config.decode:
+        return
+    if live.head_kind == "none":
+        raise ModelError(
+            f"{live.model_id} has no head, so its neurons decode to neither tokens nor labels",
+            "Build its statistics alone, with --no-decode, or use a checkpoint with its head.",
+        )
+    if mode == "folded":
+        raise UsageError("--mode folded is of LM heads behind a final norm", "Use linearised, or raw.")
+    width = live.unembedding().shape[1]
+    if mode == "raw" and width != live.d_model:
+        raise UsageError(
+            f"the decoder of {live.model_id} reads {width} dimensions, and neurons write {live.d_model}",
+            "Use --mode linearised, which goes through what is between them.",
+        )
+
+
+def _for_encoder(source: ConceptSource, position: str, live: LiveModel) -> ConceptSource:
+    template = "{text}" if source.own_template else source.template
+    if position == "mask" and template == "{text}":
+        template = f"{{text}} {live.tokenizer.mask_token}"
+    return replace(source, template=template)
