@@ -47,18 +47,15 @@ def _held_out(
     found: Intervals, acts_NE: Tensor, labels_E: np.ndarray, folds_E: np.ndarray, counts_C: np.ndarray
 ) -> RangeCounts:
     """A value is compared with the intervals that were found without its fold."""
-    by_fold = np.argsort(folds_E, kind="stable")
-    places = np.split(by_fold, np.cumsum(np.bincount(folds_E))[:-1])
-    acts = acts_NE.T[torch.from_numpy(by_fold)]
-    parts = acts.split(np.bincount(folds_E).tolist())
-    own_CE = torch.from_numpy(np.eye(counts_C.size, dtype=np.float32)[:, labels_E[by_fold]]).to(acts.device)
-    inside = torch.empty_like(acts)
-    outs = inside.split([len(each) for each in places])
+    by_fold, counts_F = np.argsort(folds_E, kind="stable"), np.bincount(folds_E).tolist()
+    acts_EN = acts_NE.T[torch.from_numpy(by_fold).to(acts_NE.device)]
+    inside_EN = torch.empty_like(acts_EN)
+    own_CE = torch.from_numpy(np.eye(counts_C.size, dtype=np.float32)[:, labels_E[by_fold]]).to(acts_NE.device)
     counts = []
     for concept in range(counts_C.size):
-        for fold, (values, out) in enumerate(zip(parts, outs, strict=True)):
-            torch.clamp(values, found.lower[fold, concept], found.upper[fold, concept], out=out)
-        inside.eq_(acts)
-        counts.append(own_CE @ inside)
+        for fold, (acts, inside) in enumerate(zip(acts_EN.split(counts_F), inside_EN.split(counts_F), strict=True)):
+            torch.clamp(acts, found.lower[fold, concept], found.upper[fold, concept], out=inside)
+        # What is inside stays as it is; an empty interval ends before it begins and leaves nothing.
+        counts.append(own_CE @ inside_EN.eq_(acts_EN))
     counts_NCC = torch.stack(counts).permute(2, 0, 1).int().cpu().numpy()
     return counted_in(counts_NCC[:, None].copy(), counts_C)

@@ -37,27 +37,28 @@ class Stretches:
         cuts_G = torch.unique(torch.arange(n_stretches, device=device) * n // n_stretches)
         # Equal values are in one stretch: a cut among them moves to the first.
         begins_NG = row.first_NE[:, cuts_G]
+        moved_N = (begins_NG != cuts_G).any(dim=1)
+        as_cut, moved = ((moved_N == each).nonzero()[:, 0] for each in (False, True))
+        largest_L = torch.zeros(len(self._own_L), dtype=torch.float64, device=device)
+        at_once = max(1, _AT_ONCE[device.type] // (len(cuts_G) * len(largest_L)))
+        for rows in filter(len, (*as_cut.split(at_once), *moved.split(at_once))):
+            largest_L = torch.maximum(largest_L, self._of_rows(row.examples_NE[rows], begins_NG[rows]))
+        return largest_L
+
+    def _of_rows(self, examples_NE: Tensor, begins_NG: Tensor) -> Tensor:
+        """The same of the examples in the order of their values, from where the stretches of each row begin."""
+        width, n = examples_NE.shape
         sizes_NG = begins_NG.diff(dim=1, append=torch.full_like(begins_NG[:, :1], n))
         longest = int(sizes_NG.max())
         bits = next(bits for bits in (4, 8, 8 * _BYTES) if longest < 1 << bits)
-        words_EW = self._words(bits)
-        own, other = (self._spread(each_L, bits) for each_L in (self._own_L, self._other_L))
         kind = _whole_numbers(int(self._other_L.max()) * (n + longest))
-        both, other = (own + other).to(kind), other.to(kind)
-        largest = torch.zeros_like(both)
-        at_once = max(1, _AT_ONCE[device.type] // (len(cuts_G) * largest.numel()))
-        moved_N = (begins_NG != cuts_G).any(dim=1)
-        as_cut, moved = ((moved_N == each).nonzero()[:, 0] for each in (False, True))
-        for rows in filter(len, (*as_cut.split(at_once), *moved.split(at_once))):
-            examples_NE, begins, sizes = (each[rows] for each in (row.examples_NE, begins_NG, sizes_NG))
-            starts_N = n * torch.arange(len(rows), dtype=begins.dtype, device=device)
-            offsets = (begins + starts_N[:, None]).view(-1)
-            sums = embedding_bag(examples_NE.int().view(-1), words_EW, offsets, mode="sum")
-            words_GNW = sums.view(*sizes.shape, -1).transpose(0, 1).contiguous()
-            sizes_GN1 = (sizes if moved_N[rows[0]] else sizes[:1]).T[:, :, None].to(kind)
-            rise = _largest_rise(words_GNW, bits, both, other, sizes_GN1)
-            largest = torch.maximum(largest, rise)
-        return self._gathered(largest, bits)
+        both, other = (self._spread(each_L, bits).to(kind) for each_L in (self._own_L + self._other_L, self._other_L))
+        offsets_NG = begins_NG + n * torch.arange(width, dtype=begins_NG.dtype, device=begins_NG.device)[:, None]
+        sums = embedding_bag(examples_NE.int().view(-1), self._words(bits), offsets_NG.view(-1), mode="sum")
+        words_GNW = sums.view(*begins_NG.shape, -1).transpose(0, 1).contiguous()
+        if (sizes_NG == sizes_NG[0]).all():
+            sizes_NG = sizes_NG[:1]
+        return self._gathered(_largest_rise(words_GNW, bits, both, other, sizes_NG.T[:, :, None].to(kind)), bits)
 
     def _words(self, bits: int) -> Tensor:
         """float32 [E, W], bits of each labelling after the other."""
