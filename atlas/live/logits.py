@@ -30,9 +30,10 @@ class LogitTarget:
     def of(self, live: LiveModel, final_ND: Tensor) -> Tensor:
         """[N] float64: its value at each of N states after the final norm."""
         values_N: Tensor = final_ND.double() @ self.direction(live).double()
-        bias_V = getattr(live.model.get_output_embeddings(), "bias", None)
-        if bias_V is None:
+        head = live.model.get_output_embeddings()
+        if getattr(head, "bias", None) is None:
             return values_N
+        bias_V = live.values_in(head, "bias")
         other = 0.0 if self.against is None else bias_V[self.against].double()
         bias: Tensor = bias_V[self.token].double() - other
         return values_N + bias

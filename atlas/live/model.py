@@ -18,7 +18,7 @@ from atlas.live.taps import ResolvedTap, part_of_axis
 if TYPE_CHECKING:
     from typing import Self
 
-    from transformers import GenerationMixin, PreTrainedModel
+    from transformers import GenerationMixin, PretrainedConfig, PreTrainedModel
 
     class CausalModel(PreTrainedModel, GenerationMixin):
         """The causal language models of transformers: what they have in common, with the types that it leaves out."""
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
         def get_input_embeddings(self) -> nn.Embedding: ...
 
         def eval(self) -> Self: ...
+
+        @classmethod
+        def _from_config(cls, config: PretrainedConfig, **kwargs: Any) -> Self: ...
 
         def to(self, *args: Any, **kwargs: Any) -> Self: ...  # type: ignore[override]  # its decorator hides `self`
 
@@ -118,7 +121,7 @@ class LiveModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self._head().device if self.stored is None else self.stored.device
+        return self.stored.device if self.stored is not None and self._head().is_meta else self._head().device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -153,7 +156,8 @@ class LiveModel:
         self._check_layer(layer)
         place = self.adapter.sites[site]
         path = place.module.format(layer=layer)
-        return ResolvedTap(site, layer, path, self.submodule(path), place.io, place.part)
+        home = None if self.stored is None else self.stored.device
+        return ResolvedTap(site, layer, path, self.submodule(path), place.io, place.part, home)
 
     def weight(self, name: str, layer: int) -> Tensor:
         """w_ND [d_mlp, d_model]: the residual-space vector of every neuron of `layer`, one a row.
@@ -176,7 +180,9 @@ class LiveModel:
             return None
         owner, _, attribute = place.bias.format(layer=layer).rpartition(".")
         bias = getattr(self.submodule(owner), attribute, None)
-        return None if bias is None else self._values(bias)[part_of_axis(place.part, bias.shape[0])]
+        if bias is None:
+            return None
+        return self._values(f"{owner}.{attribute}", bias)[part_of_axis(place.part, bias.shape[0])]
 
     def tensors(self) -> dict[str, Tensor]:
         """Every parameter and stored buffer by name: the model's own, so do not write into them."""
@@ -184,17 +190,29 @@ class LiveModel:
 
     def unembedding(self) -> Tensor:
         """U [d_vocab, d_model]: the LM head; row t gives the logit of token t."""
-        return self._values(self._head())
+        return self.values_in(self.model.get_output_embeddings(), "weight")
+
+    def unembedding_rows(self, ids: Tensor) -> Tensor:
+        """Rows of U, a copy [len(ids), d_model]: where U is large, some at a time."""
+        head = self._head()
+        if self.stored is not None and head.is_meta:
+            return self.stored.rows(self._path_of(self.model.get_output_embeddings(), "weight"), ids)
+        return head.index_select(0, ids.to(head.device))
 
     def embedding(self) -> Tensor:
         """W_E [V, D]: what tokens are looked up in."""
-        return self._values(self.model.get_input_embeddings().weight)
+        return self.values_in(self.model.get_input_embeddings(), "weight")
 
     def final_norm_gain(self) -> Tensor:
         """g [d_model], float32: what the final norm multiplies each residual dimension with."""
         norm = self.adapter.final_norm
         # Upcast first, as such models do: 1 + weight in bfloat16 would lose most of the weight.
         return self.parameter(f"{norm.module}.weight").float() + norm.offset
+
+    def values_in(self, module: nn.Module, name: str) -> Tensor:
+        """The parameter `name` of one of the model's modules. Do not write into it."""
+        parameter = module.get_parameter(name)
+        return parameter if self.stored is None else self._values(self._path_of(module, name), parameter)
 
     def submodule(self, path: str) -> nn.Module:
         """The module at `path`, or ModelError: the adapter does not describe this model."""
@@ -206,16 +224,21 @@ class LiveModel:
     def parameter(self, path: str) -> Tensor:
         """The parameter at `path`, or ModelError: the adapter does not describe this model."""
         try:
-            return self._values(self.model.get_parameter(path))
+            return self._values(path, self.model.get_parameter(path))
         except AttributeError as error:
             raise self._no_such("parameter", path) from error
 
     def _head(self) -> Tensor:
         return self.model.get_output_embeddings().weight
 
-    def _values(self, parameter: Tensor) -> Tensor:
-        """A parameter of the model, read now where the model does not hold it."""
-        return self.stored.values(parameter) if self.stored is not None and parameter.is_meta else parameter
+    def _path_of(self, module: nn.Module, name: str) -> str:
+        return next(f"{path}.{name}" for path, each in self.model.named_modules() if each is module)
+
+    def _values(self, path: str, parameter: Tensor) -> Tensor:
+        """The parameter at `path`, on the model's one device; read now where the model does not hold it."""
+        if self.stored is None:
+            return parameter
+        return self.stored.values(path) if parameter.is_meta else parameter.to(self.stored.device)
 
     def _configured(self, name: str | None) -> Any:
         """The value of a config field; None where the config or, with None for a name, the family has no such field."""

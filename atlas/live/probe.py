@@ -56,12 +56,12 @@ def run_probe(live: LiveModel, inputs: Mapping[str, Any], *, zero_first_row: boo
 
                 def on_tensor(acts: Tensor, key: tuple[str, int] = (site, layer), edit: bool = edit) -> Tensor | None:
                     fired[key] += 1
-                    record.sites[key] = _plain(acts)
+                    record.sites[key] = _plain(acts, live.device)
                     return torch.cat([torch.zeros_like(acts[:1]), acts[1:]]) if edit else None
 
                 hooks.callback(tap.register(on_tensor).remove)
         record.output = live.model(**inputs)
-        record.logits = _plain(record.output["logits"])
+        record.logits = _plain(record.output["logits"], live.device)
     for layer in range(live.n_layers):
         for site in live.sites():
             if fired[site, layer] != 1:
@@ -75,14 +75,14 @@ def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.u
     mlp = live.submodule(live.adapter.mlp.format(layer=layer))
 
     def keep_block_input(module: nn.Module, args: tuple[Any, ...]) -> None:
-        record.block_in[layer] = _plain(args[0])
+        record.block_in[layer] = _plain(args[0], live.device)
 
     def keep_mlp(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        record.mlp_in[layer], record.mlp_out[layer] = _plain(args[0]), _plain(output)
+        record.mlp_in[layer], record.mlp_out[layer] = _plain(args[0], live.device), _plain(output, live.device)
 
     return [block.register_forward_pre_hook(keep_block_input), mlp.register_forward_hook(keep_mlp)]
 
 
-def _plain(tensor: Tensor) -> Tensor:
+def _plain(tensor: Tensor, device: torch.device) -> Tensor:
     # A copy, always: a later in-place step of the model must not reach the record.
-    return tensor[0].to(torch.float32, copy=True)
+    return tensor[0].to(device, torch.float32, copy=True)

@@ -31,7 +31,11 @@ def part_of_axis(part: Part | None, size: int) -> slice:
 
 @dataclass(frozen=True)
 class ResolvedTap:
-    """`site` at `layer`: the input or output (`io`) of `module`, or a part of its last axis."""
+    """`site` at `layer`: the input or output (`io`) of `module`, or a part of its last axis.
+
+    `device`: where tensors are shown and taken, whatever device of a model that is spread over several computes them;
+    None: where they are.
+    """
 
     site: str
     layer: int
@@ -39,6 +43,7 @@ class ResolvedTap:
     module: nn.Module
     io: str
     part: Part | None
+    device: torch.device | None = None
 
     def register(self, on_tensor: OnTensor) -> RemovableHandle:
         """Call `on_tensor(acts_BTN)` whenever the model computes this site; the caller removes the handle.
@@ -65,12 +70,14 @@ class ResolvedTap:
         return self.module.register_forward_hook(on_output)
 
     def _edited(self, tensor: Tensor, on_tensor: OnTensor) -> Tensor | None:
-        if self.part is None:
-            return on_tensor(tensor)
         columns = part_of_axis(self.part, tensor.shape[-1])
-        replacement = on_tensor(tensor[..., columns])
+        shown = tensor if self.part is None else tensor[..., columns]
+        replacement = on_tensor(shown if self.device is None else shown.to(self.device))
         if replacement is None:
             return None
+        replacement = replacement.to(tensor.device)
+        if self.part is None:
+            return replacement
         whole = torch.clone(tensor)
         whole[..., columns] = replacement
         return whole

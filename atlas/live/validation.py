@@ -45,6 +45,8 @@ def validate(live: LiveModel) -> None:
 def check_finite_weights(live: LiveModel) -> None:
     """Raise ModelError naming the first parameter that holds an infinity or a NaN."""
     for name, parameter in live.model.named_parameters():
+        if parameter.is_meta:  # in a file, where it was looked at
+            continue
         low, high = torch.aminmax(parameter)  # NaN propagates into both; no temporary of the tensor's size
         if not (torch.isfinite(low) and torch.isfinite(high)):
             raise ModelError(f"the weights of {live.model_id} hold non-finite values in {name}")
@@ -113,9 +115,8 @@ def _check_final_norm(live: LiveModel) -> None:
     if norm.kind == "layer":
         values = values - values.mean()
     expected = values / values.pow(2).mean().sqrt() * live.final_norm_gain().float()
-    bias = getattr(module, "bias", None)
-    if bias is not None:
-        expected = expected + bias.float()
+    if getattr(module, "bias", None) is not None:
+        expected = expected + live.values_in(module, "bias").float()
     with torch.inference_mode():
         _agree(live, "final norm = normalised input times its gain", module(x_D[None]).float(), expected[None])
 
@@ -125,7 +126,7 @@ def _check_head(live: LiveModel, record: Record) -> None:
     with torch.inference_mode():
         last = record.sites["resid_post", live.n_layers - 1].to(live.dtype)
         normed = live.submodule(live.adapter.final_norm.module)(last)
-        expected = normed.float() @ live.unembedding().float().T
+        expected = normed.float().to(live.device) @ live.unembedding().float().T
     cap = live.logit_softcap
     if cap:
         expected = cap * torch.tanh(expected / cap)
@@ -147,6 +148,7 @@ def _check_zeroing(live: LiveModel, record: Record, zeroed: Record) -> None:
 
 def _agree(live: LiveModel, check: str, found: Tensor, expected: Tensor) -> None:
     """Compare [tokens, width] tensors; token by token, as the first one's values can dwarf the others'."""
+    found, expected = found.to(live.device), expected.to(live.device)
     if found.shape != expected.shape:
         raise _misfit(live, f"{check}: shapes {tuple(found.shape)} and {tuple(expected.shape)}")
     if not (torch.isfinite(found).all() and torch.isfinite(expected).all()):
