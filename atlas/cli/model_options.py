@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
+
+from atlas.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,16 +46,32 @@ def cache_option(command: F) -> F:
 
 
 def device_options(command: F) -> F:
-    """--device, --dtype and --no-cache."""
-    command = cache_option(command)
-    command = click.option(
+    """--device, --dtype, --device-map and --no-cache; a device map is passed on as a `device`."""
+
+    @functools.wraps(command)
+    def call(**values: Any) -> Any:
+        device_map = values.pop("device_map")
+        if device_map is not None:
+            if values["device"] != "auto":
+                raise UsageError("--device and --device-map contradict each other")
+            values["device"] = f"map:{device_map}"  # as atlas.live.loading takes it
+        return command(**values)
+
+    added = cache_option(cast("F", call))
+    added = click.option(
+        "--device-map",
+        metavar="MAP",
+        help="Spread a model that no device holds: auto, or how much of it each device may hold, as in "
+        "cuda:0=20GB,cpu=60GB; what fits nowhere is read from its files in every pass. Needs the extra device-map.",
+    )(added)
+    added = click.option(
         "--dtype",
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
         default="auto",
         show_default=True,
         help="Computing type; auto is float32 on the CPU, the checkpoint's on a GPU.",
-    )(command)
-    return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")(command)
+    )(added)
+    return click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 ...")(added)
 
 
 def model_option(command: F, *, named_by: str = "the spec names") -> F:

@@ -47,7 +47,7 @@ def read_last_token(live: LiveModel, ids: Sequence[int]) -> LastToken:
         return lambda acts_BTN: acts.update({layer: acts_BTN[0, -1].float()})
 
     def look(place: str, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        norms[place] = fixed_norm(live, module, args[0][0, -1], output[0, -1])
+        norms[place] = fixed_norm(live, module, args[0][0, -1].to(live.device), output[0, -1].to(live.device))
 
     with ExitStack() as undo:
         for layer in range(live.n_layers):

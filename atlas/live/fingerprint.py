@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,7 +42,7 @@ def fingerprints(live: LiveModel, digests: Mapping[str, str] | None = None) -> F
     libraries change; nor whether an embedding is tied or stored twice, nor the dtype that holds the values.
     """
     named = dict(live.model.named_parameters(remove_duplicate=False))
-    found = digests_of(named) if digests is None else digests
+    found = _held(named) if digests is None else digests
     block = re.compile(re.escape(live.adapter.block).replace(re.escape("{layer}"), r"(\d+)") + r"\.")
     blocks = [set[str]() for _ in range(live.n_layers)]
     rest = set[str]()
@@ -66,16 +66,22 @@ def fingerprint(model: nn.Module) -> str:
     tied or stored twice, nor on whether bfloat16 weights are held as float32. It is that of the weights as
     loaded: rounded to a lower precision than the checkpoint's, they are other weights. Memory: a few chunks.
     """
-    return _of_set(digests_of(dict(model.named_parameters())).values())
+    return _of_set(_held(dict(model.named_parameters())).values())
 
 
-def digests_of(named: Mapping[str, Tensor], digest: Callable[[Tensor], str] | None = None) -> dict[str, str]:
-    """`digest` (default: tensor_digest) of each tensor by its name. Each object is hashed once."""
-    distinct = {id(each): each for each in named.values()}
+def digests_of(keys: Mapping[str, Hashable], digest: Callable[[str], str]) -> dict[str, str]:
+    """The digest of each name; names with the same key have the same one, and are hashed once."""
+    firsts: dict[Hashable, str] = {}
+    for name, key in keys.items():
+        firsts.setdefault(key, name)
     workers = min(4, os.cpu_count() or 1)  # hashing releases the interpreter lock
     with ThreadPoolExecutor(workers) as pool:
-        found = dict(zip(distinct, pool.map(digest or tensor_digest, distinct.values()), strict=True))
-    return {name: found[id(each)] for name, each in named.items()}
+        found = dict(zip(firsts, pool.map(digest, firsts.values()), strict=True))
+    return {name: found[key] for name, key in keys.items()}
+
+
+def _held(named: Mapping[str, Tensor]) -> dict[str, str]:
+    return digests_of({name: id(each) for name, each in named.items()}, lambda name: tensor_digest(named[name]))
 
 
 def _of_set(digests: Iterable[str]) -> str:

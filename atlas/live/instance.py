@@ -41,9 +41,7 @@ def small_instance(
     """The instance, float32 on the CPU. Raises whatever the class raises for a config that it cannot take."""
     small = _cut(config)
     with no_init_weights():
-        network: CausalModel = model_class._from_config(  # type: ignore[no-untyped-call]
-            small, dtype=torch.float32, attn_implementation=attention
-        )
+        network = model_class._from_config(small, dtype=torch.float32, attn_implementation=attention)
     _randomise(network)
     network.eval().requires_grad_(False)
     return LiveModel(network, _Tokens(), adapter, model_id, add_bos=False)

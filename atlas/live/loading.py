@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import torch
 from transformers import (
@@ -37,6 +37,7 @@ from atlas.live.model import LiveModel
 from atlas.live.quiet import quiet
 from atlas.live.shards import INDEX, SINGLE, find_weights, read_tensors
 from atlas.live.sources import Source, resolve, suggestion
+from atlas.live.spread import Place, home_of, parse_device_map, spread
 from atlas.live.stored import Stored, stored_in
 from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos, put_around
 from atlas.live.validation import validate
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from atlas.live.model import CausalModel
 
 _CONFIG_BYTES = 1 << 20
+
+DEVICE_MAP = "map:"
+"""Begins a device that is a device map: "map:auto"."""
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -62,20 +66,36 @@ def load(model: str | Source, *, device: str = "auto", dtype: str = "auto", weig
     and remote code is never run. What a GGUF file was turned into is kept in the user's cache
     (gguf_copies.py). The adapter is validated on the loaded weights before this returns.
 
+    `device` may also be DEVICE_MAP and a device map (spread.py), for a model that no device has room for.
+
     `weights_only`: nobody will run the model. Then its weights stay in their safetensors files, each read when it is
     asked for (stored.py), where that gives the same values; and the adapter is validated on a small instance.
 
     Raises ModelError (not found, refused, damaged, adapter does not fit), UsageError (device, dtype) and
     MissingExtraError (GGUF needs the extra `gguf`).
     """
-    target, wanted_dtype = _device(device), _dtype(dtype)
+    mapped = device.startswith(DEVICE_MAP)
+    room = parse_device_map(device.removeprefix(DEVICE_MAP)) if mapped else None
+    target, wanted_dtype = home_of(room) if mapped else _device(device), _dtype(dtype)
     source = model if isinstance(model, Source) else resolve(model)
     if source.gguf_file:
         require_gguf()
     with quiet():
         if source.gguf_file:
+            if mapped:
+                raise ModelError(
+                    f"{source.model_id} is a GGUF file, which is loaded onto one device", "--device names one."
+                )
             return _from_gguf(source, target, wanted_dtype)
-        return _checked(source, target, wanted_dtype, weights_only)
+        return _checked(source, target, wanted_dtype, _Use(weights_only, mapped and not weights_only, room))
+
+
+class _Use(NamedTuple):
+    """How a model will be used: only to read its weights, or `spread` over devices with `room`; else on one device."""
+
+    weights_only: bool = False
+    spread: bool = False
+    room: Mapping[Place, int] | None = None
 
 
 def _from_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
@@ -84,28 +104,27 @@ def _from_gguf(source: Source, device: torch.device, dtype: torch.dtype | None) 
     kept = copy.source(source) if copy else None
     if copy and kept:
         try:
-            live = _checked(kept, device, dtype)
+            live = _checked(kept, device, dtype, _Use())
         except AtlasError:  # whatever happened to the copy, the file decides
             live = None
         if live is not None and copy.is_of(live.fingerprint):
             live.source = source
             return live
         copy.remove()
-    live = _checked(source, device, dtype)
+    live = _checked(source, device, dtype, _Use())
     if copy:
         copy.write(live)
     return live
 
 
-def _checked(source: Source, device: torch.device, dtype: torch.dtype | None, weights_only: bool = False) -> LiveModel:
-    live = _read(source, device, dtype, weights_only)
+def _checked(source: Source, device: torch.device, dtype: torch.dtype | None, use: _Use) -> LiveModel:
+    live = _read(source, device, dtype, use)
     digests = None
-    if live.stored is None:
+    if (stored := live.stored) is not None:
+        digests = _attempt(source, "weights", lambda: stored.digests(live.model_id))
+    if live.validated == "model":
         # A config can hold values that are noticed in a pass only.
         _attempt(source, "model", lambda: validate(live) if live.head is None else validate_encoder(live))
-    else:
-        stored = live.stored
-        digests = _attempt(source, "weights", lambda: stored.digests(live.model_id))
     live.fingerprint, live.weights_fingerprint = _attempt(source, "config", lambda: fingerprints(live, digests))
     return live
 
@@ -115,8 +134,8 @@ def _automatic(device: torch.device) -> torch.dtype | str:
     return "auto" if device.type == "cuda" else torch.float32
 
 
-def _read(source: Source, device: torch.device, dtype: torch.dtype | None, weights_only: bool) -> LiveModel:
-    """The model, its tokenizer and its adapter. `dtype` None means auto. Not validated yet, if it holds its weights."""
+def _read(source: Source, device: torch.device, dtype: torch.dtype | None, use: _Use) -> LiveModel:
+    """The model, its tokenizer and its adapter. `dtype` None means auto. Not validated yet, if it can run."""
     name = source.model_id
     if source.gguf_file:
         return _read_gguf(source, source.gguf_file, device, dtype)
@@ -142,35 +161,49 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, weigh
     model_class = _model_class(config_class, head)
     computing = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
     # Experts are joined on loading, and an encoder's decoding runs it: both are loaded whole.
-    weights_only = weights_only and adapter.experts is None and head is None
-    held = None if weights_only else computing
+    in_files = (use.weights_only or use.spread) and adapter.experts is None and head is None
+    held = None if in_files else computing
     fit = _attempt(source, "weights", lambda: check_fit(model_class, config, weights, adapter, name, saved, held))
     token_fields = {**fields, "model_type": raw["model_type"]}
     tokenizer = _attempt(source, "tokenizer", lambda: load_tokenizer(find, token_fields, name))
     attention = _attention(model_class, config, adapter)
-    if weights_only:
-        stored = _attempt(
-            source, "weights", lambda: stored_in(fit, weights, config, device, dtype or _automatic(device))
+    stored = None
+    if in_files:
+        wanted = dtype or _automatic(device)
+        stored = _attempt(source, "weights", lambda: stored_in(fit, weights, config, device, wanted))
+    if stored is not None and use.weights_only:
+        small = _attempt(source, "config", lambda: small_instance(model_class, config, adapter, name, attention))
+        _attempt(source, "model", lambda: validate(small))
+        network = cast("CausalModel", fit.model.to(stored.dtype))  # so it says what it computes in
+        live = _finished(source, network, tokenizer, adapter, stored)
+        live.validated = "instance"
+        return live
+    if stored is not None:
+        over = stored
+        network = _attempt(source, "weights", lambda: spread(model_class, config, over, use.room, attention))
+    elif use.spread:
+        raise ModelError(
+            f"{name} cannot be spread over devices: loading makes other values of its weights than its files hold",
+            "Use --device.",
         )
-        if stored is not None:
-            small = _attempt(source, "config", lambda: small_instance(model_class, config, adapter, name, attention))
-            _attempt(source, "model", lambda: validate(small))
-            return _finished(source, cast("CausalModel", fit.model), tokenizer, adapter, device, stored)
-        check_memory(fit.model, weights, name, computing)
-    options = {
-        # Tensors by name: transformers has no folder in which to prefer other files to the checked ones.
-        "state_dict": _attempt(source, "weights", lambda: read_tensors(weights)),
-        "config": config,
-        "dtype": dtype or _automatic(device),
-        "attn_implementation": attention,
-        "use_safetensors": True,
-        "local_files_only": True,
-    }
-    network, report = _attempt(source, "weights", lambda: _pretrained(model_class, None, options))
-    check_complete(report, adapter, name, saved)
+    else:
+        if in_files:
+            check_memory(fit.model, weights, name, computing)
+        options = {
+            # Tensors by name: transformers has no folder in which to prefer other files to the checked ones.
+            "state_dict": _attempt(source, "weights", lambda: read_tensors(weights)),
+            "config": config,
+            "dtype": dtype or _automatic(device),
+            "attn_implementation": attention,
+            "use_safetensors": True,
+            "local_files_only": True,
+        }
+        network, report = _attempt(source, "weights", lambda: _pretrained(model_class, None, options))
+        check_complete(report, adapter, name, saved)
+        network = _attempt(source, "weights", lambda: network.to(device))
     if head is None and (ends := _attempt(source, "generation config", lambda: end_tokens(find))):
         network.generation_config.eos_token_id = ends
-    return _finished(source, network, tokenizer, adapter, device, head=head)
+    return _finished(source, network, tokenizer, adapter, stored, head)
 
 
 def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
@@ -203,7 +236,8 @@ def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torc
         network, report = _attempt(source, "weights", lambda: _pretrained(model_class, folder, options))
     check_shapes(report, name)
     check_complete(report, adapter, name)
-    return _finished(source, network, tokenizer, adapter, device)
+    network = _attempt(source, "weights", lambda: network.to(device))
+    return _finished(source, network, tokenizer, adapter)
 
 
 def _model_class(config_class: type[PretrainedConfig], head: Head | None = None) -> type[CausalModel]:
@@ -232,13 +266,9 @@ def _finished(
     network: CausalModel,
     tokenizer: Any,
     adapter: Adapter,
-    device: torch.device,
     stored: Stored | None = None,
     head: Head | None = None,
 ) -> LiveModel:
-    """The loaded model; with `stored` around a network without values, of which an instance was validated."""
-    if stored is None:
-        network = _attempt(source, "weights", lambda: network.to(device))
     network = network.eval().requires_grad_(False)
     if adapter.experts is not None:
         register()
@@ -251,7 +281,7 @@ def _finished(
     if head is not None:
         around = _attempt(source, "tokenizer", lambda: put_around(tokenizer))
         add_bos = any(around)
-    live = LiveModel(
+    return LiveModel(
         network,
         tokenizer,
         adapter,
@@ -262,8 +292,6 @@ def _finished(
         head=head,
         around=around,
     )
-    live.validated = "model" if stored is None else "instance"
-    return live
 
 
 def _present(config: Path | None, source: Source) -> Path:

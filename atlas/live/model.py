@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
         def eval(self) -> Self: ...
 
+        @classmethod
+        def _from_config(cls, config: PretrainedConfig, **kwargs: Any) -> Self: ...
+
         def to(self, *args: Any, **kwargs: Any) -> Self: ...  # type: ignore[override]  # its decorator hides `self`
 
 
@@ -192,7 +195,8 @@ class LiveModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self._tokens().device if self.stored is None else self.stored.device
+        rows_VD = self._tokens()
+        return self.stored.device if self.stored is not None and rows_VD.is_meta else rows_VD.device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -281,7 +285,8 @@ class LiveModel:
         place = self.adapter.sites[site]
         path = place.module.format(layer=layer)
         block = self.submodule(self.adapter.block.format(layer=layer)) if self.adapter.flat else None
-        return ResolvedTap(site, layer, path, self.submodule(path), place.io, place.part, block)
+        home = None if self.stored is None else self.stored.device
+        return ResolvedTap(site, layer, path, self.submodule(path), place.io, place.part, block, home)
 
     def weight(self, name: str, layer: int) -> Tensor:
         """w_ND [neurons, d_model]: the residual-space vector of every neuron of `layer`, one a row.
@@ -319,7 +324,9 @@ class LiveModel:
             return None
         owner, _, attribute = place.bias.format(layer=layer).rpartition(".")
         bias = getattr(self.submodule(owner), attribute, None)
-        return None if bias is None else self._values(bias)[part_of_axis(place.part, bias.shape[0])]
+        if bias is None:
+            return None
+        return self._values(f"{owner}.{attribute}", bias)[part_of_axis(place.part, bias.shape[0])]
 
     def tensors(self) -> dict[str, Tensor]:
         """Every parameter and stored buffer by name: the model's own, so do not write into them."""
@@ -332,7 +339,7 @@ class LiveModel:
         has no head.
         """
         if self.head is None:
-            return self._values(self._lm_head())
+            return self.values_in(self.model.get_output_embeddings(), "weight")
         if self.head.kind == "none":
             raise ModelError(
                 f"{self.model_id} has no head: it gives states, and neither tokens nor labels",
@@ -342,12 +349,22 @@ class LiveModel:
 
     def unembedding_bias(self) -> Tensor | None:
         """The bias of the LM head [d_vocab], if it has one."""
-        bias: Tensor | None = getattr(self.model.get_output_embeddings(), "bias", None)
-        return bias
+        head = self.model.get_output_embeddings()
+        return None if getattr(head, "bias", None) is None else self.values_in(head, "bias")
+
+    def unembedding_rows(self, ids: Tensor) -> Tensor:
+        """Rows of U, a copy [len(ids), d_model]: where U is large, some at a time. Without a head: of W_E."""
+        if self.head is None:
+            rows_VD = self._lm_head()
+        else:
+            rows_VD = self.embedding() if self.head.kind == "none" else self.unembedding()
+        if self.stored is not None and rows_VD.is_meta:
+            return self.stored.rows(self._path_of(self.model.get_output_embeddings(), "weight"), ids)
+        return rows_VD.index_select(0, ids.to(rows_VD.device))
 
     def embedding(self) -> Tensor:
         """W_E [V, D]: what tokens are looked up in."""
-        return self._values(self.model.get_input_embeddings().weight)
+        return self.values_in(self.model.get_input_embeddings(), "weight")
 
     def final_norm_gain(self) -> Tensor:
         """g [d_model], float32: what the final norm multiplies each residual dimension with."""
@@ -379,6 +396,11 @@ class LiveModel:
         function: Callable[[Tensor], Tensor] = ACT2FN[self.hidden_act]
         return function
 
+    def values_in(self, module: nn.Module, name: str) -> Tensor:
+        """The parameter `name` of one of the model's modules. Do not write into it."""
+        parameter = module.get_parameter(name)
+        return parameter if self.stored is None else self._values(self._path_of(module, name), parameter)
+
     def submodule(self, path: str) -> nn.Module:
         """The module at `path`, or ModelError: the adapter does not describe this model."""
         try:
@@ -389,7 +411,8 @@ class LiveModel:
     def parameter(self, path: str) -> Tensor:
         """The parameter at `path`, or ModelError: the adapter does not describe this model."""
         try:
-            return self._values(self.model.get_parameter(self._local(path)))
+            local = self._local(path)
+            return self._values(local, self.model.get_parameter(local))
         except AttributeError as error:
             raise self._no_such("parameter", path) from error
 
@@ -406,9 +429,14 @@ class LiveModel:
     def _lm_head(self) -> Tensor:
         return self.model.get_output_embeddings().weight
 
-    def _values(self, parameter: Tensor) -> Tensor:
-        """A parameter of the model, read now where the model does not hold it."""
-        return self.stored.values(parameter) if self.stored is not None and parameter.is_meta else parameter
+    def _path_of(self, module: nn.Module, name: str) -> str:
+        return next(f"{path}.{name}" for path, each in self.model.named_modules() if each is module)
+
+    def _values(self, path: str, parameter: Tensor) -> Tensor:
+        """The parameter at `path`, on the model's one device; read now where the model does not hold it."""
+        if self.stored is None:
+            return parameter
+        return self.stored.values(path) if parameter.is_meta else parameter.to(self.stored.device)
 
     def _tokens(self) -> Tensor:
         """A matrix with a row for each token: the LM head, or what an encoder looks them up in."""

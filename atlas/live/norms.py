@@ -38,11 +38,10 @@ def fixed_norm(live: LiveModel, module: nn.Module, input_XD: Tensor, output_XD: 
     centred = norm.kind == "layer"
     with torch.no_grad():
         ones_D = torch.ones(input_XD.shape[-1], device=input_XD.device)
-        gain_D = module.get_parameter("weight").float() + norm.offset if norm.has_weight else ones_D
+        gain_D = live.values_in(module, "weight").float().to(ones_D) + norm.offset if norm.has_weight else ones_D
         x_XD, y_XD = input_XD.detach().double(), output_XD.detach().double()
-        bias_D = getattr(module, "bias", None)
-        if bias_D is not None:
-            y_XD = y_XD - bias_D.double()
+        if getattr(module, "bias", None) is not None:
+            y_XD = y_XD - live.values_in(module, "bias").double().to(input_XD.device)
         if centred:
             x_XD = x_XD - x_XD.mean(-1, keepdim=True)
         plain_XD = x_XD * gain_D.double()

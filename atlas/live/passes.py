@@ -159,6 +159,7 @@ def _begin_at(live: LiveModel, start: Start) -> Iterator[None]:
         return (hidden_states, *[None] * (start.wrapped - 1)) if start.wrapped else hidden_states
 
     skipped = [_block(live, below) for below in range(start.layer)]
+    own = [vars(block).get("forward") for block in skipped]  # that of a model that is spread over devices
     handle = _block(live, start.layer).register_forward_pre_hook(inject)
     try:
         for block in skipped:
@@ -166,6 +167,9 @@ def _begin_at(live: LiveModel, start: Start) -> Iterator[None]:
             block.forward = hand_on
         yield
     finally:
-        for block in skipped:
-            vars(block).pop("forward", None)
+        for block, before in zip(skipped, own, strict=True):
+            if before is None:
+                vars(block).pop("forward", None)
+            else:
+                block.forward = before
         handle.remove()

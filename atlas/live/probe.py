@@ -66,12 +66,14 @@ def run_probe(live: LiveModel, inputs: Mapping[str, Any], *, zero_first_row: boo
 
                 def on_tensor(acts: Tensor, key: tuple[str, int] = (site, layer), edit: bool = edit) -> Tensor | None:
                     fired[key] += 1
-                    record.sites[key] = _plain(acts)
+                    record.sites[key] = _plain(acts, live.device)
                     return torch.cat([torch.zeros_like(acts[:1]), acts[1:]]) if edit else None
 
                 hooks.callback(tap.register(on_tensor).remove)
         record.output = live.model(**inputs)
-        record.logits = _plain(record.output["last_hidden_state" if live.head_kind == "none" else "logits"])
+        record.logits = _plain(
+            record.output["last_hidden_state" if live.head_kind == "none" else "logits"], live.device
+        )
     for layer in range(live.n_layers):
         if layer in record.experts and record.experts[layer].n_passes != 1:
             times = record.experts[layer].n_passes
@@ -97,12 +99,12 @@ def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.u
     n_texts = 0
 
     def first_text(tensor: Tensor) -> Tensor:
-        return _plain(tensor if tensor.ndim > 2 else tensor.unflatten(0, (n_texts, -1)))
+        return _plain(tensor if tensor.ndim > 2 else tensor.unflatten(0, (n_texts, -1)), live.device)
 
     def keep_block_input(module: nn.Module, args: tuple[Any, ...]) -> None:
         nonlocal n_texts
         n_texts = args[0].shape[0]
-        record.block_in[layer] = _plain(args[0])
+        record.block_in[layer] = _plain(args[0], live.device)
 
     def keep_mlp_input(module: nn.Module, args: tuple[Any, ...]) -> None:
         record.mlp_in[layer] = first_text(args[0])
@@ -112,7 +114,7 @@ def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.u
         record.mlp_out[layer] = first_text(output[0] if isinstance(output, tuple) else output)
 
     def keep_norm(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        record.norm_in[layer], record.norm_out[layer] = _plain(args[0]), _plain(output)
+        record.norm_in[layer], record.norm_out[layer] = _plain(args[0], live.device), _plain(output, live.device)
 
     handles = [
         block.register_forward_pre_hook(keep_block_input),
@@ -125,6 +127,6 @@ def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.u
     return handles
 
 
-def _plain(tensor: Tensor) -> Tensor:
+def _plain(tensor: Tensor, device: torch.device) -> Tensor:
     # A copy, always: a later in-place step of the model must not reach the record.
-    return tensor[0].to(torch.float32, copy=True)
+    return tensor[0].to(device, torch.float32, copy=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors import safe_open
-from torch import Tensor, nn
+from torch import Tensor
 
 from atlas.errors import ModelError
 from atlas.live.fingerprint import digests_of, tensor_digest
@@ -25,40 +25,39 @@ if TYPE_CHECKING:
 
 
 class Stored:
-    """The parameters of `model`, which has no values; `names`: that of the stored tensor of each of its names.
+    """The parameters of a model; `names`: that of the stored tensor of each of them, by all their names.
 
     `device` and `dtype`: what values are given on and in, converted as loading converts them.
     """
 
-    def __init__(
-        self, weights: Weights, names: Mapping[str, str], model: nn.Module, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        self._parameters = dict(model.named_parameters(remove_duplicate=False))
-        self._names = {id(self._parameters[name]): stored for name, stored in names.items() if name in self._parameters}
-        self._files = weights.files
+    def __init__(self, weights: Weights, names: Mapping[str, str], device: torch.device, dtype: torch.dtype) -> None:
+        self.names, self.files = names, weights.files
         self.device, self.dtype = device, dtype
 
-    def values(self, parameter: Tensor) -> Tensor:
-        """What `parameter`, one of the model's, is in the checkpoint. Do not write into it."""
-        return self._mapped(parameter).to(self.device, self.dtype)
+    def values(self, name: str) -> Tensor:
+        """The parameter of that name as it is in the checkpoint. Do not write into it."""
+        return self._mapped(name).to(self.device, self.dtype)
+
+    def rows(self, name: str, ids: Tensor) -> Tensor:
+        """Some rows of it, of which alone there is a copy."""
+        return self._mapped(name).index_select(0, ids.cpu()).to(self.device, self.dtype)
 
     def digests(self, model_id: str) -> dict[str, str]:
         """Those of all parameters by all their names. Raises ModelError for a value that is not finite."""
-        shown = {id(parameter): name for name, parameter in reversed(self._parameters.items())}
 
-        def digest(parameter: Tensor) -> str:
-            mapped = self._mapped(parameter)
+        def digest(name: str) -> str:
+            mapped = self._mapped(name)
             # Conversion keeps the order of values, so the extremes tell of all of them; NaN becomes both.
             extremes = torch.stack(torch.aminmax(mapped)).to(self.dtype)
             if not torch.isfinite(extremes).all():
-                raise ModelError(f"the weights of {model_id} hold non-finite values in {shown[id(parameter)]}")
+                raise ModelError(f"the weights of {model_id} hold non-finite values in {name}")
             return tensor_digest(mapped, self.dtype)
 
-        return digests_of(self._parameters, digest)
+        return digests_of(self.names, digest)
 
-    def _mapped(self, parameter: Tensor) -> Tensor:
-        name = self._names[id(parameter)]
-        return _mapped(self._files[name], name)
+    def _mapped(self, name: str) -> Tensor:
+        stored = self.names[name]
+        return _mapped(self.files[stored], stored)
 
 
 def stored_in(
@@ -76,18 +75,17 @@ def stored_in(
     )
     if kept_wide and computing != torch.float32:
         return None
-    names: dict[str, str] = {}
+    named = list(fit.model.named_parameters(remove_duplicate=False))
     first: dict[int, str] = {}
-    for name, parameter in fit.model.named_parameters(remove_duplicate=False):
+    for name, parameter in named:
         stored = fit.places[name]
         if stored is None:
             continue
         other = first.setdefault(id(parameter), stored)
-        if other != stored and not torch.equal(*(_mapped(weights.files[each], each) for each in (other, stored))):
+        if stored != other and not torch.equal(*(_mapped(weights.files[each], each) for each in (stored, other))):
             return None  # tied by the config, and different in the files
-        names[name] = stored
-    # In its own dtype, so that the model says what it computes in.
-    return Stored(weights, names, fit.model.to(computing), device, computing)
+    names = {name: first[id(parameter)] for name, parameter in named}
+    return Stored(weights, names, device, computing)
 
 
 def _mapped(path: Path, name: str) -> Tensor:

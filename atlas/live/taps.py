@@ -45,6 +45,8 @@ class ResolvedTap:
     """`site` at `layer`: the input or output (`io`) of `module`, or a part of its last axis.
 
     `flat_in`: the block that lays the tokens of all texts on one axis before `module` sees them, where one does.
+    `device`: where tensors are shown and taken, whatever device of a model that is spread over several computes them;
+    None: where they are.
     """
 
     site: str
@@ -54,6 +56,7 @@ class ResolvedTap:
     io: str
     part: Part | None
     flat_in: nn.Module | None = None
+    device: torch.device | None = None
 
     def register(self, on_tensor: OnTensor) -> RemovableHandle | _Handles:
         """Call `on_tensor(acts_BTN)` whenever the model computes this site; the caller removes the handle.
@@ -101,12 +104,14 @@ class ResolvedTap:
         return unflattened, self.flat_in.register_forward_pre_hook(keep_number)
 
     def _edited(self, tensor: Tensor, on_tensor: OnTensor) -> Tensor | None:
-        if self.part is None:
-            return on_tensor(tensor)
         columns = part_of_axis(self.part, tensor.shape[-1])
-        replacement = on_tensor(tensor[..., columns])
+        shown = tensor if self.part is None else tensor[..., columns]
+        replacement = on_tensor(shown if self.device is None else shown.to(self.device))
         if replacement is None:
             return None
+        replacement = replacement.to(tensor.device)
+        if self.part is None:
+            return replacement
         whole = torch.clone(tensor)
         whole[..., columns] = replacement
         return whole

@@ -62,6 +62,8 @@ def check_blocks(live: LiveModel, record: Record, n_tokens: int) -> None:
 def check_finite_weights(live: LiveModel) -> None:
     """Raise ModelError naming the first parameter that holds an infinity or a NaN."""
     for name, parameter in live.model.named_parameters():
+        if parameter.is_meta:  # in a file, where it was looked at
+            continue
         low, high = torch.aminmax(parameter)  # NaN propagates into both; no temporary of the tensor's size
         if not (torch.isfinite(low) and torch.isfinite(high)):
             raise ModelError(f"the weights of {live.model_id} hold non-finite values in {name}")
@@ -143,9 +145,8 @@ def check_final_norm(live: LiveModel) -> None:
     if norm.kind == "layer":
         values = values - values.mean()
     expected = values / values.pow(2).mean().sqrt() * live.final_norm_gain().float()
-    bias = getattr(module, "bias", None)
-    if bias is not None:
-        expected = expected + bias.float()
+    if getattr(module, "bias", None) is not None:
+        expected = expected + live.values_in(module, "bias").float()
     with torch.inference_mode():
         agree(live, "final norm = normalised input times its gain", module(x_D[None]).float(), expected[None])
 
@@ -155,7 +156,7 @@ def _check_head(live: LiveModel, record: Record) -> None:
     with torch.inference_mode():
         last = record.sites["resid_post", live.n_layers - 1].to(live.dtype)
         normed = live.submodule(live.final_norm.module)(last)
-        expected = normed.float() @ live.unembedding().float().T
+        expected = normed.float().to(live.device) @ live.unembedding().float().T
         bias = live.unembedding_bias()
         if bias is not None:
             expected = expected + bias.float()
@@ -203,6 +204,7 @@ def _check_arrival(live: LiveModel, record: Record, zeroed: Record) -> None:
 
 def agree(live: LiveModel, check: str, found: Tensor, expected: Tensor) -> None:
     """Compare [tokens, width] tensors; token by token, as the first one's values can dwarf the others'."""
+    found, expected = found.to(live.device), expected.to(live.device)
     if found.shape != expected.shape:
         raise misfit(live, f"{check}: shapes {tuple(found.shape)} and {tuple(expected.shape)}")
     if not (torch.isfinite(found).all() and torch.isfinite(expected).all()):

@@ -51,12 +51,7 @@ ALL: tuple[Table, ...] = (
             Column("created_at", "TIMESTAMP", "when it was published"),
             Column("software", "VARCHAR", "name and version of the program that wrote it"),
             Column("model_id", "VARCHAR", "packaged name, Hugging Face id, or folder name"),
-            Column(
-                "fingerprint",
-                "VARCHAR",
-                "`sha256v2:` over all weights as float32, the layer of each, and what the config says of the "
-                "computation, independent of parameter names; older atlases: `sha256:`, over the weights alone",
-            ),
+            Column("fingerprint", "VARCHAR", "of weights, layers and config (building.md); older: of weights alone"),
             Column("family", "VARCHAR", "family of the adapter that located the sites"),
             Column("architecture", "VARCHAR", "the model's class in transformers"),
             Column("hidden_act", "VARCHAR", "activation function, as in the model's config"),
@@ -83,11 +78,7 @@ ALL: tuple[Table, ...] = (
             ),
             Column("model_beside", "VARCHAR", "the same, seen from the folder of the atlas", null=True),
             Column(
-                "validated",
-                "VARCHAR",
-                "how the family's adapter was checked: by passes of this `model`, or, where weights alone were read, "
-                "of a small `instance` of its config; NULL in older atlases, as `model`",
-                null=True,
+                "validated", "VARCHAR", "what passes checked the adapter: `model`, `instance`; NULL: older", null=True
             ),
             Column("head", "VARCHAR", "`lm`, `mlm`, `classifier`, `none` (encoders.md); NULL: older, `lm`", null=True),
         ),

@@ -9,6 +9,7 @@ from atlas.store.staging import Staging
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from atlas.live.model import LiveModel
     from builders.build.plan import Plan
     from builders.build.product import Tables
 
@@ -24,10 +25,8 @@ def write_vocabulary(staging: Staging, plan: Plan) -> None:
     import pyarrow as pa
     import torch
 
-    live = plan.live
-    unembedding_VD = live.embedding() if live.head_kind == "none" else live.unembedding()
     ids = torch.tensor([token_id for token_id, _ in plan.tokens])
-    norms = torch.cat([_norms(unembedding_VD, part) for part in ids.split(_ROWS)]).numpy()
+    norms = torch.cat([_norms(plan.live, part) for part in ids.split(_ROWS)]).numpy()
     rows = pa.table(
         {
             "token_id": pa.array(ids.numpy(), pa.int32()),
@@ -50,8 +49,8 @@ def _experts(plan: Plan) -> Tables:
     return {"expert": pa.Table.from_pylist(rows)}
 
 
-def _norms(unembedding_VD: Tensor, ids: Tensor) -> Tensor:
+def _norms(live: LiveModel, ids: Tensor) -> Tensor:
     import torch
 
-    rows_bD = unembedding_VD.index_select(0, ids.to(unembedding_VD.device)).float()
+    rows_bD = live.unembedding_rows(ids).float()
     return torch.linalg.vector_norm(rows_bD, dim=1, dtype=torch.float64).cpu()

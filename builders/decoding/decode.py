@@ -104,10 +104,9 @@ class Decoder(Work):
 def finite_unembedding(plan: Plan) -> torch.Tensor:
     """Rows of U of the plan's tokens, float32 [V, D]. Raises BuildError for a value that is not finite."""
     token_ids = torch.tensor([token_id for token_id, _ in plan.tokens])
-    whole_VD = plan.live.unembedding()
-    u_VD = torch.empty((len(token_ids), plan.live.d_model), device=whole_VD.device)
+    u_VD = torch.empty((len(token_ids), plan.live.d_model), device=plan.live.device)
     for ids, rows in zip(token_ids.split(_ROWS), u_VD.split(_ROWS), strict=True):  # no second copy of the whole
-        rows.copy_(whole_VD.index_select(0, ids.to(whole_VD.device)))
+        rows.copy_(plan.live.unembedding_rows(ids))
         if not torch.isfinite(rows).all():
             token = int(ids[(~torch.isfinite(rows)).any(1).nonzero()[0, 0]])
             raise BuildError(f"the unembedding of token {token} has a NaN or infinite value")

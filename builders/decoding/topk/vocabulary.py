@@ -51,7 +51,10 @@ class Vocabulary:
     @cached_property
     def low_PD(self) -> torch.Tensor:
         """U in bfloat16, with zero rows to a multiple of 8 * FOLD."""
-        return F.pad(self.u_VD.bfloat16(), (0, 0, 0, -len(self.u_VD) % (8 * FOLD)))
+        n_vocab, d_model = self.u_VD.shape
+        low_PD = self.u_VD.new_zeros((n_vocab + -n_vocab % (8 * FOLD), d_model), dtype=torch.bfloat16)
+        low_PD[:n_vocab].copy_(self.u_VD)
+        return low_PD
 
     @cached_property
     def norm_P(self) -> torch.Tensor:

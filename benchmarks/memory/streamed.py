@@ -1,0 +1,217 @@
+"""How much memory decoding takes of a model that no memory here holds. Writes docs/results/streamed_decoding.md.
+
+Run: python -m benchmarks.memory.streamed FOLDER [--layers 4] [--neurons 256] [--memory 500000000]
+
+Makes in FOLDER (12 GB of disk) a checkpoint with the shapes of Llama-3.1-70B, but few layers: bfloat16, random, one
+shard a layer. Another process then does what a build does that needs weights alone: it opens the model, checks it,
+hashes all of it, and decodes each weight of the last layer; of its vectors, which it reads and converts whole, the
+first --neurons are searched, as all would take hours on two cores. Reported is the largest memory that the process held
+by itself at any time (RssAnon of /proc/PID/status, read 50 times a second): pages of mapped files are the system's to
+drop, and are reported apart. The process runs under a limit (RLIMIT_DATA) far below the weights: whatever it asked for
+beyond would end it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+REPORT = Path(__file__).parents[2] / "docs" / "results" / "streamed_decoding.md"
+D_MODEL, D_MLP, D_VOCAB, HEADS, KEYS = 8192, 28672, 128_256, 64, 8
+FULL_LAYERS = 80
+_TILE = 1 << 24  # random numbers that are written again and again: no two rows of a matrix are alike
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--neurons", type=int, default=256)
+    parser.add_argument("--memory", type=int, default=500_000_000)
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.inside:
+        sys.stdout.write(json.dumps(measure(options.folder, options.neurons, options.memory)) + "\n")
+        return
+    if not (options.folder / "config.json").exists():
+        write_checkpoint(options.folder, options.layers)
+    limit = bound(options.memory) + largest_shard(options.folder)  # a mapped file counts for this limit
+    command = [sys.executable, "-m", "benchmarks.memory.streamed", str(options.folder), "--inside"]
+    command += ["--neurons", str(options.neurons), "--memory", str(options.memory)]
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)),
+    )
+    REPORT.write_text(report(json.loads(done.stdout), options, limit), encoding="utf-8")
+    sys.stdout.write(f"{REPORT}\n")
+
+
+def bound(memory: int) -> int:
+    """U and one weight of one layer in float32, what the options allow the search, and the libraries."""
+    return 4 * D_MODEL * (D_VOCAB + D_MLP) + memory + LIBRARIES
+
+
+LIBRARIES = 1_500_000_000
+"""torch, transformers and the tokenizer, before anything of the model is read; measured and reported."""
+
+
+def write_checkpoint(folder: Path, n_layers: int) -> None:
+    """Shards of random bfloat16 numbers with the names of Llama, the config, and a tokenizer of so many words."""
+    import torch
+    from safetensors.torch import save_file
+    from tokenizers import Tokenizer, models
+    from transformers import LlamaConfig, PreTrainedTokenizerFast
+
+    folder.mkdir(parents=True)
+    generator = torch.Generator().manual_seed(0)
+    tile = (torch.randn(2 * _TILE, generator=generator) * 0.02).bfloat16()
+
+    def random(*shape: int) -> torch.Tensor:
+        flat = torch.empty(shape[0] * shape[1], dtype=torch.bfloat16)
+        for number, part in enumerate(flat.split(_TILE)):  # each begins elsewhere in the same numbers
+            part.copy_(tile[4099 * number :][: len(part)])
+        return flat.view(shape)
+
+    width = D_MODEL // HEADS
+    shards = {"model-embedding.safetensors": {"model.embed_tokens.weight": (D_VOCAB, D_MODEL)}}
+    shards["model-head.safetensors"] = {"lm_head.weight": (D_VOCAB, D_MODEL), "model.norm.weight": (D_MODEL,)}
+    for layer in range(n_layers):
+        shapes = {
+            "self_attn.q_proj": (D_MODEL, D_MODEL),
+            "self_attn.k_proj": (KEYS * width, D_MODEL),
+            "self_attn.v_proj": (KEYS * width, D_MODEL),
+            "self_attn.o_proj": (D_MODEL, D_MODEL),
+            "mlp.gate_proj": (D_MLP, D_MODEL),
+            "mlp.up_proj": (D_MLP, D_MODEL),
+            "mlp.down_proj": (D_MODEL, D_MLP),
+            "input_layernorm": (D_MODEL,),
+            "post_attention_layernorm": (D_MODEL,),
+        }
+        named = {f"model.layers.{layer}.{name}.weight": shape for name, shape in shapes.items()}
+        shards[f"model-layer-{layer}.safetensors"] = named
+    for file, named in shards.items():
+        tensors = {name: torch.ones(shape, dtype=torch.bfloat16) if len(shape) == 1 else random(*shape)
+                   for name, shape in named.items()}  # fmt: skip
+        save_file(tensors, folder / file, {"format": "pt"})
+    places = {name: file for file, named in shards.items() for name in named}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    LlamaConfig(
+        vocab_size=D_VOCAB, hidden_size=D_MODEL, intermediate_size=D_MLP, num_hidden_layers=n_layers,
+        num_attention_heads=HEADS, num_key_value_heads=KEYS, max_position_embeddings=131_072, tie_word_embeddings=False,
+        dtype="bfloat16", bos_token_id=0, eos_token_id=1,
+    ).save_pretrained(folder)  # fmt: skip
+    words = Tokenizer(models.WordLevel({f"w{token}": token for token in range(D_VOCAB)}, unk_token="w0"))
+    PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w0", bos_token="w0", eos_token="w1").save_pretrained(
+        folder
+    )
+
+
+def largest_shard(folder: Path) -> int:
+    return max(file.stat().st_size for file in folder.glob("*.safetensors"))
+
+
+class Peak:
+    """The largest RssAnon and RssFile of this process between entering and leaving, in bytes."""
+
+    def __enter__(self) -> Peak:
+        self.anonymous = self.mapped = 0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            anonymous, mapped = held()
+            self.anonymous, self.mapped = max(self.anonymous, anonymous), max(self.mapped, mapped)
+            time.sleep(0.02)
+
+
+def held() -> tuple[int, int]:
+    """(RssAnon, RssFile) of this process, bytes."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
+    return tuple(int(fields[name].split()[0]) * 1024 for name in ("RssAnon", "RssFile"))  # type: ignore[return-value]
+
+
+def measure(folder: Path, n_neurons: int, memory: int) -> dict[str, Any]:
+    """The inside: peaks by stage."""
+    import torch
+
+    from atlas.live.loading import load
+    from atlas.live.vocabulary import vocabulary
+    from builders.build.plan import Plan
+    from builders.config import BuildConfig
+    from builders.decoding.decode import Decoder
+
+    libraries = held()[0]
+    stages: list[tuple[str, int, int, float]] = []
+
+    def stage(name: str, work: Any) -> Any:
+        start = time.perf_counter()
+        with Peak() as peak:
+            result = work()
+        stages.append((name, peak.anonymous, peak.mapped, time.perf_counter() - start))
+        return result
+
+    live = stage("open, check, hash", lambda: load(str(folder), device="cpu", dtype="float32", weights_only=True))
+    config = BuildConfig(str(folder), Path("none.duckdb"), memory=memory)
+    tokens = vocabulary(live.tokenizer, live.d_vocab)
+    decoder = stage("prepare U", lambda: Decoder(Plan(config, live, tokens, [])))
+    whole = type(live).weight
+    # A slice of a matrix that was read and converted whole, and that it keeps in memory.
+    type(live).weight = lambda self, name, layer: whole(self, name, layer)[:n_neurons]  # type: ignore[method-assign]
+    rows = 0
+    for weight in live.weights():
+        made = stage(f"decode {weight}", lambda weight=weight: decoder.run(f"{weight}/{live.n_layers - 1}"))
+        rows += made["_decoding"].num_rows
+    return {
+        "libraries": libraries, "stages": stages, "rows": rows, "fingerprint": live.fingerprint,
+        "n_layers": live.n_layers, "torch": torch.__version__,
+        "weights": sum(file.stat().st_size for file in folder.glob("*.safetensors")),
+    }  # fmt: skip
+
+
+def report(found: dict[str, Any], options: argparse.Namespace, limit: int) -> str:
+    """docs/results/streamed_decoding.md."""
+
+    def gigabytes(n_bytes: float) -> str:
+        return f"{n_bytes / 1e9:.2f} GB"
+
+    u, weight = 4 * D_VOCAB * D_MODEL, 4 * D_MLP * D_MODEL
+    peak = max(stage[1] for stage in found["stages"])
+    lines = [f"| {name} | {gigabytes(held)} | {gigabytes(mapped)} | {seconds:.0f} s |"
+             for name, held, mapped, seconds in found["stages"]]  # fmt: skip
+    return "\n".join([
+        "# Memory of a streamed decode\n",
+        "Written by `python -m benchmarks.memory.streamed`, whose docstring says how. Shapes of Llama-3.1-70B: d_model "
+        f"{D_MODEL}, {D_MLP} neurons a layer, {D_VOCAB:,} tokens, bfloat16, {found['n_layers']} layers on disk "
+        f"({gigabytes(found['weights'])}); computed in float32. Neither U nor a weight depends on the "
+        f"number of layers, of which the model has {FULL_LAYERS} (282 GB in float32).\n",
+        "| stage | held by the process, peak | mapped files, peak | took |",
+        "| --- | ---: | ---: | ---: |",
+        *lines,
+        "",
+        f"U in float32 is {gigabytes(u)}, one weight of one layer {gigabytes(weight)}; the search was allowed "
+        f"{gigabytes(options.memory)}; the libraries hold {gigabytes(found['libraries'])} before anything of the "
+        f"model is read. Together {gigabytes(u + weight + options.memory + found['libraries'])}; the most that was held is "
+        f"**{gigabytes(peak)}**. The limit of the process was {gigabytes(limit)}, the largest shard in it, as mapped "
+        "files count for it. "
+        f"Of each weight {options.neurons} neurons were searched ({found['rows']} decodings).\n",
+    ])  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
