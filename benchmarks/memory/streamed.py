@@ -206,7 +206,7 @@ def report(found: dict[str, Any], options: argparse.Namespace, limit: int) -> st
         "",
         f"U in float32 is {gigabytes(u)}, one weight of one layer {gigabytes(weight)}; the search was allowed "
         f"{gigabytes(options.memory)}; the libraries hold {gigabytes(found['libraries'])} before anything of the "
-        f"model is read. Together {gigabytes(u + weight + options.memory + found['libraries'])}; the most that was held is "
+        f"model is read. Together {gigabytes(u + weight + options.memory + found['libraries'])}; the most held is "
         f"**{gigabytes(peak)}**. The limit of the process was {gigabytes(limit)}, the largest shard in it, as mapped "
         "files count for it. "
         f"Of each weight {options.neurons} neurons were searched ({found['rows']} decodings).\n",
