@@ -14,7 +14,7 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor
 
-from builders.gaussians.sorting import Labelled, sort_labelled
+from builders.gaussians.sorting import Labelled, rows_with_equal, sort_labelled
 
 
 def twice_u(acts_EN: np.ndarray, labels_E: np.ndarray, n_concepts: int) -> np.ndarray:
@@ -38,9 +38,8 @@ def twice_u_of_sorted(everything: Labelled, counts_C: np.ndarray) -> np.ndarray:
     width, n = values_NE.shape
     # How many are smaller than each minus how many are larger.
     balance_NE = torch.arange(1 - n, n, 2, device=values_NE.device).repeat(width, 1)
-    tied_R = (values_NE[:, 1:] == values_NE[:, :-1]).any(dim=1).nonzero()[:, 0]
-    if len(tied_R):
-        balance_NE[tied_R] = _balance(values_NE[tied_R])
+    tied = rows_with_equal(values_NE)
+    balance_NE[tied] = _balance(values_NE[tied])
     sums_NC = balance_NE.new_zeros((width, counts_C.size)).scatter_add_(1, concepts_NE, balance_NE)
     return sums_NC.cpu().numpy().T + (counts_C * (n - counts_C))[:, None]
 

@@ -35,6 +35,12 @@ def stable_order(codes_NE: Tensor) -> Tensor:
     return torch.sort(codes_NE, dim=-1, stable=True).indices
 
 
+def rows_with_equal(values_NE: Tensor) -> Tensor | slice:
+    """The rows, ascending, that have equal values; all where these are most, as none need be picked out then."""
+    tied_N = (values_NE[:, 1:] == values_NE[:, :-1]).any(dim=1)
+    return slice(None) if 2 * tied_N.count_nonzero() > len(tied_N) else tied_N.nonzero()[:, 0]
+
+
 def running_max(values_NE: Tensor) -> Tensor:
     """The largest value so far, along the last axis; on a CPU by numpy, which keeps no indices."""
     if values_NE.device.type == "cpu":

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from builders.gaussians.sorting import running_max, sort_labelled
+from builders.gaussians.sorting import rows_with_equal, running_max, sort_labelled
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,8 @@ class Ordered:
 
     @cached_property
     def _tied(self) -> Tensor | slice:
-        """The rows with equal values; all where these are most."""
-        tied_N = (self.values_NE[:, 1:] == self.values_NE[:, :-1]).any(dim=1)
-        return slice(None) if 2 * tied_N.count_nonzero() > len(tied_N) else tied_N.nonzero()[:, 0]
+        """The rows with equal values."""
+        return rows_with_equal(self.values_NE)
 
     @property
     def first_NE(self) -> Tensor:
