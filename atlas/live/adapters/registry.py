@@ -23,6 +23,14 @@ FAMILIES: dict[str, str] = {
     "mixtral": "atlas.live.adapters.mixtral",
     "olmoe": "atlas.live.adapters.mixtral",
     "qwen3_moe": "atlas.live.adapters.mixtral",
+    "qwen2_moe": "atlas.live.adapters.qwen2_moe",
+    "deepseek_v2": "atlas.live.adapters.deepseek",
+    "deepseek_v3": "atlas.live.adapters.deepseek",
+    "glm4_moe": "atlas.live.adapters.deepseek",
+    "gpt_oss": "atlas.live.adapters.gpt_oss",
+    "phimoe": "atlas.live.adapters.phimoe",
+    "granitemoe": "atlas.live.adapters.granitemoe",
+    "granitemoeshared": "atlas.live.adapters.granitemoe",
 }
 
 # Config fields that give away what no adapter here can describe.
