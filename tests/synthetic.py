@@ -51,12 +51,43 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 _EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2}
 _NARROW = {**_EXPERTS, "moe_intermediate_size": 10}  # 40 neurons a layer, where a dense layer has 32
+_BESIDE = {
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 10,
+    "n_shared_experts": 1,
+    "first_k_dense_replace": 1,
+    "topk_group": 1,
+}
+_LATENT = {
+    **_SIZES,
+    **_BESIDE,
+    **{"num_key_value_heads": 4, "q_lora_rank": 8, "kv_lora_rank": 8},
+    **{"qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 4},
+}
 
 # Mixtures of experts, likewise.
 MIXTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "mixtral": ("mixtral", {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}),
     "olmoe": ("olmoe", {**_GROUPED, **_EXPERTS}),
     "qwen3_moe": ("qwen3_moe", {**_GROUPED, **_NARROW, "mlp_only_layers": [0]}),
+    "qwen2_moe": (
+        "qwen2_moe",
+        {**_SIZES, "num_key_value_heads": 2, **_NARROW, "shared_expert_intermediate_size": 12, "mlp_only_layers": [0]},
+    ),
+    "gpt_oss": (
+        "gpt_oss",
+        {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 32, "intermediate_size": 12},
+    ),
+    "deepseek_v2": ("deepseek_v2", {**_LATENT, "topk_method": "greedy", "n_group": 1, "n_shared_experts": 2}),
+    "deepseek_v3": ("deepseek_v3", {**_LATENT, "n_group": 2}),
+    "glm4_moe": ("glm4_moe", {**_GROUPED, **_BESIDE, "n_group": 1}),
+    "granitemoe": ("granitemoe", {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}),
+    "granitemoeshared": (
+        "granitemoeshared",
+        {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2, "shared_intermediate_size": 12},
+    ),
+    "phimoe": ("phimoe", {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}),
 }
 
 

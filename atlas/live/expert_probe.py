@@ -23,8 +23,8 @@ class ExpertRecord:
     """float32, of the T tokens of the first row of a pass.
 
     `in_TD`, `chosen_TK`, `weights_TK`, `out_TD`: what the experts module is given and returns. `shared_TD`: what the
-    shared MLP returns, before its gate. `routed[site]`: what each expert computes there, or is given in its place; its
-    tokens are among the T.
+    shared MLP returns, before its gate. `logits_TX`: the router's, of each expert. `routed[site]`: what each expert
+    computes there, or is given in its place; its tokens are among the T.
     """
 
     in_TD: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -32,6 +32,7 @@ class ExpertRecord:
     weights_TK: Tensor = field(default_factory=lambda: torch.empty(0))
     out_TD: Tensor = field(default_factory=lambda: torch.empty(0))
     shared_TD: Tensor | None = None
+    logits_TX: Tensor = field(default_factory=lambda: torch.empty(0))
     routed: dict[str, list[Routed]] = field(default_factory=dict)
     n_passes: int = 0
 
@@ -52,6 +53,10 @@ def record_experts(
     def keep_shared(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         record.shared_TD = output.reshape(-1, output.shape[-1])[:n_tokens].float()
 
+    def keep_logits(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        record.logits_TX = found.logits_of(output)[:n_tokens].float()
+
+    hooks.callback(found.router().register_forward_hook(keep_logits).remove)
     hooks.callback(found.experts.register_forward_hook(keep_experts).remove)
     if found.shared_width:
         assert live.adapter.experts is not None and live.adapter.experts.shared is not None

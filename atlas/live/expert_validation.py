@@ -8,6 +8,7 @@ routed to, with the shared MLP, are the layer's output.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,9 @@ def check_experts(
     """
     _check_shapes(live, found, record, misfit)
     agree(live, f"experts read what the MLP reads, layer {found.layer}", record.in_TD, in_TD)
+    router: Any = found.router()
+    logits_TX, bias = in_TD @ router.weight.float().T, getattr(router, "bias", None)
+    agree(live, f"logits of the router, layer {found.layer}", record.logits_TX, _plus(logits_TX, bias))
     for routed in record.routed["mlp_post"]:
         _check_expert(live, found, record, routed, agree)
     agree(

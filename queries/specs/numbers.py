@@ -9,8 +9,11 @@ from typing import Any
 
 from atlas.errors import QuestionError, UsageError
 from atlas.fit_choice import FitChoice
+from atlas.sites import format_neuron
+from atlas.sites import site as site_of
 from atlas.spec.float32 import FLOAT32_MAX
 from atlas.store.reader import Atlas
+from queries.experts import expert_of
 from queries.fits import PAPER_TAU, Fit, all_fits, choose_fit, choose_tau
 from queries.measured import EXPECTED
 from queries.specs.bounds import HOW_TO_ADD, choose_bounds, looks_at_ranges
@@ -96,9 +99,26 @@ def numbers_of(
     }
     _, rows = atlas.query(load_sql("spec_numbers"), {**asked, "tau": source.tau})
     numbers = {(layer, neuron): Numbers(*numbers) for layer, neuron, *numbers in rows}
+    for address in addresses:
+        known = numbers.get(address)
+        if known is None or (source.concept_id is not None and known.concept_mean is None):
+            raise _unknown(atlas, source, address)
     if source.bounds == INTERVAL:
         return _with_intervals(atlas, asked, numbers)
     return _with_contrast_bounds(atlas, asked, numbers) if source.bounds == CONTRAST else numbers
+
+
+def _unknown(atlas: Atlas, source: NumberSource, address: tuple[int, int]) -> QuestionError:
+    """The error for a neuron that a fit, or its concept, has no statistics of."""
+    name, fit = format_neuron(*address), source.fit
+    of = "" if source.concept_id is None else f" of {fit.concepts[source.concept_id][0]}"
+    if site_of(fit.site).width == "d_mlp" and (expert := expert_of(atlas, *address)) is not None:
+        if expert.kind == "routed":
+            return QuestionError(
+                f"{name} has no statistics{of}: too few texts reach its expert, {expert.expert} of layer {address[0]}",
+                "Choose a neuron of another expert, or build with more texts.",
+            )
+    return QuestionError(f"{name} has no statistics{of}: {fit.family} was not measured there", "Build that layer.")
 
 
 def _with_intervals(

@@ -82,6 +82,14 @@ FAMILIES: dict[str, str] = {
     "biogpt": "atlas.live.adapters.biogpt",
     "nanochat": "atlas.live.adapters.nanochat",
     "ctrl": "atlas.live.adapters.ctrl",
+    "qwen2_moe": "atlas.live.adapters.qwen2_moe",
+    "deepseek_v2": "atlas.live.adapters.deepseek",
+    "deepseek_v3": "atlas.live.adapters.deepseek",
+    "glm4_moe": "atlas.live.adapters.deepseek",
+    "gpt_oss": "atlas.live.adapters.gpt_oss",
+    "phimoe": "atlas.live.adapters.phimoe",
+    "granitemoe": "atlas.live.adapters.granitemoe",
+    "granitemoeshared": "atlas.live.adapters.granitemoe",
 }
 
 # Config fields that give away what no adapter here can describe.

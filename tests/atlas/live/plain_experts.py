@@ -66,13 +66,27 @@ def activation(experts: Any, gate: Tensor, up: Tensor) -> Tensor:
     return torch.nn.functional.silu(gate) * up
 
 
+def shared_of(live: LiveModel, layer: int) -> tuple[Tensor, Tensor, Tensor] | None:
+    """(gate [n, d], up [n, d], down [n, d]) of the MLP that every token passes; None without one."""
+    block, mlp = live.model.model.layers[layer], mlp_of(live, layer)
+    if getattr(block, "shared_mlp", None) is not None:
+        gate, up = block.shared_mlp.input_linear.weight.double().chunk(2)
+        return gate, up, block.shared_mlp.output_linear.weight.double().T
+    shared = getattr(mlp, "shared_experts", None) or getattr(mlp, "shared_expert", None)
+    if shared is None:
+        return None
+    return shared.gate_proj.weight.double(), shared.up_proj.weight.double(), shared.down_proj.weight.double().T
+
+
 def plain_layer(live: LiveModel, layer: int, x_TD: Tensor) -> PlainLayer:
     """The layer's experts on the tokens `x_TD`; whom a token goes to is what the module's own router says."""
     mlp: Any = mlp_of(live, layer)
     router = mlp.router if hasattr(mlp, "router") else mlp.gate
     with torch.no_grad():
-        logits, weights, chosen = router(x_TD.float())
-    found = PlainLayer({"mlp_pre": {}, "mlp_pre_linear": {}, "mlp_post": {}}, chosen.tolist(), logits.double())
+        _, weights, chosen = router(x_TD.float())
+        logits = x_TD @ router.weight.double().T
+        logits = logits + router.bias.double() if getattr(router, "bias", None) is not None else logits
+    found = PlainLayer({"mlp_pre": {}, "mlp_pre_linear": {}, "mlp_post": {}}, chosen.tolist(), logits)
     rows = []
     for token, x_D in enumerate(x_TD):
         total = torch.zeros_like(x_D)
@@ -86,14 +100,16 @@ def plain_layer(live: LiveModel, layer: int, x_TD: Tensor) -> PlainLayer:
             total = total + weight * written
             for site, value in (("mlp_pre", gate), ("mlp_pre_linear", up), ("mlp_post", acts)):
                 found.acts[site][token, expert] = value
-        shared = getattr(mlp, "shared_experts", None) or getattr(mlp, "shared_expert", None)
+        shared = shared_of(live, layer)
         if shared is not None:
-            gate, up = shared.gate_proj.weight.double() @ x_D, shared.up_proj.weight.double() @ x_D
+            gate_w, up_w, down = shared
+            gate, up = gate_w @ x_D, up_w @ x_D
             acts = torch.nn.functional.silu(gate) * up
-            written = shared.down_proj.weight.double() @ acts
+            written = acts @ down
             if hasattr(mlp, "shared_expert_gate"):
                 written = written * torch.sigmoid(mlp.shared_expert_gate.weight.double() @ x_D)
-            total = total + written
+            if not hasattr(live.model.model.layers[layer], "shared_mlp"):  # Granite adds it outside
+                total = total + written
             last = mlp.experts.down_proj.shape[0]
             for site, value in (("mlp_pre", gate), ("mlp_pre_linear", up), ("mlp_post", acts)):
                 found.acts[site][token, last] = value

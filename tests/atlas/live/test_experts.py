@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,8 +15,17 @@ from atlas.live.expert_pass import Routed
 from atlas.live.intervene import intervene
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
+from atlas.live.validation import validate
 from atlas.spec.document import Edit, InterventionSpec, ModelReference, Range, Tokenization
-from tests.atlas.live.plain_experts import activation, branches_of, has_experts, inputs_of, mlp_of, plain_layer
+from tests.atlas.live.plain_experts import (
+    activation,
+    branches_of,
+    has_experts,
+    inputs_of,
+    mlp_of,
+    plain_layer,
+    shared_of,
+)
 from tests.synthetic import MIXTURES, make_model
 
 IDS = torch.tensor([[12, 30, 41, 55, 33], [70, 22, 14, 9, 61]])
@@ -112,9 +122,9 @@ def test_a_neuron_is_first_of_its_expert_plus_unit(live: LiveModel) -> None:
                 gate, up, _, _, down = branches_of(mlp.experts, part.expert)
                 assert part.kind == "routed"
             else:
-                shared = getattr(mlp, "shared_experts", None) or mlp.shared_expert
-                gate, up = shared.gate_proj.weight.double(), shared.up_proj.weight.double()
-                down = shared.down_proj.weight.double().T
+                shared = shared_of(live, layer)
+                assert shared is not None
+                gate, up, down = shared
                 assert part.kind == "shared"
             for name, expected in (("gate_proj", gate), ("up_proj", up), ("down_proj", down)):
                 assert torch.equal(whole[name][rows].double(), expected)
@@ -125,7 +135,7 @@ def test_a_neuron_is_first_of_its_expert_plus_unit(live: LiveModel) -> None:
 def test_weights_are_views(live: LiveModel) -> None:
     for layer in layers_with(live):
         experts = mlp_of(live, layer).experts
-        held = {p.untyped_storage().data_ptr() for p in mlp_of(live, layer).parameters()}
+        held = {p.untyped_storage().data_ptr() for p in live.model.model.layers[layer].parameters()}
         for name in ("gate_proj", "up_proj", "down_proj"):
             for _, w_ND in live.weight_parts(name, layer):
                 assert w_ND.untyped_storage().data_ptr() in held
@@ -176,6 +186,50 @@ def test_an_edit_changes_tokens_that_reach_the_expert_and_no_other(live: LiveMod
             weight = weights[token][chosen[token] == expert].double().sum()
             expected = expected + weight * (after - before) * down
         torch.testing.assert_close(found[token], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_shared_expert_is_edited_at_every_token(live: LiveModel) -> None:
+    layer = layers_with(live)[-1]
+    part = live.parts(layer)[-1]
+    if part.kind != "shared":
+        pytest.skip("no shared expert")
+    inputs, unit = inputs_of(live, IDS)[layer], 3
+    plain, (_, _, down) = plain_layer(live, layer, inputs), shared_of(live, layer)
+    seen: list[Tensor] = []
+    hook = live.model.model.layers[layer].register_forward_hook(
+        lambda m, a, o: seen.append((o[0] if isinstance(o, tuple) else o).double())
+    )
+    spec = spec_of(live, Edit("mlp_post", layer, part.first_neuron + unit, "set", 2.5))
+    with torch.no_grad():
+        live.model(input_ids=IDS)
+        with intervene(live, spec):
+            live.model(input_ids=IDS)
+    hook.remove()
+    change = (seen[1] - seen[0]).reshape(-1, live.d_model)
+    gate = getattr(mlp_of(live, layer), "shared_expert_gate", None)
+    for token, x_D in enumerate(inputs):
+        before = plain.acts["mlp_post"][token, part.expert][unit]
+        factor = 1.0 if gate is None else torch.sigmoid(gate.weight.double() @ x_D)
+        torch.testing.assert_close(change[token], factor * (2.5 - before) * down[unit], rtol=1e-3, atol=1e-5)
+
+
+WRONG = {
+    "branches": lambda experts: {"sites": {**experts.sites, "mlp_pre": experts.sites["mlp_pre_linear"]}},
+    "weights": lambda experts: {"weights": {**experts.weights, "up_proj": experts.weights["gate_proj"]}},
+    "no gate": lambda experts: {"shared_gate": None},
+    "no shared": lambda experts: {"shared": None},
+    "router": lambda experts: {"router_logits": 1},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_adapter_is_refused(
+    wrong: str, mixture_of: Callable[[str], LiveModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = mixture_of("qwen2_moe")
+    experts = replace(live.adapter.experts, **WRONG[wrong](live.adapter.experts))
+    with pytest.raises(ModelError, match="does not fit"):
+        validate(LiveModel(live.model, live.tokenizer, replace(live.adapter, experts=experts), "wrong", add_bos=False))
 
 
 def test_a_range_decides_at_each_token(live: LiveModel) -> None:
