@@ -12,6 +12,7 @@ import torch
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     PretrainedConfig,
 )
 
@@ -21,7 +22,7 @@ from atlas.live.adapters.base import Adapter
 from atlas.live.adapters.registry import find_adapter
 from atlas.live.checkpoint import architecture_of, check_complete, check_config, check_shapes, end_tokens
 from atlas.live.checkpoint_files import finder
-from atlas.live.config_fields import clean_config
+from atlas.live.config_fields import clean_config, language_fields
 from atlas.live.damaged import read_json_file
 from atlas.live.fingerprint import fingerprint
 from atlas.live.gguf_copies import copy_of
@@ -34,7 +35,7 @@ from atlas.live.sources import Source, resolve, suggestion
 from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos
 from atlas.live.validation import validate
 from atlas.live.variants import check_variant
-from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers
+from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers, check_parts
 from atlas.whole_file import no_room
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None) -> Li
     if weights is None:
         raise ModelError(f"{name} has no {SINGLE} and no {INDEX}", "Weights come as safetensors, or as a .gguf file.")
     check_dtypes(weights, adapter, name)
-    check_layers(fields, config_class.attribute_map, weights, adapter, name)
+    check_layers(language_fields(fields), config_class.attribute_map, weights, adapter, name)
+    check_parts(fields, weights, name)
     config = _attempt(source, "config", lambda: config_class.from_dict(fields))
     check_variant(config, adapter, name)
     model_class = _model_class(config_class)
@@ -170,7 +172,10 @@ def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torc
 
 def _model_class(config_class: type[PretrainedConfig]) -> type[CausalModel]:
     # The table says that it holds tuples; one of causal models holds classes.
-    return cast("type[CausalModel]", MODEL_FOR_CAUSAL_LM_MAPPING[config_class])
+    for mapping in (MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING):
+        if config_class in mapping:
+            return cast("type[CausalModel]", mapping[config_class])
+    raise ModelError(f"transformers has no language model for model type {config_class.model_type!r}")
 
 
 def _pretrained(
@@ -184,7 +189,7 @@ def _pretrained(
 def _attention(model_class: type[CausalModel], config: PretrainedConfig, adapter: Adapter) -> str:
     """Named, so that nobody is asked for another kernel. Older versions of transformers let sdpa drop a softcap."""
     field = adapter.attention_softcap_field
-    softcap = None if field is None else getattr(config, field, None)
+    softcap = None if field is None else getattr(config.get_text_config(), field, None)
     return "sdpa" if model_class._supports_sdpa and softcap is None else "eager"
 
 

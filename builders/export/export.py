@@ -19,6 +19,7 @@ from atlas.live.quiet import quiet
 from atlas.live.versions import ran_with
 from atlas.spec.document import InterventionSpec
 from builders.export.capabilities import check_expressible
+from builders.export.model_limits import check_model_fits
 from builders.export.place import check_output, free_place, put
 from builders.export.places import ModelPlaces, Place
 from builders.export.registry import Target, target
@@ -64,6 +65,7 @@ def export(
     found = model_files(spec, model)
     check_output(row, output, force, [*inputs, *found])
     live = load_for(spec, model, dtype="float32")
+    check_model_fits(row, live)
     report = verify_check(live, spec)
     if not report.ok:
         raise SpecError(

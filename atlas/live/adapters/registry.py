@@ -9,6 +9,7 @@ from typing import Any
 
 from atlas.errors import ModelError
 from atlas.live.adapters.base import Adapter
+from atlas.live.adapters.multimodal import INSIDE, MULTIMODAL, moved
 
 # `model_type` of a checkpoint's config -> module that declares ADAPTER, imported on use.
 FAMILIES: dict[str, str] = {
@@ -88,20 +89,25 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
     supported = _supported(str(model_type))
     if not model_type:
         raise ModelError("the model's config names no model_type", supported)
-    if any((config.get(key) or 0) > 1 for key in _EXPERT_COUNTS):
+    inside = MULTIMODAL.get(model_type) if isinstance(model_type, str) else None
+    text = config.get("text_config") if inside else None
+    text = text if isinstance(text, dict) else {}
+    if any((part.get(key) or 0) > 1 for part in (config, text) for key in _EXPERT_COUNTS):
         raise ModelError(
             f"model type {model_type!r} is a mixture of experts, where one layer has many MLPs",
             "Use a dense model. " + supported,
         )
-    if any(config.get(key) for key in _OTHER_MODALITIES):
+    if inside is None and any(config.get(key) for key in _OTHER_MODALITIES):
         raise ModelError(
-            f"model type {model_type!r} is a multimodal model; only text-only language models are supported",
+            f"model type {model_type!r} is a multimodal model, and where its language model is is not known here",
             "Use the text-only checkpoint of the family, if there is one. " + supported,
         )
-    if model_type not in FAMILIES:
+    own_type = model_type if inside is None else text.get("model_type") or inside.model_type
+    known = FAMILIES if inside is None else FAMILIES | INSIDE
+    if own_type not in known:
         own_code = " and brings its own code, which is never run" if config.get("auto_map") else ""
         raise ModelError(
-            f"model type {str(model_type)[:60]!r} has no adapter{own_code}",
+            f"model type {str(own_type)[:60]!r} has no adapter{own_code}",
             f"{supported} docs/adding-a-family.md shows how to add another.",
         )
     if quantised := config.get("quantization_config"):
@@ -110,7 +116,8 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
             f"the checkpoint's weights are quantised ({method}), so they are not plain matrices",
             "Use the unquantised checkpoint, or a GGUF file, which is dequantised on loading.",
         )
-    return _adapter(FAMILIES[model_type])
+    adapter = _adapter(known[own_type])
+    return adapter if inside is None else moved(adapter, inside.path)
 
 
 def _supported(model_type: str) -> str:
