@@ -34,6 +34,26 @@ WINDOWED = {"sliding_window": 3, "layer_types": ["sliding_attention", "full_atte
 ROPE = {"rope_theta": 77.0, "rope_type": "default"}
 ROPES = {"full_attention": ROPE, "sliding_attention": ROPE}
 
+TOWER = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 28,
+    "patch_size": 14,
+}
+DEPTH = {"depth": 2, "embed_dim": 16, "hidden_size": 16, "num_heads": 2, "patch_size": 4, "intermediate_size": 32}
+STACKED = {**DEPTH, "out_hidden_size": 16, "num_position_embeddings": 16, "deepstack_visual_indexes": [1]}
+AXES = {"rope_parameters": {**ROPE, "mrope_section": [1, 1, 0]}}
+IMAGE_TOKENS = {"image_token_id": 9, "video_token_id": 10, "vision_start_token_id": 11, "vision_end_token_id": 12}
+
+
+def seeing(language_model: str, tower: dict[str, Any]) -> dict[str, Any]:
+    """A config whose text part is of this model type, with a small vision tower."""
+    text = {**HEADS, "model_type": language_model, "sliding_window": 32}
+    return {"text_config": text, "vision_config": {**TOWER, **tower}, "image_token_index": 9, "image_seq_length": 4}
+
+
 DENSE: dict[str, tuple[str, dict[str, Any]]] = {
     # Llama's block.
     "ministral": ("ministral", {**HEADS, **WINDOWED}),
@@ -105,4 +125,26 @@ DENSE: dict[str, tuple[str, dict[str, Any]]] = {
     "biogpt": ("biogpt", SIZES),
     "nanochat": ("nanochat", GROUPED),
     "ctrl": ("ctrl", {**GPT, "dff": 32}),
+    # Language models inside of checkpoints that also see images.
+    "gemma3_seeing": (
+        "gemma3",
+        {
+            "text_config": {**HEADS, "model_type": "gemma3_text", "query_pre_attn_scalar": 4, "sliding_window": 32},
+            "vision_config": {**TOWER, "model_type": "siglip_vision_model"},
+            "mm_tokens_per_image": 4,
+            "image_token_index": 9,
+            "boi_token_index": 10,
+            "eoi_token_index": 11,
+        },
+    ),
+    "mistral3": ("mistral3", seeing("ministral3", {"model_type": "pixtral", "head_dim": 8})),
+    "qwen2_vl": ("qwen2_vl", {"text_config": {**GROUPED, **AXES}, "vision_config": DEPTH, **IMAGE_TOKENS}),
+    "qwen2_5_vl": ("qwen2_5_vl", {"text_config": {**GROUPED, **AXES}, "vision_config": DEPTH, **IMAGE_TOKENS}),
+    "qwen3_vl": ("qwen3_vl", {"text_config": {**HEADS, **AXES}, "vision_config": STACKED, **IMAGE_TOKENS}),
+    "llava": ("llava", seeing("llama", {"model_type": "clip_vision_model"})),
+    "llava_next": ("llava_next", seeing("granite", {"model_type": "clip_vision_model"})),
+    "internvl": ("internvl", seeing("qwen2", {"image_size": [28, 28], "patch_size": [14, 14]})),
+    "aya_vision": ("aya_vision", seeing("cohere2", {"model_type": "siglip_vision_model"})),
+    "idefics3": ("idefics3", {**seeing("llama", {}), "pad_token_id": 1}),
+    "smolvlm": ("smolvlm", {**seeing("llama", {}), "pad_token_id": 1}),
 }

@@ -7,7 +7,13 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    PreTrainedTokenizerFast,
+)
 
 from atlas.live.quiet import quiet
 from tests.dense_families import DENSE
@@ -110,7 +116,8 @@ def make_model(
     config = CONFIG_MAPPING[model_type](
         **{names.get(name, name): value for name, value in {**fields, **config_overrides}.items()}
     )
-    model = AutoModelForCausalLM.from_config(config)
+    sees = type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING
+    model = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_config(config)
     randomise(model, seed)
     folder = Path(folder)
     with quiet():

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from transformers import CONFIG_MAPPING, PretrainedConfig
+from transformers import __version__ as TRANSFORMERS
 
 from atlas.errors import ModelError
 from atlas.live.adapters.base import Adapter
@@ -20,12 +21,13 @@ from atlas.live.adapters.base import Adapter
 # What older configs call things, as transformers' own classes translate them.
 _OLDER_NAMES = {
     "head_dim", "original_max_position_embeddings", "partial_rotary_factor", "rope_parameters", "rope_scaling",
-    "rope_theta", "tie_word_embeddings", "bos_token_id", "eos_token_id", "pad_token_id",
+    "rope_theta", "tie_word_embeddings", "bos_token_id", "eos_token_id", "pad_token_id", "alignment_intermediate_size",
 }  # fmt: skip
 # Fields of every architecture, of which none says what this one computes. The hub is asked for kernels by name.
 _NEVER = {"attn_implementation", "experts_implementation", "num_labels"}
 # They would change what is computed, in ways that no adapter describes.
 _REFUSED = ("per_layer_config", "fusion_config", "adapters", "pruned_heads")
+_MINUS_ONE = ("_token_id", "_token_index")
 _DTYPES = ("float32", "float16", "bfloat16", "float64")
 _MOST = 2**53
 _LONGEST_LIST, _DEEPEST = 10_000, 3
@@ -45,7 +47,19 @@ def clean_config(raw: Mapping[str, Any], adapter: Adapter, model_id: str) -> dic
                 f"the config of {model_id} has {name}, which changes the model in a way that is not supported",
                 "Use a plain checkpoint of the model.",
             )
-    kept = {name: raw[name] for name in _known(raw["model_type"], adapter) if name in raw}
+    made = _config_class(raw["model_type"], model_id)
+    parts = _parts(made)
+    known = _known(made, adapter)
+    if "text_config" in parts and not raw.get("text_config"):  # older configs have its fields beside the others
+        known |= _known(parts["text_config"], adapter)
+    kept = {name: raw[name] for name in known if name in raw}
+    for name, default in parts.items():
+        part = kept.get(name)
+        if isinstance(part, dict):
+            its_type = part.get("model_type")
+            named = isinstance(its_type, str) and its_type in CONFIG_MAPPING
+            its_class = CONFIG_MAPPING[str(its_type)] if named else default
+            kept[name] = {key: part[key] for key in {*_known(its_class, adapter), "model_type"} if key in part}
     dtype = raw.get("dtype", raw.get("torch_dtype"))
     if dtype in _DTYPES:
         kept["dtype"] = dtype
@@ -55,8 +69,33 @@ def clean_config(raw: Mapping[str, Any], adapter: Adapter, model_id: str) -> dic
     return kept
 
 
-def _known(model_type: str, adapter: Adapter) -> set[str]:
-    made = CONFIG_MAPPING[model_type]
+def language_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a cleaned config that is of the language model."""
+    text = fields.get("text_config")
+    return text if isinstance(text, dict) else fields
+
+
+def _config_class(model_type: str, model_id: str) -> type[PretrainedConfig]:
+    if model_type not in CONFIG_MAPPING:
+        raise ModelError(
+            f"transformers {TRANSFORMERS} does not know model type {model_type!r} of {model_id}",
+            "Run: pip install --upgrade transformers.",
+        )
+    return CONFIG_MAPPING[model_type]
+
+
+def _parts(made: type[PretrainedConfig]) -> dict[str, type[PretrainedConfig]]:
+    """The configs within a config, by the field that holds each, and the class of each where it does not say its type.
+
+    A part of no one type has the general class, of which no field is known beyond those that every config has.
+    """
+    return {
+        name: part if issubclass(part, PretrainedConfig) else PretrainedConfig
+        for name, part in dict(made.sub_configs).items()
+    }
+
+
+def _known(made: type[PretrainedConfig], adapter: Adapter) -> set[str]:
     rope = adapter.older_rope
     older = {*_OLDER_NAMES, *adapter.older_fields, *filter(None, (rope.theta, rope.share, rope.local_theta))}
     # Of Qwen3-MoE the name that a field is mapped to is the one that is saved, and no field of the class.
@@ -91,8 +130,8 @@ def _check(value: Any, name: str, model_id: str, depth: int) -> None:
         return
     if not math.isfinite(value) or abs(value) >= _MOST:
         raise _wrong(name, model_id, f"is {value:.3g}, beyond every number that it can be")
-    # Old checkpoints write -1 for a token that they do not have.
-    if value < 0 and not (name.endswith("_token_id") and value == -1):
+    # Old checkpoints write -1 for a token that they do not have; layers of a vision tower are counted from its end.
+    if value < 0 and not (name.endswith(_MINUS_ONE) and value == -1) and name != "vision_feature_layer":
         raise _wrong(name, model_id, f"is {value}, and nothing in a config is negative")
 
 

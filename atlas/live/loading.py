@@ -12,6 +12,7 @@ import torch
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     PretrainedConfig,
 )
 
@@ -22,7 +23,7 @@ from atlas.live.adapters.heads import Head
 from atlas.live.adapters.registry import find_adapter
 from atlas.live.checkpoint import architecture_of, check_complete, check_config, check_shapes, end_tokens
 from atlas.live.checkpoint_files import finder
-from atlas.live.config_fields import clean_config
+from atlas.live.config_fields import clean_config, language_fields
 from atlas.live.damaged import read_json_file
 from atlas.live.encoder_check import validate_encoder
 from atlas.live.expert_pass import NAME as EXPERTS
@@ -42,7 +43,14 @@ from atlas.live.stored import Stored, stored_in
 from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer, prepends_bos, put_around
 from atlas.live.validation import validate
 from atlas.live.variants import check_variant
-from atlas.live.weight_match import check_dtypes, check_fit, check_layer_count, check_layers, check_memory
+from atlas.live.weight_match import (
+    check_dtypes,
+    check_fit,
+    check_layer_count,
+    check_layers,
+    check_memory,
+    check_parts,
+)
 from atlas.whole_file import no_room
 
 if TYPE_CHECKING:
@@ -155,7 +163,8 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, use: 
         fields["id2label"] = dict(enumerate(labels_of(raw, name)))
     weights = without_spare(weights, adapter, head)
     check_dtypes(weights, adapter, name)
-    check_layers(fields, config_class.attribute_map, weights, adapter, name)
+    check_layers(language_fields(fields), config_class.attribute_map, weights, adapter, name)
+    check_parts(fields, weights, name)
     config = _attempt(source, "config", lambda: config_class.from_dict(fields))
     check_variant(config, adapter, name)
     model_class = _model_class(config_class, head)
@@ -242,8 +251,12 @@ def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torc
 
 def _model_class(config_class: type[PretrainedConfig], head: Head | None = None) -> type[CausalModel]:
     # The table says that it holds tuples; one of causal models holds classes.
-    made = MODEL_FOR_CAUSAL_LM_MAPPING[config_class] if head is None else class_of(head, config_class)
-    return cast("type[CausalModel]", made)
+    if head is not None:
+        return cast("type[CausalModel]", class_of(head, config_class))
+    for mapping in (MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING):
+        if config_class in mapping:
+            return cast("type[CausalModel]", mapping[config_class])
+    raise ModelError(f"transformers has no language model for model type {config_class.model_type!r}")
 
 
 def _pretrained(
@@ -257,7 +270,7 @@ def _pretrained(
 def _attention(model_class: type[CausalModel], config: PretrainedConfig, adapter: Adapter) -> str:
     """Named, so that nobody is asked for another kernel. Older versions of transformers let sdpa drop a softcap."""
     field = adapter.attention_softcap_field
-    softcap = None if field is None else getattr(config, field, None)
+    softcap = None if field is None else getattr(config.get_text_config(), field, None)
     return "sdpa" if model_class._supports_sdpa and softcap is None else "eager"
 
 

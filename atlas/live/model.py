@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 from transformers.activations import ACT2FN
 
 from atlas import sites as table
@@ -134,6 +135,11 @@ class LiveModel:
     def architecture(self) -> str:
         """The model's class name in transformers."""
         return type(self.model).__name__
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether transformers loads it as a causal language model, and not by a class that also sees images."""
+        return type(self.model.config) in MODEL_FOR_CAUSAL_LM_MAPPING
 
     @property
     def gguf_name(self) -> str | None:

@@ -110,6 +110,10 @@ def _check_positions(name: str, positions: Tensor, first: int, tokens: PassToken
     Real tokens may be counted alone, as `generate` does, or together with padding; what padding has is open.
     Anything else, such as texts packed into one row or a cache that was not seen, is none of our counting.
     """
+    if positions.ndim == 3:  # one for each axis of an image; of a text alone all are its positions
+        for of_an_axis in positions:
+            _check_positions(name, of_an_axis, first, tokens)
+        return
     n_cached, (n_rows, n_tokens) = tokens.n_cached, tokens.shape
     columns_1T = torch.arange(n_cached, n_cached + n_tokens, device=positions.device)[None]
     if positions.shape in ((n_tokens,), (1, n_tokens), (n_rows, n_tokens)):

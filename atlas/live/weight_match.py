@@ -35,6 +35,19 @@ def check_layers(
     check_layer_count(config, attribute_map, len(numbers), model_id)
 
 
+def check_parts(fields: Mapping[str, Any], weights: Weights, model_id: str) -> None:
+    """The same for every part beside the language model, each of whose blocks has one weight at least."""
+    for part in fields.values():
+        for name in ("num_hidden_layers", "num_layers", "depth") if isinstance(part, dict) else ():
+            wanted = part.get(name)
+            if type(wanted) is int and wanted > len(weights.tensors):
+                raise ModelError(
+                    f"cannot load the config of {model_id}: {name} is {wanted}, and there are {len(weights.tensors)} "
+                    "tensors in all",
+                    "The file may be damaged.",
+                )
+
+
 def check_layer_count(config: Mapping[str, Any], attribute_map: Mapping[str, str], held: int, model_id: str) -> None:
     """The same with the number of blocks, or any bound of it. Raises ModelError."""
     general = "num_hidden_layers"

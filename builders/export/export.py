@@ -21,6 +21,7 @@ from atlas.live.versions import ran_with
 from atlas.sites import format_neuron
 from atlas.spec.document import InterventionSpec
 from builders.export.capabilities import check_expressible
+from builders.export.model_limits import check_model_fits
 from builders.export.place import check_output, free_place, put
 from builders.export.places import ExpertPlace, ModelPlaces, Place
 from builders.export.registry import Target, target
@@ -68,6 +69,7 @@ def export(
     live = load_for(spec, model, dtype="float32")
     live.require_generation("export")
     _refuse_experts(row, spec, live)
+    check_model_fits(row, live)
     report = verify_check(live, spec)
     if not report.ok:
         raise SpecError(

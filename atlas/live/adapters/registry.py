@@ -9,6 +9,7 @@ from typing import Any
 
 from atlas.errors import ModelError
 from atlas.live.adapters.base import Adapter
+from atlas.live.adapters.multimodal import INSIDE, MULTIMODAL, moved
 
 # `model_type` of a checkpoint's config -> module that declares ADAPTER, imported on use.
 FAMILIES: dict[str, str] = {
@@ -107,20 +108,26 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
     supported = _supported(str(model_type))
     if not model_type:
         raise ModelError("the model's config names no model_type", supported)
-    if any((config.get(key) or 0) > 1 for key in _EXPERT_COUNTS) and not _has_experts(model_type):
+    inside = MULTIMODAL.get(model_type) if isinstance(model_type, str) else None
+    text = config.get("text_config") if inside else None
+    text = text if isinstance(text, dict) else {}
+    own_type = model_type if inside is None else text.get("model_type") or inside.model_type
+    with_experts = any((part.get(key) or 0) > 1 for part in (config, text) for key in _EXPERT_COUNTS)
+    if with_experts and not _has_experts(own_type):
         raise ModelError(
             f"model type {model_type!r} is a mixture of experts that no adapter describes",
             f"{supported} docs/adding-a-family.md shows how to add another.",
         )
-    if any(config.get(key) for key in _OTHER_MODALITIES):
+    if inside is None and any(config.get(key) for key in _OTHER_MODALITIES):
         raise ModelError(
-            f"model type {model_type!r} is a multimodal model; only text-only language models are supported",
+            f"model type {model_type!r} is a multimodal model, and where its language model is is not known here",
             "Use the text-only checkpoint of the family, if there is one. " + supported,
         )
-    if model_type not in FAMILIES:
+    known = FAMILIES if inside is None else FAMILIES | INSIDE
+    if own_type not in known:
         own_code = " and brings its own code, which is never run" if config.get("auto_map") else ""
         raise ModelError(
-            f"model type {str(model_type)[:60]!r} has no adapter{own_code}",
+            f"model type {str(own_type)[:60]!r} has no adapter{own_code}",
             f"{supported} docs/adding-a-family.md shows how to add another.",
         )
     if quantised := config.get("quantization_config"):
@@ -129,11 +136,11 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
             f"the checkpoint's weights are quantised ({method}), so they are not plain matrices",
             "Use the unquantised checkpoint, or a GGUF file, which is dequantised on loading.",
         )
-    adapter = _adapter(FAMILIES[model_type])
+    adapter = _adapter(known[own_type])
     for field, reason in adapter.unsupported.items():
         if config.get(field):
             raise ModelError(f"the config sets {field}: {reason}", "Use another checkpoint of the family.")
-    return adapter
+    return adapter if inside is None else moved(adapter, inside.path)
 
 
 def _supported(model_type: str) -> str:

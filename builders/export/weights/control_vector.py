@@ -44,6 +44,7 @@ def write(live: LiveModel, spec: InterventionSpec, path: Path) -> None:
     gguf = require("gguf", extra="gguf", why="to write GGUF files")
     directions = vectors(live, spec)
     writer = gguf.GGUFWriter(path, "controlvector")
+    assert live.gguf_name is not None  # model_limits.py
     writer.add_string("controlvector.model_hint", live.gguf_name)
     writer.add_uint32("controlvector.layer_count", len(directions))
     writer.add_string("neuron-atlas.spec_hash", spec_hash(spec))

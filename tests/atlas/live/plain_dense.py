@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from atlas.live.model import LiveModel
 
-TRUNKS = [("model", "decoder", "layers"), ("model", "layers"), ("biogpt", "layers"), ("gpt_neox_japanese", "layers")]
+TRUNKS = [("model", "language_model", "layers"), ("model", "text_model", "layers")]
+TRUNKS += [("model", "decoder", "layers"), ("model", "layers"), ("biogpt", "layers"), ("gpt_neox_japanese", "layers")]
 TRUNKS += [("transformer", "blocks"), ("transformer", "h")]
 LAST_NORMS = ["final_layer_norm", "final_layernorm", "ln_f", "norm_f", "layernorm", "layer_norm", "norm"]
 PAIRS = [("fc1", "fc2"), ("fc_in", "fc_out"), ("c_fc", "c_proj"), ("dense_h_to_4h", "dense_4h_to_h"), ("0", "2")]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from atlas.live.adapters.multimodal import MULTIMODAL
 from atlas.live.adapters.registry import FAMILIES
 from atlas.live.capture import capture
 from atlas.live.intervene import intervene
@@ -60,7 +61,7 @@ def close(found: torch.Tensor, expected: torch.Tensor, what: object = "") -> Non
 
 def test_every_model_type_is_here():
     model_types = {model_type for model_type, _ in (synthetic.FAMILIES | DENSE).values()}
-    assert model_types >= set(FAMILIES)
+    assert model_types >= FAMILIES.keys() | MULTIMODAL.keys()
 
 
 def test_weights_and_gain(live):

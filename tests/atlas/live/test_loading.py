@@ -63,7 +63,7 @@ def test_dtype_and_device(folder):
         ),
         ({"model_type": "mixtral", "num_local_experts": 8}, "mixture of experts"),
         ({"model_type": "qwen3_moe", "num_experts": 128}, "mixture of experts"),
-        ({"model_type": "gemma3", "text_config": {}, "vision_config": {"hidden_size": 3}}, "multimodal"),
+        ({"model_type": "gemma3n", "text_config": {}, "vision_config": {"hidden_size": 3}}, "multimodal"),
         ({"quantization_config": {"quant_method": "gptq"}}, r"quantised \(gptq\)"),
         ({"model_type": None}, "names no model_type"),
     ],
