@@ -55,6 +55,11 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
             f"model type {model_type!r} is a multimodal model; only text-only language models are supported",
             "Use the text-only checkpoint of the family, if there is one. " + supported,
         )
+    if config.get("is_encoder_decoder"):
+        raise ModelError(
+            f"model type {str(model_type)[:60]!r} is an encoder-decoder: a layer's number is of two blocks, one a side",
+            "Use an encoder or a language model. " + supported,
+        )
     if model_type not in FAMILIES:
         own_code = " and brings its own code, which is never run" if config.get("auto_map") else ""
         raise ModelError(
