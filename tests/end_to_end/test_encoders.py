@@ -23,7 +23,7 @@ from builders.evaluation.command import run
 from builders.evaluation.config import EvaluateConfig, TaskRequest
 from builders.evaluation.texts import seen_texts
 from queries.info import info
-from queries.neurons import neurons_for_concept
+from queries.neurons import neurons_for_concept, neurons_for_token
 from queries.specs.make_spec import make_spec
 from tests.atlas.live import plain_encoders as plain
 from tests.encoders import LABELS, make_encoder
@@ -83,8 +83,12 @@ def test_neurons_of_a_classifier_are_decoded_to_its_labels(classifier):
         assert (manifest.head, manifest.decoding_mode, manifest.top) == ("classifier", "linearised", 3)
         assert atlas.query("SELECT token FROM vocab ORDER BY token_id")[1] == [(label,) for label in LABELS]
         rows = decodings(atlas)
+        writes = neurons_for_token(atlas, "sports", exact=True, weight="down_proj", sign=1, layer=1, limit=1).rows
         fields = info(atlas).fields
     assert fields["head"] == "classifier" and fields["decoding_mode"] == "linearised"
+    map_ED = torch.autograd.functional.jacobian(lambda state: model.bert.pooler(state[None, None])[0], mean_state(live))
+    norm_N = (plain.weights(model, 1)["down_proj"] @ map_ED.T).norm(dim=1)
+    assert writes[0][0] == f"L1N{int((logits_NC[:, 0] / norm_N).square().argmax())}"  # by squared cosine
     for (raised, logits, lowered), expected_C in zip(rows, logits_NC, strict=True):
         order = expected_C.argsort(descending=True).tolist()
         assert list(raised) == order and list(lowered) == order[::-1]

@@ -123,6 +123,11 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
             f"model type {model_type!r} is a multimodal model, and where its language model is is not known here",
             "Use the text-only checkpoint of the family, if there is one. " + supported,
         )
+    if config.get("is_encoder_decoder"):
+        raise ModelError(
+            f"model type {str(model_type)[:60]!r} is an encoder-decoder: a layer's number is of two blocks, one a side",
+            "Use an encoder or a language model. " + supported,
+        )
     known = FAMILIES if inside is None else FAMILIES | INSIDE
     if own_type not in known:
         own_code = " and brings its own code, which is never run" if config.get("auto_map") else ""

@@ -225,6 +225,7 @@ def test_checkpoints_as_they_were_converted_and_with_other_heads_of_pretraining(
         ("bert", "classifier", {"id2label": {"0": "a", "1": "b"}}, r"has shape \[3, 16\]"),
         ("bert", "classifier", {"id2label": ["a", "b"]}, "id2label is no list"),
         ("deberta", "mlm", {"position_buckets": -1000}, "nothing in a config is negative"),
+        ("bert", "none", {"model_type": "t5", "is_encoder_decoder": True}, "'t5' is an encoder-decoder"),
     ],
 )
 def test_refused_by_name(family, head, config, message, tmp_path):
