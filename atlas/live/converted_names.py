@@ -19,14 +19,14 @@ def converted_names(model: Any, stored: Iterable[str]) -> dict[str, list[str]]:
     """
     try:
         from transformers.conversion_mapping import get_model_conversion_mapping
-        from transformers.core_model_loading import WeightConverter, rename_source_key
+        from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
     except ImportError as error:
         raise ModelError(
             "this version of transformers loads experts in a way that is not known here", f"Ran with {ran_with()}."
         ) from error
     transforms = get_model_conversion_mapping(model)
     converters = [each for each in transforms if isinstance(each, WeightConverter)]
-    renamings = [each for each in transforms if not isinstance(each, WeightConverter)]
+    renamings = [each for each in transforms if isinstance(each, WeightRenaming)]
     wanted = model.state_dict()
     found: dict[str, list[str]] = {}
     for name in stored:

@@ -8,17 +8,16 @@ the tokens that were routed there and on no other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from atlas.errors import ModelError
-from atlas.live.expert_pass import Listening, OnRouted, Routed, branches, listen, reading_name
+from atlas.live.expert_pass import OnRouted, Routed, branches, listen, reading_name
 from atlas.live.taps import ResolvedTap
 
 if TYPE_CHECKING:
-    from torch.utils.hooks import RemovableHandle
 
     from atlas.live.model import LiveModel
 
@@ -35,10 +34,17 @@ class Part(NamedTuple):
     kind: str
 
 
+class Handle(Protocol):
+    """A registration."""
+
+    def remove(self) -> None:
+        """End it."""
+
+
 class Removing(NamedTuple):
     """Several registrations as one."""
 
-    handles: tuple[Listening | RemovableHandle, ...]
+    handles: tuple[Handle, ...]
 
     def remove(self) -> None:
         """End them all."""
@@ -62,7 +68,7 @@ class ExpertTap:
 
         The caller removes the handle. Tokens are numbered batch row by batch row, padding included.
         """
-        handles: list[Listening | RemovableHandle] = [listen(self.module, self.site, on_routed)]
+        handles: list[Handle] = [listen(self.module, self.site, on_routed)]
         if self.shared is not None:
             expert = self.n_routed
 
@@ -132,9 +138,9 @@ class ExpertLayer:
             return self.live.weight_at(self._shared_place(name), self.layer)
         transposed = self.experts.is_transposed
         if name == "down_proj":
-            matrix = self.experts.down_proj[expert]
-            return matrix if transposed else matrix.T
-        matrix = getattr(self.experts, reading_name(self.experts))[expert]
+            written: Tensor = self.experts.down_proj[expert]
+            return written if transposed else written.T
+        matrix: Tensor = getattr(self.experts, reading_name(self.experts))[expert]
         rows = matrix.T if transposed else matrix
         return rows[self._columns(name)]
 
@@ -145,8 +151,10 @@ class ExpertLayer:
         if not self.experts.has_bias:
             return None
         if name == "down_proj":
-            return self.experts.down_proj_bias[expert]
-        return getattr(self.experts, f"{reading_name(self.experts)}_bias")[expert][self._columns(name)]
+            of_stream: Tensor = self.experts.down_proj_bias[expert]
+            return of_stream
+        bias: Tensor = getattr(self.experts, f"{reading_name(self.experts)}_bias")[expert]
+        return bias[self._columns(name)]
 
     def _columns(self, name: str) -> slice:
         found = branches(self.experts)

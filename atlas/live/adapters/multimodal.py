@@ -54,6 +54,7 @@ def moved(adapter: Adapter, path: str) -> Adapter:
     def maybe(place: str | None) -> str | None:
         return None if place is None else there(place)
 
+    norm = adapter.final_norm
     return replace(
         adapter,
         block=there(adapter.block),
@@ -61,7 +62,7 @@ def moved(adapter: Adapter, path: str) -> Adapter:
         mlp_end=maybe(adapter.mlp_end),
         mlp_out_norm=maybe(adapter.mlp_out_norm),
         activation_module=maybe(adapter.activation_module),
-        final_norm=replace(adapter.final_norm, module=there(adapter.final_norm.module)),
+        final_norm=None if norm is None else replace(norm, module=there(norm.module)),
         sites={name: replace(tap, module=there(tap.module)) for name, tap in adapter.sites.items()},
         weights={
             name: replace(place, parameter=there(place.parameter), bias=maybe(place.bias))

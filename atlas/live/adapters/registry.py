@@ -113,7 +113,7 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
     text = text if isinstance(text, dict) else {}
     own_type = model_type if inside is None else text.get("model_type") or inside.model_type
     with_experts = any((part.get(key) or 0) > 1 for part in (config, text) for key in _EXPERT_COUNTS)
-    if with_experts and not _has_experts(own_type):
+    if with_experts and (inside is not None or not _has_experts(own_type)):
         raise ModelError(
             f"model type {model_type!r} is a mixture of experts that no adapter describes",
             f"{supported} docs/adding-a-family.md shows how to add another.",
