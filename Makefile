@@ -85,6 +85,7 @@ $(LOCKER):
 docs: $(INSTALLED)
 	$(BIN)/python docs/make_cli_reference.py
 	$(BIN)/python docs/make_schema_reference.py
+	$(BIN)/python docs/make_families.py
 	$(BIN)/python -m atlas.schema.make_json_schema
 
 $(ATLAS): | $(INSTALLED)

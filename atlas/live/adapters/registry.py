@@ -10,6 +10,7 @@ from typing import Any
 from atlas.errors import ModelError
 from atlas.live.adapters.base import Adapter
 from atlas.live.adapters.multimodal import INSIDE, MULTIMODAL, moved
+from atlas.live.adapters.unsupported import UNSUPPORTED
 
 # `model_type` of a checkpoint's config -> module that declares ADAPTER, imported on use.
 FAMILIES: dict[str, str] = {
@@ -101,8 +102,8 @@ _OTHER_MODALITIES = ("vision_config", "audio_config", "text_config")
 def find_adapter(config: Mapping[str, Any]) -> Adapter:
     """The adapter for a checkpoint's raw config (the content of config.json).
 
-    Raises ModelError with the reason for mixtures of experts, multimodal and quantised checkpoints and
-    unknown model types: each of them would otherwise give tensors of the right shape and the wrong meaning.
+    Raises ModelError with the reason for mixtures of experts, quantised checkpoints, and model types that are unknown
+    or that no adapter can describe: each of them would otherwise give tensors of the right shape and the wrong meaning.
     """
     model_type = config.get("model_type")
     supported = _supported(str(model_type))
@@ -112,6 +113,8 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
     text = config.get("text_config") if inside else None
     text = text if isinstance(text, dict) else {}
     own_type = model_type if inside is None else text.get("model_type") or inside.model_type
+    if isinstance(model_type, str) and model_type in UNSUPPORTED:
+        raise ModelError(f"model type {model_type!r} has no adapter: {UNSUPPORTED[model_type]}", supported)
     with_experts = any((part.get(key) or 0) > 1 for part in (config, text) for key in _EXPERT_COUNTS)
     if with_experts and (inside is not None or not _has_experts(own_type)):
         raise ModelError(
