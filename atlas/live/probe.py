@@ -76,7 +76,7 @@ def run_probe(live: LiveModel, inputs: Mapping[str, Any], *, zero_first_row: boo
 def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.utils.hooks.RemovableHandle]:
     block = live.submodule(live.adapter.block.format(layer=layer))
     mlp = live.submodule(live.adapter.mlp.format(layer=layer))
-    end = live.submodule((live.adapter.mlp_output or live.adapter.mlp).format(layer=layer))
+    end = live.submodule((live.adapter.mlp_end or live.adapter.mlp).format(layer=layer))
 
     def keep_block_input(module: nn.Module, args: tuple[Any, ...]) -> None:
         record.block_in[layer] = _plain(args[0])
@@ -84,7 +84,7 @@ def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.u
     def keep_mlp_input(module: nn.Module, args: tuple[Any, ...]) -> None:
         record.mlp_in[layer] = _plain(args[0])
 
-    def keep_mlp_output(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+    def keep_mlp_end(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         record.mlp_out[layer] = _plain(output)
 
     def keep_norm(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
@@ -93,7 +93,7 @@ def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.u
     handles = [
         block.register_forward_pre_hook(keep_block_input),
         mlp.register_forward_pre_hook(keep_mlp_input),
-        end.register_forward_hook(keep_mlp_output),
+        end.register_forward_hook(keep_mlp_end),
     ]
     if live.adapter.block_norm is not None:
         norm = live.submodule(live.adapter.block_norm.format(layer=layer))

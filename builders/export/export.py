@@ -27,6 +27,9 @@ from builders.spec_model import load_for, model_files
 
 CHECK_HINT = "Add one: neuron-atlas run SPEC --prompt TEXT --write-check."
 
+ENCODERS = "hooks"
+"""The target that takes encoders; the others are about generation, or about models as their tools know them."""
+
 
 @dataclass(frozen=True)
 class ExportReport:
@@ -64,7 +67,8 @@ def export(
     found = model_files(spec, model)
     check_output(row, output, force, [*inputs, *found])
     live = load_for(spec, model, dtype="float32")
-    live.require_generation("export")
+    if row.name != ENCODERS:
+        live.require_generation(f"export --to {row.name}")
     report = verify_check(live, spec)
     if not report.ok:
         raise SpecError(
@@ -94,6 +98,10 @@ def places_of(live: LiveModel) -> ModelPlaces:
         name: Place(tap.module, tap.io, *((tap.part.index, tap.part.count) if tap.part else ()))
         for name, tap in live.adapter.sites.items()
     }
+    if live.head_kind == "mlm":
+        return ModelPlaces(live.base_path, sites, "mask", live.tokenizer.mask_token_id, "AutoModelForMaskedLM")
+    if live.head_kind == "classifier":
+        return ModelPlaces(live.base_path, sites, "labels", loaded_by="AutoModelForSequenceClassification")
     return ModelPlaces(live.base_path, sites)
 
 
@@ -104,6 +112,8 @@ def _code(row: Target, spec: InterventionSpec, live: LiveModel, place: Path) -> 
         return None, f"not verified, as {row.package} is not installed: pip install 'neuron-atlas[{row.extra}]'"
     assert live.source is not None  # it was loaded
     report = _in_a_fresh_process(place, str(live.source.path or live.source.location))
+    if report["generation"] is None:  # an encoder
+        return _difference(report), ""
     with_what = ran_with(*filter(None, [row.package]))
     if report["generation"]["uncached"] is not True:
         raise BuildError(

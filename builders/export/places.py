@@ -19,7 +19,14 @@ class Place:
 
 @dataclass(frozen=True)
 class ModelPlaces:
-    """`base`: path of the module that reads token ids. `sites`: site name -> Place."""
+    """`base`: path of the module that reads token ids. `sites`: site name -> Place.
+
+    `reads`: which logits the check is of: those after the last token, at the token `mask`, or of labels. `loaded_by`:
+    transformers' class that reads the checkpoint.
+    """
 
     base: str
     sites: Mapping[str, Place]
+    reads: Literal["last", "mask", "labels"] = "last"
+    mask: int | None = None
+    loaded_by: str = "AutoModelForCausalLM"

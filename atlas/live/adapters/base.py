@@ -74,7 +74,7 @@ class Adapter:
 
     What it computes:
 
-    - `mlp`: the MLP's module; where it is in several, the one whose input is the MLP's, and `mlp_output` the one whose
+    - `mlp`: the MLP's module; where it is in several, the one whose input is the MLP's, and `mlp_end` the one whose
       output is.
     - `mlp_out_norm`: the module of a further norm between MLP and residual stream, where there is one, so that what a
       neuron writes reaches the stream rescaled, and a constant of the MLP's output is none there.
@@ -115,7 +115,7 @@ class Adapter:
     weights: Mapping[str, WeightPlace]
     gguf_names: Mapping[str, str]
     tokenizers: tuple[str, ...]
-    mlp_output: str | None = None
+    mlp_end: str | None = None
     mlp_out_norm: str | None = None
     block_norm: str | None = None
     heads: tuple[Head, ...] = ()

@@ -238,7 +238,7 @@ def test_refused_by_name(family, head, config, message, tmp_path):
     ("change", "message"),
     [
         ({"block_norm": "bert.encoder.layer.{layer}.attention.output.LayerNorm"}, "what the last norm reads"),
-        ({"mlp_output": "bert.encoder.layer.{layer}.attention.output.dense"}, "mlp_post @ down_proj"),
+        ({"mlp_end": "bert.encoder.layer.{layer}.attention.output.dense"}, "mlp_post @ down_proj"),
     ],
 )
 def test_a_wrong_adapter_is_found_out(change, message, bert):
