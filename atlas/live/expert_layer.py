@@ -18,7 +18,6 @@ from atlas.live.expert_pass import OnRouted, Routed, branches, listen, reading_n
 from atlas.live.taps import ResolvedTap
 
 if TYPE_CHECKING:
-
     from atlas.live.model import LiveModel
 
 ROUTED, SHARED, DENSE = "routed", "shared", "dense"

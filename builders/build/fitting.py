@@ -40,6 +40,10 @@ def _require_possible(config: BuildConfig, live: LiveModel, mode: str) -> None:
     for option, given in (("--gradients", config.gradients), ("--describe", config.describe)):
         if given:
             live.require_generation(option)
+    if config.graphs:
+        raise UsageError(
+            "--graphs explain a token by those before it, and an encoder reads those after it too", "Leave them out."
+        )
     if config.weight_facts:
         raise UsageError(
             "--weight-facts compare neurons with an LM head, and an encoder's head is not linear", "Leave it out."

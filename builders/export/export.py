@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from builders.export.weights.record import SCRIPT
 from builders.spec_model import load_for, model_files
 
 CHECK_HINT = "Add one: neuron-atlas run SPEC --prompt TEXT --write-check."
+
+ENCODERS = "hooks"
+"""The target that takes encoders; the others are about generation, or about models as their tools know them."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ def export(
     found = model_files(spec, model)
     check_output(row, output, force, [*inputs, *found])
     live = load_for(spec, model, dtype="float32")
-    live.require_generation("export")
+    if row.name != ENCODERS:
+        live.require_generation(f"export --to {row.name}")
     _refuse_experts(row, spec, live)
     check_model_fits(row, live)
     report = verify_check(live, spec)
@@ -103,7 +107,13 @@ def places_of(live: LiveModel) -> ModelPlaces:
             experts[layer] = ExpertPlace(found.path, found.width, first_shared, found.shared_width)
     beside = {} if live.adapter.experts is None else live.adapter.experts.sites
     narrow = {layer: n for layer in range(live.n_layers) if (n := live.neurons(layer)) < live.d_mlp}
-    return ModelPlaces(live.base_path, _places(live.adapter.sites), experts, _places(beside), narrow)
+    places = ModelPlaces(live.base_path, _places(live.adapter.sites), experts, _places(beside), narrow)
+    if live.head_kind == "mlm":
+        mask = live.tokenizer.mask_token_id
+        return replace(places, reads="mask", mask=mask, loaded_by="AutoModelForMaskedLM")
+    if live.head_kind == "classifier":
+        return replace(places, reads="labels", loaded_by="AutoModelForSequenceClassification")
+    return places
 
 
 def _places(taps: Mapping[str, Tap]) -> dict[str, Place]:
@@ -131,6 +141,8 @@ def _code(row: Target, spec: InterventionSpec, live: LiveModel, place: Path) -> 
         return None, f"not verified, as {row.package} is not installed: pip install 'neuron-atlas[{row.extra}]'"
     assert live.source is not None  # it was loaded
     report = _in_a_fresh_process(place, str(live.source.path or live.source.location))
+    if report["generation"] is None:  # an encoder
+        return _difference(report), ""
     with_what = ran_with(*filter(None, [row.package]))
     if report["generation"]["uncached"] is not True:
         raise BuildError(

@@ -33,6 +33,8 @@ class ModelPlaces:
 
     `experts`: layer -> its experts, of layers that have some; `shared`: site name -> Place of the shared MLP there.
     `narrow`: layer -> neurons, of layers with fewer than d_mlp.
+    `reads`: which logits the check is of: those after the last token, at the token `mask`, or of labels. `loaded_by`:
+    transformers' class that reads the checkpoint.
     """
 
     base: str
@@ -40,3 +42,6 @@ class ModelPlaces:
     experts: Mapping[int, ExpertPlace] = field(default_factory=dict)
     shared: Mapping[str, Place] = field(default_factory=dict)
     narrow: Mapping[int, int] = field(default_factory=dict)
+    reads: Literal["last", "mask", "labels"] = "last"
+    mask: int | None = None
+    loaded_by: str = "AutoModelForCausalLM"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from atlas.errors import AtlasError
+from atlas.live.check import with_check
 from atlas.live.head import mean_state
 from atlas.live.loading import load
 from atlas.store.reader import open_atlas
@@ -19,9 +21,11 @@ from builders.before_after import compare
 from builders.build.pipeline import build
 from builders.config import BuildConfig, ConceptSource
 from builders.corpora.text_hash import text_hash
+from builders.evaluation.arms import without_ranges
 from builders.evaluation.command import run
 from builders.evaluation.config import EvaluateConfig, TaskRequest
 from builders.evaluation.texts import seen_texts
+from builders.export.export import export
 from queries.info import info
 from queries.neurons import neurons_for_concept, neurons_for_token
 from queries.specs.make_spec import make_spec
@@ -220,6 +224,7 @@ def test_run_shows_labels_and_the_token_at_the_mask(classifier, spec, folder, co
         ("mlm", {"mode": "folded"}, "folded is of LM heads"),
         ("mlm", {"weight_facts": True}, "an encoder's head is not linear"),
         ("mlm", {"gradients": True}, "--gradients is about the next token"),
+        ("mlm", {"graphs": ("L0N1",)}, "an encoder reads those after it too"),
         ("classifier", {"texts": ("topics",)}, "labels for a vocabulary"),
     ],
 )
@@ -246,6 +251,28 @@ def test_what_needs_next_tokens_is_refused_by_name(classifier, spec, tmp_path):
     labels = dict(zip(("sports", "politics", "science"), ("sports", "politics", "cooking"), strict=True))
     with pytest.raises(AtlasError, match="no label 'cooking'"):
         evaluate(live, [spec], [("a", "sports")], labels=labels, template="{text}")
+
+
+def test_hooks_for_plain_transformers(classifier, spec, tmp_path):
+    """The export checks itself in a process of its own; here its hooks run on the model by transformers alone."""
+    model_folder, _ = classifier
+    live, model = load(str(model_folder), device="cpu"), plain.plain_model(model_folder, "classifier")
+    checked = with_check(live, spec, "The team won", n_tokens=3)
+    report = export(checked, "hooks", tmp_path / "edit.py", model=str(model_folder))
+    assert report.difference is not None and report.difference < 1e-4
+    made = runpy.run_path(str(tmp_path / "edit.py"))
+    rows = [live.tokenizer(text)["input_ids"] for text in ("The team won", "The goal of the election is new")]
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+    with torch.no_grad(), made["apply"](model):
+        found = model(input_ids=ids, attention_mask=mask).logits.log_softmax(-1)
+    for row, text in enumerate(rows):
+        assert torch.allclose(found[row], plain_log_probs(model, text, spec), atol=1e-4)
+    for target, name in (("nnsight", "n.py"), ("lora", "lora")):
+        whole = without_ranges(checked)
+        with pytest.raises(AtlasError, match=f"export --to {target} is about the next token"):
+            export(replace(whole, check=checked.check), target, tmp_path / name, model=str(model_folder))
 
 
 def test_an_encoder_without_a_head_has_statistics(folder, corpus):

@@ -97,6 +97,9 @@ def source(
         "PHASE": spec.phase,
         "POSITIONS": spec.positions if isinstance(spec.positions, str) else list(spec.positions),
         "BASE": places.base,
+        "LOADED_BY": places.loaded_by,
+        "READS": places.reads,
+        "MASK": places.mask,
         "CHECK": {
             "prompt_ids": list(check.prompt_ids),
             "tokens": list(check.tokens),

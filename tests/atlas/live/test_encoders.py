@@ -213,6 +213,13 @@ def test_checkpoints_as_they_were_converted_and_with_other_heads_of_pretraining(
     assert load(str(folder), device="cpu").fingerprint == fingerprint
 
 
+def test_older_configs_say_the_rotary_bases_in_their_own_words(tmp_path):
+    older = {"rope_parameters": None, "global_rope_theta": 123.0, "local_rope_theta": 77.0}
+    folder = rewritten(make_encoder("modernbert", "mlm", tmp_path / "m"), **older)
+    rope = load(str(folder), device="cpu").model.config.rope_parameters
+    assert [rope[kind]["rope_theta"] for kind in ("full_attention", "sliding_attention")] == [123.0, 77.0]
+
+
 @pytest.mark.parametrize(
     ("family", "head", "config", "message"),
     [
