@@ -38,6 +38,8 @@ class Manifest(NamedTuple):
     # How the adapter was checked: by passes of this `model`, or, where only its weights were read, of a small
     # `instance` of its config. Absent from older atlases, whose whole models were.
     validated: str | None = None
+    # How the checkpoint's weights were packed, JSON; NULL where they were not. A GGUF file says it itself.
+    quantised: str | None = None
 
     @classmethod
     def columns(cls) -> list[str]:

@@ -44,6 +44,7 @@ class LiveModel:
     `add_bos`: whether the tokenizer puts its beginning-of-sequence token before a text by default.
     `source`: where it was loaded from. `stored`: what reads the parameters that the model was made without, if any.
     `validated`: whether the adapter was checked by passes of this `model`, or of a small `instance` of its config.
+    `quantised`: how the checkpoint's weights were packed, JSON, where they were.
     """
 
     model: CausalModel
@@ -56,6 +57,7 @@ class LiveModel:
     source: Source | None = None
     stored: Stored | None = None
     validated: str = "model"
+    quantised: str | None = None
 
     n_layers: int = field(init=False)
     d_model: int = field(init=False)

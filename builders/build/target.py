@@ -168,6 +168,7 @@ def manifest_of(plan: Plan, products: Sequence[Product], base: Manifest | None) 
         model_path=model_path,
         model_beside=model_beside,
         validated=live.validated,
+        quantised=live.quantised,
     )
     for product in products:
         manifest = manifest._replace(**product.described(config))

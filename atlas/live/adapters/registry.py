@@ -30,8 +30,8 @@ _OTHER_MODALITIES = ("vision_config", "audio_config", "text_config")
 def find_adapter(config: Mapping[str, Any]) -> Adapter:
     """The adapter for a checkpoint's raw config (the content of config.json).
 
-    Raises ModelError with the reason for mixtures of experts, multimodal and quantised checkpoints and
-    unknown model types: each of them would otherwise give tensors of the right shape and the wrong meaning.
+    Raises ModelError with the reason for mixtures of experts, multimodal checkpoints and unknown
+    model types: each of them would otherwise give tensors of the right shape and the wrong meaning.
     """
     model_type = config.get("model_type")
     supported = "Supported model types: " + ", ".join(FAMILIES) + "."
@@ -52,12 +52,6 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
         raise ModelError(
             f"model type {str(model_type)[:60]!r} has no adapter{own_code}",
             f"{supported} docs/adding-a-family.md shows how to add another.",
-        )
-    if quantised := config.get("quantization_config"):
-        method = quantised.get("quant_method", "unknown")
-        raise ModelError(
-            f"the checkpoint's weights are quantised ({method}), so they are not plain matrices",
-            "Use the unquantised checkpoint, or a GGUF file, which is dequantised on loading.",
         )
     return _adapter(FAMILIES[model_type])
 
