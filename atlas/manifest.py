@@ -39,6 +39,8 @@ class Manifest(NamedTuple):
     # `instance` of its config. Absent from older atlases, whose whole models were.
     validated: str | None = None
     head: str | None = None  # of atlas.sites.HEADS; None in older atlases, which are of language models
+    # How the checkpoint's weights were packed, JSON; NULL where they were not. A GGUF file says it itself.
+    quantised: str | None = None
 
     @classmethod
     def columns(cls) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from transformers import (
     PretrainedConfig,
 )
 
-from atlas.errors import AtlasError, ModelError, UsageError
+from atlas.errors import AtlasError, ModelError
 from atlas.extras import require_gguf
 from atlas.live.adapters.base import Adapter
 from atlas.live.adapters.heads import Head
@@ -25,6 +24,7 @@ from atlas.live.checkpoint import architecture_of, check_complete, check_config,
 from atlas.live.checkpoint_files import finder
 from atlas.live.config_fields import clean_config, language_fields
 from atlas.live.damaged import read_json_file
+from atlas.live.devices import DEVICE_MAP, dtype_called, one_device
 from atlas.live.encoder_check import validate_encoder
 from atlas.live.expert_pass import NAME as EXPERTS
 from atlas.live.expert_pass import register
@@ -35,6 +35,7 @@ from atlas.live.gguf_header import read_gguf_header
 from atlas.live.head_choice import choose_head, class_of, labels_of, without_spare
 from atlas.live.instance import small_instance
 from atlas.live.model import LiveModel
+from atlas.live.quantised import check_linear, method_of, recorded, unpacked
 from atlas.live.quiet import quiet
 from atlas.live.shards import INDEX, SINGLE, find_weights, read_tensors
 from atlas.live.sources import Source, resolve, suggestion
@@ -58,11 +59,6 @@ if TYPE_CHECKING:
 
 _CONFIG_BYTES = 1 << 20
 
-DEVICE_MAP = "map:"
-"""Begins a device that is a device map: "map:auto"."""
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 T = TypeVar("T")
 
 
@@ -84,7 +80,7 @@ def load(model: str | Source, *, device: str = "auto", dtype: str = "auto", weig
     """
     mapped = device.startswith(DEVICE_MAP)
     room = parse_device_map(device.removeprefix(DEVICE_MAP)) if mapped else None
-    target, wanted_dtype = home_of(room) if mapped else _device(device), _dtype(dtype)
+    target, wanted_dtype = home_of(room) if mapped else one_device(device), dtype_called(dtype)
     source = model if isinstance(model, Source) else resolve(model)
     if source.gguf_file:
         require_gguf()
@@ -154,9 +150,11 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, use: 
     fields = _attempt(source, "config", lambda: clean_config(raw, adapter, name))
     # The class registered for the type, whatever auto_map says.
     config_class = CONFIG_MAPPING[raw["model_type"]]
-    weights = _attempt(source, "weights", lambda: find_weights(find))
-    if weights is None:
+    held_in_files = _attempt(source, "weights", lambda: find_weights(find))
+    if held_in_files is None:
         raise ModelError(f"{name} has no {SINGLE} and no {INDEX}", "Weights come as safetensors, or as a .gguf file.")
+    quantised = _attempt(source, "config", lambda: method_of(raw, name))
+    weights = _attempt(source, "weights", lambda: unpacked(held_in_files, quantised))
     saved = architecture_of(raw)
     head = choose_head(adapter, saved, weights, name)
     if head is not None and head.kind == "classifier":
@@ -173,11 +171,12 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, use: 
     in_files = (use.weights_only or use.spread) and adapter.experts is None and head is None
     held = None if in_files else computing
     fit = _attempt(source, "weights", lambda: check_fit(model_class, config, weights, adapter, name, saved, held))
+    check_linear(fit.model, weights, name)
     token_fields = {**fields, "model_type": raw["model_type"]}
     tokenizer = _attempt(source, "tokenizer", lambda: load_tokenizer(find, token_fields, name))
     attention = _attention(model_class, config, adapter)
     stored = None
-    if in_files:
+    if in_files and not (use.spread and weights.packed):  # accelerate reads plain tensors alone
         wanted = dtype or _automatic(device)
         stored = _attempt(source, "weights", lambda: stored_in(fit, weights, config, device, wanted))
     if stored is not None and use.weights_only:
@@ -186,6 +185,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, use: 
         network = cast("CausalModel", fit.model.to(stored.dtype))  # so it says what it computes in
         live = _finished(source, network, tokenizer, adapter, stored)
         live.validated = "instance"
+        live.quantised = recorded(quantised)
         return live
     if stored is not None:
         over = stored
@@ -212,7 +212,9 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, use: 
         network = _attempt(source, "weights", lambda: network.to(device))
     if head is None and (ends := _attempt(source, "generation config", lambda: end_tokens(find))):
         network.generation_config.eos_token_id = ends
-    return _finished(source, network, tokenizer, adapter, stored, head)
+    live = _finished(source, network, tokenizer, adapter, stored, head)
+    live.quantised = recorded(quantised)
+    return live
 
 
 def _read_gguf(source: Source, gguf_file: str, device: torch.device, dtype: torch.dtype | None) -> LiveModel:
@@ -311,25 +313,6 @@ def _present(config: Path | None, source: Source) -> Path:
     if config is None:
         raise ModelError(f"{source.model_id} has no config.json", "A checkpoint's folder has one.")
     return config
-
-
-def _device(device: str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise UsageError(f"unknown device {device!r}", "Use auto, cpu, cuda or cuda:N.")
-    target = torch.device(device)
-    if target.type == "cuda" and (target.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"there is no device {device}", f"This machine has {torch.cuda.device_count()} CUDA devices.")
-    return target
-
-
-def _dtype(dtype: str) -> torch.dtype | None:
-    if dtype == "auto":
-        return None
-    if dtype not in DTYPES:
-        raise UsageError(f"unknown dtype {dtype!r}", f"Use auto, {', '.join(DTYPES)}.")
-    return DTYPES[dtype]
 
 
 def _attempt(source: Source, what: str, step: Callable[[], T]) -> T:

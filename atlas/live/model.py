@@ -52,6 +52,7 @@ class LiveModel:
     `validated`: whether the adapter was checked by passes of this `model`, or of a small `instance` of its config.
     `head`: what an encoder has behind its last block; None: an LM head.
     `around`: of an encoder, the special tokens before and after a text.
+    `quantised`: how the checkpoint's weights were packed, JSON, where they were.
     """
 
     model: CausalModel
@@ -66,6 +67,7 @@ class LiveModel:
     validated: str = "model"
     head: Head | None = None
     around: tuple[list[int], list[int]] = ([], [])
+    quantised: str | None = None
 
     n_layers: int = field(init=False)
     d_model: int = field(init=False)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,24 @@ Find = Callable[[str], Path | None]
 
 
 @dataclass(frozen=True)
+class Packed:
+    """A weight of several stored tensors; `sources`: their names, by what each is to `unpack` (unpacking.py)."""
+
+    sources: Mapping[str, str]
+    unpack: Callable[[Mapping[str, Tensor], Mapping[str, Any]], Tensor]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Weights:
-    """`tensors`: what the headers describe, by name. `files`: where each tensor is."""
+    """`tensors`: what the headers describe, by name. `files`: where each stored tensor is.
+
+    `packed`: of a quantised checkpoint, how weights among `tensors` are made of the stored ones.
+    """
 
     tensors: dict[str, TensorInfo]
     files: dict[str, Path]
+    packed: Mapping[str, Packed] = field(default_factory=dict)
 
     @property
     def n_elements(self) -> int:
@@ -67,12 +80,34 @@ def find_weights(find: Find) -> Weights | None:
 
 
 def read_tensors(weights: Weights) -> dict[str, Tensor]:
-    """Every tensor by name, mapped from its file: read when it is used."""
+    """Every tensor by name, mapped from its file: read when it is used; packed ones are unpacked now."""
     found: dict[str, Tensor] = {}
     for path in sorted(set(weights.files.values())):
         with safe_open(path, framework="pt", device="cpu") as file:
             found |= {name: file.get_tensor(name) for name, place in weights.files.items() if place == path}
-    return found
+    plain = {name: found[name] for name in weights.tensors if name not in weights.packed}
+    return plain | {name: read_tensor(weights, name) for name in weights.packed}
+
+
+def read_tensor(weights: Weights, name: str) -> Tensor:
+    """One tensor: mapped, its pages given back with it, as a file is opened for it alone; or unpacked.
+
+    Raises Damaged where a packed one cannot be.
+    """
+    packed = weights.packed.get(name)
+    if packed is None:
+        return _mapped(weights.files[name], name)
+    parts = {part: _mapped(weights.files[source], source) for part, source in packed.sources.items()}
+    tensor = packed.unpack(parts, packed.settings).contiguous()  # as a plain one lies in memory
+    if tuple(tensor.shape) != weights.tensors[name].shape:
+        raise Damaged(f"{name[:100]} has not the shape that its parts promise")
+    return tensor
+
+
+def _mapped(path: Path, name: str) -> Tensor:
+    with safe_open(path, framework="pt", device="cpu") as file:
+        tensor: Tensor = file.get_tensor(name)
+    return tensor
 
 
 def _places(index: Any) -> dict[str, str]:

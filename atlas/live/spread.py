@@ -84,7 +84,7 @@ def spread(
         network.get_submodule(owner).register_parameter(attribute, held[key])
     index = {
         name: {
-            "safetensors_file": str(stored.files[stored.names[name]]),
+            "safetensors_file": str(stored.weights.files[stored.names[name]]),
             "weight_name": stored.names[name],
             "dtype": str(stored.dtype).removeprefix("torch."),
         }

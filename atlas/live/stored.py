@@ -7,16 +7,14 @@ modules, shapes and a config, and cannot run.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from atlas.errors import ModelError
 from atlas.live.fingerprint import digests_of, tensor_digest
-from atlas.live.shards import Weights
+from atlas.live.shards import Weights, read_tensor
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -31,7 +29,7 @@ class Stored:
     """
 
     def __init__(self, weights: Weights, names: Mapping[str, str], device: torch.device, dtype: torch.dtype) -> None:
-        self.names, self.files = names, weights.files
+        self.names, self.weights = names, weights
         self.device, self.dtype = device, dtype
 
     def values(self, name: str) -> Tensor:
@@ -56,8 +54,7 @@ class Stored:
         return digests_of(self.names, digest)
 
     def _mapped(self, name: str) -> Tensor:
-        stored = self.names[name]
-        return _mapped(self.files[stored], stored)
+        return read_tensor(self.weights, self.names[name])
 
 
 def stored_in(
@@ -82,14 +79,7 @@ def stored_in(
         if stored is None:
             continue
         other = first.setdefault(id(parameter), stored)
-        if stored != other and not torch.equal(*(_mapped(weights.files[each], each) for each in (stored, other))):
+        if stored != other and not torch.equal(*(read_tensor(weights, each) for each in (stored, other))):
             return None  # tied by the config, and different in the files
     names = {name: first[id(parameter)] for name, parameter in named}
     return Stored(weights, names, device, computing)
-
-
-def _mapped(path: Path, name: str) -> Tensor:
-    """A tensor whose pages are read when they are looked at, and given back with it: a file is opened for it alone."""
-    with safe_open(path, framework="pt", device="cpu") as file:
-        tensor: Tensor = file.get_tensor(name)
-    return tensor

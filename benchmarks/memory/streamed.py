@@ -164,6 +164,7 @@ def measure(folder: Path, n_neurons: int, memory: int) -> dict[str, Any]:
         with Peak() as peak:
             result = work()
         stages.append((name, peak.anonymous, peak.mapped, time.perf_counter() - start))
+        sys.stderr.write(f"{stages[-1]}\n")
         return result
 
     live = stage("open, check, hash", lambda: load(str(folder), device="cpu", dtype="float32", weights_only=True))
@@ -194,23 +195,32 @@ def report(found: dict[str, Any], options: argparse.Namespace, limit: int) -> st
     peak = max(stage[1] for stage in found["stages"])
     lines = [f"| {name} | {gigabytes(held)} | {gigabytes(mapped)} | {seconds:.0f} s |"
              for name, held, mapped, seconds in found["stages"]]  # fmt: skip
-    return "\n".join([
-        "# Memory of a streamed decode\n",
-        "Written by `python -m benchmarks.memory.streamed`, whose docstring says how. Shapes of Llama-3.1-70B: d_model "
-        f"{D_MODEL}, {D_MLP} neurons a layer, {D_VOCAB:,} tokens, bfloat16, {found['n_layers']} layers on disk "
-        f"({gigabytes(found['weights'])}); computed in float32. Neither U nor a weight depends on the "
-        f"number of layers, of which the model has {FULL_LAYERS} (282 GB in float32).\n",
-        "| stage | held by the process, peak | mapped files, peak | took |",
-        "| --- | ---: | ---: | ---: |",
-        *lines,
-        "",
-        f"U in float32 is {gigabytes(u)}, one weight of one layer {gigabytes(weight)}; the search was allowed "
-        f"{gigabytes(options.memory)}; the libraries hold {gigabytes(found['libraries'])} before anything of the "
-        f"model is read. Together {gigabytes(u + weight + options.memory + found['libraries'])}; the most held is "
-        f"**{gigabytes(peak)}**. The limit of the process was {gigabytes(limit)}, the largest shard in it, as mapped "
-        "files count for it. "
-        f"Of each weight {options.neurons} neurons were searched ({found['rows']} decodings).\n",
-    ])  # fmt: skip
+    together = gigabytes(u + weight + options.memory + found["libraries"])
+    stages = "\n".join(lines)
+    return f"""# Memory of a streamed decode
+
+Written by `python -m benchmarks.memory.streamed`, whose docstring says how. Shapes of Llama-3.1-70B: d_model {D_MODEL},
+{D_MLP} neurons a layer, {D_VOCAB:,} tokens, bfloat16, computed in float32. {found["n_layers"]} layers are on disk
+({gigabytes(found["weights"])}) of the {FULL_LAYERS} that the model has (282 GB in float32): neither U nor one weight
+depends on their number.
+
+| stage | held by the process, peak | mapped files, peak | took |
+| --- | ---: | ---: | ---: |
+{stages}
+
+| what | bytes |
+| --- | ---: |
+| U in float32 | {gigabytes(u)} |
+| one weight of one layer in float32 | {gigabytes(weight)} |
+| what the search was allowed (`--memory`) | {gigabytes(options.memory)} |
+| what libraries hold before anything of the model is read | {gigabytes(found["libraries"])} |
+| together | {together} |
+| **the most that was held** | **{gigabytes(peak)}** |
+| limit of the process, with its largest shard, as mapped files count for it | {gigabytes(limit)} |
+
+Of each weight {options.neurons} neurons were searched ({found["rows"]} decodings). Times are of a busy
+machine.
+"""
 
 
 if __name__ == "__main__":

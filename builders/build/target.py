@@ -169,6 +169,7 @@ def manifest_of(plan: Plan, products: Sequence[Product], base: Manifest | None) 
         model_beside=model_beside,
         validated=live.validated,
         head=live.head_kind,
+        quantised=live.quantised,
     )
     for product in products:
         manifest = manifest._replace(**product.described(config))

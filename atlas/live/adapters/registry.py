@@ -102,8 +102,9 @@ _OTHER_MODALITIES = ("vision_config", "audio_config", "text_config")
 def find_adapter(config: Mapping[str, Any]) -> Adapter:
     """The adapter for a checkpoint's raw config (the content of config.json).
 
-    Raises ModelError with the reason for mixtures of experts, quantised checkpoints, and model types that are unknown
-    or that no adapter can describe: each of them would otherwise give tensors of the right shape and the wrong meaning.
+    Raises ModelError with the reason for mixtures of experts and multimodal checkpoints that no adapter describes, and
+    model types that are unknown or that none can describe: each of them would otherwise give tensors of the right shape
+    and the wrong meaning.
     """
     model_type = config.get("model_type")
     supported = _supported(str(model_type))
@@ -137,12 +138,6 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
         raise ModelError(
             f"model type {str(own_type)[:60]!r} has no adapter{own_code}",
             f"{supported} docs/adding-a-family.md shows how to add another.",
-        )
-    if quantised := config.get("quantization_config"):
-        method = quantised.get("quant_method", "unknown")
-        raise ModelError(
-            f"the checkpoint's weights are quantised ({method}), so they are not plain matrices",
-            "Use the unquantised checkpoint, or a GGUF file, which is dequantised on loading.",
         )
     adapter = _adapter(known[own_type])
     for field, reason in adapter.unsupported.items():

@@ -1,0 +1,185 @@
+"""Quantised checkpoints: which tensors of the files make which weight, and what cannot be read.
+
+Every weight is dequantised when it is read, so nothing behind this knows of it; METHODS is the table of what can be.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+
+from atlas.errors import ModelError
+from atlas.live.damaged import Damaged
+from atlas.live.safetensors_header import TensorInfo
+from atlas.live.shards import Packed, Weights
+from atlas.live.unpacking import Unpack, unpack_awq, unpack_fp8, unpack_gptq, unpack_integers, unpack_scaled
+
+Settings = Mapping[str, Any]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Method:
+    """`parts`: ends of the names of a weight's tensors, the first of which marks it; `optional`: further ones.
+
+    `ignored`: ends of tensors that belong to activations. `shape` is that of the plain weight, from those of the parts.
+    """
+
+    parts: tuple[str, ...]
+    unpack: Unpack
+    shape: Callable[[Mapping[str, Shape], Settings], Shape]
+    optional: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ("input_scale", "activation_scale", "output_scale", "k_scale", "v_scale")
+
+
+def _rows_packed(shapes: Mapping[str, Shape], settings: Settings) -> Shape:
+    rows, outputs = shapes["qweight"]
+    return outputs, rows * (32 // settings["bits"])
+
+
+def _columns_packed(shapes: Mapping[str, Shape], settings: Settings) -> Shape:
+    return shapes["qweight"][1] * 8, shapes["qweight"][0]
+
+
+def _plain(shapes: Mapping[str, Shape], settings: Settings) -> Shape:
+    return shapes["weight"]
+
+
+def _integers(shapes: Mapping[str, Shape], settings: Settings) -> Shape:
+    outputs, packed = shapes["weight_packed"]
+    return outputs, packed * (32 // settings["bits"])
+
+
+GPTQ = Method(("qweight", "qzeros", "scales"), unpack_gptq, _rows_packed, ("g_idx",))
+AWQ = Method(("qweight", "qzeros", "scales"), unpack_awq, _columns_packed)
+FP8 = Method(("weight_scale_inv", "weight"), unpack_fp8, _plain)
+SCALED = Method(("weight_scale", "weight"), unpack_scaled, _plain)
+INTEGERS = Method(("weight_packed", "weight_scale", "weight_shape"), unpack_integers, _integers)
+
+_MATRICES = ("qweight", "weight", "weight_packed")
+
+# What only another package reads: method -> the package.
+_PACKAGES = {
+    "bitsandbytes": "bitsandbytes",
+    "aqlm": "aqlm",
+    "hqq": "hqq",
+    "quanto": "optimum-quanto",
+    "torchao": "torchao",
+    "compressed-tensors": "compressed-tensors",
+    "gptq": "gptqmodel",
+    "awq": "gptqmodel",
+}
+
+
+def method_of(config: Mapping[str, Any], model_id: str) -> tuple[Method, dict[str, Any]] | None:
+    """How the weights of a checkpoint with this raw config are packed, and the settings that matter; None: not at all.
+
+    Raises ModelError for a way that is not read, naming the package that makes a plain checkpoint of it.
+    """
+    given = config.get("quantization_config") or config.get("compression_config")
+    if not given:
+        return None
+    if not isinstance(given, dict):
+        raise ModelError(f"the config of {model_id} has a quantization_config that is no object", "It may be damaged.")
+    name = given.get("quant_method")
+    if name == "gptq":
+        bits, form = given.get("bits"), given.get("checkpoint_format", "gptq")
+        if type(bits) is not int or bits not in (2, 4, 8) or form not in ("gptq", "gptq_v2"):
+            raise _unread(model_id, name, f"of {bits} bits and the format {form}")
+        return GPTQ, {"method": name, "bits": bits, "checkpoint_format": form}
+    if name == "awq":
+        bits, form = given.get("bits", 4), str(given.get("version", given.get("format", "gemm"))).lower()
+        if bits != 4 or form != "gemm" or given.get("zero_point", True) is not True:
+            raise _unread(model_id, name, f"of {bits} bits and the version {form}")
+        return AWQ, {"method": name, "bits": 4, "version": form}
+    if name == "fp8":
+        return FP8, {"method": name, "weight_block_size": given.get("weight_block_size")}
+    if name == "compressed-tensors":
+        return _compressed(given, model_id)
+    raise _unread(model_id, str(name)[:40], "")
+
+
+def _compressed(given: Mapping[str, Any], model_id: str) -> tuple[Method, dict[str, Any]]:
+    groups = given.get("config_groups")
+    schemes = list(groups.values()) if isinstance(groups, dict) else []
+    form = given.get("format")
+    numbers = [each.get("weights") if isinstance(each, dict) else None for each in schemes]
+    if len(numbers) == 1 and isinstance(numbers[0], dict):
+        kind, bits = numbers[0].get("type"), numbers[0].get("num_bits")
+        settings = {"method": "compressed-tensors", "format": form, "type": kind, "bits": bits}
+        if numbers[0].get("symmetric", True) is True and numbers[0].get("actorder") in (
+            None,
+            False,
+            "weight",
+            "static",
+        ):
+            if (
+                form in ("float-quantized", "naive-quantized", "int-quantized")
+                and bits == 8
+                and kind in ("float", "int")
+            ):
+                return SCALED, settings
+            if form == "pack-quantized" and kind == "int" and bits in (4, 8):
+                return INTEGERS, settings
+    raise _unread(model_id, "compressed-tensors", f"in the format {str(form)[:40]}")
+
+
+def _unread(model_id: str, name: str, how: str) -> ModelError:
+    package = _PACKAGES.get(name)
+    install = f"pip install {package}" if package else "install its package"
+    return ModelError(
+        f"the checkpoint's weights are quantised ({name}){' ' * bool(how)}{how}, which is not read",
+        f"Use the unquantised checkpoint, or make one of it where a GPU is: {install}, load it with transformers, "
+        "model.dequantize().save_pretrained(FOLDER).",
+    )
+
+
+def unpacked(weights: Weights, quantised: tuple[Method, Settings] | None) -> Weights:
+    """The weights as if they were plain: each packed one under its own name, read from its parts.
+
+    Raises Damaged where a part is missing.
+    """
+    if quantised is None:
+        return weights
+    method, settings = quantised
+    mark, *others = method.parts
+    plain, packed = dict(weights.tensors), dict[str, Packed]()
+    for marked in [name for name in weights.tensors if name.endswith(f".{mark}")]:
+        stem = marked.removesuffix(mark)
+        sources = {part: f"{stem}{part}" for part in (mark, *others, *method.optional)}
+        sources = {part: name for part, name in sources.items() if part not in method.optional or name in plain}
+        if lost := [name for name in sources.values() if name not in plain]:
+            raise Damaged(f"{marked[:100]} is there, and {lost[0][:100]} is not")
+        shapes = {part: weights.tensors[name].shape for part, name in sources.items()}
+        if any(len(shape) != 2 for part, shape in shapes.items() if part in _MATRICES):
+            raise Damaged(f"{marked[:100]} belongs to no matrix")
+        for name in sources.values():
+            del plain[name]
+        plain[f"{stem}weight"] = TensorInfo("F32", method.shape(shapes, settings))
+        packed[f"{stem}weight"] = Packed(sources, method.unpack, settings)
+    for name in [name for name in plain if name.endswith(tuple(f".{end}" for end in method.ignored))]:
+        del plain[name]
+    if not packed:
+        raise Damaged(f"its config says that it is quantised ({settings['method']}), and no {mark} is there")
+    return replace(weights, tensors=plain, packed=packed)
+
+
+def check_linear(model: nn.Module, weights: Weights, model_id: str) -> None:
+    """Refuse packed weights of modules that store them in another orientation. Raises ModelError."""
+    for name in weights.packed:
+        owner = name.removesuffix(".weight")
+        module = next((module for path, module in model.named_modules() if path.endswith(owner)), None)
+        if not isinstance(module, nn.Linear):
+            raise ModelError(
+                f"{name} of {model_id} is quantised, and belongs to a {type(module).__name__}, which is not read",
+                "Use the unquantised checkpoint.",
+            )
+
+
+def recorded(quantised: tuple[Method, Settings] | None) -> str | None:
+    """The settings as the manifest has them."""
+    return None if quantised is None else json.dumps(quantised[1], sort_keys=True)
