@@ -63,8 +63,9 @@ class Reached:
     def _places(self, fit_B: np.ndarray, concept_B: np.ndarray) -> np.ndarray:
         import numpy as np
 
-        found: np.ndarray = np.searchsorted(self._member_M, _member(fit_B, concept_B))
-        return np.minimum(found, len(self._member_M) - 1)
+        found = np.searchsorted(self._member_M, _member(fit_B, concept_B))
+        places_B: np.ndarray = np.minimum(found, len(self._member_M) - 1)
+        return places_B
 
 
 def _member(high_B: np.ndarray, low_B: np.ndarray) -> np.ndarray:

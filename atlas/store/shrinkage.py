@@ -62,7 +62,8 @@ def expected_shares(
 def _binomial(counts_P: np.ndarray, n: int | np.ndarray) -> np.ndarray:
     """Variance of a share of n, with half a value more on either side."""
     share_P = (counts_P + 0.5) / (n + 1)
-    return share_P * (1 - share_P) / n
+    variance_P: np.ndarray = share_P * (1 - share_P) / n
+    return variance_P
 
 
 def _prior(j_P: np.ndarray, variance_P: np.ndarray, neurons_P: np.ndarray, grid_G: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
     if any((config.get(key) or 0) > 1 for key in _EXPERT_COUNTS) and not _has_experts(model_type):
         raise ModelError(
             f"model type {model_type!r} is a mixture of experts that no adapter describes",
-            f"{supported} docs/adding-a-family.md shows how to add another.",
+            supported,
         )
     if any(config.get(key) for key in _OTHER_MODALITIES):
         raise ModelError(
