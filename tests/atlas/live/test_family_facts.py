@@ -62,7 +62,7 @@ def test_the_head_has_one_of_its_names(live):
     assert live.tensors()[name].data_ptr() == live.unembedding().data_ptr()
 
 
-# Of mixtures of experts no GGUF file is read: test_experts.py.
+# Of mixtures of experts no GGUF file is read.
 IN_GGUF = [model_type for model_type in FAMILIES if find_adapter({"model_type": model_type}).experts is None]
 
 
