@@ -286,7 +286,7 @@ class LiveModel:
         """
         if self.experts_at(site, layer) is not None:
             raise ModelError(
-                f"{site} of layer {layer} of {self.model_id} is none of one tensor: the layer is a mixture of experts, "
+                f"{site} of layer {layer} of {self.model_id} is not one tensor: the layer is a mixture of experts, "
                 "whose neurons have activations on the tokens that are routed to them",
             )
         self._check_layer(layer)

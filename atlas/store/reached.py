@@ -64,8 +64,8 @@ class Reached:
         import numpy as np
 
         found = np.searchsorted(self._member_M, _member(fit_B, concept_B))
-        places: np.ndarray = np.minimum(found, len(self._member_M) - 1)
-        return places
+        places_B: np.ndarray = np.minimum(found, len(self._member_M) - 1)
+        return places_B
 
 
 def _member(high_B: np.ndarray, low_B: np.ndarray) -> np.ndarray:

@@ -11,11 +11,14 @@ import pytest
 import torch
 from scipy.stats import mannwhitneyu
 
-from atlas.errors import ModelError, QuestionError
+from atlas.errors import ModelError, QuestionError, SpecError
+from atlas.live.check import with_check
 from atlas.live.loading import load
+from atlas.spec.document import Edit, InterventionSpec, ModelReference, Range, Tokenization
 from atlas.store.reader import Atlas, open_atlas
 from atlas.store.verify import OK, checks_of
 from builders.activations.counts import ENOUGH
+from builders.export.export import export
 from queries.card import neuron_card
 from queries.neurons import neurons_for_concept
 from queries.specs.make_spec import make_spec
@@ -243,6 +246,31 @@ def test_a_concept_that_does_not_reach_an_expert_gives_no_spec(made: Made, atlas
     layer, expert, concept = lacking[0]
     with pytest.raises(QuestionError, match="too few"):
         make_spec(atlas, neurons=f"L{layer}N{10 * expert}", concept=concept, op="set=mean")
+
+
+def test_a_spec_of_experts_is_exported_as_hooks_and_nothing_else(made: Made, tmp_path: Path) -> None:
+    live = load(str(made.model), device="cpu", dtype="float32")
+    dims = {name: getattr(live, name) for name in ("n_layers", "d_model", "d_mlp", "gated")}
+    edits = [
+        Edit("mlp_pre", 0, 30, "add", 1.0),  # a layer narrower than d_mlp
+        *(Edit("mlp_pre", layer, 10 * expert + 1, "add", 1.0) for layer in (1, 2) for expert in range(4)),
+        *(Edit("mlp_pre_linear", 2, 10 * expert + 1, "scale", 2.0) for expert in range(4)),
+        *(Edit("mlp_post", 1, 10 * expert + 3, "set", 2.0, Range(-0.5, 0.5)) for expert in range(4)),
+        Edit("mlp_post", 1, 51, "set", 1.0),  # of the shared expert
+    ]
+    spec = InterventionSpec(
+        model=ModelReference(id=str(made.model), fingerprint=live.fingerprint, **dims),
+        tokenization=Tokenization(False, False),
+        edits=tuple(edits),
+        positions="last",
+        phase="all",
+    )
+    spec = with_check(live, spec, "The dog runs")
+    report = export(spec, "hooks", tmp_path / "hooks.py", model=str(made.model))
+    assert report.difference is not None and report.difference <= spec.check.tolerance
+    for target in ("nnsight", "pyvene", "transformer-lens"):
+        with pytest.raises(SpecError, match="a neuron of an expert"):
+            export(spec, target, tmp_path / "other.py", model=str(made.model))
 
 
 @pytest.mark.parametrize(

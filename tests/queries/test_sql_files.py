@@ -10,8 +10,8 @@ from queries.sqlfile import FOLDER, load_sql
 from tests.architecture.imports import ROOT
 
 CLAUSES = set(
-    "order_by measured hits token_columns d_model columns gaussian tables beside joins same coverage leakage "
-    "weighing measure direction".split()
+    "order_by measured hits token_columns d_model columns gaussian tables with_ranges with_background beside joins "
+    "same coverage leakage weighing measure direction".split()
 )
 FILES = sorted(path.stem for path in FOLDER.glob("*.sql"))
 

@@ -120,7 +120,7 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
     if with_experts and (inside is not None or not _has_experts(own_type)):
         raise ModelError(
             f"model type {model_type!r} is a mixture of experts that no adapter describes",
-            f"{supported} docs/adding-a-family.md shows how to add another.",
+            supported,
         )
     if inside is None and any(config.get(key) for key in _OTHER_MODALITIES):
         raise ModelError(

@@ -83,12 +83,12 @@ def source(
     usage: str,
     part: str,
     packages: tuple[str, ...] = (),
-    routed: list[dict[str, Any]] | None = None,
+    experts: tuple[list[dict[str, Any]], list[dict[str, Any]]] = ([], []),
 ) -> str:
     """The whole file: `usage` is its docstring, `part` the target's template, `packages` what it imports.
 
-    `routed`: edits of experts, of a target that can make them. Nothing of the spec gets into the text but as a Python
-    literal.
+    `experts`: what `expert_taps` gives, of a target that can edit them. Nothing of the spec gets into the text but as
+    a Python literal.
     """
     check = spec.check
     data = {
@@ -108,7 +108,7 @@ def source(
             "tolerance": check.tolerance,
         },
         "TAPS": taps,
-        **({"EXPERT_TAPS": routed} if routed else {}),
+        **(dict(zip(("EXPERT_TAPS", "SHARED_TAPS"), experts, strict=True)) if any(experts) else {}),
     }
     literals = "".join(f"{name} = {_literal(value)}\n" for name, value in data.items())
     names = sorted({"contextlib", "inspect", "json", "sys", "torch", *packages})
@@ -117,7 +117,7 @@ def source(
         for standard in (True, False)
     )
     imports = f"{ours}from pathlib import Path\n\n{others}"
-    parts = ["core", part, *(["experts"] if routed else []), "main"]
+    parts = ["core", part, *(["experts"] if any(experts) else []), "main"]
     return f'"""{usage.strip()}\n"""\n\n{imports}\n{literals}{"".join(map(_template, parts))}'
 
 

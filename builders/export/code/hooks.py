@@ -22,4 +22,4 @@ Needs torch; for the check below also transformers.
 def write(spec: InterventionSpec, places: ModelPlaces) -> str:
     """The file's text. `spec` must have a check."""
     routed, shared = expert_taps(spec, places)
-    return source(spec, places, module_taps(spec, places) + shared, USAGE, "hooks", routed=routed)
+    return source(spec, places, module_taps(spec, places), USAGE, "hooks", experts=(routed, shared))

@@ -15,6 +15,7 @@ from atlas.live.expert_pass import Routed
 from atlas.live.intervene import intervene
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
+from atlas.live.passes import run_pass
 from atlas.live.validation import validate
 from atlas.spec.document import Edit, InterventionSpec, ModelReference, Range, Tokenization
 from tests.atlas.live.plain_experts import (
@@ -294,6 +295,21 @@ def test_padding_and_generated_tokens_are_told_apart(live: LiveModel) -> None:
     with torch.no_grad(), intervene(live, spec):
         alone = live.model(input_ids=ids[:1, 2:]).logits
     torch.testing.assert_close(both[0, -1], alone[0, -1], rtol=1e-3, atol=1e-4)
+
+
+def test_a_pass_may_begin_at_a_later_block(live: LiveModel) -> None:
+    """What evaluation does: the blocks below an edit are not run again."""
+    layer = layers_with(live)[-1]
+    neurons = [part.first_neuron for part in live.parts(layer)]
+    spec = spec_of(live, *(Edit("mlp_post", layer, neuron, "set", 3.0) for neuron in neurons))
+    mask = torch.ones_like(IDS)
+    start = run_pass(live, IDS, mask, stops=[layer]).starts[layer]
+    with intervene(live, spec):
+        whole = run_pass(live, IDS, mask).final_BTD
+    with intervene(live, spec):
+        later = run_pass(live, IDS, mask, start=start).final_BTD
+    assert torch.equal(whole, later)
+    assert not torch.equal(whole, run_pass(live, IDS, mask).final_BTD)
 
 
 def test_a_neuron_that_a_narrow_layer_lacks_is_refused(mixture_of: Callable[[str], LiveModel]) -> None:
