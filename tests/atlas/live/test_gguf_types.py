@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-gguf = pytest.importorskip("gguf")
-pytest.importorskip("accelerate")
-
 from atlas.errors import ModelError
 from atlas.live.loading import load
+
+gguf = pytest.importorskip("gguf")
+pytest.importorskip("accelerate")
 
 WIDTH, MLP = 256, 32  # whole blocks of every type
 READ = """F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S
