@@ -68,9 +68,16 @@ def _words(model: CausalModel) -> nn.Module:
 
 
 def _of_these_sizes(config: PretrainedConfig, names: dict[str, str]) -> PretrainedConfig:
-    """The config that the class makes of nothing but the sizes."""
-    sizes = {names[name]: getattr(config, names[name]) for name in SIZES if hasattr(config, names[name])}
-    return type(config)(**{name: value for name, value in sizes.items() if value is not None})
+    """The config that the class makes of nothing but the sizes, or of nothing where these do not suffice for it."""
+    kind = type(config)
+    wanted = [names[name] for name in SIZES]
+    # What a class works out of other fields is no field to be given (Falcon's head_dim).
+    wanted = [name for name in wanted if hasattr(config, name) and not isinstance(getattr(kind, name, None), property)]
+    sizes = {name: getattr(config, name) for name in wanted}
+    try:
+        return kind(**{name: value for name, value in sizes.items() if value is not None})
+    except Exception:  # what a class refuses differs: GPT-Neo asks for a list as long as the number of layers
+        return kind()
 
 
 def _heads(config: PretrainedConfig) -> list[Any]:

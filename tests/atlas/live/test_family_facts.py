@@ -84,7 +84,8 @@ def test_no_name_is_left_over_and_none_is_missing_where_transformers_reads_the_a
     """Where llama.cpp and transformers have no name for a type in common, its exports say so (test_control_vector)."""
     assert NAMED <= set(FAMILIES)
     read = pytest.importorskip("transformers.modeling_gguf_pytorch_utils").GGUF_SUPPORTED_ARCHITECTURES
-    assert NAMED >= set(FAMILIES) & set(read)
+    without_experts = {name for name in FAMILIES if find_adapter({"model_type": name}).experts is None}
+    assert NAMED >= without_experts & set(read)  # of mixtures of experts no GGUF file is read
 
 
 def test_transformers_has_the_tokenizer_classes():
