@@ -84,7 +84,9 @@ def method_of(config: Mapping[str, Any], model_id: str) -> tuple[Method, dict[st
     if not given:
         return None
     if not isinstance(given, dict):
-        raise ModelError(f"the config of {model_id} has a quantization_config that is no object", "It may be damaged.")
+        raise ModelError(
+            f"cannot load the config of {model_id}: its quantization_config is no object", "The file may be damaged."
+        )
     name = given.get("quant_method")
     if name == "gptq":
         bits, form = given.get("bits"), given.get("checkpoint_format", "gptq")

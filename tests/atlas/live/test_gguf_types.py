@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-gguf = pytest.importorskip("gguf")
+pytest.importorskip("gguf")
 pytest.importorskip("accelerate")
+
+import gguf
 
 from atlas.errors import ModelError
 from atlas.live.loading import load
