@@ -203,7 +203,8 @@ def report(found: dict[str, Any], options: argparse.Namespace, limit: int) -> st
     return f"""# Memory of a streamed decode
 
 Written by `python -m benchmarks.memory.streamed`, whose docstring says how. Shapes of a Llama of 70B: d_model
-{D_MODEL}, {D_MLP} neurons a layer, {D_VOCAB:,} tokens, bfloat16, computed in float32. {found["n_layers"]} layers are on disk
+{D_MODEL}, {D_MLP} neurons a layer, {D_VOCAB:,} tokens, bfloat16, computed in float32.
+{found["n_layers"]} layers are on disk
 ({gigabytes(found["weights"])}) of the {FULL_LAYERS} that the model has (282 GB in float32): neither U nor one weight
 depends on their number.
 
