@@ -84,20 +84,25 @@ def method_of(config: Mapping[str, Any], model_id: str) -> tuple[Method, dict[st
     if not given:
         return None
     if not isinstance(given, dict):
-        raise ModelError(f"the config of {model_id} has a quantization_config that is no object", "It may be damaged.")
+        raise ModelError(
+            f"cannot load the config of {model_id}: its quantization_config is no object", "The file may be damaged."
+        )
     name = given.get("quant_method")
     if name == "gptq":
         bits, form = given.get("bits"), given.get("checkpoint_format", "gptq")
         if type(bits) is not int or bits not in (2, 4, 8) or form not in ("gptq", "gptq_v2"):
             raise _unread(model_id, name, f"of {bits} bits and the format {form}")
-        return GPTQ, {"method": name, "bits": bits, "checkpoint_format": form}
+        return GPTQ, {"method": name, "bits": bits, "group_size": _group(given, model_id), "checkpoint_format": form}
     if name == "awq":
         bits, form = given.get("bits", 4), str(given.get("version", given.get("format", "gemm"))).lower()
         if bits != 4 or form != "gemm" or given.get("zero_point", True) is not True:
             raise _unread(model_id, name, f"of {bits} bits and the version {form}")
-        return AWQ, {"method": name, "bits": 4, "version": form}
+        return AWQ, {"method": name, "bits": 4, "group_size": _group(given, model_id), "version": form}
     if name == "fp8":
-        return FP8, {"method": name, "weight_block_size": given.get("weight_block_size")}
+        block = given.get("weight_block_size")
+        if block is not None and not (isinstance(block, list) and len(block) == 2 and all(map(_is_size, block))):
+            raise _unread(model_id, name, f"in blocks of {str(block)[:40]}")
+        return FP8, {"method": name, "weight_block_size": block}
     if name == "compressed-tensors":
         return _compressed(given, model_id)
     raise _unread(model_id, str(name)[:40], "")
@@ -111,6 +116,7 @@ def _compressed(given: Mapping[str, Any], model_id: str) -> tuple[Method, dict[s
     if len(numbers) == 1 and isinstance(numbers[0], dict):
         kind, bits = numbers[0].get("type"), numbers[0].get("num_bits")
         settings = {"method": "compressed-tensors", "format": form, "type": kind, "bits": bits}
+        settings["group_size"] = _group(numbers[0], model_id)
         if numbers[0].get("symmetric", True) is True and numbers[0].get("actorder") in (
             None,
             False,
@@ -126,6 +132,18 @@ def _compressed(given: Mapping[str, Any], model_id: str) -> tuple[Method, dict[s
             if form == "pack-quantized" and kind == "int" and bits in (4, 8):
                 return INTEGERS, settings
     raise _unread(model_id, "compressed-tensors", f"in the format {str(form)[:40]}")
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2**31
+
+
+def _group(given: Mapping[str, Any], model_id: str) -> int | None:
+    """Inputs that share a scale; None or -1: all."""
+    size = given.get("group_size")
+    if size in (None, -1) or _is_size(size):
+        return size
+    raise ModelError(f"the config of {model_id} has groups of {str(size)[:40]} inputs", "The file may be damaged.")
 
 
 def _unread(model_id: str, name: str, how: str) -> ModelError:

@@ -1,8 +1,8 @@
 """How much memory decoding takes of a model that no memory here holds. Writes docs/results/streamed_decoding.md.
 
-Run: python -m benchmarks.memory.streamed FOLDER [--layers 4] [--neurons 256] [--memory 500000000]
+Run: python -m benchmarks.memory.streamed FOLDER [--layers 4] [--neurons 256] [--vocabulary 128256]
 
-Makes in FOLDER (12 GB of disk) a checkpoint with the shapes of Llama-3.1-70B, but few layers: bfloat16, random, one
+Makes in FOLDER (12 GB of disk) a checkpoint with the shapes of a Llama of 70B, but few layers: bfloat16, random, one
 shard a layer. Another process then does what a build does that needs weights alone: it opens the model, checks it,
 hashes all of it, and decodes each weight of the last layer; of its vectors, which it reads and converts whole, the
 first --neurons are searched, as all would take hours on two cores. Reported is the largest memory that the process held
@@ -36,7 +36,9 @@ def main() -> None:
     parser.add_argument("--neurons", type=int, default=256)
     parser.add_argument("--memory", type=int, default=500_000_000)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--vocabulary", type=int, default=D_VOCAB, help="128256 as Llama 3.1 has, 32000 as Llama 2")
     options = parser.parse_args()
+    globals()["D_VOCAB"] = options.vocabulary
     if options.inside:
         sys.stdout.write(json.dumps(measure(options.folder, options.neurons, options.memory)) + "\n")
         return
@@ -45,6 +47,7 @@ def main() -> None:
     limit = bound(options.memory) + largest_shard(options.folder)  # a mapped file counts for this limit
     command = [sys.executable, "-m", "benchmarks.memory.streamed", str(options.folder), "--inside"]
     command += ["--neurons", str(options.neurons), "--memory", str(options.memory)]
+    command += ["--vocabulary", str(options.vocabulary)]
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,
@@ -199,8 +202,9 @@ def report(found: dict[str, Any], options: argparse.Namespace, limit: int) -> st
     stages = "\n".join(lines)
     return f"""# Memory of a streamed decode
 
-Written by `python -m benchmarks.memory.streamed`, whose docstring says how. Shapes of Llama-3.1-70B: d_model {D_MODEL},
-{D_MLP} neurons a layer, {D_VOCAB:,} tokens, bfloat16, computed in float32. {found["n_layers"]} layers are on disk
+Written by `python -m benchmarks.memory.streamed`, whose docstring says how. Shapes of a Llama of 70B: d_model
+{D_MODEL}, {D_MLP} neurons a layer, {D_VOCAB:,} tokens, bfloat16, computed in float32.
+{found["n_layers"]} layers are on disk
 ({gigabytes(found["weights"])}) of the {FULL_LAYERS} that the model has (282 GB in float32): neither U nor one weight
 depends on their number.
 

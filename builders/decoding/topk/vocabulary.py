@@ -166,8 +166,13 @@ def refuse_non_finite(x_ND: torch.Tensor, what: str) -> None:
 
 def row_norms(x_ND: torch.Tensor) -> torch.Tensor:
     """Norms of rows [N] in float64, for the squares of float32 values can leave float32."""
-    wide = (x_nD.double() for x_nD in x_ND.split(_block_rows(x_ND)))
-    return torch.cat([torch.linalg.vecdot(x_nD, x_nD).sqrt_() for x_nD in wide])
+    norm_N = torch.empty(len(x_ND), dtype=torch.float64, device=x_ND.device)
+    rows = _block_rows(x_ND)
+    # Small results that are kept, each between large ones that go, would leave gigabytes of holes in the heap.
+    for x_nD, norm_n in zip(x_ND.split(rows), norm_N.split(rows), strict=True):
+        wide_nD = x_nD.double()
+        norm_n.copy_(torch.linalg.vecdot(wide_nD, wide_nD).sqrt_())
+    return norm_N
 
 
 def _block_rows(x_ND: torch.Tensor) -> int:

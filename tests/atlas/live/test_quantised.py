@@ -19,7 +19,7 @@ from tests.atlas.live.packing import METHODS
 from tests.end_to_end.workbench import built
 from tests.synthetic import make_model
 
-SIZES = {"hidden_size": 64, "intermediate_size": 96, "head_dim": 16, "num_hidden_layers": 2}
+SIZES = {"hidden_size": 32, "intermediate_size": 48, "head_dim": 8, "num_hidden_layers": 1}
 
 
 def checkpoint(folder: Path, tensors: dict[str, torch.Tensor], **fields: Any) -> Path:
@@ -71,7 +71,7 @@ def test_an_atlas_says_how_its_model_was_quantised(tmp_path):
     packed, _ = make_both("awq", tmp_path)
     options = {"weights": ("down_proj",), "weight_facts": False}
     with open_atlas(built(packed, tmp_path / "packed.duckdb", None, **options)) as atlas:
-        assert json.loads(atlas.manifest.quantised) == {"method": "awq", "bits": 4, "version": "gemm"}
+        assert json.loads(atlas.manifest.quantised) == {"method": "awq", "bits": 4, "group_size": 16, "version": "gemm"}
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,9 @@ def spoil(parts: dict[str, torch.Tensor], part: str, change: Any) -> dict[str, t
         ("compressed integers", "weight_shape", lambda tensor: tensor * 0 - 5),
         ("compressed integers", "weight_shape", lambda tensor: tensor - 1),
         ("compressed float8", "weight_scale", lambda tensor: tensor[:7]),
+        ("compressed float8", "weight_scale", lambda tensor: tensor[:32].reshape(1, -1)),
+        ("compressed integers", "weight_scale", lambda tensor: tensor[:1]),
+        ("compressed integers", "weight_scale", lambda tensor: tensor[:, :1]),
     ],
 )
 def test_parts_that_do_not_belong_together_are_refused(method, part, change, tmp_path):
