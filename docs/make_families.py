@@ -66,7 +66,8 @@ def _lines() -> Iterator[str]:
     yield "| model type | config field | supported | otherwise |\n|---|---|---|---|"
     for name in FAMILIES:
         for needed in find_adapter({"model_type": name}).requires:
-            yield f"| {name} | {needed.field} | {', '.join(map(str, needed.values))} | {needed.reason} |"
+            values = filter(None, (*map(str, needed.values), needed.same_as))
+            yield f"| {name} | {needed.field} | {', '.join(values)} | {needed.reason} |"
     yield "\n## Model types that are refused, and why\n"
     yield "Everything else is refused as unknown; docs/adding-a-family.md shows how to add it.\n"
     yield "| model types | reason |\n|---|---|"

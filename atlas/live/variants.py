@@ -13,8 +13,9 @@ def check_variant(config: PretrainedConfig, adapter: Adapter, model_id: str) -> 
     own = config.get_text_config()
     for needed in adapter.requires:
         found = getattr(own, needed.field, None)
-        if found not in needed.values:
+        values = needed.values if needed.same_as is None else (*needed.values, getattr(own, needed.same_as, None))
+        if found not in values:
             raise ModelError(
                 f"{model_id} has {needed.field} {str(found)[:40]}, and then {needed.reason}",
-                f"Supported: {' or '.join(map(str, needed.values))}.",
+                f"Supported: {' or '.join(map(str, values))}.",
             )

@@ -60,11 +60,15 @@ class FinalNorm:
 
 @dataclass(frozen=True)
 class Requirement:
-    """What a config must say for the adapter to be true of the model: `field` is one of `values`, and why."""
+    """What a config must say for the adapter to be true of the model: `field` is one of `values`, and why.
+
+    `same_as`: or what this other field is.
+    """
 
     field: str
     values: tuple[object, ...]
     reason: str
+    same_as: str | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ ADAPTER = Adapter(
     tokenizers=("GPT2Tokenizer",),
     requires=(
         Requirement("do_layer_norm_before", (True,), "every block normalises the stream itself"),
+        Requirement("word_embed_proj_dim", (), "a matrix stands between stream and LM head", same_as="hidden_size"),
         Requirement("layer_norm_elementwise_affine", (True,), "its norms have no weights"),
         Requirement("_remove_final_layer_norm", (False,), "no norm stands before the LM head"),
     ),
