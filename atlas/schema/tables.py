@@ -59,7 +59,7 @@ ALL: tuple[Table, ...] = (
             Column("n_layers", "INTEGER", "transformer blocks"),
             Column("d_model", "INTEGER", "width of the residual stream"),
             Column("d_mlp", "INTEGER", "MLP neurons per layer; where layers differ, of the widest (`expert`)"),
-            Column("d_vocab", "INTEGER", "rows of the unembedding, padding rows included"),
+            Column("d_vocab", "INTEGER", "rows of the unembedding (encoders: of the embedding), padding rows included"),
             Column("add_bos", "BOOLEAN", "whether the tokenizer puts a beginning-of-sequence token first"),
             Column(
                 "decoding_mode",
