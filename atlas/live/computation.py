@@ -19,7 +19,7 @@ from transformers import PretrainedConfig
 from atlas.live.config_fields import own_fields
 
 if TYPE_CHECKING:
-    from atlas.live.model import CausalModel
+    from atlas.live.network import CausalModel
 
 SIZES = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim",

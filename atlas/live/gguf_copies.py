@@ -32,7 +32,7 @@ from atlas.live.tokenizer import load_tokenizer, prepends_bos
 from atlas.manifest import versions
 
 if TYPE_CHECKING:
-    from atlas.live.model import CausalModel
+    from atlas.live.network import CausalModel
 
 FOLDER_VARIABLE = "XDG_CACHE_HOME"
 LIMIT_VARIABLE = "NEURON_ATLAS_CACHE_GB"

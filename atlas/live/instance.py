@@ -19,7 +19,7 @@ from atlas.live.adapters.base import Adapter
 from atlas.live.model import LiveModel
 
 if TYPE_CHECKING:
-    from atlas.live.model import CausalModel
+    from atlas.live.network import CausalModel
 
 LAYERS, TOKENS, NEURONS = 2, 64, 96
 _SEED = 0

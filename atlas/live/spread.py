@@ -20,7 +20,7 @@ from atlas.live.stored import Stored
 from atlas.silence import silence
 
 if TYPE_CHECKING:
-    from atlas.live.model import CausalModel
+    from atlas.live.network import CausalModel
 
 AUTO = "auto"
 _UNITS = {"MB": 10**6, "GB": 10**9}
