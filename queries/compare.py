@@ -15,6 +15,7 @@ from atlas.answers.result import Result
 from atlas.errors import QuestionError, UsageError
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.experts import all_experts
 from queries.sqlfile import load_sql
 
 GROUPINGS = ("weight", "layer")
@@ -104,7 +105,8 @@ def _cosine_sum(base: Atlas, tuned: Atlas, weight: str, layer: int) -> float | N
 def _have_vectors(base: Atlas, tuned: Atlas, weights: list[str]) -> bool:
     """Whether both atlases store a vector for every neuron of these weights."""
     sql = "SELECT count(*) FROM neuron_vector WHERE weight = ANY($weights::weight_t[])"
-    due = len(weights) * base.manifest.n_layers * base.manifest.d_mlp
+    experts = [expert.neurons for of_layer in all_experts(base).values() for expert in of_layer]
+    due = len(weights) * (sum(experts) or base.manifest.n_layers * base.manifest.d_mlp)
     return all(atlas.query(sql, {"weights": weights})[1][0][0] == due for atlas in (base, tuned))
 
 

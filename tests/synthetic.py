@@ -96,6 +96,29 @@ MIXTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "phimoe": ("phimoe", {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}),
 }
 
+# Those whose files are read by an adapter of the ones above.
+FURTHER_MIXTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "deepseek_v32": ("deepseek_v32", {**_LATENT, "n_group": 2}),
+    "dots1": ("dots1", {**_GROUPED, **_BESIDE, "n_group": 1}),
+    "ernie4_5_moe": (
+        "ernie4_5_moe",
+        {
+            **_GROUPED,
+            **{"moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 10},
+            **{"moe_num_shared_experts": 1, "moe_layer_start_index": 1},
+        },
+    ),
+    "exaone_moe": (
+        "exaone_moe",
+        {**_GROUPED, **_BESIDE, "num_experts": 4, "num_shared_experts": 1, "n_group": 1, "sliding_window": 32},
+    ),
+    "flex_olmo": ("flex_olmo", {**_GROUPED, **_EXPERTS}),
+    "glm4_moe_lite": ("glm4_moe_lite", {**_LATENT, "n_group": 1}),
+    "mellum": ("mellum", {**_GROUPED, **_NARROW}),
+    "minimax_m2": ("minimax_m2", {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}),
+    "solar_open": ("solar_open", {**_GROUPED, **_BESIDE, "n_group": 1}),
+}
+
 
 def make_model(
     family: str,
@@ -111,7 +134,7 @@ def make_model(
     `family`: one of FAMILIES, or of tests/dense_families.py. Three layers, d_model 16, d_mlp 32 (64 for GPT-2), 112
     vocabulary rows of which the tokenizer knows fewer.
     """
-    model_type, fields = (FAMILIES | MIXTURES | DENSE)[family]
+    model_type, fields = (FAMILIES | MIXTURES | FURTHER_MIXTURES | DENSE)[family]
     names = CONFIG_MAPPING[model_type].attribute_map  # GPT-2 calls hidden_size n_embd, and so on
     config = CONFIG_MAPPING[model_type](
         **{names.get(name, name): value for name, value in {**fields, **config_overrides}.items()}

@@ -116,6 +116,11 @@ class Described:
         return 0 if before is None else before + 1
 
     @property
+    def experts_per_token(self) -> int:
+        """To how many experts of a layer a token goes, where there are experts; else 1."""
+        return int(self._configured("num_experts_per_tok") or 1)
+
+    @property
     def logit_softcap(self) -> float | None:
         """c where the model's logits are c * tanh(x / c) of what its LM head gives."""
         cap: float | None = self._configured(self.adapter.logit_softcap_field)

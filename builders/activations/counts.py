@@ -93,18 +93,21 @@ def beside(first: ExpertCounts, more: ExpertCounts) -> ExpertCounts:
 
 def aucs(logits_RX: np.ndarray, labels_R: np.ndarray, n_concepts: int) -> np.ndarray:
     """AUC of each column for each concept against all others, [C, X]; NaN for a concept that is alone."""
-    from builders.gaussians.separation import twice_u
+    from scipy.stats import rankdata
 
     n_C = np.bincount(labels_R, minlength=n_concepts).astype(np.float64)
+    ranks_RX = rankdata(logits_RX, axis=0) if len(labels_R) else np.empty(logits_RX.shape)
+    sums_CX = np.zeros((n_concepts, logits_RX.shape[1]))
+    np.add.at(sums_CX, labels_R, ranks_RX)
     pairs_C = n_C * (len(labels_R) - n_C)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: np.ndarray = twice_u(logits_RX, labels_R, n_concepts) / (2 * pairs_C[:, None])
+        found: np.ndarray = (sums_CX - (n_C * (n_C + 1) / 2)[:, None]) / pairs_C[:, None]  # U over all pairs
     return found
 
 
 def most_rows(live: LiveModel, reading: Reading) -> int:
     """Rows that all experts of a layer have together at most: each token goes to as many as the config says."""
-    per_token = int(getattr(live.model.config, "num_experts_per_tok", 0) or 1)
+    per_token = live.experts_per_token
     if reading.position == "last":
         return per_token * len(reading.encoded)
     lengths = map(len, reading.encoded) if reading.counted is None else map(sum, reading.counted)

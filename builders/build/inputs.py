@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from atlas.errors import ModelError, UsageError
+from atlas.errors import BuildError, ModelError, UsageError
 from atlas.manifest import Manifest
 from builders.build.plan import Plan, Reading
-from builders.build.product import Product
+from builders.build.product import Needs, Product
 from builders.config import BuildConfig, ConceptSource, layers_of
 from builders.corpora.base import Corpus
 from builders.corpora.registry import load_corpus
@@ -96,3 +96,17 @@ def identity(asked: BuildConfig, plan: Plan, products: Sequence[Product], base: 
         "tokenizer": plan.sha256(),
         "base": None if base is None else base.atlas_id,
     }
+
+
+def load_model(config: BuildConfig, base: Manifest | None, products: Sequence[Product]) -> LiveModel:
+    """The model, without its values where all products read weights alone. BuildError for another than `base`'s."""
+    from atlas.live.loading import load  # torch: only now
+
+    weights_only = not config.texts and all(product.needs is Needs.WEIGHTS for product in products)
+    live = load(config.model, device=config.device, dtype=config.dtype, weights_only=weights_only)
+    if base is not None and not live.has_fingerprint(base.fingerprint):
+        raise BuildError(
+            f"{config.target} describes another model ({base.model_id}, {base.fingerprint[:19]}...)",
+            "Build to another file.",
+        )
+    return live

@@ -6,21 +6,17 @@ wanted, publish. All of it lands in the staging area unit by unit, so a killed b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atlas.errors import BuildError
-from atlas.manifest import Manifest
 from atlas.store.files import refused_writes
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
 from atlas.whole_file import real_place, writing_to
 from builders.build.fitting import fitted_to_model
-from builders.build.inputs import identity, prepare, read_corpora
+from builders.build.inputs import identity, load_model, prepare, read_corpora
 from builders.build.make import make
-from builders.build.product import Needs, Product
 from builders.build.products import wanted
 from builders.build.target import (
     PUBLISHING,
@@ -38,7 +34,7 @@ from builders.config import BuildConfig
 from builders.progress import Silent
 
 if TYPE_CHECKING:
-    from atlas.live.model import LiveModel
+    pass
 
 
 @dataclass
@@ -74,7 +70,7 @@ def build(
         resuming = may_resume(staging, interrupted)
         try:
             with progress.task("loading the model", 1):
-                live = _load(config, base, wanted(config))
+                live = load_model(config, base, wanted(config))
                 asked, config = config, fitted_to_model(config, live)
             products = wanted(config)
             with progress.task("reading the texts as tokens", 1):
@@ -102,16 +98,3 @@ def build(
             advance(1)
         staging.discard()
     return report
-
-
-def _load(config: BuildConfig, base: Manifest | None, products: Sequence[Product]) -> LiveModel:
-    from atlas.live.loading import load  # torch: only now
-
-    weights_only = not config.texts and all(product.needs is Needs.WEIGHTS for product in products)
-    live = load(config.model, device=config.device, dtype=config.dtype, weights_only=weights_only)
-    if base is not None and not live.has_fingerprint(base.fingerprint):
-        raise BuildError(
-            f"{config.target} describes another model ({base.model_id}, {base.fingerprint[:19]}...)",
-            "Build to another file.",
-        )
-    return live

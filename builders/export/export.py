@@ -125,6 +125,11 @@ def _places(taps: Mapping[str, Tap]) -> dict[str, Place]:
 
 def _refuse_experts(row: Target, spec: InterventionSpec, live: LiveModel) -> None:
     """SpecError for edits of neurons of experts, which only our own code can make elsewhere."""
+    if row.output != "code" and live.has_experts:
+        raise SpecError(
+            f"{row.name} cannot be written for {live.model_id}, a mixture of experts, whose weights lie in another way",
+            "Use --to hooks.",
+        )
     apart = [edit for edit in spec.edits if live.experts_at(edit.site, edit.layer) is not None]
     if apart and not row.experts:
         raise SpecError(

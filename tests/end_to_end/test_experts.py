@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -271,6 +272,9 @@ def test_a_spec_of_experts_is_exported_as_hooks_and_nothing_else(made: Made, tmp
     for target in ("nnsight", "pyvene", "transformer-lens"):
         with pytest.raises(SpecError, match="a neuron of an expert"):
             export(spec, target, tmp_path / "other.py", model=str(made.model))
+    plain = replace(spec, edits=(Edit("resid_post", 1, 3, "add", 1.0),), positions="all", check=None)
+    with pytest.raises(SpecError, match="mixture of experts"):
+        export(with_check(live, plain, "The dog runs"), "weights", tmp_path / "other", model=str(made.model))
 
 
 @pytest.mark.parametrize(

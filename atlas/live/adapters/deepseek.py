@@ -1,4 +1,7 @@
-"""DeepSeek-V2 and V3, and GLM-4-MoE: experts, and beside them an MLP that every token passes."""
+"""DeepSeek-V2, V3 and V3.2, GLM-4-MoE and others: experts, and beside them an MLP that every token passes.
+
+The first layers, or some others, have an MLP alone.
+"""
 
 from __future__ import annotations
 

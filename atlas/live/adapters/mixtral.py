@@ -1,4 +1,7 @@
-"""Mixtral, OLMoE and Qwen3-MoE: Llama's block with experts in the MLP's place, or in some layers an MLP."""
+"""Mixtral, OLMoE, Qwen3-MoE, MiniMax-M2 and Mellum: Llama's block with experts in the MLP's place.
+
+Qwen3-MoE has layers with an MLP among them.
+"""
 
 from __future__ import annotations
 

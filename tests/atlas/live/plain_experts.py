@@ -78,12 +78,22 @@ def shared_of(live: LiveModel, layer: int) -> tuple[Tensor, Tensor, Tensor] | No
     return shared.gate_proj.weight.double(), shared.up_proj.weight.double(), shared.down_proj.weight.double().T
 
 
+def route(mlp: Any, x_TD: Tensor) -> tuple[Tensor, Tensor]:
+    """(weight, expert) of each choice of each token, by the module's own router."""
+    router = mlp.router if hasattr(mlp, "router") else mlp.gate
+    bias = [mlp.e_score_correction_bias] if type(router).__name__ == "MiniMaxM2TopKRouter" else []
+    with torch.no_grad():
+        _, *both = router(x_TD.float(), *bias)
+    weights, chosen = sorted(both, key=lambda tensor: not tensor.is_floating_point())
+    return weights, chosen
+
+
 def plain_layer(live: LiveModel, layer: int, x_TD: Tensor) -> PlainLayer:
     """The layer's experts on the tokens `x_TD`; whom a token goes to is what the module's own router says."""
     mlp: Any = mlp_of(live, layer)
     router = mlp.router if hasattr(mlp, "router") else mlp.gate
     with torch.no_grad():
-        _, weights, chosen = router(x_TD.float())
+        weights, chosen = route(mlp, x_TD)
         logits = x_TD @ router.weight.double().T
         logits = logits + router.bias.double() if getattr(router, "bias", None) is not None else logits
     found = PlainLayer({"mlp_pre": {}, "mlp_pre_linear": {}, "mlp_post": {}}, chosen.tolist(), logits)

@@ -97,7 +97,7 @@ POSITIONS = {
     "packed texts": ({}, [[0, 1, 2, 0, 1]], None),
     "an offset": ({}, [[2, 3, 4, 5, 6]], None),
     "counted as the mask does not": ({"attention_mask": torch.tensor([[0, 0, 1, 1, 1]])}, [[0, 0, 1, 2, 3]], None),
-    "three kinds of positions": ({}, [[[0, 1, 2, 3, 4]]] * 3, None),
+    "three kinds of positions": ({}, [[[0, 1, 2, 3, 4]], [[0, 1, 2, 3, 4]], [[2, 3, 4, 5, 6]]], None),
 }
 
 

@@ -130,7 +130,7 @@ def test_the_own_sets_are_those_of_the_table(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(BuildError, match="concept sets are not at"):
         concept_sources([])
     (folder / "sets.toml").write_text('[colours]\nfile = "c.jsonl"\ntemplate = "{text} is"\n')
-    colours = ConceptSource(str(folder / "c.jsonl"), family="colours", template="{text} is")
+    colours = ConceptSource(str(folder / "c.jsonl"), family="colours", template="{text} is", own_template=True)
     assert concept_sources([]) == concept_sources(["colours"]) == (colours,)
     assert concept_sources(["topics"]) == (ConceptSource("topics"),)
 
