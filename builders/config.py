@@ -28,7 +28,7 @@ class ConceptSource:
     """Name of the group of concepts; None takes the file's stem."""
     template: str = "{text}"
     """Prompt with {text} exactly once."""
-    own_template: bool = False
+    own_template: bool = field(default=False, compare=False)
     """Whether it is that of an own set, for a model that goes on after a text; others read the text alone."""
 
 
