@@ -26,7 +26,7 @@ def converted_names(model: Any, stored: Iterable[str]) -> dict[str, list[str]]:
         ) from error
     transforms = get_model_conversion_mapping(model)
     converters = [each for each in transforms if isinstance(each, WeightConverter)]
-    renamings = [each for each in transforms if not isinstance(each, WeightConverter)]
+    renamings: list[Any] = [each for each in transforms if not isinstance(each, WeightConverter)]
     wanted = model.state_dict()
     found: dict[str, list[str]] = {}
     for name in stored:

@@ -132,11 +132,10 @@ class ExpertLayer:
             return self.live.weight_at(self._shared_place(name), self.layer)
         transposed = self.experts.is_transposed
         if name == "down_proj":
-            matrix = self.experts.down_proj[expert]
-            return matrix if transposed else matrix.T
-        matrix = getattr(self.experts, reading_name(self.experts))[expert]
-        rows = matrix.T if transposed else matrix
-        return rows[self._columns(name)]
+            written: Tensor = self.experts.down_proj[expert]
+            return written if transposed else written.T
+        read: Tensor = getattr(self.experts, reading_name(self.experts))[expert]
+        return (read.T if transposed else read)[self._columns(name)]
 
     def bias(self, name: str, expert: int) -> Tensor | None:
         """The bias of that weight, if any."""
@@ -144,9 +143,10 @@ class ExpertLayer:
             return self.live.bias_at(self._shared_place(name), self.layer)
         if not self.experts.has_bias:
             return None
-        if name == "down_proj":
-            return self.experts.down_proj_bias[expert]
-        return getattr(self.experts, f"{reading_name(self.experts)}_bias")[expert][self._columns(name)]
+        bias: Tensor = self.experts.down_proj_bias[expert]
+        if name != "down_proj":
+            bias = getattr(self.experts, f"{reading_name(self.experts)}_bias")[expert][self._columns(name)]
+        return bias
 
     def _columns(self, name: str) -> slice:
         found = branches(self.experts)

@@ -110,9 +110,8 @@ def experts_forward(experts: Any, hidden_TD: Tensor, chosen_TK: Tensor, weights_
 
 
 def _times(experts: Any, name: str, expert: int, x_R: Tensor) -> Tensor:
-    weight, bias = getattr(experts, name)[expert], None
-    if experts.has_bias:
-        bias = getattr(experts, f"{name}_bias")[expert]
+    weight: Tensor = getattr(experts, name)[expert]
+    bias: Tensor | None = getattr(experts, f"{name}_bias")[expert] if experts.has_bias else None
     if not experts.is_transposed:
         return linear(x_R, weight, bias)
     return x_R @ weight if bias is None else x_R @ weight + bias
