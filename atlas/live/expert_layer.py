@@ -139,9 +139,8 @@ class ExpertLayer:
         if name == "down_proj":
             written: Tensor = self.experts.down_proj[expert]
             return written if transposed else written.T
-        matrix: Tensor = getattr(self.experts, reading_name(self.experts))[expert]
-        rows = matrix.T if transposed else matrix
-        return rows[self._columns(name)]
+        read: Tensor = getattr(self.experts, reading_name(self.experts))[expert]
+        return (read.T if transposed else read)[self._columns(name)]
 
     def bias(self, name: str, expert: int) -> Tensor | None:
         """The bias of that weight, if any."""
@@ -149,11 +148,10 @@ class ExpertLayer:
             return self.live.bias_at(self._shared_place(name), self.layer)
         if not self.experts.has_bias:
             return None
-        if name == "down_proj":
-            of_stream: Tensor = self.experts.down_proj_bias[expert]
-            return of_stream
-        bias: Tensor = getattr(self.experts, f"{reading_name(self.experts)}_bias")[expert]
-        return bias[self._columns(name)]
+        bias: Tensor = self.experts.down_proj_bias[expert]
+        if name != "down_proj":
+            bias = getattr(self.experts, f"{reading_name(self.experts)}_bias")[expert][self._columns(name)]
+        return bias
 
     def _columns(self, name: str) -> slice:
         found = branches(self.experts)

@@ -165,9 +165,7 @@ ALL: tuple[Table, ...] = (
             _LAYER,
             _NEURON,
             Column("n", "INTEGER", "values"),
-            Column(
-                "n_all", "INTEGER", "values of all concepts, where not all of the fit's reach the neuron", null=True
-            ),
+            Column("n_all", "INTEGER", "values of all concepts, where the neuron has not all of the fit's", null=True),
             *_shape(),
             Column("twice_u", "BIGINT", "pairs with a value of another concept: 2 where it is larger, 1 where equal"),
             Column("dprime", "FLOAT", "difference to the others' mean over the root mean variance", null=True),

@@ -53,19 +53,17 @@ def of_every_text(texts: Texts, n_experts: int) -> ExpertCounts:
     def each(values_C: np.ndarray) -> np.ndarray:
         return np.tile(values_C, (n_experts, 1))
 
-    unknown_XC = np.full((n_experts, len(texts.texts_C)), np.nan)
     return ExpertCounts(
         each(texts.values_C),
         each(texts.texts_C),
         each(texts.tokens_C),
         texts.texts_C,
         texts.tokens_C,
-        unknown_XC,
-        np.ones(unknown_XC.shape, bool),
+        np.ones((n_experts, len(texts.texts_C)), bool),
     )
 
 
-def routed_counts(texts: Texts, log_L5: np.ndarray, n_experts: int, auc_XC: np.ndarray) -> ExpertCounts:
+def routed_counts(texts: Texts, log_L5: np.ndarray, n_experts: int) -> ExpertCounts:
     """Of experts that a router sends tokens to; fitted where ENOUGH texts of a concept have a value, beside another."""
     n_concepts = len(texts.texts_C)
     place_L = log_L5[:, EXPERT].astype(np.int64) * n_concepts + texts.labels_T[log_L5[:, TEXT]]
@@ -77,32 +75,16 @@ def routed_counts(texts: Texts, log_L5: np.ndarray, n_experts: int, auc_XC: np.n
     values_XC = summed(log_L5[:, VALUES])
     fitted_XC = summed(log_L5[:, VALUES] > 0) >= ENOUGH
     fitted_XC &= fitted_XC.sum(1, keepdims=True) > 1
-    return ExpertCounts(
-        values_XC, summed(None), summed(log_L5[:, TOKENS]), texts.texts_C, texts.tokens_C, auc_XC, fitted_XC
-    )
+    return ExpertCounts(values_XC, summed(None), summed(log_L5[:, TOKENS]), texts.texts_C, texts.tokens_C, fitted_XC)
 
 
 def beside(first: ExpertCounts, more: ExpertCounts) -> ExpertCounts:
     """The experts of both, one after the other."""
     stacked = {
         name: np.concatenate([getattr(first, name), getattr(more, name)])
-        for name in ("values_XC", "texts_XC", "tokens_XC", "router_auc_XC", "fitted_XC")
+        for name in ("values_XC", "texts_XC", "tokens_XC", "fitted_XC")
     }
     return ExpertCounts(texts_C=first.texts_C, tokens_C=first.tokens_C, **stacked)
-
-
-def aucs(logits_RX: np.ndarray, labels_R: np.ndarray, n_concepts: int) -> np.ndarray:
-    """AUC of each column for each concept against all others, [C, X]; NaN for a concept that is alone."""
-    from scipy.stats import rankdata
-
-    n_C = np.bincount(labels_R, minlength=n_concepts).astype(np.float64)
-    ranks_RX = rankdata(logits_RX, axis=0) if len(labels_R) else np.empty(logits_RX.shape)
-    sums_CX = np.zeros((n_concepts, logits_RX.shape[1]))
-    np.add.at(sums_CX, labels_R, ranks_RX)
-    pairs_C = n_C * (len(labels_R) - n_C)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found: np.ndarray = (sums_CX - (n_C * (n_C + 1) / 2)[:, None]) / pairs_C[:, None]  # U over all pairs
-    return found
 
 
 def most_rows(live: LiveModel, reading: Reading) -> int:

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from atlas.live.capture import ROUTER
 from atlas.live.expert_layer import SHARED
 from atlas.store.staging import Staging
-from builders.activations.counts import aucs, beside, most_rows, of_every_text, routed_counts, texts_of
+from builders.activations.counts import beside, most_rows, of_every_text, routed_counts, texts_of
 from builders.activations.record import Rows, dense_sizes, record, routed_widths, shared_name
 from builders.activations.routed import RoutedScratch
 from builders.activations.scratch import DeviceScratch, Scratch, scratch_for
@@ -43,10 +42,13 @@ class ActivationReader:
             counts = of_every_text(self._texts, n_experts=1)
             return LayerOfParts(place, counts, lambda: iter([self._all(place.site, place, live.neurons(place.layer))]))
         log_L5 = self._routed.log(*place)
-        counts = routed_counts(self._texts, log_L5, experts.n_routed, self._router_aucs(place.layer, experts.n_routed))
+        counts = routed_counts(self._texts, log_L5, experts.n_routed)
         if experts.shared_width:
             counts = beside(counts, of_every_text(self._texts, n_experts=1))
-        return LayerOfParts(place, counts, lambda: self._experts(place, experts, log_L5, counts))
+        logits_RX = self._scratch.read(ROUTER, place.layer, len(self._rows.labels_R), experts.n_routed)
+        return LayerOfParts(
+            place, counts, lambda: self._experts(place, experts, log_L5, counts), logits_RX, self._rows.labels_R
+        )
 
     def _experts(
         self, place: Place, experts: ExpertLayer, log_L5: np.ndarray, counts: ExpertCounts
@@ -78,12 +80,6 @@ class ActivationReader:
         rows = self._rows
         acts_RN = self._scratch.read(name, place.layer, len(rows.labels_R), width)
         return Activations(place, acts_RN, rows.labels_R, rows.examples_R, self._hashes_R, first_neuron)
-
-    def _router_aucs(self, layer: int, n_experts: int) -> np.ndarray:
-        """AUC of the router's logit for each expert on each concept, [X, C]; NaN for a concept that is alone."""
-        logits_RX = self._scratch.read(ROUTER, layer, len(self._rows.labels_R), n_experts)
-        logits_RX = logits_RX.cpu().numpy() if isinstance(logits_RX, Tensor) else np.array(logits_RX)
-        return aucs(logits_RX, self._rows.labels_R, len(self._texts.texts_C)).T
 
     def remove(self) -> None:
         """Delete the files, or give the device's memory back."""

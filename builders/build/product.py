@@ -88,8 +88,6 @@ class ExpertCounts:
     texts_C: np.ndarray
     tokens_C: np.ndarray
     """int64: values, texts with a routed token that counts, such tokens; and all texts and tokens that count."""
-    router_auc_XC: np.ndarray
-    """float64; NaN for experts that no router sends tokens to."""
     fitted_XC: np.ndarray
     """bool: whether the neurons of the expert have statistics of the concept."""
 
@@ -101,6 +99,10 @@ class LayerOfParts:
     place: Place
     counts: ExpertCounts
     read: Callable[[], Iterator[Activations]]
+    logits_RX: np.ndarray | Tensor | None = None
+    """What the router says of each routed expert, a row for each value of the corpus; None without a router."""
+    labels_R: np.ndarray | None = None
+    """int64: the concept of each of these rows."""
 
     def parts(self) -> Iterator[Activations]:
         """Those of one expert at a time, of the experts that have enough."""

@@ -84,8 +84,10 @@ def statistics_rows(
     return {name: pa.table(arrays) for name, arrays in columns.items()}
 
 
-def count_rows(counts: ExpertCounts, fit_id: int, layer: int, concept_ids: Sequence[int]) -> pa.Table:
-    """Rows of `_expert_count` for one site and layer."""
+def count_rows(
+    counts: ExpertCounts, auc_XC: np.ndarray, fit_id: int, layer: int, concept_ids: Sequence[int]
+) -> pa.Table:
+    """Rows of `_expert_count` for one site and layer; NaN in `auc_XC` becomes NULL."""
     n_experts, n_concepts = counts.values_XC.shape
 
     def each(numbers_C: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -102,7 +104,7 @@ def count_rows(counts: ExpertCounts, fit_id: int, layer: int, concept_ids: Seque
             "texts_all": pa.array(each(counts.texts_C), pa.int32()),
             "tokens": pa.array(counts.tokens_XC.reshape(-1), pa.int64()),
             "tokens_all": pa.array(each(counts.tokens_C), pa.int64()),
-            "router_auc": pa.array(counts.router_auc_XC.reshape(-1), from_pandas=True).cast(pa.float32()),
+            "router_auc": pa.array(auc_XC.reshape(-1), from_pandas=True).cast(pa.float32()),
             "fitted": pa.array(counts.fitted_XC.reshape(-1)),
         }
     )

@@ -7,7 +7,7 @@ integers counted on the activations, not derived from the fitted normals.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from scipy.special import ndtr
 from torch import Tensor
 
 from builders.gaussians.sorting import Labelled, rows_with_equal, sort_labelled
+
+if TYPE_CHECKING:
+    from builders.build.product import LayerOfParts
 
 
 def twice_u(acts_EN: np.ndarray, labels_E: np.ndarray, n_concepts: int) -> np.ndarray:
@@ -53,6 +56,22 @@ def _balance(values_NE: Tensor) -> Tensor:
     smaller = _last_marked(differs[:, :n])
     larger = _last_marked(differs[:, 1:].flip(1)).flip(1)
     return smaller.sub_(larger).long()
+
+
+def router_aucs(layer: LayerOfParts, n_concepts: int) -> np.ndarray:
+    """AUC of the router's logit for each expert on each concept against all others, [X, C].
+
+    NaN for experts that no router sends tokens to, and for a concept that is alone.
+    """
+    found_XC = np.full(layer.counts.values_XC.shape, np.nan)
+    if layer.logits_RX is None or layer.labels_R is None:
+        return found_XC
+    logits_RX = layer.logits_RX.cpu().numpy() if isinstance(layer.logits_RX, Tensor) else np.array(layer.logits_RX)
+    n_C = np.bincount(layer.labels_R, minlength=n_concepts).astype(np.float64)
+    pairs_C1 = (n_C * (len(logits_RX) - n_C))[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found_XC[: logits_RX.shape[1]] = (twice_u(logits_RX, layer.labels_R, n_concepts) / (2 * pairs_C1)).T
+    return found_XC
 
 
 def _last_marked(marks_NE: Tensor) -> Tensor:

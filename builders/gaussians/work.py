@@ -8,6 +8,7 @@ from builders.arrow import joined
 from builders.build.product import Activations, LayerOfParts, Tables, Work
 from builders.gaussians.layer import separate_and_fit
 from builders.gaussians.rows import count_rows, statistics_rows
+from builders.gaussians.separation import router_aucs
 
 if TYPE_CHECKING:
     from builders.build.plan import Plan
@@ -25,7 +26,8 @@ class Statistics(Work):
         if isinstance(activations, LayerOfParts):
             site, layer = activations.place
             concepts, fit_id = self._ids["concepts"], self._ids["fits"][site]
-            tables["_expert_count"] = count_rows(activations.counts, fit_id, layer, concepts)
+            auc_XC = router_aucs(activations, len(concepts))
+            tables["_expert_count"] = count_rows(activations.counts, auc_XC, fit_id, layer, concepts)
         return tables
 
     def _of(self, activations: Activations) -> Tables:

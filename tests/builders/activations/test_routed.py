@@ -112,7 +112,7 @@ def test_too_little_is_not_enough() -> None:
     for expert, reach in enumerate([(ENOUGH, ENOUGH - 1, ENOUGH), (ENOUGH, 3, 3), (0, 0, 0)]):
         for concept, n in enumerate(reach):
             rows += [(0, expert, 20 * concept + i, 2, 1) for i in range(n)]
-    counts = routed_counts(texts, np.array(rows, np.int32), 3, np.zeros((3, 3)))
+    counts = routed_counts(texts, np.array(rows, np.int32), 3)
     assert counts.fitted_XC.tolist() == [[True, False, True], [False] * 3, [False] * 3]
     assert counts.values_XC.tolist() == [[10, 9, 10], [10, 3, 3], [0, 0, 0]]
     assert counts.tokens_XC.tolist() == [[20, 18, 20], [20, 6, 6], [0, 0, 0]]
