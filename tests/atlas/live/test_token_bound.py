@@ -133,7 +133,12 @@ def nasty(draw: random.Random) -> str:
 def live_with(backend: Tokenizer) -> SimpleNamespace:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend)
     return SimpleNamespace(
-        tokenizer=tokenizer, add_bos=False, max_positions=None, d_vocab=10**6, model_id="made for the test"
+        tokenizer=tokenizer,
+        add_bos=False,
+        surrounding=lambda: ([], []),
+        max_positions=None,
+        d_vocab=10**6,
+        model_id="made for the test",
     )
 
 

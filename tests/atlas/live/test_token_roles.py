@@ -28,7 +28,15 @@ def byte_level(*, add_bos: bool = False) -> SimpleNamespace:
     tokenizer.train_from_iterator(["a hot dog  and the dog's cat\n\nThe text: it is about"] * 5, trainer)
     tokenizer.add_special_tokens([AddedToken("<s>", normalized=False), AddedToken("<end>", normalized=False)])
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="<end>")
-    return SimpleNamespace(tokenizer=fast, add_bos=add_bos, max_positions=None, d_vocab=1000, model_id="made")
+    around = [fast.bos_token_id] if add_bos else []
+    return SimpleNamespace(
+        tokenizer=fast,
+        add_bos=add_bos,
+        surrounding=lambda: (around, []),
+        max_positions=None,
+        d_vocab=1000,
+        model_id="made",
+    )
 
 
 def spelled(live, ids: list[int], before: str, text: str) -> list[bool]:
