@@ -18,7 +18,9 @@ from atlas.live.adapters.unsupported import UNSUPPORTED  # noqa: E402
 from builders.export.model_limits import limit  # noqa: E402
 from builders.export.registry import TARGETS  # noqa: E402
 from tests.dense_families import DENSE  # noqa: E402
+from tests.encoders import ENCODERS  # noqa: E402
 from tests.synthetic import FAMILIES as FIRST  # noqa: E402
+from tests.synthetic import FURTHER_MIXTURES, MIXTURES  # noqa: E402
 
 INTRODUCTION = """# Model families
 
@@ -47,12 +49,30 @@ def page() -> str:
 
 def _lines() -> Iterator[str]:
     yield INTRODUCTION
-    yield f"## Decoders ({len(FAMILIES)} model types)\n"
+    adapters = {name: find_adapter({"model_type": name}) for name in FAMILIES}
+    dense = [name for name, adapter in adapters.items() if not adapter.heads and adapter.experts is None]
+    yield f"## Decoders ({len(dense)} model types)\n"
     yield "| adapter | model types | gated | on the way into the stream | logits | exports | llama.cpp | tested |"
     yield "|---|---|---|---|---|---|---|---|"
-    modules = dict.fromkeys(FAMILIES.values())
-    for module in modules:
-        yield _row(module.rpartition(".")[2], [name for name, own in FAMILIES.items() if own == module])
+    for module, names in _by_module(dense):
+        yield _row(module, names)
+    mixtures = [name for name, adapter in adapters.items() if adapter.experts is not None]
+    yield f"\n## Mixtures of experts ({len(mixtures)} model types)\n"
+    yield "Export: `hooks`. What a build makes of them, and what it does not yet: building.md.\n"
+    yield "| adapter | model types | shared MLP | on the way into the stream | tested |\n|---|---|---|---|---|"
+    for module, names in _by_module(mixtures):
+        places = adapters[names[0]].experts
+        shared = "yes" if places is not None and places.shared else "no"
+        yield f"| {module} | {', '.join(names)} | {shared} | {_into_stream(adapters[names[0]])} | {_tested(names)} |"
+    encoders = [name for name, adapter in adapters.items() if adapter.heads]
+    yield f"\n## Encoders ({len(encoders)} model types)\n"
+    yield "Export: `hooks`. What their heads decode to: encoders.md.\n"
+    yield "| adapter | model types | gated | block ends with a norm | heads | tested |\n|---|---|---|---|---|---|"
+    for module, names in _by_module(encoders):
+        adapter = adapters[names[0]]
+        heads = ", ".join(dict.fromkeys(head.kind for head in adapter.heads))
+        gated, normed = ("yes" if each else "no" for each in (adapter.gated, adapter.block_norm))
+        yield f"| {module} | {', '.join(names)} | {gated} | {normed} | {heads} | {_tested(names)} |"
     yield "\n## Language models of checkpoints that also see images\n"
     yield (
         "Inputs are text only. The language model may be of any type above; where the config does not say which, it\n"
@@ -73,6 +93,12 @@ def _lines() -> Iterator[str]:
     yield "| model types | reason |\n|---|---|"
     for reason, names in _by_reason().items():
         yield f"| {', '.join(names)} | {reason} |"
+
+
+def _by_module(names: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """(adapter's file, model types) of these."""
+    for module in dict.fromkeys(FAMILIES[name] for name in names):
+        yield module.rpartition(".")[2], [name for name in names if FAMILIES[name] == module]
 
 
 def _row(module: str, names: list[str]) -> str:
@@ -105,7 +131,8 @@ def _exports(adapter: Adapter, *, is_causal: bool) -> str:
 
 
 def _tested(names: list[str]) -> str:
-    number = sum(model_type in names for model_type, _ in (FIRST | DENSE).values())
+    models = (FIRST | DENSE | MIXTURES | FURTHER_MIXTURES | ENCODERS).values()
+    number = sum(model_type in names for model_type, _ in models)
     return f"{number} model{'s' if number > 1 else ''}"
 
 
