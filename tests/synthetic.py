@@ -88,7 +88,16 @@ MIXTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "deepseek_v2": ("deepseek_v2", {**_LATENT, "topk_method": "greedy", "n_group": 1, "n_shared_experts": 2}),
     "deepseek_v3": ("deepseek_v3", {**_LATENT, "n_group": 2}),
     "glm4_moe": ("glm4_moe", {**_GROUPED, **_BESIDE, "n_group": 1}),
-    "granitemoe": ("granitemoe", {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}),
+    "granitemoe": (
+        "granitemoe",
+        {
+            **_GROUPED,
+            "num_local_experts": 4,
+            "num_experts_per_tok": 2,
+            "residual_multiplier": 0.5,
+            "logits_scaling": 4.0,
+        },
+    ),
     "granitemoeshared": (
         "granitemoeshared",
         {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2, "shared_intermediate_size": 12},

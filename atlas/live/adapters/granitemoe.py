@@ -17,6 +17,8 @@ ADAPTER = replace(
     mlp=MLP,
     gguf_names={},
     mlp_bias_field=None,
+    write_scale="residual_multiplier",
+    logit_divisor_field="logits_scaling",
     experts=Experts(
         f"{MLP}.experts",
         router=f"{MLP}.router",
