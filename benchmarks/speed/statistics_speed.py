@@ -23,6 +23,7 @@ from benchmarks.common.claim import Claim, Goal, Table
 from benchmarks.common.measure import Timings, interleave, machine
 from benchmarks.speed.statistics_ways import SITE, Lens, Work, bare, lists, options, ours, staging
 from builders.activations.record import record
+from builders.activations.routed import RoutedScratch
 from builders.activations.scratch import Scratch
 from builders.config import BuildConfig
 from builders.corpora.registry import load_corpus
@@ -149,13 +150,14 @@ def _phases(work: Work) -> list[list[str]]:
 
     timed("bare forward pass", lambda: bare(work))
     with staging(live) as area:
-        scratch, (config, _) = Scratch(area.scratch), options(area.target)
+        scratch, routed = Scratch(area.scratch), RoutedScratch(area.scratch / "routed")
+        config, _ = options(area.target)
         where = {"sites": config.sites, "layers": work.layers(), "position": "last"}
         batch_tokens = config.batch_tokens
         rows = timed(
             "forward pass, pooled and kept on disk",
             lambda: record(
-                live, area, scratch, "a", work.encoded, work.corpus.labels, batch_tokens=batch_tokens, **where
+                live, area, scratch, routed, "a", work.encoded, work.corpus.labels, batch_tokens=batch_tokens, **where
             ),
         )
         texts_R, labels_X = rows.examples_R, np.asarray(work.corpus.labels)
