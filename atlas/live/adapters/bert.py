@@ -5,26 +5,17 @@ The MLP is in two modules of a block, of which `output` also adds its input and 
 
 from __future__ import annotations
 
-from atlas.live.adapters.base import Adapter, Tap, WeightPlace
+from atlas.live.adapters.base import Adapter
 from atlas.live.adapters.heads import Head
+from atlas.live.adapters.shapes import plain_mlp
 
 BLOCK = "bert.encoder.layer.{layer}"
-IN, OUT = f"{BLOCK}.intermediate.dense", f"{BLOCK}.output.dense"
 
 ADAPTER = Adapter(
-    family="bert",
-    gated=False,
-    block=BLOCK,
-    mlp=f"{BLOCK}.intermediate",
-    mlp_end=OUT,
+    **plain_mlp("bert", BLOCK, "intermediate.dense", "output.dense", mlp=None),
     block_norm=f"{BLOCK}.output.LayerNorm",
     activation_field="hidden_act",
     final_norm=None,
-    sites={"mlp_pre": Tap(IN, "output"), "mlp_post": Tap(OUT, "input"), "resid_post": Tap(BLOCK, "output")},
-    weights={
-        "up_proj": WeightPlace(f"{IN}.weight", bias=f"{IN}.bias"),
-        "down_proj": WeightPlace(f"{OUT}.weight", neurons_last=True, bias=f"{OUT}.bias"),
-    },
     gguf_names={},
     tokenizers=("BertTokenizer",),
     lm_heads=(),
@@ -50,8 +41,4 @@ ADAPTER = Adapter(
         Head("none", ("BertModel",)),
     ),
     unsupported={"is_decoder": "its attention is causal, and it is taken for an encoder here"},
-    refusals={
-        "mlp_pre_linear": "its MLP is not gated, so its activation is not multiplied with anything",
-        "gate_proj": "its MLP is not gated; its reading weight (intermediate.dense) is called up_proj here",
-    },
 )

@@ -8,25 +8,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from atlas.live.adapters.base import Tap, WeightPlace
 from atlas.live.adapters.bert import ADAPTER as BERT
 from atlas.live.adapters.heads import Head
+from atlas.live.adapters.shapes import plain_mlp
 
 BLOCK = "deberta.encoder.layer.{layer}"
-IN, OUT = f"{BLOCK}.intermediate.dense", f"{BLOCK}.output.dense"
 
 ADAPTER = replace(
     BERT,
-    family="deberta",
-    block=BLOCK,
-    mlp=f"{BLOCK}.intermediate",
-    mlp_end=OUT,
+    **plain_mlp("deberta", BLOCK, "intermediate.dense", "output.dense", mlp=None),
     block_norm=f"{BLOCK}.output.LayerNorm",
-    sites={"mlp_pre": Tap(IN, "output"), "mlp_post": Tap(OUT, "input"), "resid_post": Tap(BLOCK, "output")},
-    weights={
-        "up_proj": WeightPlace(f"{IN}.weight", bias=f"{IN}.bias"),
-        "down_proj": WeightPlace(f"{OUT}.weight", neurons_last=True, bias=f"{OUT}.bias"),
-    },
     tokenizers=("DebertaV2Tokenizer",),
     heads=(
         Head(

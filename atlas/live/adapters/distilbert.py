@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from atlas.live.adapters.base import Adapter, Tap, WeightPlace
+from atlas.live.adapters.base import Adapter
 from atlas.live.adapters.heads import Head
+from atlas.live.adapters.shapes import plain_mlp
 
 BLOCK = "distilbert.transformer.layer.{layer}"
-IN, OUT = f"{BLOCK}.ffn.lin1", f"{BLOCK}.ffn.lin2"
 
 ADAPTER = Adapter(
-    family="distilbert",
-    gated=False,
-    block=BLOCK,
-    mlp=f"{BLOCK}.ffn",
+    **plain_mlp("distilbert", BLOCK, "ffn.lin1", "ffn.lin2", mlp="ffn"),
     block_norm=f"{BLOCK}.output_layer_norm",
     activation_field="activation",
     final_norm=None,
-    sites={"mlp_pre": Tap(IN, "output"), "mlp_post": Tap(OUT, "input"), "resid_post": Tap(BLOCK, "output")},
-    weights={
-        "up_proj": WeightPlace(f"{IN}.weight", bias=f"{IN}.bias"),
-        "down_proj": WeightPlace(f"{OUT}.weight", neurons_last=True, bias=f"{OUT}.bias"),
-    },
     gguf_names={},
     tokenizers=("DistilBertTokenizer",),
     lm_heads=(),
@@ -44,8 +36,4 @@ ADAPTER = Adapter(
         ),
         Head("none", ("DistilBertModel",)),
     ),
-    refusals={
-        "mlp_pre_linear": "its MLP is not gated, so its activation is not multiplied with anything",
-        "gate_proj": "its MLP is not gated; its reading weight (lin1) is called up_proj here",
-    },
 )
