@@ -17,7 +17,20 @@ from tests.docs.pages import make_tour
 
 SCRIPT = make_tour()
 TOUR, README = (page.read_text(encoding="utf-8") for page in (SCRIPT.TOUR, SCRIPT.README))
-PARTS = ["info", "concept", "token", "neuron", "sql", "spec", "evaluate", "run", "export"]
+PARTS = [
+    "info",
+    "concept",
+    "token",
+    "neuron",
+    "exemplars",
+    "fires",
+    "explain",
+    "sql",
+    "spec",
+    "evaluate",
+    "run",
+    "export",
+]
 
 
 def refused(words: list[str]) -> str | None:
