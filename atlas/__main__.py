@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("builders.cli.evaluate:evaluate", "Measure specs: target class, other classes, other text."),
     "evaluations": ("queries.cli.evaluations:evaluations", "What evaluations found."),
     "export": ("builders.cli.export:export", "Write a spec in a form that another tool loads."),
+    "serve": ("builders.cli.serve:serve_command", "Look at atlases in a browser."),
     "verify": ("queries.cli.verify:verify", "Is the file whole? Digests and every promise of builders."),
     "compare": ("queries.cli.compare:compare", "How far two atlases agree."),
     "completion": ("queries.cli.completion:completion", "Print the shell completion script."),

@@ -61,6 +61,13 @@ LAYERS = (
         ("torch",),
         "it asks what is stored; the words of the question may need a model to be embedded",
     ),
+    Layer(
+        "builders/cli/serve.py",
+        ("atlas", "builders", "queries.web"),
+        ("click",),
+        ("torch",),
+        "it serves what questions answer, and hands the server a model where one is asked for",
+    ),
     Layer("builders/cli", ("atlas", "builders"), ("click",), ("queries", "torch")),
     Layer(
         "builders/fires/question.py",
@@ -92,6 +99,12 @@ LAYERS = (
     ),
     Layer("builders", ("atlas", "builders"), ("torch", "numpy", "scipy", "pyarrow"), ("queries", "click")),
     Layer("queries/cli", ("atlas", "queries"), ("click",), ("builders", "atlas.live", "torch", "transformers")),
+    Layer(
+        "queries/web",
+        ("atlas", "queries"),
+        ("starlette", "jinja2", "markupsafe", "anyio", "uvicorn"),
+        ("builders", "atlas.live", "torch", "transformers", "click", "rich", "duckdb"),
+    ),
     Layer(
         "queries",
         ("atlas", "queries"),

@@ -1,0 +1,50 @@
+"""How well each layer tells each concept: its best neuron, and how many are good."""
+
+from __future__ import annotations
+
+from atlas.answers.result import Result
+from atlas.fit_choice import ANY_FIT, FitChoice
+from atlas.store.reader import Atlas
+from queries.answering import question
+from queries.fits import Fit, all_fits
+from queries.session.session import session_of
+from queries.sqlfile import load_sql
+
+GOOD = 0.5
+"""Coverage - leakage, held out, from which on a neuron counts as telling a concept."""
+
+
+class _Read(Result):
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, about."""
+        return 400 * len(self.rows)
+
+
+@question
+def best_by_layer(atlas: Atlas, *, fit: FitChoice = ANY_FIT) -> Result:
+    """One row a fit, layer and concept: the neuron with the largest held_out_coverage - held_out_leakage.
+
+    Columns family, site, position, concept, layer, address, youden_j (that difference), telling (neurons of the layer
+    that reach GOOD) and neurons (of the layer that have such an interval). The best of many neurons owes part of its
+    place to luck. No rows, and a note, where the atlas has no intervals.
+    """
+    columns = ["family", "site", "position", "concept", "layer", "address", "youden_j", "telling", "neurons"]
+    rows = [
+        (found.family, found.site, found.position, row["concept"], *(row[name] for name in ("layer", *columns[5:])))
+        for found in all_fits(atlas).values()
+        if fit.fits(found) and found.folds is not None
+        for row in _of_fit(atlas, found)
+    ]
+    notes = [
+        f"youden_j is coverage − leakage, held out; telling counts neurons with {GOOD:g} or more",
+        "the best of many neurons owes part of its place to luck",
+    ]
+    return Result(columns, rows, notes if rows else ["no intervals here: `neuron-atlas build --add` makes them"])
+
+
+def _of_fit(atlas: Atlas, fit: Fit) -> Result:
+    def read() -> _Read:
+        return _Read(*atlas.query(load_sql("best_by_layer"), {"fit_id": fit.fit_id, "least": GOOD}))
+
+    return session_of(atlas).read(("best by layer", fit.fit_id), read)

@@ -1,0 +1,248 @@
+"""The server's application: addresses -> pages, and each page's twins as data."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from atlas.answers.formats import writer
+from atlas.answers.result import Document, Result
+from atlas.errors import AtlasError, AtlasFileError, MissingExtraError, UnknownNameError, UsageError
+from queries.web.asked import Asked
+from queries.web.guard import Guard
+from queries.web.links import ServerLinks
+from queries.web.live import Live
+from queries.web.page import Page
+from queries.web.registry import PAGES, Kind
+from queries.web.render import STATIC, render
+from queries.web.served import Served
+
+WORKERS = 2
+"""Questions that are answered at the same time: as many connections of DuckDB work, and their memory is bounded."""
+TWINS = {"json": "application/json", "csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
+_MENU = {
+    "atlas": "Atlas", "layer": "Layers", "compare": "Compare", "sql": "SQL", "spec": "Spec", "live": "Your text",
+}  # fmt: skip
+_STATIC = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png"}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What the endpoints share."""
+
+    served: Sequence[Served]
+    live: Live | None
+    threads: CapacityLimiter
+    prefix: str = ""
+
+    def find(self, name: str) -> Served:
+        """The atlas of that name in addresses; UnknownNameError for another."""
+        for each in self.served:
+            if each.name == name:
+                return each
+        raise UnknownNameError("atlas", name, [each.name for each in self.served])
+
+    async def ask(self, work: Callable[[], T]) -> T:
+        """Run `work` in one of the threads."""
+        return await anyio.to_thread.run_sync(work, limiter=self.threads)
+
+    def links(self, served: Served) -> ServerLinks:
+        """Addresses of the pages of one of the atlases."""
+        hidden = set() if self.live else {name for name, kind in PAGES.items() if kind.live}
+        return ServerLinks(served.name, PAGES.keys() - hidden | {"reopen"}, self.prefix)
+
+    def home(self, served: Served) -> str:
+        """The address of the first page of an atlas."""
+        return self.links(served).page("atlas") or "/"
+
+    def menu(self) -> list[tuple[str, str]]:
+        """(page, its name) of the pages that the header leads to."""
+        hidden = {"compare"} if len(self.served) < 2 else set()
+        kinds = set(self.links(self.served[0]).kinds) - hidden
+        return [(kind, name) for kind, name in _MENU.items() if kind in kinds]
+
+
+def make_app(
+    served: Sequence[Served], *, live: Live | None = None, hosts: Sequence[str] = (), token: str | None = None
+) -> Starlette:
+    """The application for some open atlases. `hosts`: names that a Host header may have; `token`: what every
+    path begins with, where the server can be reached from elsewhere: links keep it, and there are no cookies."""
+    explorer = Explorer(served, live, CapacityLimiter(WORKERS), f"/{token}" if token else "")
+
+    def endpoint(answer: Callable[[Explorer, Request], Any]) -> Any:
+        @functools.wraps(answer)
+        async def answered(request: Request) -> Response:
+            response: Response = await answer(explorer, request)
+            return response
+
+        return answered
+
+    routes = [
+        Route("/", endpoint(_front)),
+        Route("/favicon.ico", _icon),
+        Route("/robots.txt", _robots),
+        Route("/static/{name}", _static_file),
+        Route("/{atlas}", endpoint(_front)),
+        Route("/{atlas}/reopen", endpoint(_reopen), methods=["POST"]),
+        Route("/{atlas}/", endpoint(_page), methods=["GET"]),
+        Route("/{atlas}/{kind}", endpoint(_page), methods=["GET"]),
+        Route("/{atlas}/{kind}/{part:path}", endpoint(_page), methods=["GET"]),
+    ]
+    app = Starlette(routes=routes)
+    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(Guard, hosts=hosts, token=token)
+    app.state.explorer = explorer
+    return app
+
+
+async def _front(explorer: Explorer, request: Request) -> Response:
+    name = request.path_params.get("atlas", explorer.served[0].name)
+    explorer_names = [each.name for each in explorer.served]
+    if name not in explorer_names:
+        return await _failed(explorer, request, explorer.served[0], UnknownNameError("atlas", name, explorer_names))
+    return RedirectResponse(explorer.home(explorer.find(name)))
+
+
+async def _reopen(explorer: Explorer, request: Request) -> Response:
+    served = explorer.find(request.path_params["atlas"])
+    try:
+        await explorer.ask(served.reopen)
+    except AtlasError as error:
+        return await _failed(explorer, request, served, error)
+    return RedirectResponse(explorer.home(served), status_code=303)
+
+
+async def _page(explorer: Explorer, request: Request) -> Response:
+    try:
+        served = explorer.find(request.path_params["atlas"])
+    except UnknownNameError as error:
+        return await _failed(explorer, request, explorer.served[0], error)
+    name, part = request.path_params.get("kind", "atlas"), request.path_params.get("part", "")
+    twin = None
+    if part:
+        part, twin = _twin_of(part)
+    else:
+        name, twin = _twin_of(name)
+    try:
+        kind = PAGES.get(name)
+        if kind is None or kind.part != bool(part) or (kind.live and explorer.live is None):
+            raise UnknownNameError("page", f"{name}/{part}" if part else name, list(PAGES))
+        return await explorer.ask(lambda: _answer(explorer, request, served, kind, part, twin))
+    except AtlasError as error:
+        return await _failed(explorer, request, served, error, twin)
+
+
+def _twin_of(text: str) -> tuple[str, str | None]:
+    """('concept name', format) of the last part of an address: 'sports.json' -> ('sports', 'json')."""
+    stem, dot, suffix = text.rpartition(".")
+    return (stem, suffix) if dot and stem and suffix in TWINS else (text, None)
+
+
+def _answer(explorer: Explorer, request: Request, served: Served, kind: Kind, part: str, twin: str | None) -> Response:
+    with served.atlas() as atlas:
+        query: dict[str, list[str]] = {}
+        for key, value in request.query_params.multi_items():
+            query.setdefault(key, []).append(value)
+        asked = Asked(atlas, explorer.links(served), part, query, explorer.live, explorer.served)
+        page = kind.page(asked)
+        if twin is not None:
+            return _data(page, twin)
+        return _html(explorer, request, served, asked, page)
+
+
+def _html(
+    explorer: Explorer, request: Request, served: Served, asked: Asked, page: Page, status: int = 200
+) -> Response:
+    text = render(
+        page,
+        asked,
+        menu=explorer.menu(),
+        newer=served.newer,
+        twins=_twins(explorer, request, page),
+        origin=f"{request.url.scheme}://{request.url.netloc}",
+    )
+    return Response(text, status_code=status, media_type="text/html; charset=utf-8")
+
+
+def _twins(explorer: Explorer, request: Request, page: Page) -> list[tuple[str, str]]:
+    """(format, address) of the page as data."""
+    path = request.url.path.rstrip("/")
+    if page.answer is None or path.count("/") < 1:
+        return []
+    path = path if path.count("/") > 1 else f"{path}/atlas"
+    formats = ["json"] if isinstance(page.answer, Document) else list(TWINS)
+    query = f"?{request.url.query}" if request.url.query else ""
+    return [(name, f"{explorer.prefix}{path}.{name}{query}") for name in formats]
+
+
+def _data(page: Page, twin: str) -> Response:
+    answer = page.answer
+    if answer is None or (isinstance(answer, Document) and twin != "json"):
+        raise UsageError(f"this page has no {twin}", "Documents of several tables are given as JSON.")
+    stream = io.BytesIO()
+    writer(twin)(answer, stream) if isinstance(answer, Result) else _document(answer, stream)
+    return Response(stream.getvalue(), media_type=TWINS[twin])
+
+
+def _document(answer: Document, stream: io.BytesIO) -> None:
+    from atlas.answers.jsontext import write_document
+
+    write_document(answer, stream)
+
+
+def status_of(error: AtlasError) -> int:
+    """The HTTP status of an error."""
+    if isinstance(error, UnknownNameError):
+        return 404
+    if isinstance(error, UsageError):
+        return 400
+    return 500 if isinstance(error, AtlasFileError) else 501 if isinstance(error, MissingExtraError) else 422
+
+
+async def _failed(
+    explorer: Explorer, request: Request, served: Served, error: AtlasError, twin: str | None = None
+) -> Response:
+    status = status_of(error)
+    if twin is not None:
+        return JSONResponse({"error": error.message, "hint": error.hint}, status_code=status)
+
+    def drawn() -> Response:
+        with served.atlas() as atlas:
+            asked = Asked(atlas, explorer.links(served), live=explorer.live, served=explorer.served)
+            context = {"status": _STATUS.get(status, "This cannot be answered"), "message": error.message}
+            page = Page("Not answered", "error.html", context | {"hint": error.hint})
+            return _html(explorer, request, served, asked, page, status)
+
+    return await explorer.ask(drawn)
+
+
+_STATUS: Mapping[int, str] = {404: "Not found", 400: "This was not understood", 500: "The file is damaged"}
+
+
+async def _icon(request: Request) -> Response:
+    return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml")
+
+
+async def _robots(request: Request) -> Response:
+    return Response("User-agent: *\nDisallow: /\n", media_type="text/plain")
+
+
+async def _static_file(request: Request) -> Response:
+    """A file of the folder `static` itself: names with a slash do not come here, and others are looked up."""
+    name = request.path_params["name"]
+    if name not in {each.name for each in STATIC.iterdir() if each.is_file()}:
+        return Response("not found", status_code=404, media_type="text/plain")
+    media = _STATIC.get("." + name.rpartition(".")[2], "application/octet-stream")
+    return FileResponse(STATIC / name, media_type=media, headers={"Cache-Control": "max-age=3600"})

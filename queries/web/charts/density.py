@@ -1,0 +1,92 @@
+"""Histograms of a neuron under a concept and under the rest, the Gaussian, and the interval as a band."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import NormalDist
+
+from queries.plots.bars import axis, bars, outside
+from queries.plots.data import Bump, Span
+from queries.web.charts.scale import Scale
+
+WIDTH, HEIGHT, FOOT = 360, 96, 18
+_POINTS = 80
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One set of examples: its histogram and its Gaussian as SVG paths."""
+
+    name: str
+    n: int
+    histogram: str
+    curve: str
+
+
+@dataclass(frozen=True)
+class Density:
+    """A chart of WIDTH x HEIGHT. `band`: (left, width) of the interval. `beyond`: values left and right of the axis."""
+
+    shapes: list[Shape]
+    band: tuple[float, float] | None
+    ticks: list[tuple[float, str]]
+    beyond: tuple[int, int]
+    width: int = WIDTH
+    height: int = HEIGHT
+    foot: int = FOOT
+
+
+def ends_of(edges: Sequence[float], bumps: Sequence[Bump], span: Span | None) -> tuple[float, float]:
+    """The ends of an axis for these bumps: without outliers, but with the whole interval."""
+    return axis(edges, [bump.counts for bump in bumps], [] if span is None else [span.lower, span.upper])
+
+
+def density(
+    edges: list[float], bumps: Sequence[Bump], span: Span | None, ends: tuple[float, float] | None = None
+) -> Density:
+    """The bumps over each other, each a density of area 1; the first is drawn last, on top."""
+    low, high = ends or ends_of(edges, bumps, span)
+    x = Scale(low, high, 0, WIDTH)
+    drawn = [(bump, *_heights(edges, bump)) for bump in bumps]
+    tallest = max((max(heights) for _, _, heights in drawn if heights), default=0.0) or 1.0
+    y = Scale(0.0, tallest * 1.08, HEIGHT - FOOT, 2)
+    shapes = [
+        Shape(bump.name, bump.n, _steps(shown, heights, x, y), _curve(bump, low, high, x, y))
+        for bump, shown, heights in reversed(drawn)
+    ]
+    beyond = [outside(edges, bump.counts, (low, high)) for bump in bumps]
+    return Density(shapes, _band(span, x), x.ticks(), (sum(a for a, _ in beyond), sum(b for _, b in beyond)))
+
+
+def _heights(edges: list[float], bump: Bump) -> tuple[list[float], list[float]]:
+    shown, counts = bars(edges, bump.counts)
+    return shown, [
+        count / (bump.n * (right - left)) for count, (left, right) in zip(counts, pairwise(shown), strict=True)
+    ]
+
+
+def _steps(shown: list[float], heights: list[float], x: Scale, y: Scale) -> str:
+    """The outline of a histogram, closed at the foot."""
+    path = [f"M{x(shown[0])} {y(0)}"]
+    for height, (_, right) in zip(heights, pairwise(shown), strict=True):
+        path.append(f"V{y(height)}H{x(right)}")
+    return "".join([*path, f"V{y(0)}Z"])
+
+
+def _curve(bump: Bump, low: float, high: float, x: Scale, y: Scale) -> str:
+    if not bump.std > 0:
+        return ""
+    curve = NormalDist(bump.mean, bump.std)
+    values = [low + (high - low) * step / _POINTS for step in range(_POINTS + 1)]
+    return "M" + "L".join(f"{x(value)} {y(curve.pdf(value))}" for value in values)
+
+
+def _band(span: Span | None, x: Scale) -> tuple[float, float] | None:
+    if span is None:
+        return None
+    left = x(x.low if span.lower == -math.inf else span.lower)
+    right = x(x.high if span.upper == math.inf else span.upper)
+    return left, max(round(right - left, 2), 1.5)  # an interval of one value is seen as a line

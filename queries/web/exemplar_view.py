@@ -1,0 +1,66 @@
+"""Exemplars as a reader sees them: each token shaded by its activation, what came long before folded away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from atlas.answers.result import Result
+from atlas.schema.exemplar_tables import QUADRANTS
+
+SHADES = 8
+_PARTS = {"top": "Largest", "bottom": "Smallest", "band": "Quarter {part} of its texts, from the lowest"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A token; `shade` from -SHADES (lowest) to SHADES, 0 for none; `value` is None where no activation counts."""
+
+    token: str
+    value: float | None
+    shade: int
+    peak: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One exemplar."""
+
+    row: dict[str, Any]
+    pieces: list[Piece]
+
+    @property
+    def text(self) -> str:
+        """The words, to be copied."""
+        return "".join(piece.token for piece in self.pieces).strip(" ")
+
+
+def shown_exemplars(found: Result) -> list[tuple[str, str, list[Shown]]]:
+    """(kind, title, exemplars) of every kind and part, in their order."""
+    rows = found.dicts()
+    largest = max((abs(value) for row in rows for value in row["activations"] or () if value is not None), default=0)
+    parts: dict[tuple[str, int | None], list[Shown]] = {}
+    for row in rows:
+        parts.setdefault((row["kind"], row["part"]), []).append(Shown(row, _pieces(row, largest)))
+    return [(kind, _title(kind, part), listed) for (kind, part), listed in parts.items()]
+
+
+def _title(kind: str, part: int | None) -> str:
+    if kind == "quadrant" and part is not None:
+        return QUADRANTS[part - 1]
+    return _PARTS.get(kind, kind).format(part=part)
+
+
+def _pieces(row: dict[str, Any], largest: float) -> list[Piece]:
+    tokens, values = row["tokens"] or [], row["activations"] or []
+    peak = row["position"] - (row["window_start"] or 0)
+    return [
+        Piece(token, value, _shade(value, largest), index == peak)
+        for index, (token, value) in enumerate(zip(tokens, values, strict=False))
+    ]
+
+
+def _shade(value: float | None, largest: float) -> int:
+    if value is None or not largest:
+        return 0
+    return round(SHADES * value / largest)

@@ -1,0 +1,49 @@
+"""Addresses of pages. A page names what it leads to, and never writes an address itself.
+
+The server's links are absolute paths; those of a saved page (queries/web/static_site.py) lead to files beside it, and
+are None where there is no such file: a template then shows the text alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode
+
+
+class Links(Protocol):
+    """What leads from a page to another."""
+
+    def page(self, kind: str, part: str | int | None = None, /, **query: Any) -> str | None:
+        """The address of a page of this kind; `part` is what it is about. None where there is no such page."""
+
+    def static(self, name: str) -> str:
+        """The address of a file of queries/web/static."""
+
+
+class ServerLinks:
+    """Addresses on the server of one atlas; `kinds` are the pages that it has, `prefix` stands before every path."""
+
+    def __init__(self, atlas: str, kinds: Collection[str], prefix: str = "") -> None:
+        self.atlas, self.kinds, self.prefix = atlas, kinds, prefix
+
+    def page(self, kind: str, part: str | int | None = None, /, **query: Any) -> str | None:
+        """PREFIX/ATLAS/KIND/PART?QUERY; values of None are left out. None for a kind that the server has not."""
+        if kind not in self.kinds:
+            return None
+        path = f"{self.prefix}/{quote(self.atlas, safe='')}/"
+        if kind != "atlas":
+            path += kind
+        if part is not None:
+            path += "/" + quote(str(part), safe="")
+        return path + query_text(query)
+
+    def static(self, name: str) -> str:
+        """PREFIX/static/NAME."""
+        return f"{self.prefix}/static/{quote(name)}"
+
+
+def query_text(query: Mapping[str, Any]) -> str:
+    """'?a=1&b=2', or nothing; None is left out, a list stands for several of one name."""
+    given = {name: value for name, value in query.items() if value is not None and value != ""}
+    return "?" + urlencode(given, doseq=True) if given else ""

@@ -1,0 +1,27 @@
+"""What a page is, before it is drawn: its title, what its template is told, and the answer that its twins give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from atlas.answers.result import Document, Result
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the explorer.
+
+    `context` is what the template is told. `answer` is the same as data: the page's address with .json gives it, and
+    with .csv or .parquet its table. `command` asks the same on the command line, `sql` the same (or its main part) in
+    SQL. `preview` is the address of a picture that stands for the page where somebody posts a link to it.
+    """
+
+    title: str
+    template: str
+    context: dict[str, Any] = field(default_factory=dict)
+    answer: Result | Document | None = None
+    command: str | None = None
+    sql: str | None = None
+    preview: str | None = None
+    notes: list[str] = field(default_factory=list)

@@ -1,0 +1,94 @@
+"""Everything about one neuron on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from atlas.answers.result import Document
+from atlas.errors import AtlasError, QuestionError
+from atlas.sites import format_neuron
+from queries.card import neuron_card
+from queries.exemplars import exemplars
+from queries.graph import neuron_graph
+from queries.nearest import nearest
+from queries.plots.data import INTERVAL, Bump, bumps_of_neuron, kind_of, measured_fits
+from queries.web.asked import Asked
+from queries.web.charts.density import Density, density, ends_of
+from queries.web.commands import command
+from queries.web.exemplar_view import Shown, shown_exemplars
+from queries.web.page import Page
+
+NEAREST = 8
+
+
+def neuron_page(asked: Asked) -> Page:
+    """The card of a neuron, with pictures, exemplars, neighbours."""
+    atlas = asked.atlas
+    card = neuron_card(atlas, asked.part, fit=asked.fit)
+    layer, neuron = card.fields["layer"], card.fields["neuron"]
+    address = format_neuron(layer, neuron)
+    context: dict[str, Any] = {
+        "card": card,
+        "address": address,
+        "before": format_neuron(layer, neuron - 1) if neuron else None,
+        "after": _after(asked, layer, neuron),
+        "tokens": _tokens(card),
+        "fits": list(_fits(asked, layer, neuron)),
+        "texts": _exemplars(asked, address),
+        "neighbours": _answer(lambda: nearest(atlas, address, limit=NEAREST)),
+        "graph": _answer(lambda: neuron_graph(atlas, address)),
+    }
+    sql = f"SELECT * FROM neuron_tokens({layer}, {neuron})"
+    asks = command(atlas, "neuron", address, fit=asked.fit)
+    return Page(f"{address} · neuron", "neuron.html", context, card, asks, sql)
+
+
+def _tokens(card: Document) -> list[tuple[str, list[tuple[int, list[dict[str, Any]]]]]]:
+    """(weight, [(sign, tokens)]), and how long the bar of each token is, from 0 to 100."""
+    found = card.sections.get("tokens")
+    if found is None:
+        return []
+    rows = found.dicts()
+    longest = max((abs(row["cosine"]) for row in rows), default=1.0) or 1.0
+    for row in rows:
+        row["bar"] = round(100 * abs(row["cosine"]) / longest)
+    return [
+        (weight, [(sign, list(listed)) for sign, listed in groupby(of_weight, lambda row: row["sign"])])
+        for weight, of_weight in groupby(rows, lambda row: row["weight"])
+    ]
+
+
+def _fits(asked: Asked, layer: int, neuron: int) -> Iterator[tuple[Any, str, list[tuple[Bump, Density]]]]:
+    """(fit, kind of range, pictures of all its concepts, best first) of each fit that measured the neuron."""
+    try:
+        fits = measured_fits(asked.atlas, layer, neuron, asked.fit)
+    except QuestionError:
+        return
+    for fit in fits:
+        kind = kind_of(fit, None, None)
+        try:
+            edges, bumps = bumps_of_neuron(asked.atlas, fit.fit_id, layer, neuron, None, kind)
+        except AtlasError:
+            continue
+        best = bumps[0].spans.get(kind)
+        ends = ends_of(edges, bumps, best if kind == INTERVAL else None)
+        yield fit, kind, [(bump, density(edges, [bump], bump.spans.get(kind), ends)) for bump in bumps]
+
+
+def _exemplars(asked: Asked, address: str) -> tuple[Document, list[tuple[str, str, list[Shown]]]] | None:
+    found = _answer(lambda: exemplars(asked.atlas, address, width=32))
+    return None if found is None else (found, shown_exemplars(found.sections["exemplars"]))
+
+
+def _after(asked: Asked, layer: int, neuron: int) -> str | None:
+    return format_neuron(layer, neuron + 1) if neuron + 1 < asked.atlas.manifest.d_mlp else None
+
+
+def _answer(ask: Any) -> Any:
+    """The answer, or None where this atlas cannot give it: the page then says so in the place of the section."""
+    try:
+        return ask()
+    except QuestionError:
+        return None

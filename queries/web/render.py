@@ -1,0 +1,102 @@
+"""A page -> HTML. Everything in it is escaped: the texts of an atlas are those of strangers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from atlas.answers.cells import cell, is_number, number
+from atlas.answers.result import Result
+from queries.web.asked import Asked
+from queries.web.page import Page
+from queries.web.words import explain_column
+
+HERE = Path(__file__).parent
+TEMPLATES, STATIC = HERE / "templates", HERE / "static"
+_UNSEEN = {"\n": "⏎", "\t": "⇥", "\r": "␍", "\u00a0": "⍽", "\u200b": "␣"}
+
+
+def render(page: Page, asked: Asked, **more: Any) -> str:
+    """The HTML of a page; `more` is what the template is told besides: of the server, or of a saved page."""
+    manifest = asked.atlas.manifest
+    given = {"page": page, "asked": asked, "links": asked.links, "manifest": manifest, "live": asked.live, **more}
+    return environment().get_template(page.template).render(**given, **page.context)
+
+
+@functools.cache
+def environment() -> Environment:
+    """The templates, with escaping on, a missing name an error, and our filters."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters |= {
+        "token": token,
+        "number": figure,
+        "percent": percent,
+        "cell": cell,
+        "bounds": bounds,
+        "explained": explain_column,
+        "p_value": p_value,
+    }
+    made.tests["numeric"] = is_number
+    made.globals |= {"table": table_of}
+    return made
+
+
+def token(text: str | None) -> Markup:
+    """A token as one sees what is in it: a leading space as a faint dot, a line break as an arrow."""
+    if text is None:
+        return Markup("")
+    bare = text.lstrip(" ")
+    dots = Markup('<i class="space">·</i>') * (len(text) - len(bare))
+    seen = "".join(_UNSEEN.get(letter, letter if letter.isprintable() else "�") for letter in bare)
+    return dots + escape(seen)
+
+
+def figure(value: float | int | None, digits: int = 3) -> str:
+    """A number in so many digits, a whole one with its thousands parted, None as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return number(value, digits).replace("-", "−")
+
+
+def percent(share: float | None) -> str:
+    """0.876 -> '88 %', None -> '–'."""
+    return "–" if share is None else f"{share * 100:.0f} %"
+
+
+def p_value(value: float | None) -> str:
+    """A p or q: exact to two digits, and never a bare 0."""
+    if value is None:
+        return "–"
+    return f"{value:.2g}" if value > 1e-12 else "< 1e−12"
+
+
+def bounds(lower: float | None, upper: float | None) -> str:
+    """An interval in words: '≤ 0.652', '−1.2 to 3.4', 'all values'; '–' where there is none."""
+    if lower is None or upper is None:
+        return "–"
+    open_below, open_above = lower == float("-inf"), upper == float("inf")
+    if open_below and open_above:
+        return "all values"
+    if open_above:
+        return f"≥ {figure(lower)}"
+    return f"≤ {figure(upper)}" if open_below else f"{figure(lower)} to {figure(upper)}"
+
+
+def table_of(result: Result, hidden: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What the template of a table needs: names of columns and rows of dicts, without the columns `hidden`."""
+    names = [name for name in result.columns if name not in (hidden or {})]
+    return {"columns": names, "rows": result.keep(names).dicts(), "truncated": result.truncated_by is not None}

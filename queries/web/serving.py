@@ -1,0 +1,75 @@
+"""Run the explorer: one process, one line that says where it is, an end with Ctrl-C."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import webbrowser
+from collections.abc import Callable, Sequence
+
+import uvicorn
+
+from atlas.errors import UsageError
+from queries.web.app import make_app
+from queries.web.guard import LOOPBACK
+from queries.web.live import Live
+from queries.web.served import Served
+
+_KEEP_ALIVE_S, _GRACE_S = 15, 2
+_MOST_CONNECTIONS = 256
+
+
+def serve(
+    served: Sequence[Served],
+    *,
+    host: str = LOOPBACK[0],
+    port: int = 0,
+    live: Live | None = None,
+    opened: bool = False,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve these atlases until Ctrl-C; port 0 takes a free one. `say` is told the address once it answers.
+
+    Where `host` is none of LOOPBACK every path begins with a token, which is part of the address that is said.
+    `opened`: show it in this machine's browser. Raises UsageError for a host or port that cannot be listened on.
+    """
+    listener = _listen(host, port)
+    at = listener.getsockname()[1]
+    named = "localhost" if host in LOOPBACK else host
+    token = None if host in LOOPBACK else secrets.token_urlsafe(24)
+    hosts = () if token is None else (host, socket.gethostname().lower())
+    address = f"http://{f'[{named}]' if ':' in named else named}:{at}/{f'{token}/' if token else ''}"
+    config = uvicorn.Config(
+        make_app(served, live=live, hosts=hosts, token=token),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+        limit_concurrency=_MOST_CONNECTIONS,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = uvicorn.Server(config)
+    say(address)
+    if opened:
+        webbrowser.open(address)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {reason}", "Choose another --port, or 0 for a free one."
+        ) from None
+    return listener

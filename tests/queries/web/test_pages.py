@@ -1,0 +1,80 @@
+"""Pages say what the questions say, and give the same as data."""
+
+from __future__ import annotations
+
+import html
+import json
+
+import pytest
+
+from queries.card import neuron_card
+from queries.neurons import neurons_for_concept, neurons_for_token
+from queries.web.registry import PAGES
+
+ADDRESSES = {
+    "atlas": "",
+    "concept": "concept/sports",
+    "neuron": "neuron/L1N7",
+    "token": "token/dog",
+    "search": "search?q=dog",
+}
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_each_page_is_there_and_carries_the_policy(client, home, kind):
+    answer = client.get(home + ADDRESSES[kind])
+    assert answer.status_code == 200
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert "set-cookie" not in answer.headers
+    assert "style=" not in answer.text and "onclick" not in answer.text  # the policy would not let them
+
+
+def test_a_concept_lists_the_neurons_of_the_question(client, home, small):
+    expected = neurons_for_concept(small, "sports", limit=25)
+    page = client.get(f"{home}concept/sports").text
+    places = [page.index(f">{address}</a></td>") for address in expected.column("address")]
+    assert places == sorted(places)
+    data = client.get(f"{home}concept/sports.json").json()
+    assert [row["address"] for row in data] == expected.column("address")
+    lines = client.get(f"{home}concept/sports.csv").text.splitlines()
+    assert lines[0].split(",")[0] == expected.columns[0] and len(lines) == len(expected) + 1
+
+
+def test_a_neuron_has_the_card_as_its_twin(client, home, small):
+    expected = neuron_card(small, "L1N7")
+    data = client.get(f"{home}neuron/L1N7.json").json()
+    assert data["address"] == "L1N7"
+    assert [row["token"] for row in data["tokens"]] == expected.sections["tokens"].column("token")
+
+
+def test_a_token_finds_its_neurons(client, home, small):
+    expected = neurons_for_token(small, "dog", limit=25).column("address")
+    assert [row["address"] for row in client.get(f"{home}token/dog.json").json()] == expected
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "says"),
+    [
+        ("neuron/L99N0", 422, "99"),
+        ("neuron/nonsense", 400, "not a neuron address"),
+        ("concept/absent", 404, "absent"),
+        ("concept/sports?layer=x", 400, "Give a whole number"),
+        ("concept/sports?max_leakage=nan", 400, "finite"),
+        ("nothing", 404, "nothing"),
+        ("concept", 404, "concept"),
+    ],
+)
+def test_a_wrong_address_is_told_what_is_wrong(client, home, address, status, says):
+    answer = client.get(home + address)
+    assert answer.status_code == status
+    assert says in html.unescape(answer.text)
+    if "/" in address:
+        path, _, query = address.partition("?")
+        twin = client.get(f"{home}{path}.json?{query}")
+        assert twin.status_code == status and json.loads(twin.text)["error"]
+
+
+def test_a_foreign_host_another_site_and_a_long_address_are_refused(client, home):
+    assert client.get(home, headers={"host": "attacker.example"}).status_code == 400
+    assert client.post(f"{home}reopen", headers={"origin": "http://attacker.example"}).status_code == 403
+    assert client.get(home + "search?q=" + "x" * 20_000).status_code == 414
