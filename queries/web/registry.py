@@ -11,10 +11,11 @@ from queries.web.page import Page
 
 
 class Kind(NamedTuple):
-    """`make`: module:function that makes the page. `part`: whether its address names what it is about."""
+    """`make`: module:function that makes the page. `part`: whether its address names what it is about, after a slash;
+    None where that is one way to name it. `live`: whether it needs a model."""
 
     make: str
-    part: bool = False
+    part: bool | None = False
     live: bool = False
 
     def page(self, asked: Asked) -> Page:
@@ -28,6 +29,6 @@ PAGES: dict[str, Kind] = {
     "atlas": Kind("atlas:atlas_page"),
     "concept": Kind("concept:concept_page", part=True),
     "neuron": Kind("neuron:neuron_page", part=True),
-    "token": Kind("token:token_page", part=True),
+    "token": Kind("token:token_page", part=None),
     "search": Kind("search:search_page"),
 }

@@ -14,21 +14,22 @@ LISTED, MOST = 25, 500
 def token_page(asked: Asked) -> Page:
     """Neurons whose token lists hold a form of the word."""
     exact, atlas = asked.flag("exact"), asked.atlas
+    word = asked.part or asked.text("word", 200) or ""
     sign = {"": 0, "raised": 1, "lowered": -1}[asked.choice("side", ["raised", "lowered", ""], "")]
     weight, layer = asked.text("weight", 30), asked.integer("layer")
     limit = asked.integer("limit", LISTED, least=1, most=MOST) or LISTED
-    forms = token_forms(atlas, asked.part, exact=exact)
+    forms = token_forms(atlas, word, exact=exact)
     found = neurons_for_token(
-        atlas, asked.part, exact=exact, weight=weight, sign=sign, layer=layer,
+        atlas, word, exact=exact, weight=weight, sign=sign, layer=layer,
         distinctive=asked.flag("distinctive"), limit=limit,
     )  # fmt: skip
-    context = {"word": asked.part, "forms": forms, "found": found, "rows": found.dicts(), "sign": sign}
+    context = {"word": word, "forms": forms, "found": found, "rows": found.dicts(), "sign": sign}
     asks = command(
-        atlas, "token", asked.part, exact=exact, weight=weight, layer=layer,
+        atlas, "token", word, exact=exact, weight=weight, layer=layer,
         distinctive=asked.flag("distinctive"), limit=limit, sign={1: "+", -1: "-"}.get(sign),
     )  # fmt: skip
     sql = (
         f"SELECT neuron_name(layer, neuron) AS address, *\nFROM find_neurons(\n"
-        f"    (SELECT list(token_id) FROM token_ids({literal(asked.part)})), sgn := {sign or 1}, k := {limit})"
+        f"    (SELECT list(token_id) FROM token_ids({literal(word)})), sgn := {sign or 1}, k := {limit})"
     )
-    return Page(f"{asked.part} · token", "token.html", context, found, asks, sql)
+    return Page(f"{word} · token", "token.html", context, found, asks, sql)

@@ -1,0 +1,56 @@
+"""Each page as a person meets it: nothing runs off the side, nothing goes wrong, and axe finds no barrier."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import SHOTS
+
+PAGES = {
+    "atlas": "",
+    "concept": "concept/sports",
+    "neuron": "neuron/L1N7",
+    "token": "token/dog",
+    "search": "search?q=sports",
+    "missing": "neuron/L99N0",
+}
+AXE = Path(__file__).parent / "vendored" / "axe-4.14.1.min.js"
+AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+
+
+def test_axe_is_the_vendored_one() -> None:
+    assert hashlib.sha256(AXE.read_bytes()).hexdigest() == AXE_SHA256
+    assert AXE_SHA256 in (AXE.parent / "VENDORED.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_and_has_no_barrier(sized, home, size, name) -> None:
+    answer = sized.goto(home + PAGES[name])
+    assert answer.status == (422 if name == "missing" else 200)
+    if name == "missing":
+        sized.wrong.clear()  # a browser notes every answer that is no 200
+    SHOTS.mkdir(exist_ok=True)
+    sized.screenshot(path=SHOTS / f"{name}-{size}.png", full_page=True)
+    assert sized.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    cut = "[...document.querySelectorAll('td.figure, .share, .address')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+    assert sized.evaluate(f"{cut}.map(e => e.textContent)") == []
+    sized.evaluate(AXE.read_text(encoding="utf-8"))
+    found = sized.evaluate("rules => axe.run({runOnly: {type: 'tag', values: rules}})", RULES)
+    assert [(each["id"], [node["html"][:160] for node in each["nodes"]]) for each in found["violations"]] == []
+
+
+def test_every_link_leads_somewhere(page, home) -> None:
+    """All links of each page, and those of the pages that they lead to, once each."""
+    seen: set[str] = set()
+    for name, path in PAGES.items():
+        if name != "missing":
+            page.goto(home + path)
+            seen |= set(page.evaluate("[...document.links].map(link => link.href.split('#')[0])"))
+    assert len(seen) > 40
+    wrong = {link: page.request.get(link).status for link in sorted(seen) if link.startswith(home.rsplit("/", 2)[0])}
+    assert {link: status for link, status in wrong.items() if status != 200} == {}
+    assert all(link.startswith("http://localhost") for link in seen)  # nothing leads elsewhere

@@ -1,0 +1,80 @@
+"""What a person does: search, filter, walk on by the keyboard, copy a command, read without a script."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "what"),
+    [("l1n7", "neuron", "L1N7"), ("Sports", "concept", "sports"), ("dog", "token", "dog")],
+)
+def test_the_box_says_what_it_took(page, home, words, kind, what) -> None:
+    page.goto(home)
+    page.get_by_role("searchbox").fill(words)
+    page.get_by_role("searchbox").press("Enter")
+    first = page.locator(".taken a").first
+    assert first.inner_text() == what and "taken as" in page.locator(".taken li").first.inner_text()
+    first.click()
+    assert f"/{kind}/" in page.url
+    assert page.locator("h1").inner_text() == what
+
+
+def test_a_filter_keeps_fewer_neurons(page, home) -> None:
+    page.goto(f"{home}concept/sports")
+    before = page.locator(".ranked tbody tr").count()
+    page.get_by_label("Leakage at most").fill("0.1")
+    page.get_by_role("button", name="Show").click()
+    leakages = page.locator(".ranked tbody td:nth-child(4)").all_inner_texts()
+    assert 0 < len(leakages) < before
+    assert all(int(text.split()[0]) <= 10 for text in leakages)
+    page.get_by_label("Leakage at most").fill("0")
+    page.get_by_label("Coverage at least").fill("1")
+    page.get_by_label("Layer").fill("0")
+    page.get_by_role("button", name="Show").click()
+    assert "Loosen a filter" in page.locator(".empty").inner_text()
+
+
+def test_the_keyboard_reaches_the_content_and_sees_where_it_is(page, home) -> None:
+    page.goto(home)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_a_command_is_copied_and_runs(page, home) -> None:
+    from click.testing import CliRunner
+
+    from queries.cli.concept import concept
+
+    page.goto(f"{home}concept/sports")
+    page.locator("details.asked summary").click()
+    page.locator("details.asked button").first.click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    words = shlex.split(copied)
+    assert words[:3] == ["neuron-atlas", "concept", "sports"]
+    done = CliRunner().invoke(concept, words[2:])
+    assert done.exit_code == 0, done.output
+    assert page.locator(".ranked .address").first.inner_text() in done.output
+
+
+def test_pages_are_read_without_a_script(browser, home) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    for path, said in (("", "sports"), ("neuron/L1N7", "Texts that fire it"), ("concept/sports", "L1N7")):
+        page.goto(home + path)
+        assert said in page.locator("main").inner_text()
+    context.close()
+
+
+def test_neighbours_are_a_click_away(page, home) -> None:
+    page.goto(f"{home}neuron/L1N7")
+    page.get_by_role("link", name="L1N8 →").click()
+    assert page.locator("h1").inner_text() == "L1N8"
+    page.get_by_role("link", name="← L1N7").click()
+    assert page.locator("h1").inner_text() == "L1N7"
