@@ -7,6 +7,7 @@ from atlas.schema.tables import TABLES, built
 from atlas.schema.views import views
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.decoded import decoded
 from queries.gradients import gradient_checks
 from queries.sqlfile import load_sql
 from queries.weight_run import HOW_TO_ADD
@@ -14,10 +15,14 @@ from queries.weight_run import HOW_TO_ADD
 
 @question
 def info(atlas: Atlas) -> Document:
-    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS; `texts` where there are."""
+    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS.
+
+    `texts` only where there are, and `decoded` only where decodings are of some layers.
+    """
     sections = {name: ask(atlas) for name, ask in SECTIONS.items()}
-    if not sections[TEXTS].rows:
-        del sections[TEXTS]
+    for name in (TEXTS, DECODED):
+        if not sections[name].rows:
+            del sections[name]
     fields = {
         "file": str(atlas.path),
         "bytes": atlas.path.stat().st_size,
@@ -84,8 +89,9 @@ def weight_runs(atlas: Atlas) -> Result:
     return found
 
 
-TEXTS = "texts"
+TEXTS, DECODED = "texts", "decoded"
 SECTIONS = {
+    DECODED: decoded,
     **{"fits": fits, TEXTS: texts, "runs": runs, "weights": weight_runs, "io_classes": io_classes, "rows": row_counts},
     "gradients": gradient_checks,
 }
