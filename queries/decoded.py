@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from atlas.answers.result import Result
 from atlas.store.reader import Atlas
-from queries.answering import question
 from queries.experts import all_experts
 from queries.session.session import session_of
 
@@ -23,18 +21,6 @@ class Layers(dict[str, list[int]]):
     def nbytes(self) -> int:
         """Bytes in memory, about."""
         return 100 + 40 * sum(map(len, self.values()))
-
-
-@question
-def decoded(atlas: Atlas) -> Result:
-    """One row a weight whose decodings are of some layers only: weight, layers (as 12-29), n_layers of the model.
-
-    No rows where every layer is decoded.
-    """
-    n_layers = atlas.manifest.n_layers
-    found = layers_with(atlas, DECODINGS).items()
-    rows = [(weight, as_text(layers), n_layers) for weight, layers in found if len(layers) < n_layers]
-    return Result(["weight", "layers", "n_layers"], rows)
 
 
 def layers_with(atlas: Atlas, table: str) -> Layers:
@@ -67,7 +53,7 @@ def notes_on_layers(
     None either where there are no rows of any layer: that is no matter of layers.
     """
     by_weight = layers_with(atlas, table)
-    one = weight is not None and weight in by_weight
+    one = bool(weight) and weight in by_weight
     lists = [layers for name, layers in by_weight.items() if not one or name == weight]
     held = sorted({each for layers in lists for each in layers})
     if all(len(layers) == atlas.manifest.n_layers for layers in lists):
@@ -81,6 +67,17 @@ def notes_on_layers(
         f"this atlas has no {what} of layer {layer}, but of layers {as_text(held)}: "
         f"`neuron-atlas build --add{_HOW.get(table, '')} --layers {layer}` adds them"
     ]
+
+
+def notes_on_all(atlas: Atlas) -> list[str]:
+    """Of which layers what the atlas has is, where these are not all; weight by weight where weights differ."""
+    notes = []
+    for table in (DECODINGS, FACTS, STATISTICS):
+        by_weight = layers_with(atlas, table)
+        alike = len({tuple(layers) for layers in by_weight.values()}) < 2
+        for weight in [None] if alike else by_weight:
+            notes += notes_on_layers(atlas, table, weight=weight)
+    return notes
 
 
 def as_text(layers: Iterable[int]) -> str:

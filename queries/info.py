@@ -7,7 +7,7 @@ from atlas.schema.tables import TABLES, built
 from atlas.schema.views import views
 from atlas.store.reader import Atlas
 from queries.answering import question
-from queries.decoded import decoded
+from queries.decoded import notes_on_all
 from queries.gradients import gradient_checks
 from queries.sqlfile import load_sql
 from queries.weight_run import HOW_TO_ADD
@@ -15,14 +15,10 @@ from queries.weight_run import HOW_TO_ADD
 
 @question
 def info(atlas: Atlas) -> Document:
-    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS.
-
-    `texts` only where there are, and `decoded` only where decodings are of some layers.
-    """
+    """The manifest as fields (with the file, its bytes and `built_with`), and the SECTIONS; `texts` where there are."""
     sections = {name: ask(atlas) for name, ask in SECTIONS.items()}
-    for name in (TEXTS, DECODED):
-        if not sections[name].rows:
-            del sections[name]
+    if not sections[TEXTS].rows:
+        del sections[TEXTS]
     fields = {
         "file": str(atlas.path),
         "bytes": atlas.path.stat().st_size,
@@ -62,7 +58,10 @@ def runs(atlas: Atlas) -> Result:
 
 @question
 def row_counts(atlas: Atlas) -> Result:
-    """Rows of each public table or view, counted in the tables below them; views where the tables stand they show."""
+    """Rows of each public table or view, counted in the tables below them; views where the tables stand they show.
+
+    A note names the layers that there are where not all are there (`build --layers`).
+    """
     shown = {view.of: view for view in views().values() if view.counted}
     counted = {table.name: f"SELECT count(*) FROM {table.name}" for table in built() if table.public and table.counted}
     statements = [
@@ -71,7 +70,7 @@ def row_counts(atlas: Atlas) -> Result:
         if name in shown or name in counted
     ]
     counts = " UNION ALL ".join(f"SELECT '{name}' AS \"table\", ({sql}) AS rows" for name, sql in statements)
-    return Result(*atlas.query(counts))
+    return Result(*atlas.query(counts), notes_on_all(atlas))
 
 
 @question
@@ -89,9 +88,8 @@ def weight_runs(atlas: Atlas) -> Result:
     return found
 
 
-TEXTS, DECODED = "texts", "decoded"
+TEXTS = "texts"
 SECTIONS = {
-    DECODED: decoded,
     **{"fits": fits, TEXTS: texts, "runs": runs, "weights": weight_runs, "io_classes": io_classes, "rows": row_counts},
     "gradients": gradient_checks,
 }
