@@ -52,7 +52,7 @@ class BuildConfig:
     """Nearest neurons that are kept of each neuron, of its layer and of the others; 0: none, nor redundant groups."""
     sites: tuple[str, ...] = (sites.DEFAULT_SITE,)
     layers: tuple[int, ...] | None = None
-    """Layers of the Gaussians; None: all."""
+    """Of weights and of activations; None: all."""
     position: str = "last"
     pool: str = "prompt"
     """What the positions mean, max and all are over: the prompt or its text; special tokens are in neither."""
@@ -285,7 +285,7 @@ def parse_template(text: str) -> str:
 
 
 def layers_of(config: BuildConfig, n_layers: int) -> list[int]:
-    """The layers that the Gaussians cover. Raises UsageError for a layer that the model does not have."""
+    """The layers that a build is of. Raises UsageError for a layer that the model does not have."""
     if config.layers is None:
         return list(range(n_layers))
     beyond = [layer for layer in config.layers if layer >= n_layers]

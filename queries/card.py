@@ -22,6 +22,7 @@ from queries.card_rows import (
     read,
     token_rows,
 )
+from queries.decoded import DECODINGS, FACTS, STATISTICS, notes_on_layers
 from queries.descriptions import DESCRIPTIONS
 from queries.descriptions import on_card as descriptions_on_card
 from queries.exemplars import EXEMPLARS, FIRING, QUADRANT_SHARES, on_card
@@ -74,8 +75,9 @@ def neuron_card(
     first, *others = table_names("card")
     wanted = [first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND, *_OF_WEIGHTS * decoded, STATEMENT]
     found = read(atlas, layer, neuron, *wanted)
-    sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top), **_weights(atlas, found)} if decoded else {}
-    sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
+    tokens = found.get("neuron_tokens", [])
+    sections = {TOKENS: _tokens(atlas, tokens, top, layer), **_weights(atlas, found, layer)} if decoded else {}
+    sections[CONCEPTS] = _concepts(atlas, found, fits, taus, layer)
     sections[BACKGROUND] = _background(found, fits)
     if decoded or found[STATEMENT]:
         sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)
@@ -93,7 +95,7 @@ def neuron_tokens(atlas: Atlas, address: str, *, top: int | None = None) -> Resu
     """
     top = _top(atlas, top)
     layer, neuron = _inside(atlas, address, "d_mlp")
-    return _tokens(atlas, read(atlas, layer, neuron, "neuron_tokens")["neuron_tokens"], top)
+    return _tokens(atlas, read(atlas, layer, neuron, "neuron_tokens")["neuron_tokens"], top, layer)
 
 
 @question
@@ -108,7 +110,7 @@ def neuron_concepts(atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT, tau
     fits = fits_of_neurons(atlas, fit)
     taus = choose_taus(fits.values(), tau)
     found = read(atlas, layer, neuron, *table_names("card"))
-    return _concepts(atlas, found, fits, taus)
+    return _concepts(atlas, found, fits, taus, layer)
 
 
 @question
@@ -140,16 +142,18 @@ def compact_tokens(tokens: Result) -> Result:
     return Result(["weight", "sign", "cosine", "tokens"], rows, tokens.notes, tokens.truncated_by)
 
 
-def _tokens(atlas: Atlas, lists: list[tuple[Any, ...]], top: int) -> Result:
-    return Result(TOKEN_COLUMNS, token_rows(atlas, lists, top))
+def _tokens(atlas: Atlas, lists: list[tuple[Any, ...]], top: int, layer: int) -> Result:
+    notes = [] if lists else notes_on_layers(atlas, DECODINGS, layer=layer)
+    return Result(TOKEN_COLUMNS, token_rows(atlas, lists, top), notes)
 
 
-def _weights(atlas: Atlas, found: dict[str, list[tuple[Any, ...]]]) -> dict[str, Result]:
+def _weights(atlas: Atlas, found: dict[str, list[tuple[Any, ...]]], layer: int) -> dict[str, Result]:
     """The sections about the weights alone; without rows, and with a note, where the atlas has no facts of them."""
     vectors, facts = (found[name] for name in _OF_WEIGHTS)
     by_weight = sorted(vectors, key=lambda row: list(WEIGHTS).index(row[0]))
     columns = ["io_class", *names_of(NEURON_FACT), "redundant_group", "redundant_neurons"]
-    notes = remarks(atlas)
+    notes = [] if facts else notes_on_layers(atlas, FACTS, layer=layer)
+    notes = notes or remarks(atlas)
     return {
         VECTORS: Result(["weight", *names_of(VECTOR)], by_weight, [] if by_weight else notes),
         IO: Result(columns, facts, notes),
@@ -157,14 +161,21 @@ def _weights(atlas: Atlas, found: dict[str, list[tuple[Any, ...]]]) -> dict[str,
 
 
 def _concepts(
-    atlas: Atlas, found: dict[str, list[tuple[Any, ...]]], fits: dict[int, Fit], taus: dict[int, float | None]
+    atlas: Atlas,
+    found: dict[str, list[tuple[Any, ...]]],
+    fits: dict[int, Fit],
+    taus: dict[int, float | None],
+    layer: int,
 ) -> Result:
     luck = {place: known.interval_p for place, known in all_significance(atlas).items()}
     rows = concept_rows({table: found[table] for table in table_names("card")}, fits, taus, luck)
     shown = "family concept site mean std lower upper coverage leakage auc dprime".split()
     if len({row[CONCEPT_COLUMNS.index("position")] for row in rows}) > 1:
         shown.insert(3, "position")
-    return Result(CONCEPT_COLUMNS, rows, notes_on_absent(absent("card", CONCEPT_COLUMNS, rows)), shown=shown)
+    notes = notes_on_absent(absent("card", CONCEPT_COLUMNS, rows))
+    if not rows and fits:
+        notes += notes_on_layers(atlas, STATISTICS, layer=layer)
+    return Result(CONCEPT_COLUMNS, rows, notes, shown=shown)
 
 
 def _background(found: dict[str, list[tuple[Any, ...]]], fits: dict[int, Fit]) -> Result:

@@ -15,7 +15,6 @@ from atlas.answers.result import Result
 from atlas.errors import QuestionError, UsageError
 from atlas.store.reader import Atlas
 from queries.answering import question
-from queries.experts import all_experts
 from queries.sqlfile import load_sql
 
 GROUPINGS = ("weight", "layer")
@@ -103,11 +102,10 @@ def _cosine_sum(base: Atlas, tuned: Atlas, weight: str, layer: int) -> float | N
 
 
 def _have_vectors(base: Atlas, tuned: Atlas, weights: list[str]) -> bool:
-    """Whether both atlases store a vector for every neuron of these weights."""
-    sql = "SELECT count(*) FROM neuron_vector WHERE weight = ANY($weights::weight_t[])"
-    experts = [expert.neurons for of_layer in all_experts(base).values() for expert in of_layer]
-    due = len(weights) * (sum(experts) or base.manifest.n_layers * base.manifest.d_mlp)
-    return all(atlas.query(sql, {"weights": weights})[1][0][0] == due for atlas in (base, tuned))
+    """Whether both atlases store a vector for every neuron that they decode of these weights."""
+    sql = """SELECT count(*) FROM _decoding ANTI JOIN neuron_vector USING (weight, layer, neuron)
+             WHERE weight = ANY($weights::weight_t[])"""
+    return not any(atlas.query(sql, {"weights": weights})[1][0][0] for atlas in (base, tuned))
 
 
 def _common_weights(base: Atlas, tuned: Atlas) -> list[str]:

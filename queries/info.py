@@ -7,6 +7,7 @@ from atlas.schema.tables import TABLES, built
 from atlas.schema.views import views
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.decoded import notes_on_all
 from queries.gradients import gradient_checks
 from queries.sqlfile import load_sql
 from queries.weight_run import HOW_TO_ADD
@@ -57,7 +58,10 @@ def runs(atlas: Atlas) -> Result:
 
 @question
 def row_counts(atlas: Atlas) -> Result:
-    """Rows of each public table or view, counted in the tables below them; views where the tables stand they show."""
+    """Rows of each public table or view, counted in the tables below them; views where the tables stand they show.
+
+    A note names the layers that there are where not all are there (`build --layers`).
+    """
     shown = {view.of: view for view in views().values() if view.counted}
     counted = {table.name: f"SELECT count(*) FROM {table.name}" for table in built() if table.public and table.counted}
     statements = [
@@ -66,7 +70,7 @@ def row_counts(atlas: Atlas) -> Result:
         if name in shown or name in counted
     ]
     counts = " UNION ALL ".join(f"SELECT '{name}' AS \"table\", ({sql}) AS rows" for name, sql in statements)
-    return Result(*atlas.query(counts))
+    return Result(*atlas.query(counts), notes_on_all(atlas))
 
 
 @question

@@ -10,6 +10,7 @@ from atlas.errors import UsageError
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.decoded import notes_on_layers
 from queries.distinctive import commonness
 from queries.require import require_layer, require_limit
 from queries.session.resident import present, token_texts
@@ -46,7 +47,8 @@ def layer_tokens(
     """The tokens that stand in most token lists of a layer, most first, equal ones by id.
 
     Columns token_id, token, places (lists that hold the token) and share (of all lists counted). `weight` keeps
-    the lists of one weight; `sign` +1 counts raised tokens, -1 lowered ones. No rows where nothing is decoded.
+    the lists of one weight; `sign` +1 counts raised tokens, -1 lowered ones. No rows where nothing is decoded, with a
+    note where other layers are.
     `distinctive` orders by places times ln(share / all_share), column `score`: tokens that these lists hold more than
     all do come first. all_share: of the lists of all layers, weights and signs, those that hold it.
     Raises UnknownNameError for a weight, QuestionError for a layer that does not exist, UsageError for another
@@ -71,11 +73,12 @@ def layer_tokens(
     texts = token_texts(atlas, present(atlas), first)
     columns = ["token_id", "token", "places", "share"]
     counted = [(i, texts[i][0], int(places_V[i]), int(places_V[i]) / counts.lists) for i in first]
+    notes = [] if counts.lists else notes_on_layers(atlas, weight=weight, layer=layer)
     if common is None:
-        return Result(columns, counted).cut(limit)
+        return Result(columns, counted, notes).cut(limit)
     weighed = [(*row, int(common.places_V[row[0]]) / common.lists, float(score_V[row[0]])) for row in counted]
-    note = "ordered by score: places times ln(share / all_share), the share of the lists of all layers"
-    return Result([*columns, "all_share", "score"], weighed, [note]).cut(limit)
+    notes = [*notes, "ordered by score: places times ln(share / all_share), the share of the lists of all layers"]
+    return Result([*columns, "all_share", "score"], weighed, notes).cut(limit)
 
 
 def _count(atlas: Atlas, layer: int, weight: str | None, sign: int) -> Counts:

@@ -16,6 +16,7 @@ from atlas.sites import format_neuron, parse_neuron
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.decoded import VECTORS, notes_on_layers
 from queries.head_tokens import head_tokens
 from queries.require import require_limit, require_neuron
 from queries.session.session import session_of
@@ -74,6 +75,7 @@ def nearest(atlas: Atlas, address: str, *, weight: str = DEFAULT_WEIGHT, among: 
             notes.append(f"the {len(found)} nearest are stored; `neuron-atlas build --add --vectors` tells all")
     else:
         found = _compared(atlas, weight, layer, neuron, among, limit)
+        notes += notes_on_layers(atlas, VECTORS, weight=weight)
     tokens = head_tokens(atlas, weight, [(place[0], place[1]) for place in found[:limit]])
     rows = [(format_neuron(*place[:2]), *place, texts) for place, texts in zip(found[:limit], tokens, strict=True)]
     return Result(COLUMNS, rows, notes)
@@ -112,8 +114,9 @@ def _own(atlas: Atlas, kept: Directions | None, weight: str, layer: int, neuron:
     else:
         vector_1D = kept.vector_ND[(kept.layer_N == layer) & (kept.neuron_N == neuron)]
     if not len(vector_1D):
+        here = f" in layer {layer}" if _has_vectors(atlas, weight) else ""
         raise QuestionError(
-            f"this atlas has no vectors of {weight}",
+            f"this atlas has no vectors of {weight}{here}",
             "Build it with --vectors, or for up_proj and down_proj --weight-facts.",
         )
     if not vector_1D.any():

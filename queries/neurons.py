@@ -13,6 +13,7 @@ from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.decoded import notes_on_layers
 from queries.distinctive import weighing_sql, weights_of
 from queries.expected import on_new_texts
 from queries.experts import all_experts
@@ -99,6 +100,7 @@ def neurons_for_token(
         columns, rows = search(atlas, kept, parameters, weights_of(atlas, ids) if distinctive else None)
     shown = "address score hits weight sign rank token cosine tokens".split()
     notes = ["each token weighed by ln(all token lists / those that hold it)"] if distinctive else []
+    notes += notes_on_layers(atlas, weight=weight, layer=layer)
     return Result(columns, rows, notes, shown=shown).cut(limit)
 
 

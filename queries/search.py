@@ -13,6 +13,7 @@ from atlas.schema.description_tables import SIDES
 from atlas.sites import format_neuron, row_number
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.decoded import decoded_neurons, notes_on_layers
 from queries.require import require_limit
 from queries.session.resident import HEAD, resident, token_texts
 from queries.sqlfile import load_sql
@@ -96,14 +97,14 @@ def _by_words(atlas: Atlas, text: str, side: str | None, limit: int) -> tuple[li
         of_words += [word] * len(tokens)
     if not ids:
         raise UnknownNameError("token", full[0], (), "None of these words is a single token here; try shorter ones.")
-    manifest = atlas.manifest
     asked = {"ids": ids, "words": of_words, "side": side, "limit": limit}
-    _, rows = atlas.query(load_sql("search_tokens"), asked | {"neurons": manifest.n_layers * manifest.d_mlp})
+    _, rows = atlas.query(load_sql("search_tokens"), asked | {"neurons": decoded_neurons(atlas)})
     found = [_Found(*row[:6]) for row in rows]
     found.sort(key=lambda each: (each.score is None, -(each.score or 0.0), each.layer, each.neuron))
     known = list(dict.fromkeys(of_words))
     notes = [f"searched by the tokens of {', '.join(known)}, not by meaning"]
     notes += [f"no single token for {', '.join(unknown)}"] if unknown else []
+    notes += notes_on_layers(atlas)
     return found, notes
 
 

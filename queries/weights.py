@@ -10,6 +10,7 @@ from atlas.sites import format_neuron
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.decoded import FACTS, notes_on_layers
 from queries.head_tokens import head_tokens
 from queries.require import require_layer, require_limit
 from queries.sqlfile import load_sql
@@ -59,7 +60,8 @@ def neurons_by_weights(
     shown = [name for name in columns if name not in ("layer", "neuron")]
     order = "smallest" if ascending else "largest"
     of = f" of {weight}" if measure.table == VECTOR else ""
-    return Result(columns, rows, [f"by {by}{of}, {order} first{_by_luck(atlas, measure)}"], shown=shown).cut(limit)
+    notes = [f"by {by}{of}, {order} first{_by_luck(atlas, measure)}", *notes_on_layers(atlas, FACTS, layer=layer)]
+    return Result(columns, rows, notes, shown=shown).cut(limit)
 
 
 def _known(atlas: Atlas, measure: WeightMeasure, weight: str) -> bool:

@@ -45,6 +45,26 @@ TOWER = {
 DEPTH = {"depth": 2, "embed_dim": 16, "hidden_size": 16, "num_heads": 2, "patch_size": 4, "intermediate_size": 32}
 STACKED = {**DEPTH, "out_hidden_size": 16, "num_position_embeddings": 16, "deepstack_visual_indexes": [1]}
 AXES = {"rope_parameters": {**ROPE, "mrope_section": [1, 1, 0]}}
+LINEAR = {
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 4,
+    "linear_value_head_dim": 4,
+    "linear_conv_kernel_dim": 3,
+    "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+}
+CONVOLUTIONS = {"layer_types": ["conv", "full_attention", "conv"]}
+MAMBA = {
+    "mamba_n_heads": 4,
+    "mamba_d_head": 8,
+    "mamba_n_groups": 1,
+    "mamba_d_state": 8,
+    "mamba_d_conv": 4,
+    "mamba_expand": 2,
+    "mamba_chunk_size": 8,
+}
+FIRST_MAMBA = {"attn_layer_period": 2, "attn_layer_offset": 1, "mamba_d_state": 4, "mamba_dt_rank": 4}
+MAMBA_TYPES = {"layer_types": ["mamba", "attention", "mamba"]}
 IMAGE_TOKENS = {"image_token_id": 9, "video_token_id": 10, "vision_start_token_id": 11, "vision_end_token_id": 12}
 
 
@@ -125,7 +145,34 @@ DENSE: dict[str, tuple[str, dict[str, Any]]] = {
     "biogpt": ("biogpt", SIZES),
     "nanochat": ("nanochat", GROUPED),
     "ctrl": ("ctrl", {**GPT, "dff": 32}),
+    # Recurrent layers in place of attention in some blocks, or beside it.
+    "qwen3_next": ("qwen3_next", {**HEADS, **LINEAR, "num_experts": 0}),
+    "qwen3_5_text": ("qwen3_5_text", {**HEADS, **LINEAR}),
+    "lfm2": ("lfm2", {**GROUPED, **CONVOLUTIONS, "block_auto_adjust_ff_dim": False}),
+    "lfm3": ("lfm3", {**GROUPED, **CONVOLUTIONS}),
+    "lfm3_post_norm": ("lfm3", {**GROUPED, **CONVOLUTIONS, "use_sandwich_norm": True}),
+    "jamba": ("jamba", {**GROUPED, **FIRST_MAMBA, "num_experts": 1}),
+    "bamba": ("bamba", {**GROUPED, **MAMBA, "attn_layer_indices": [1]}),
+    "falcon_h1": (
+        "falcon_h1",
+        {**GROUPED, **MAMBA, "mamba_d_ssm": 32, "mlp_multipliers": [1.0, 1.0], "lm_head_multiplier": 0.5},
+    ),
+    "granitemoehybrid": (
+        "granitemoehybrid",
+        {
+            **{**GROUPED, **MAMBA, **MAMBA_TYPES, "num_local_experts": 0, "shared_intermediate_size": 32},
+            **{"residual_multiplier": 0.5, "logits_scaling": 4.0},
+        },
+    ),
     # Language models inside of checkpoints that also see images.
+    "qwen3_5_seeing": (
+        "qwen3_5",
+        {
+            "text_config": {**HEADS, **LINEAR, **AXES, "model_type": "qwen3_5_text"},
+            "vision_config": {**STACKED, "num_heads": 2},
+            **IMAGE_TOKENS,
+        },
+    ),
     "gemma3_seeing": (
         "gemma3",
         {

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from atlas.live.quiet import quiet
-from tests.dense_families import DENSE
+from tests.dense_families import CONVOLUTIONS, DENSE, FIRST_MAMBA, LINEAR, MAMBA, MAMBA_TYPES
 
 SPECIAL = ["<unk>", "<pad>", "<s>", "</s>"]
 PUNCTUATION = [".", ",", "?", "!", ":"]
@@ -126,6 +126,24 @@ FURTHER_MIXTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "mellum": ("mellum", {**_GROUPED, **_NARROW}),
     "minimax_m2": ("minimax_m2", {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}),
     "solar_open": ("solar_open", {**_GROUPED, **_BESIDE, "n_group": 1}),
+    # Recurrent layers in place of attention in some blocks.
+    "qwen3_next_moe": (
+        "qwen3_next",
+        {**_GROUPED, **_NARROW, **LINEAR, "shared_expert_intermediate_size": 12, "mlp_only_layers": [1]},
+    ),
+    "qwen3_5_moe_text": ("qwen3_5_moe_text", {**_GROUPED, **_NARROW, **LINEAR, "shared_expert_intermediate_size": 12}),
+    "lfm2_moe": ("lfm2_moe", {**_GROUPED, **_NARROW, **CONVOLUTIONS, "num_dense_layers": 1}),
+    "jamba_moe": (
+        "jamba",
+        {**_GROUPED, **_EXPERTS, **FIRST_MAMBA, "expert_layer_period": 2, "expert_layer_offset": 1},
+    ),
+    "granitemoehybrid_moe": (
+        "granitemoehybrid",
+        {
+            **{**_GROUPED, **MAMBA, **MAMBA_TYPES, "num_local_experts": 4, "num_experts_per_tok": 2},
+            **{"shared_intermediate_size": 20, "residual_multiplier": 0.5},
+        },
+    ),
 }
 
 

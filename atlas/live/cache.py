@@ -54,6 +54,11 @@ def cache_of(output: Mapping[str, Any]) -> Any:
     raise ModelError("the model returns no key-value cache that tells its length", f"Ran with {ran_with()}.")
 
 
+def keeps_states(cache: Any) -> bool:
+    """Whether a layer of the cache keeps a state of all tokens before, beside or in place of their keys and values."""
+    return any(hasattr(layer, "recurrent_states") for layer in getattr(cache, "layers", ()))
+
+
 def _tells_length(value: Any) -> bool:
     return callable(getattr(value, "get_seq_length", None))
 

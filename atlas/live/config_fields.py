@@ -27,6 +27,7 @@ _OLDER_NAMES = {
 _NEVER = {"attn_implementation", "experts_implementation", "num_labels"}
 # They would change what is computed, in ways that no adapter describes.
 _REFUSED = ("per_layer_config", "fusion_config", "adapters", "pruned_heads")
+_INFINITY = {"__float__": "Infinity"}
 _MINUS_ONE = ("_token_id", "_token_index")
 _DTYPES = ("float32", "float16", "bfloat16", "float64")
 _MOST = 2**53
@@ -63,7 +64,11 @@ def clean_config(raw: Mapping[str, Any], adapter: Adapter, model_id: str) -> dic
     dtype = raw.get("dtype", raw.get("torch_dtype"))
     if dtype in _DTYPES:
         kept["dtype"] = dtype
+    for name in kept.keys() & set(adapter.unbounded_fields):
+        kept[name] = _bounds(kept[name], name, model_id)
     for name, value in kept.items():
+        if name in adapter.unbounded_fields:
+            continue
         if not (name in adapter.negative_fields and type(value) is int and -100 <= value < 0):
             _check(value, name, model_id, 0)
     return kept
@@ -73,6 +78,16 @@ def language_fields(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of a cleaned config that is of the language model."""
     text = fields.get("text_config")
     return text if isinstance(text, dict) else fields
+
+
+def _bounds(value: Any, name: str, model_id: str) -> Any:
+    """[lowest, highest] with infinity where transformers writes it as an object; ModelError for what is none."""
+    if not isinstance(value, list) or not value:
+        _check(value, name, model_id, 0)
+        return value
+    lowest, highest = value[:-1], math.inf if value[-1] == _INFINITY else value[-1]
+    _check([*lowest, 0 if highest == math.inf else highest], name, model_id, 0)
+    return [*lowest, highest]
 
 
 def _config_class(model_type: str, model_id: str) -> type[PretrainedConfig]:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, ExitStack
 import torch
 from torch import Tensor
 
+from atlas.live.arrival_check import check_arrival
 from atlas.live.head import MEAN, behind_final_norm, head_logits, pooling
 from atlas.live.intervene import intervene
 from atlas.live.model import LiveModel
@@ -34,6 +35,8 @@ def validate_encoder(live: LiveModel) -> None:
         check_final_norm(live)
     _check_head(live, record)
     check_zeroing(live, record, _read(live, [text], zero_first_row=True))
+    if live.adapter.block_norm is None:  # where there is one, what it reads was compared in every block
+        check_arrival(live, torch.tensor([text], device=live.device), record, agree)
     _check_both_ways(live, record, _read(live, [[*before, first, first, *after]]))
     _check_rows(live, text, record, len(before))
 

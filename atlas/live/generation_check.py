@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from atlas.errors import ModelError
-from atlas.live.cache import cache_argument, cache_of
+from atlas.live.cache import cache_argument, cache_of, keeps_states
 from atlas.live.intervene import intervene
 from atlas.live.model import LiveModel
 from atlas.live.positions import position_arguments
@@ -71,6 +71,9 @@ def check_generation(live: LiveModel, input_ids: Tensor, record: Record, rows: E
     `record`: of the two tokens `input_ids`, whose cache the third one is read after here, in one more pass.
     """
     try:
+        if keeps_states(cache_of(record.output)) != live.adapter.recurrent:
+            kept = "keys and values alone" if live.adapter.recurrent else "states of recurrent layers"
+            raise ModelError(f"its cache holds {kept}, and the {live.adapter.family} adapter says otherwise")
         acts_BT, logits_BTV = _cached_step(live, input_ids, record, rows.edit)
     except ModelError as error:
         raise _refusal(live, error.message) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from transformers import (
@@ -57,7 +58,7 @@ def without_spare(weights: Weights, adapter: Adapter, head: Head | None) -> Weig
     base = adapter.block.partition(".")[0]
     starts = tuple(f"{start}." for name in head.spare for start in (name, f"{base}.{name}"))
     kept = {name: tensor for name, tensor in weights.tensors.items() if not name.startswith(starts)}
-    return Weights(kept, {name: weights.files[name] for name in kept})
+    return replace(weights, tensors=kept, packed={name: weights.packed[name] for name in kept & weights.packed.keys()})
 
 
 def labels_of(raw: Mapping[str, Any], model_id: str) -> list[str]:

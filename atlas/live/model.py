@@ -72,8 +72,8 @@ class LiveModel(Parameters):
 
     @property
     def norm_after_mlp(self) -> bool:
-        """Whether what the MLP writes is normed, alone or with the stream that it is added to."""
-        return self.out_norm(0) is not None or self.adapter.block_norm is not None
+        """Whether what any MLP writes is normed, alone or with the stream that it is added to."""
+        return self.adapter.block_norm is not None or any(map(self.out_norm, range(self.n_layers)))
 
     def sites(self) -> list[str]:
         """The sites that this model has, in the order of the site table."""
@@ -179,6 +179,9 @@ class LiveModel(Parameters):
         if self.adapter.mlp_out_norm is None:
             return None
         path = self.adapter.mlp_out_norm.format(layer=layer)
+        block = self.adapter.block.format(layer=layer)
+        if not hasattr(self.submodule(block), path.removeprefix(f"{block}.").partition(".")[0]):
+            return None
         return None if isinstance(self.submodule(path), nn.Identity) else path
 
     def write_scale(self, layer: int) -> float:

@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from atlas.live.cache import cache_argument, cache_of
+from atlas.errors import ModelError
+from atlas.live.cache import cache_argument, cache_of, keeps_states
 from atlas.live.model import LiveModel
 from atlas.live.positions import position_arguments
 
@@ -85,6 +86,8 @@ def run_pass(
 
 def grown(cache: Any, n_texts: int) -> Any:
     """A copy of a cache that can grow without changing the original; a batch of 1 is repeated to `n_texts`."""
+    if keeps_states(cache):
+        raise ModelError("a pass cannot begin at the state that a recurrent layer was left in, which it would change")
     fresh = copy.copy(cache)
     fresh.layers = [copy.copy(layer) for layer in cache.layers]
     for layer in fresh.layers:

@@ -85,6 +85,14 @@ def run_probe(live: LiveModel, inputs: Mapping[str, Any], *, zero_first_row: boo
     return record
 
 
+def mlp_of(live: LiveModel, layer: int) -> tuple[str, str]:
+    """The paths of the modules that read what the neurons of `layer` read, and that give what they write."""
+    experts = live.adapter.experts
+    dense = None if experts is None or live.experts(layer) is not None else experts.dense_mlp
+    begin, end = (dense, dense) if dense else (live.adapter.mlp, live.adapter.mlp_end or live.adapter.mlp)
+    return begin.format(layer=layer), end.format(layer=layer)
+
+
 def _dense_sites(live: LiveModel, layer: int) -> list[str]:
     """The sites that are one tensor at a layer."""
     apart = live.neuron_sites() if live.experts(layer) is not None else []
@@ -93,8 +101,7 @@ def _dense_sites(live: LiveModel, layer: int) -> list[str]:
 
 def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.utils.hooks.RemovableHandle]:
     block = live.submodule(live.adapter.block.format(layer=layer))
-    mlp = live.submodule(live.adapter.mlp.format(layer=layer))
-    end = live.submodule((live.adapter.mlp_end or live.adapter.mlp).format(layer=layer))
+    mlp, end = (live.submodule(path) for path in mlp_of(live, layer))
 
     n_texts = 0
 

@@ -15,8 +15,16 @@ from torch import nn
 from atlas.errors import ModelError
 from atlas.live.damaged import Damaged
 from atlas.live.safetensors_header import TensorInfo
-from atlas.live.shards import Packed, Weights
+from atlas.live.shards import Packed, Weights, read_tensor
 from atlas.live.unpacking import Unpack, unpack_awq, unpack_fp8, unpack_gptq, unpack_integers, unpack_scaled
+from atlas.live.unpacking_blocks import (
+    STATE,
+    shape_of_experts,
+    shape_of_state,
+    unpack_bitsandbytes,
+    unpack_int8,
+    unpack_mxfp4,
+)
 
 Settings = Mapping[str, Any]
 Shape = tuple[int, ...]
@@ -26,14 +34,18 @@ Shape = tuple[int, ...]
 class Method:
     """`parts`: ends of the names of a weight's tensors, the first of which marks it; `optional`: further ones.
 
-    `ignored`: ends of tensors that belong to activations. `shape` is that of the plain weight, from those of the parts.
+    `ignored`: ends of tensors that belong to activations. `shape` is that of the plain weight, from those of the parts;
+    None: it is what the marking part says, by `shape_of_state`. `bare`: the weight is called what its parts' names
+    begin with, without "weight", and `joint` stands before their ends; a part '' is called so too.
     """
 
     parts: tuple[str, ...]
     unpack: Unpack
-    shape: Callable[[Mapping[str, Shape], Settings], Shape]
+    shape: Callable[[Mapping[str, Shape], Settings], Shape] | None
     optional: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ("input_scale", "activation_scale", "output_scale", "k_scale", "v_scale")
+    bare: bool = False
+    joint: str = "."
 
 
 def _rows_packed(shapes: Mapping[str, Shape], settings: Settings) -> Shape:
@@ -54,11 +66,19 @@ def _integers(shapes: Mapping[str, Shape], settings: Settings) -> Shape:
     return outputs, packed * (32 // settings["bits"])
 
 
+_NESTED = ("nested_absmax", "nested_quant_map")
+
 GPTQ = Method(("qweight", "qzeros", "scales"), unpack_gptq, _rows_packed, ("g_idx",))
 AWQ = Method(("qweight", "qzeros", "scales"), unpack_awq, _columns_packed)
 FP8 = Method(("weight_scale_inv", "weight"), unpack_fp8, _plain)
 SCALED = Method(("weight_scale", "weight"), unpack_scaled, _plain)
 INTEGERS = Method(("weight_packed", "weight_scale", "weight_shape"), unpack_integers, _integers)
+INT8 = Method(("SCB", "weight"), unpack_int8, _plain, ("weight_format",))
+FOUR_BITS = {
+    kind: Method((STATE + kind, "", "absmax", "quant_map"), unpack_bitsandbytes, None, _NESTED, bare=True)
+    for kind in ("nf4", "fp4")
+}
+MXFP4 = Method(("blocks", "scales"), unpack_mxfp4, shape_of_experts, bare=True, joint="_")
 
 _MATRICES = ("qweight", "weight", "weight_packed")
 
@@ -105,6 +125,10 @@ def method_of(config: Mapping[str, Any], model_id: str) -> tuple[Method, dict[st
         return FP8, {"method": name, "weight_block_size": block}
     if name == "compressed-tensors":
         return _compressed(given, model_id)
+    if name == "bitsandbytes":
+        return _bitsandbytes(given, model_id)
+    if name == "mxfp4":
+        return MXFP4, {"method": name}
     raise _unread(model_id, str(name)[:40], "")
 
 
@@ -132,6 +156,18 @@ def _compressed(given: Mapping[str, Any], model_id: str) -> tuple[Method, dict[s
             if form == "pack-quantized" and kind == "int" and bits in (4, 8):
                 return INTEGERS, settings
     raise _unread(model_id, "compressed-tensors", f"in the format {str(form)[:40]}")
+
+
+def _bitsandbytes(given: Mapping[str, Any], model_id: str) -> tuple[Method, dict[str, Any]]:
+    # Older configs wrote the two switches with an underscore.
+    four, eight = (given.get(f"load_in_{n}bit", given.get(f"_load_in_{n}bit")) is True for n in (4, 8))
+    if eight and not four:
+        return INT8, {"method": "bitsandbytes", "bits": 8}
+    kind, storage = given.get("bnb_4bit_quant_type", "fp4"), given.get("bnb_4bit_quant_storage", "uint8")
+    if not four or kind not in FOUR_BITS or storage != "uint8":
+        raise _unread(model_id, "bitsandbytes", f"of the type {str(kind)[:20]}, stored as {str(storage)[:20]}")
+    nested = given.get("bnb_4bit_use_double_quant", False) is True
+    return FOUR_BITS[kind], {"method": "bitsandbytes", "bits": 4, "type": kind, "double_quant": nested}
 
 
 def _is_size(value: Any) -> bool:
@@ -166,9 +202,10 @@ def unpacked(weights: Weights, quantised: tuple[Method, Settings] | None) -> Wei
     method, settings = quantised
     mark, *others = method.parts
     plain, packed = dict(weights.tensors), dict[str, Packed]()
-    for marked in [name for name in weights.tensors if name.endswith(f".{mark}")]:
+    for marked in [name for name in weights.tensors if name.endswith(f"{method.joint}{mark}")]:
         stem = marked.removesuffix(mark)
-        sources = {part: f"{stem}{part}" for part in (mark, *others, *method.optional)}
+        bare = stem.removesuffix(method.joint)
+        sources = {part: f"{stem}{part}" if part else bare for part in (mark, *others, *method.optional)}
         sources = {part: name for part, name in sources.items() if part not in method.optional or name in plain}
         if lost := [name for name in sources.values() if name not in plain]:
             raise Damaged(f"{marked[:100]} is there, and {lost[0][:100]} is not")
@@ -177,8 +214,10 @@ def unpacked(weights: Weights, quantised: tuple[Method, Settings] | None) -> Wei
             raise Damaged(f"{marked[:100]} belongs to no matrix")
         for name in sources.values():
             del plain[name]
-        plain[f"{stem}weight"] = TensorInfo("F32", method.shape(shapes, settings))
-        packed[f"{stem}weight"] = Packed(sources, method.unpack, settings)
+        weight = bare if method.bare else f"{stem}weight"
+        shape = method.shape(shapes, settings) if method.shape else shape_of_state(read_tensor(weights, marked))
+        plain[weight] = TensorInfo("F32", shape)
+        packed[weight] = Packed(sources, method.unpack, settings)
     for name in [name for name in plain if name.endswith(tuple(f".{end}" for end in method.ignored))]:
         del plain[name]
     if not packed:
@@ -188,10 +227,11 @@ def unpacked(weights: Weights, quantised: tuple[Method, Settings] | None) -> Wei
 
 def check_linear(model: nn.Module, weights: Weights, model_id: str) -> None:
     """Refuse packed weights of modules that store them in another orientation. Raises ModelError."""
-    for name in weights.packed:
-        owner = name.removesuffix(".weight")
+    for name, packed in weights.packed.items():
+        owner = name.rpartition(".")[0]
         module = next((module for path, module in model.named_modules() if path.endswith(owner)), None)
-        if not isinstance(module, nn.Linear):
+        of_experts = packed.unpack is unpack_mxfp4 and getattr(module, "is_transposed", False)
+        if not (of_experts or isinstance(module, nn.Linear)):
             raise ModelError(
                 f"{name} of {model_id} is quantised, and belongs to a {type(module).__name__}, which is not read",
                 "Use the unquantised checkpoint.",

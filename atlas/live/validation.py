@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from atlas.errors import ModelError
+from atlas.live.arrival_check import check_arrival
 from atlas.live.expert_validation import check_experts, whole_output
 from atlas.live.generation_check import check_generation, run_edited_rows
 from atlas.live.model import LiveModel
@@ -31,8 +32,7 @@ def validate(live: LiveModel) -> None:
     _check_head(live, record)
     rows = run_edited_rows(live, input_ids, record)
     check_zeroing(live, record, rows.zeroed)
-    if live.experts(0) is None:  # what a shared MLP writes may go past the experts' module
-        _check_arrival(live, record, rows.zeroed)
+    check_arrival(live, input_ids, record, agree)
     check_generation(live, input_ids, record, rows)
 
 
@@ -183,23 +183,6 @@ def check_zeroing(live: LiveModel, record: Record, zeroed: Record) -> None:
     change = (zeroed.logits[: len(record.logits)] - record.logits).abs().max()
     if change <= TOLERANCE[live.dtype] * record.logits.abs().max():
         raise misfit(live, "zeroing mlp_post leaves the logits unchanged")
-
-
-def _check_arrival(live: LiveModel, record: Record, zeroed: Record) -> None:
-    """What the first MLP gives is added to the stream as the adapter says: by its norm, by its scale, else as it is.
-
-    In the first block, as nothing else differs there between the two passes.
-    """
-    n_tokens = len(record.logits)
-    written = [each.mlp_out[0][:n_tokens] for each in (record, zeroed)]
-    out_norm = live.out_norm(0)
-    if out_norm is not None:
-        with torch.inference_mode():
-            written = [live.submodule(out_norm)(each.to(live.dtype)).float() for each in written]
-    expected = zeroed.sites["resid_post", 0][:n_tokens] + live.write_scale(0) * (written[0] - written[1])
-    agree(
-        live, "resid_post of layer 0 = what else is there + the MLP's output", record.sites["resid_post", 0], expected
-    )
 
 
 def agree(live: LiveModel, check: str, found: Tensor, expected: Tensor) -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from atlas.schema.expert_tables import KINDS
 from atlas.schema.rule import OF_CONCEPT, Counted, RowRules, one_of
 
-DECODED = "(SELECT coalesce(sum(neurons), {n_layers} * {width}) FROM expert)"
-"""Neurons of all layers."""
-
 # Per fit: how many neurons have statistics, and how many pairs of a neuron and a concept.
 PLACES = """fit JOIN (SELECT fit_id, count(DISTINCT layer) AS layers FROM _background GROUP BY fit_id) USING (fit_id)
             JOIN (SELECT fit_id, count(*) AS concepts FROM fit_concept GROUP BY fit_id) USING (fit_id)
@@ -16,6 +13,20 @@ PLACES = """fit JOIN (SELECT fit_id, count(DISTINCT layer) AS layers FROM _backg
                              FROM _expert_count JOIN expert USING (layer, expert) WHERE fitted)
                        GROUP BY fit_id) USING (fit_id)"""
 NEURONS, PAIRS = "coalesce(of_experts, layers * width)", "coalesce(with_concepts, concepts * layers * width)"
+
+
+def whole_layers(table: str, *builders: str, of: str = "weight, ") -> str:
+    """Counts layers of `table` that lack neurons, and weights that lack layers though no run of `builders` is of some.
+
+    `of`: what a layer's rows are of, beside it.
+    """
+    of_some = f"FROM run WHERE builder IN ({one_of(builders)}) AND contains(parameters, '\"layers\": [')"
+    return f"""WITH held AS (SELECT {of}layer, count(*) AS rows FROM {table} GROUP BY ALL)
+               SELECT (SELECT count(*) FROM held
+                       LEFT JOIN (SELECT layer, sum(neurons) AS due FROM expert GROUP BY layer) USING (layer)
+                       WHERE rows <> coalesce(due, {{width}}))
+                    + (SELECT count(*) FROM (SELECT {of}count(*) AS layers FROM held GROUP BY ALL)
+                       WHERE layers NOT IN (0, {{n_layers}}) AND NOT EXISTS ({of_some}))"""
 
 
 def _beyond(table: str) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from atlas.schema.description_rules import DESCRIPTION_RULES
 from atlas.schema.detector_rules import DETECTOR_RULES
 from atlas.schema.exemplar_rules import EXEMPLAR_RULES
-from atlas.schema.expert_rules import DECODED, EXPERT_RULES, NEURONS, PAIRS, PLACES
+from atlas.schema.expert_rules import EXPERT_RULES, NEURONS, PAIRS, PLACES, whole_layers
 from atlas.schema.gradient_rules import GRADIENT_RULES
 from atlas.schema.graph_rules import GRAPH_RULES
 from atlas.schema.interval_rules import INTERVAL_RULES
@@ -65,8 +65,7 @@ RULES: tuple[RowRules | Counted, ...] = (
     ),
     Counted(
         "every weight is decoded for all neurons",
-        "SELECT count(*) FROM (SELECT weight, count(*) AS rows FROM _decoding GROUP BY weight) "
-        f"WHERE rows <> {DECODED}",
+        whole_layers("_decoding", "decode"),
     ),
     RowRules(
         "_decoding",
@@ -79,8 +78,7 @@ RULES: tuple[RowRules | Counted, ...] = (
     ),
     Counted(
         "every weight has vectors for all neurons",
-        "SELECT count(*) FROM (SELECT weight, count(*) AS rows FROM neuron_vector GROUP BY weight) "
-        f"WHERE rows <> {DECODED}",
+        whole_layers("neuron_vector", "decode"),
     ),
     RowRules(
         "neuron_vector",

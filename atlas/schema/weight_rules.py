@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from atlas.schema.expert_rules import DECODED
+from atlas.schema.expert_rules import whole_layers
 from atlas.schema.rule import Counted, RowRules, finite, finite_or_null, one_of
 from atlas.sites import DECODING_MODES
 
@@ -52,8 +52,7 @@ WEIGHT_RULES: tuple[RowRules | Counted, ...] = (
     ),
     Counted(
         "every weight has facts for all neurons, or for none",
-        f"SELECT count(*) FROM (SELECT weight, count(*) AS rows FROM _weight_fact GROUP BY weight) "
-        f"WHERE rows <> {DECODED}",
+        whole_layers("_weight_fact", "decode", "weights"),
     ),
     RowRules(
         "_neuron_fact",
@@ -68,7 +67,7 @@ WEIGHT_RULES: tuple[RowRules | Counted, ...] = (
     ),
     Counted(
         "all neurons have facts, or none",
-        f"SELECT count(*) FROM (SELECT count(*) AS rows FROM _neuron_fact) WHERE rows NOT IN (0, {DECODED})",
+        whole_layers("_neuron_fact", "weights", of=""),
     ),
     RowRules(
         "_nearest",

@@ -78,7 +78,7 @@ WEIGHT_TABLES: tuple[Table, ...] = (
         "weight_run",
         RUN,
         (
-            Column("run_id", "INTEGER", "key; the last run made the rows that are there"),
+            Column("run_id", "INTEGER", "key; the last run says how what is there was measured"),
             Column("mode", "VARCHAR", "raw or folded: whether U has the gain of the final norm"),
             Column("null_directions", "INTEGER", "how many singular directions of U count as its null space"),
             Column("singular_values", "FLOAT[]", "of U without its mean row, smallest first, one a direction"),

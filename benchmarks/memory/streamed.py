@@ -1,14 +1,15 @@
 """How much memory decoding takes of a model that no memory here holds. Writes docs/results/streamed_decoding.md.
 
-Run: python -m benchmarks.memory.streamed FOLDER [--layers 4] [--neurons 256] [--vocabulary 128256]
+Run: python -m benchmarks.memory.streamed FOLDER [--layers 2] [--neurons 64] [--vocabulary 128256]
 
-Makes in FOLDER (12 GB of disk) a checkpoint with the shapes of a Llama of 70B, but few layers: bfloat16, random, one
-shard a layer. Another process then does what a build does that needs weights alone: it opens the model, checks it,
-hashes all of it, and decodes each weight of the last layer; of its vectors, which it reads and converts whole, the
-first --neurons are searched, as all would take hours on two cores. Reported is the largest memory that the process held
+Makes in FOLDER (6 GB of disk) a checkpoint with the shapes of a Llama of 70B, but few layers, and U tied to the
+embedding: bfloat16, random, one shard a layer. Another process then does what a build does that needs weights alone
+(`build --layers`, of the last layer): it opens the model, checks it, hashes all of it, and decodes each weight of the
+layer; of its vectors, which it reads and converts whole, the first --neurons are searched, as all would take hours on
+two cores. Reported is the largest memory that the process held
 by itself at any time (RssAnon of /proc/PID/status, read 50 times a second): pages of mapped files are the system's to
-drop, and are reported apart. The process runs under a limit (RLIMIT_DATA) far below the weights: whatever it asked for
-beyond would end it.
+drop, and are reported apart. The process runs under a limit (RLIMIT_DATA) below the weights of the whole model:
+whatever it asked for beyond would end it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ _TILE = 1 << 24  # random numbers that are written again and again: no two rows 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--neurons", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--neurons", type=int, default=64)
     parser.add_argument("--memory", type=int, default=500_000_000)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--vocabulary", type=int, default=D_VOCAB, help="128256 as Llama 3.1 has, 32000 as Llama 2")
@@ -63,7 +64,7 @@ def bound(memory: int) -> int:
     return 4 * D_MODEL * (D_VOCAB + D_MLP) + memory + LIBRARIES
 
 
-LIBRARIES = 1_500_000_000
+LIBRARIES = 600_000_000
 """torch, transformers and the tokenizer, before anything of the model is read; measured and reported."""
 
 
@@ -86,7 +87,7 @@ def write_checkpoint(folder: Path, n_layers: int) -> None:
 
     width = D_MODEL // HEADS
     shards = {"model-embedding.safetensors": {"model.embed_tokens.weight": (D_VOCAB, D_MODEL)}}
-    shards["model-head.safetensors"] = {"lm_head.weight": (D_VOCAB, D_MODEL), "model.norm.weight": (D_MODEL,)}
+    shards["model-norm.safetensors"] = {"model.norm.weight": (D_MODEL,)}
     for layer in range(n_layers):
         shapes = {
             "self_attn.q_proj": (D_MODEL, D_MODEL),
@@ -109,13 +110,19 @@ def write_checkpoint(folder: Path, n_layers: int) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
     LlamaConfig(
         vocab_size=D_VOCAB, hidden_size=D_MODEL, intermediate_size=D_MLP, num_hidden_layers=n_layers,
-        num_attention_heads=HEADS, num_key_value_heads=KEYS, max_position_embeddings=131_072, tie_word_embeddings=False,
+        num_attention_heads=HEADS, num_key_value_heads=KEYS, max_position_embeddings=131_072, tie_word_embeddings=True,
         dtype="bfloat16", bos_token_id=0, eos_token_id=1,
     ).save_pretrained(folder)  # fmt: skip
     words = Tokenizer(models.WordLevel({f"w{token}": token for token in range(D_VOCAB)}, unk_token="w0"))
     PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w0", bos_token="w0", eos_token="w1").save_pretrained(
         folder
     )
+
+
+def model_bytes() -> int:
+    """Of all parameters of the whole model in float32, its LM head apart from the embedding as Llama's is."""
+    attention = D_MODEL * (2 * D_MODEL + 2 * KEYS * D_MODEL // HEADS)
+    return 4 * (FULL_LAYERS * (attention + 3 * D_MODEL * D_MLP) + 2 * D_VOCAB * D_MODEL)
 
 
 def largest_shard(folder: Path) -> int:
@@ -157,7 +164,7 @@ def measure(folder: Path, n_neurons: int, memory: int) -> dict[str, Any]:
     from atlas.live.vocabulary import vocabulary
     from builders.build.plan import Plan
     from builders.config import BuildConfig
-    from builders.decoding.decode import Decoder
+    from builders.decoding.decode import Decoder, require_finite
 
     libraries = held()[0]
     stages: list[tuple[str, int, int, float]] = []
@@ -171,15 +178,22 @@ def measure(folder: Path, n_neurons: int, memory: int) -> dict[str, Any]:
         return result
 
     live = stage("open, check, hash", lambda: load(str(folder), device="cpu", dtype="float32", weights_only=True))
-    config = BuildConfig(str(folder), Path("none.duckdb"), memory=memory)
+    last = live.n_layers - 1
+    config = BuildConfig(str(folder), Path("none.duckdb"), mode="raw", layers=(last,), memory=memory)
     tokens = vocabulary(live.tokenizer, live.d_vocab)
-    decoder = stage("prepare U", lambda: Decoder(Plan(config, live, tokens, [])))
-    whole = type(live).weight
-    # A slice of a matrix that was read and converted whole, and that it keeps in memory.
-    type(live).weight = lambda self, name, layer: whole(self, name, layer)[:n_neurons]  # type: ignore[method-assign]
+    decoder = stage("prepare U", lambda: Decoder(Plan(config, live, tokens, [last])))
+    whole = type(live).weight_parts
+
+    def some(self: Any, name: str, layer: int) -> Any:
+        for first, part_ND in whole(self, name, layer):
+            require_finite(name, layer, part_ND)
+            # A slice of a matrix that was read and converted whole, and that it keeps in memory.
+            yield first, part_ND[:n_neurons]
+
+    type(live).weight_parts = some  # type: ignore[method-assign]
     rows = 0
     for weight in live.weights():
-        made = stage(f"decode {weight}", lambda weight=weight: decoder.run(f"{weight}/{live.n_layers - 1}"))
+        made = stage(f"decode {weight}", lambda weight=weight: decoder.run(f"{weight}/{last}"))
         rows += made["_decoding"].num_rows
     return {
         "libraries": libraries, "stages": stages, "rows": rows, "fingerprint": live.fingerprint,
@@ -202,11 +216,13 @@ def report(found: dict[str, Any], options: argparse.Namespace, limit: int) -> st
     stages = "\n".join(lines)
     return f"""# Memory of a streamed decode
 
-Written by `python -m benchmarks.memory.streamed`, whose docstring says how. Shapes of a Llama of 70B: d_model
-{D_MODEL}, {D_MLP} neurons a layer, {D_VOCAB:,} tokens, bfloat16, computed in float32.
-{found["n_layers"]} layers are on disk
-({gigabytes(found["weights"])}) of the {FULL_LAYERS} that the model has (282 GB in float32): neither U nor one weight
-depends on their number.
+Shapes of a Llama of 70B: d_model {D_MODEL:,}, {D_MLP:,} neurons a layer, {D_VOCAB:,} tokens, bfloat16, computed
+in float32. On disk are {gigabytes(found["weights"])}, {options.layers} of the {FULL_LAYERS} layers of such a model:
+neither U nor one weight depends on their number.
+**Loaded, the whole model would take {gigabytes(model_bytes())} in float32**, half of it in bfloat16.
+
+Written by `python -m benchmarks.memory.streamed FOLDER --layers {options.layers} --neurons {options.neurons}`,
+whose docstring says how it measures; FOLDER is made, and can go afterwards.
 
 | stage | held by the process, peak | mapped files, peak | took |
 | --- | ---: | ---: | ---: |

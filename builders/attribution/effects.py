@@ -25,7 +25,8 @@ class Effects:
         ids_1T = torch.tensor([list(ids)], device=live.device)
         self._mask = torch.ones_like(ids_1T)
         window = live.sliding_window
-        split = len(ids) - 1 if only_last and not (window and len(ids) > window) else 0
+        whole = live.adapter.recurrent or (window and len(ids) > window)
+        split = len(ids) - 1 if only_last and not whole else 0
         self._cache = None
         if split:
             self._cache = run_pass(live, ids_1T[:, :split], self._mask[:, :split], keep_cache=True).cache

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 def fitted_to_model(config: BuildConfig, live: LiveModel) -> BuildConfig:
     """`config` with the model's own decoding mode where none is named and, for an encoder, what its head allows.
 
+    Layers that are all there are become None: what compares all of them can be made.
+
     No more tokens are kept of a neuron than a classifier has labels; facts of the weights, which are about an LM head,
     are measured where they are asked for alone; own sets lose their template, which leads up to a next token.
 
     Raises UsageError or ModelError for what was asked for and cannot be had.
     """
     mode = config.mode or default_mode(live.head_kind)
+    if config.layers == tuple(range(live.n_layers)):
+        config = replace(config, layers=None)
     if live.head is None:
         if mode == "linearised":
             raise UsageError("--mode linearised is of encoders: an LM head is linear", "Use raw or folded.")

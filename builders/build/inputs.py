@@ -55,7 +55,7 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], pro
     tokens = [*enumerate(live.labels)] if labels else vocabulary(live.tokenizer, live.d_vocab)
     plan = Plan(config, live, tokens, layers_of(config, live.n_layers))
     for weight in config.weights:  # also where nothing is made of them: a name that the model lacks is a mistake
-        live.weight(weight, 0)
+        live.weight(weight, plan.layers[0])
     for product in products:
         if live.has_experts and product.no_experts:
             raise ModelError(

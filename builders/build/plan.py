@@ -65,7 +65,7 @@ class Reading:
 @dataclass(frozen=True)
 class Plan:
     """What decides a build. `tokens`: what neurons are decoded to as (id, text), ascending: the vocabulary, or labels.
-    `layers`: those of the activations."""
+    `layers`: those of weights and of activations."""
 
     config: BuildConfig
     live: LiveModel
@@ -73,6 +73,11 @@ class Plan:
     layers: list[int]
     readings: tuple[Reading, ...] = ()
     running_text: RunningText | None = None
+
+    @property
+    def of_layers(self) -> dict[str, list[int]]:
+        """Among the parameters of a run over weights: the layers, where they are not all."""
+        return {} if self.config.layers is None else {"layers": self.layers}
 
     def notes(self) -> list[str]:
         """What the user should know of it."""

@@ -129,12 +129,13 @@ class Replaced:
     `about`: WEIGHT, NEURON, FIT, FAMILY, TEXTS or DESCRIPTION (atlas/schema/table.py); `things`: which weights, layers
     of neurons, fit_ids, families, neurons of the running text (SITE/L29N808), or "AUTHOR LAYER NEURON" of descriptions.
     Rows about them in the product's own tables go; if the things themselves are made anew, `whole`, those of all tables
-    do.
+    do. `layers`: of weights, those whose rows go; None: all.
     """
 
     about: str
     things: Sequence[Any]
     whole: bool = False
+    layers: Sequence[int] | None = None
 
 
 class Work(ABC):

@@ -41,11 +41,10 @@ def forget(staging: Staging, plan: Plan, product: Product, part: Part) -> None:
 
 def _deletes(replaced: Replaced, own: object) -> list[tuple[str, list]]:
     tables = [table for table in about(replaced.about) if replaced.whole or table in own]
-    return [
-        (f"DELETE FROM {table} WHERE {_KEYS[replaced.about]} IN (SELECT unnest(?))", [list(replaced.things)])
-        for table in tables
-        if replaced.things
-    ]
+    where, values = f"{_KEYS[replaced.about]} IN (SELECT unnest(?))", [list(replaced.things)]
+    if replaced.layers is not None:
+        where, values = f"{where} AND layer IN (SELECT unnest(?))", [*values, list(replaced.layers)]
+    return [(f"DELETE FROM {table} WHERE {where}", values) for table in tables if replaced.things]
 
 
 def begin_run(staging: Staging, plan: Plan, product: Product, part: Part) -> int:

@@ -84,7 +84,7 @@ _CHOICE = click.Choice
     show_default=True,
     help="Where activations are read.",
 )
-@click.option("--layers", metavar="LIST", help="Layers of the Gaussians, such as 12-29. Default: all.")
+@click.option("--layers", metavar="LIST", help="Layers of weights and activations, such as 12-29. Default: all.")
 @click.option(
     "--position",
     type=_CHOICE(sites.POSITIONS),

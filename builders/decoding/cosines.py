@@ -14,6 +14,7 @@ import torch
 from builders.decoding.topk.vocabulary import row_norms
 
 _CPU_TILE, _GPU_TILE = 1 << 18, 1 << 26  # logits at a time
+_ROWS = 1024  # of U in float64 at a time
 
 
 class Cosines:
@@ -26,7 +27,7 @@ class Cosines:
         norm_V = row_norms(u_VD)
         some_V = norm_V > 0
         scale_V = torch.where(some_V, 1 / norm_V, 0.0)
-        blocks = zip(u_VD.split(8192), scale_V.split(8192), strict=True)
+        blocks = zip(u_VD.split(_ROWS), scale_V.split(_ROWS), strict=True)
         self._n_zero = len(norm_V) - int(some_V.sum())
         self._n = max(len(norm_V) - self._n_zero, 1)
         self._mean_D = sum(scale_b @ u_bD.double() for u_bD, scale_b in blocks) / self._n

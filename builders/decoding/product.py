@@ -33,13 +33,21 @@ class Decoding(Product):
 
     def require_base(self, config: BuildConfig, atlas: Atlas) -> None:
         """One atlas has one mode and one top: UsageError if other weights' decodings, of other ones, would go."""
-        if not config.weights or self._alike(config, atlas.manifest):
+        if not (config.weights or config.layers) or self._alike(config, atlas.manifest):
             return
-        base, others = atlas.manifest, atlas.query("SELECT DISTINCT weight::VARCHAR FROM _decoding ORDER BY 1")[1]
-        if lost := [weight for (weight,) in others if weight not in config.weights]:
+        base = atlas.manifest
+        others = atlas.query("SELECT DISTINCT weight::VARCHAR, layer FROM _decoding ORDER BY ALL")[1]
+        lost = [
+            (weight, layer)
+            for weight, layer in others
+            if weight not in (config.weights or (weight,)) or layer not in (config.layers or (layer,))
+        ]
+        if lost:
+            what = ", ".join(dict.fromkeys(weight for weight, _ in lost))
+            where = f" in layer {lost[0][1]} and more" if config.layers else ""
             raise UsageError(
-                f"{config.target} has decodings of {', '.join(lost)} with --top {base.top} --mode {base.decoding_mode}",
-                "Give the same, or decode all weights anew.",
+                f"{config.target} has decodings of {what}{where} with --top {base.top} --mode {base.decoding_mode}",
+                "Give the same, or decode all weights and layers anew.",
             )
 
     def left_out(self, config: BuildConfig, base: Manifest) -> tuple[str, ...]:
@@ -64,7 +72,7 @@ class Decoding(Product):
     def parts(self, plan: Plan) -> list[Part]:
         """One."""
         config = plan.config
-        parameters = {"weights": _weights(plan), "mode": config.mode, "top": config.top}
+        parameters = {"weights": _weights(plan), "mode": config.mode, "top": config.top, **plan.of_layers}
         if config.mode == "linearised":
             from atlas.live.head import N_SAMPLED  # torch: only now
 
@@ -72,12 +80,12 @@ class Decoding(Product):
         return [Part("", parameters)]
 
     def units(self, plan: Plan, part: Part) -> list[str]:
-        """WEIGHT/LAYER: all layers, whichever the activations are read of."""
-        return [f"{weight}/{layer}" for weight in _weights(plan) for layer in range(plan.live.n_layers)]
+        """WEIGHT/LAYER."""
+        return [f"{weight}/{layer}" for weight in _weights(plan) for layer in plan.layers]
 
     def replaces(self, plan: Plan, part: Part, ask: Ask) -> list[Replaced]:
-        """The decodings of the same weights."""
-        return [Replaced(WEIGHT, _weights(plan))]
+        """The decodings of the same weights and layers."""
+        return [Replaced(WEIGHT, _weights(plan), layers=plan.layers)]
 
     def work(self, plan: Plan, part: Part, ids: object) -> Work:
         """Beside the model it holds copies of the unembedding in float32 and bfloat16."""

@@ -60,7 +60,7 @@ class SharedPrefix:
         return cache
 
     def _common(self, prompts: Sequence[Sequence[int]]) -> int:
-        if len(prompts) < 2:
+        if len(prompts) < 2 or self._live.adapter.recurrent:
             return 0
         pairs = zip(min(prompts), max(prompts), strict=False)  # in between, all begin as these two do
         common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

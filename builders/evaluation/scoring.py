@@ -152,6 +152,8 @@ class _SharedBatch:
         self._in_tail = [only_the_last_token(spec) for spec in specs]
         if not any(inside and spec is not None for inside, spec in zip(self._in_tail, specs, strict=True)):
             self._in_tail = [all(spec is None for spec in specs)] * len(specs)
+        if live.adapter.recurrent:
+            self._in_tail = [False] * len(specs)
         if whole := [spec for inside, spec in zip(self._in_tail, specs, strict=True) if not inside]:
             self._whole = plain_pass(live, ids_BT, mask, cache, whole, budget)
         if tail := [spec for inside, spec in zip(self._in_tail, specs, strict=True) if inside]:

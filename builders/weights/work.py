@@ -34,8 +34,9 @@ class Weigher(Work):
 
     RANDOM, FACTS, COSINES, NEAREST = "random", "facts", "cosines", "nearest"
 
-    def __init__(self, plan: Plan, run_id: int) -> None:
-        self._live, self._config, self._run_id = plan.live, plan.config, run_id
+    def __init__(self, plan: Plan, run_id: int, neighbours: int) -> None:
+        self._live, self._config = plan.live, plan.config
+        self._run_id, self._neighbours = run_id, neighbours
         self._u_VD = finite_unembedding(plan)
         self._gain_D = plan.live.final_norm_gain().float() if plan.config.mode == "folded" else None
         self._frequency = token_frequency(plan, counts_in_texts(plan))
@@ -56,6 +57,12 @@ class Weigher(Work):
             moments_N4 = self._moments(w_ND).cpu().numpy()
             return {"_weight_fact": weight_fact_rows(weight, layer, w_ND.cpu().numpy(), moments_N4)}
         return self._nearest(names[0])
+
+    def notes(self) -> list[str]:
+        """That nothing was compared, where some layers are missing."""
+        if self._config.layers is None or not self._config.neighbours:
+            return []
+        return ["nearest neurons and redundant groups compare all layers, so a build with --layers makes none"]
 
     def _vectors(self, weight: str, layer: int) -> torch.Tensor:
         w_ND = self._live.weight(weight, layer).detach().float().contiguous()
@@ -105,7 +112,7 @@ class Weigher(Work):
             random_kurtosis_95=random_vectors.quantile(self._moments(random_RD)[:, 3].cpu().numpy()),
             random_null_share_95=random_vectors.share_quantile(null_directions(d_model), d_model),
             random_frequency_95=random_vectors.quantile(frequent_R.cpu().numpy()),
-            neighbours=self._config.neighbours,
+            neighbours=self._neighbours,
             redundant_cosine=REDUNDANT,
         )
 

@@ -41,7 +41,7 @@ def made_of_weights(live: LiveModel, mode: str) -> dict[str, Any]:
     config = BuildConfig("model", Path("none.duckdb"), top=6, mode=mode, keep_vectors=True, neighbours=3)
     plan = Plan(config, live, vocabulary(live.tokenizer, live.d_vocab), list(range(live.n_layers)))
     made = {}
-    for product, work in ((DECODE, Decoder(plan)), (WEIGHTS, Weigher(plan, 1))):
+    for product, work in ((DECODE, Decoder(plan)), (WEIGHTS, Weigher(plan, 1, 3))):
         for unit in product.units(plan, product.parts(plan)[0]):
             made |= {(product.name, unit, table): rows for table, rows in work.run(unit).items()}
     return made

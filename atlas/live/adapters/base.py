@@ -94,7 +94,8 @@ class Experts:
     `sites`, `weights`: of the MLP that every token passes beside them, where there is one: it is the last expert.
     `shared`: that MLP's module. `shared_gate`: a linear layer whose sigmoid its output is multiplied with.
     `shared_inside`: whether the family's `mlp` module adds the two. `activation`: what gives a unit's activation: the
-    config's function times the linear branch, or gpt-oss's clamped form of it.
+    config's function times the linear branch, or gpt-oss's clamped form of it. `dense_mlp`: the MLP's module of a layer
+    without experts, where it is another than the family's `mlp`.
     """
 
     module: str
@@ -106,6 +107,7 @@ class Experts:
     shared_gate: str | None = None
     shared_inside: bool = True
     activation: Literal["config", "clamped_swiglu"] = "config"
+    dense_mlp: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,17 +126,17 @@ class Adapter:
       all of it.
     - `mlp_out_norm`: the module of a further norm between MLP and residual stream, where there is one, so that what a
       neuron writes reaches the stream rescaled, and a constant of the MLP's output is none there. It may be missing in
-      some checkpoints (an nn.Identity).
+      some checkpoints (an nn.Identity) or some blocks.
     - `block_norm`: the module of the norm that a post-norm block ends with: the stream after the block is this norm of
       the MLP's input plus its output, and so rescaled as well.
     - `write_scale`: an attribute of the block, where that is a number with which what the MLP gives is multiplied
       before it is added to the stream.
+    - `recurrent`: whether some blocks keep a state of the tokens before in place of their keys and values, so that a
+      pass cannot begin at what another one left behind, with padding in between or edits in one of them.
     - `experts`: where layers that are mixtures of experts have them; None: every layer is one MLP.
     - `final_norm`: None where the last block's output goes into the head as it is.
     - `heads`: of an encoder, what it may have behind its last block; () for a language model, whose LM head follows the
       final norm.
-    - `unsupported`: fields of a config that change what is computed in a way that nothing here describes, with the
-      reason: a checkpoint where one is set is refused.
     - `refusals` gives the reason for each site or weight of the tables that the family does not have.
 
     What its config calls things (a field of None: the family has no such thing):
@@ -146,7 +148,8 @@ class Adapter:
     - `logit_scale_field`, `logit_divisor_field`: a number that the logits are multiplied with, or divided by.
     - `requires`: what it must say, as the model would be another one otherwise.
     - `first_position_after`: holds the number before the position of a text's first token; None: that position is 0.
-    - `negative_fields`: hold a negative number where they say that there is none.
+    - `negative_fields`: hold a negative number where they say that there is none. `unbounded_fields`: hold a list with
+      infinity in it where there is no bound.
     - `older_rope` and `older_fields`: names in configs of transformers 4, and further ones that its classes still read.
 
     What its files call things:
@@ -175,6 +178,7 @@ class Adapter:
     mlp_out_norm: str | None = None
     block_norm: str | None = None
     write_scale: str | None = None
+    recurrent: bool = False
     experts: Experts | None = None
     heads: tuple[Head, ...] = ()
     mlp_bias_field: str | None = None
@@ -185,9 +189,9 @@ class Adapter:
     requires: tuple[Requirement, ...] = ()
     first_position_after: str | None = None
     negative_fields: tuple[str, ...] = ()
+    unbounded_fields: tuple[str, ...] = ()
     lm_heads: tuple[str, ...] = ("lm_head.weight",)
     recomputed: tuple[str, ...] = ()
     older_rope: OlderRope = OlderRope()
     older_fields: tuple[str, ...] = ()
-    unsupported: Mapping[str, str] = field(default_factory=dict)
     refusals: Mapping[str, str] = field(default_factory=dict)

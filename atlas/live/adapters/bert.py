@@ -5,7 +5,7 @@ The MLP is in two modules of a block, of which `output` also adds its input and 
 
 from __future__ import annotations
 
-from atlas.live.adapters.base import Adapter
+from atlas.live.adapters.base import Adapter, Requirement
 from atlas.live.adapters.heads import Head
 from atlas.live.adapters.shapes import plain_mlp
 
@@ -40,5 +40,7 @@ ADAPTER = Adapter(
         ),
         Head("none", ("BertModel",)),
     ),
-    unsupported={"is_decoder": "its attention is causal, and it is taken for an encoder here"},
+    requires=(
+        Requirement("is_decoder", (False, None), "its attention is causal, and it is taken for an encoder here"),
+    ),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from atlas.live.adapters.base import Requirement
 from atlas.live.adapters.bert import ADAPTER as BERT
 from atlas.live.adapters.heads import Head
 from atlas.live.adapters.shapes import plain_mlp
@@ -46,8 +47,8 @@ ADAPTER = replace(
         "share_att_key".split()
     ),
     negative_fields=("max_relative_positions", "position_buckets"),
-    unsupported={
-        **BERT.unsupported,
-        "conv_kernel_size": "a convolution follows its first block, which no site is behind",
-    },
+    requires=(
+        *BERT.requires,
+        Requirement("conv_kernel_size", (0, None), "a convolution follows its first block, which no site is behind"),
+    ),
 )

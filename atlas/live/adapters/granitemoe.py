@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from atlas.live.adapters.base import Experts, Part, Tap, WeightPlace
+from atlas.live.adapters.base import Experts
 from atlas.live.adapters.llama import ADAPTER as LLAMA
+from atlas.live.adapters.shapes import fused_mlp
 
 BLOCK = "model.layers.{layer}"
-MLP, SHARED = f"{BLOCK}.block_sparse_moe", f"{BLOCK}.shared_mlp"
-GATE, UP = Part(0, 2), Part(1, 2)
+MLP = f"{BLOCK}.block_sparse_moe"
+SHARED = fused_mlp(BLOCK, "shared_mlp.input_linear", "shared_mlp.output_linear")
 
 ADAPTER = replace(
     LLAMA,
@@ -22,17 +23,9 @@ ADAPTER = replace(
     experts=Experts(
         f"{MLP}.experts",
         router=f"{MLP}.router",
-        shared=SHARED,
+        shared=f"{BLOCK}.shared_mlp",
         shared_inside=False,
-        sites={
-            "mlp_pre": Tap(f"{SHARED}.input_linear", "output", GATE),
-            "mlp_pre_linear": Tap(f"{SHARED}.input_linear", "output", UP),
-            "mlp_post": Tap(f"{SHARED}.output_linear", "input"),
-        },
-        weights={
-            "up_proj": WeightPlace(f"{SHARED}.input_linear.weight", part=UP),
-            "gate_proj": WeightPlace(f"{SHARED}.input_linear.weight", part=GATE),
-            "down_proj": WeightPlace(f"{SHARED}.output_linear.weight", neurons_last=True),
-        },
+        sites={name: SHARED["sites"][name] for name in ("mlp_pre", "mlp_pre_linear", "mlp_post")},
+        weights=SHARED["weights"],
     ),
 )

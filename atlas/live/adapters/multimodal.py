@@ -26,6 +26,7 @@ MULTIMODAL: dict[str, LanguageModel] = {
     "qwen2_vl": LanguageModel("model.language_model", "qwen2_vl_text"),
     "qwen2_5_vl": LanguageModel("model.language_model", "qwen2_5_vl_text"),
     "qwen3_vl": LanguageModel("model.language_model", "qwen3_vl_text"),
+    "qwen3_5": LanguageModel("model.language_model", "qwen3_5_text"),
     "llava": LanguageModel("model.language_model", "llama"),
     "llava_next": LanguageModel("model.language_model", "llama"),
     "internvl": LanguageModel("model.language_model", "qwen2"),

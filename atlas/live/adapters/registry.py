@@ -101,6 +101,16 @@ FAMILIES: dict[str, str] = {
     "phimoe": "atlas.live.adapters.phimoe",
     "granitemoe": "atlas.live.adapters.granitemoe",
     "granitemoeshared": "atlas.live.adapters.granitemoe",
+    "qwen3_next": "atlas.live.adapters.qwen3_next",
+    "qwen3_5_text": "atlas.live.adapters.qwen3_5",
+    "qwen3_5_moe_text": "atlas.live.adapters.qwen3_next",
+    "lfm2": "atlas.live.adapters.lfm2",
+    "lfm3": "atlas.live.adapters.lfm2",
+    "lfm2_moe": "atlas.live.adapters.lfm2_moe",
+    "jamba": "atlas.live.adapters.jamba",
+    "bamba": "atlas.live.adapters.bamba",
+    "falcon_h1": "atlas.live.adapters.falcon_h1",
+    "granitemoehybrid": "atlas.live.adapters.granitemoehybrid",
 }
 
 # Config fields that give away what no adapter here can describe.
@@ -149,9 +159,6 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
             f"{supported} docs/adding-a-family.md shows how to add another.",
         )
     adapter = _adapter(known[own_type])
-    for field, reason in adapter.unsupported.items():
-        if config.get(field):
-            raise ModelError(f"the config sets {field}: {reason}", "Use another checkpoint of the family.")
     return adapter if inside is None else moved(adapter, inside.path)
 
 

@@ -37,6 +37,26 @@ def plain_mlp(family: str, block: str, reading: str, writing: str, *, mlp: str |
     }
 
 
+def gated_mlp(block: str, mlp: str, gate: str, up: str, down: str) -> dict[str, Any]:
+    """down(act(gate(x)) * up(x)), in ordinary linear layers of these names within the module `mlp` of `block`."""
+    inside = f"{block}.{mlp}"
+    return {
+        "block": block,
+        "mlp": inside,
+        "sites": {
+            "mlp_pre": Tap(f"{inside}.{gate}", "output"),
+            "mlp_pre_linear": Tap(f"{inside}.{up}", "output"),
+            "mlp_post": Tap(f"{inside}.{down}", "input"),
+            "resid_post": Tap(block, "output"),
+        },
+        "weights": {
+            "up_proj": WeightPlace(f"{inside}.{up}.weight", bias=f"{inside}.{up}.bias"),
+            "gate_proj": WeightPlace(f"{inside}.{gate}.weight", bias=f"{inside}.{gate}.bias"),
+            "down_proj": WeightPlace(f"{inside}.{down}.weight", neurons_last=True, bias=f"{inside}.{down}.bias"),
+        },
+    }
+
+
 def fused_mlp(block: str, fused: str, writing: str) -> dict[str, Any]:
     """writing(act(gate) * up) with gate and up the halves of what one linear layer gives, gate first."""
     read, write = f"{block}.{fused}", f"{block}.{writing}"

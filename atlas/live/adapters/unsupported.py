@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-RECURRENT = (
-    "some layers keep a state in place of keys and values, and passes that begin at a cache are not proven for these"
-)
+NO_MLP = "its blocks, or most of them, have no MLP and so no neurons"
+NO_LENGTH = "its cache does not tell how many tokens it holds, which edits of generated tokens need"
+CONVERTED = "on loading its tensors are split and joined in ways that are not read here"
+UNPROVEN = "it has recurrent layers whose passes are not proven here"
+GATED_AGAIN = "what its MLP writes is multiplied by a gate of the tokens before"
+SHARED_MLP = "one MLP is run after several of its layers, so a neuron has no one activation"
 STREAM = "every block normalises or rescales the stream itself, so what a neuron adds does not stay what it was"
 SUB_NORM = "a norm over all neurons stands between their activations and the writing matrix"
 STREAMS = "its blocks read and write several streams side by side"
@@ -13,9 +16,12 @@ HEAD = "its LM head transforms the stream before it is decoded"
 ENCODER = "it is one half of a model that translates or describes, and reads what the other half made"
 
 _BY_REASON: dict[str, str] = {
-    RECURRENT: """bailing_hybrid bamba falcon_h1 falcon_mamba granitemoehybrid jamba kimi_linear lara_mini lfm2 lfm2_moe
-        lfm3 mamba mamba2 nemotron_h olmo_hybrid qwen3_5 qwen3_5_text qwen3_next recurrent_gemma rwkv xlstm zamba
-        zamba2""",
+    NO_MLP: "falcon_mamba mamba mamba2 nemotron_h xlstm",
+    NO_LENGTH: "recurrent_gemma",
+    CONVERTED: "lara_mini olmo_hybrid",
+    UNPROVEN: "bailing_hybrid kimi_linear",
+    GATED_AGAIN: "rwkv",
+    SHARED_MLP: "zamba zamba2",
     STREAM: "beam doge gemma4 gemma4_text gemma4_unified gemma4_unified_text openai-gpt",
     SUB_NORM: "bitnet dory",
     STREAMS: "gemma3n gemma3n_text",

@@ -41,7 +41,7 @@ def chunked_top(
         error_n = _error_bound(w_nD, norm_u, d_model)
         for side, sign in ((0, 1.0), (2, -1.0)):
             token, logit, unsafe = _one_sign(w_nD, u_VD, chunk, n_vocab, k, sign, error_n, memory_bytes)
-            n_fallback += _search_again(w_nD, u_VD, token, logit, unsafe, k, sign)
+            n_fallback += _search_again(w_nD, u_VD, token, logit, unsafe, k, sign, memory_bytes)
             parts[side].append(token)
             parts[side + 1].append(sign * logit)
         lse = _two_sided_lse(chunk[:, :n_vocab], parts[1][-1][:, 0], parts[3][-1][:, 0])
@@ -151,14 +151,24 @@ def _search_again(
     unsafe_n: torch.Tensor,
     k: int,
     sign: float,
+    memory_bytes: int,
 ) -> int:
-    """Replace the rows marked unsafe, in place, by a search of the whole vocabulary; returns how many."""
-    rows = unsafe_n.nonzero()[:, 0].tolist()
-    for row in rows:
-        w_D = w_nD[row].double()
-        logit_V = torch.cat([(part.double() @ w_D).float() for part in u_VD.split(8192)])
-        columns = torch.arange(len(logit_V), device=logit_V.device)
-        token, logit = order((sign * logit_V)[None], columns[None], k)
+    """Replace the rows marked unsafe, in place, by a search of the whole vocabulary; returns how many.
+
+    All of them meet each part of U while that is in float64: where vectors are long, the bound marks every row.
+    """
+    rows = unsafe_n.nonzero()[:, 0]
+    if not len(rows):
+        return 0
+    n_vocab, d_model = u_VD.shape
+    w_Dr = w_nD[rows].double().T
+    logit_rV = torch.empty((len(rows), n_vocab), dtype=torch.float32, device=u_VD.device)
+    at_once = max(1, memory_bytes // (8 * d_model))
+    for u_vD, logit_rv in zip(u_VD.split(at_once), logit_rV.split(at_once, dim=1), strict=True):
+        logit_rv.copy_((u_vD.double() @ w_Dr).T)
+    columns_V = torch.arange(n_vocab, device=u_VD.device)
+    for row, logit_V in zip(rows.tolist(), logit_rV, strict=True):
+        token, logit = order((sign * logit_V)[None], columns_V[None], k)
         token_nK[row], logit_nK[row] = token[0], logit[0]
     return len(rows)
 

@@ -5,6 +5,7 @@ Written from the descriptions of the formats, one number after another; nothing 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -103,6 +104,67 @@ def integers(draw: np.random.Generator, outputs: int, inputs: int) -> Packing:
     return parts, torch.from_numpy((q_OI * wide).astype(np.float32)).bfloat16().float().numpy()
 
 
+# QLoRA (arXiv 2305.14314), appendix E, and the float of 4 bits that bitsandbytes calls fp4.
+NF4 = (
+    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+    -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+)  # fmt: skip
+FP4 = (0.0, 0.0052083333, 2 / 3, 1.0, 1 / 3, 0.5, 1 / 6, 0.25)
+FP4 += tuple(-value for value in FP4)
+BLOCK, NESTED_BLOCK = 64, 8
+
+
+def four_bits(draw: np.random.Generator, outputs: int, inputs: int, *, kind: str, nested: bool) -> Packing:
+    """Two numbers a byte, the first one above; one scale for 64 numbers in a row, over the ends of rows."""
+    code = np.array(NF4 if kind == "nf4" else FP4, np.float32)
+    numbers = draw.integers(0, 16, outputs * inputs)
+    packed = [int(numbers[at]) << 4 | int(numbers[at + 1]) for at in range(0, len(numbers), 2)]
+    n_blocks = -(-len(numbers) // BLOCK)
+    absmax = draw.uniform(0.5, 1.5, n_blocks).astype(np.float32)
+    state = {"quant_type": kind, "blocksize": BLOCK, "dtype": "float32", "shape": [outputs, inputs]}
+    parts = {"weight": np.array(packed, np.uint8)[:, None], "weight.quant_map": code, "weight.absmax": absmax}
+    if nested:
+        places, levels = draw.integers(0, 256, n_blocks), np.linspace(-1, 1, 256).astype(np.float32)
+        of_blocks = draw.uniform(0.5, 1, -(-n_blocks // NESTED_BLOCK)).astype(np.float32)
+        state |= {"nested_blocksize": NESTED_BLOCK, "nested_dtype": "float32", "nested_offset": 1.25}
+        parts |= {
+            "weight.absmax": places.astype(np.uint8),
+            "weight.nested_absmax": of_blocks,
+            "weight.nested_quant_map": levels,
+        }
+        absmax = np.array([levels[p] * of_blocks[i // NESTED_BLOCK] + np.float32(1.25) for i, p in enumerate(places)])
+    parts[f"weight.quant_state.bitsandbytes__{kind}"] = np.array(list(json.dumps(state).encode()), np.uint8)
+    values = [code[number] * absmax[at // BLOCK] for at, number in enumerate(numbers)]
+    return _tensors(parts), np.array(values, np.float32).reshape(outputs, inputs)
+
+
+def int8(draw: np.random.Generator, outputs: int, inputs: int) -> Packing:
+    """127 stands for the largest value of a row."""
+    numbers = draw.integers(-127, 128, (outputs, inputs)).astype(np.int8)
+    largest = draw.uniform(0.1, 0.3, outputs).astype(np.float32)
+    parts = {"weight": numbers, "SCB": largest, "weight_format": np.array(0, np.uint8)}
+    # Its kernels multiply by the rounded inverse.
+    return _tensors(parts), numbers.astype(np.float32) * largest[:, None] * np.float32(1 / 127)
+
+
+def mxfp4(draw: np.random.Generator, experts: int, inputs: int, outputs: int) -> Packing:
+    """OCP Microscaling: 32 numbers of sign, two bits of exponent (bias 1), one of fraction, and a power of two.
+
+    The parts of a tensor of experts [E, I, O], which holds numbers along the inputs; the first one of a byte below.
+    """
+    numbers = draw.integers(0, 16, (experts, outputs, inputs // 32, 32))
+    scales = draw.integers(112, 128, (experts, outputs, inputs // 32))
+    matrix = np.zeros((experts, inputs, outputs), np.float64)
+    for (e, o, g, i), number in np.ndenumerate(numbers):
+        exponent, fraction = number >> 1 & 3, number & 1
+        size = fraction / 2 if exponent == 0 else (1 + fraction / 2) * 2.0 ** (exponent - 1)
+        matrix[e, 32 * g + i, o] = (-1 if number & 8 else 1) * size * 2.0 ** (int(scales[e, o, g]) - 127)
+    packed = numbers[..., ::2] + 16 * numbers[..., 1::2]
+    parts = {"blocks": packed.astype(np.uint8), "scales": scales.astype(np.uint8)}
+    return _tensors(parts), matrix.astype(np.float32)
+
+
 def _tensors(parts: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in parts.items()}
 
@@ -119,6 +181,12 @@ def _gptq(bits: int, version: int, shuffled: bool) -> tuple[dict[str, Any], Call
     return said, lambda *args: gptq(*args, bits=bits, version=version, shuffled=shuffled)
 
 
+def _four_bits(kind: str, nested: bool) -> tuple[dict[str, Any], Callable[..., Packing]]:
+    said = {"load_in_4bit": True, "bnb_4bit_quant_type": kind, "bnb_4bit_use_double_quant": nested}
+    said |= {"quant_method": "bitsandbytes", "load_in_8bit": False, "bnb_4bit_quant_storage": "uint8"}
+    return said, lambda *args: four_bits(*args, kind=kind, nested=nested)
+
+
 METHODS: dict[str, tuple[dict[str, Any], Callable[..., Packing]]] = {
     "gptq, 4 bits": _gptq(4, 1, False),
     "gptq, 8 bits, in the order of activations": _gptq(8, 1, True),
@@ -127,5 +195,9 @@ METHODS: dict[str, tuple[dict[str, Any], Callable[..., Packing]]] = {
     "fp8": ({"quant_method": "fp8", "weight_block_size": [GROUP, GROUP], "activation_scheme": "dynamic"}, fp8),
     "compressed float8": (_compressed("float-quantized", "float", 8), fp8_rows),
     "compressed integers": (_compressed("pack-quantized", "int", 4), integers),
+    "nf4": _four_bits("nf4", False),
+    "nf4 with packed scales": _four_bits("nf4", True),
+    "fp4": _four_bits("fp4", False),
+    "int8": ({"quant_method": "bitsandbytes", "load_in_8bit": True}, int8),
 }
 """The quantization_config of each, and what packs a random matrix."""

@@ -19,6 +19,7 @@ TRUNKS = [("model", "language_model", "layers"), ("model", "text_model", "layers
 TRUNKS += [("model", "decoder", "layers"), ("model", "layers"), ("biogpt", "layers"), ("gpt_neox_japanese", "layers")]
 TRUNKS += [("transformer", "blocks"), ("transformer", "h")]
 LAST_NORMS = ["final_layer_norm", "final_layernorm", "ln_f", "norm_f", "layernorm", "layer_norm", "norm"]
+LAST_NORMS += ["embedding_norm"]
 PAIRS = [("fc1", "fc2"), ("fc_in", "fc_out"), ("c_fc", "c_proj"), ("dense_h_to_4h", "dense_4h_to_h"), ("0", "2")]
 
 
@@ -58,10 +59,14 @@ def trunk(live: LiveModel) -> tuple[nn.ModuleList, nn.Module]:
 
 def mlp_of(block: nn.Module) -> Mlp:
     children = dict(block.named_children())
-    owner = next((children[name] for name in ("mlp", "ffn", "feed_forward") if name in children), block)
+    owner = next((children[name] for name in ("mlp", "ffn", "feed_forward", "shared_mlp") if name in children), block)
     inner = dict(owner.named_children())
     if "gate_up_proj" in inner:
         return Mlp(inner["gate_up_proj"], inner["down_proj"], fused=True)
+    if "input_linear" in inner:
+        return Mlp(inner["input_linear"], inner["output_linear"], fused=True)
+    if "w1" in inner:
+        return Mlp(inner["w3"], inner["w2"], inner["w1"])
     for up, down in PAIRS:
         if up in inner:
             return Mlp(inner[up], inner[down])

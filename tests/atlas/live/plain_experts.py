@@ -81,7 +81,8 @@ def shared_of(live: LiveModel, layer: int) -> tuple[Tensor, Tensor, Tensor] | No
 def route(mlp: Any, x_TD: Tensor) -> tuple[Tensor, Tensor]:
     """(weight, expert) of each choice of each token, by the module's own router."""
     router = mlp.router if hasattr(mlp, "router") else mlp.gate
-    bias = [mlp.e_score_correction_bias] if type(router).__name__ == "MiniMaxM2TopKRouter" else []
+    names = {"MiniMaxM2TopKRouter": "e_score_correction_bias", "Lfm2MoeTopKRouter": "expert_bias"}
+    bias = [getattr(mlp, names[type(router).__name__])] if type(router).__name__ in names else []
     with torch.no_grad():
         _, *both = router(x_TD.float(), *bias)
     weights, chosen = sorted(both, key=lambda tensor: not tensor.is_floating_point())

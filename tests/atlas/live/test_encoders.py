@@ -223,9 +223,9 @@ def test_older_configs_say_the_rotary_bases_in_their_own_words(tmp_path):
 @pytest.mark.parametrize(
     ("family", "head", "config", "message"),
     [
-        ("bert", "mlm", {"is_decoder": True}, "is_decoder: its attention is causal"),
+        ("bert", "mlm", {"is_decoder": True}, "has is_decoder True, and then its attention is causal"),
         ("bert", "mlm", {"architectures": ["BertForQuestionAnswering"]}, "saved as BertForQuestionAnswering"),
-        ("deberta", "none", {"conv_kernel_size": 3}, "conv_kernel_size: a convolution"),
+        ("deberta", "none", {"conv_kernel_size": 3}, "has conv_kernel_size 3, and then a convolution"),
         ("bert", "classifier", {"problem_type": "multi_label_classification"}, "does not choose one of several"),
         ("bert", "classifier", {"id2label": {"0": "a", "2": "b"}}, "does not name the labels 0 to 1"),
         ("bert", "classifier", {"id2label": {"0": "a", "1": "a"}}, "two labels have the same name"),

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from atlas.errors import ModelError
 from atlas.live.loading import load
 from atlas.store.reader import open_atlas
-from tests.atlas.live.packing import METHODS
+from tests.atlas.live.packing import METHODS, mxfp4
 from tests.end_to_end.workbench import built
 from tests.synthetic import make_model
 
@@ -67,6 +67,51 @@ def test_every_weight_is_what_the_format_says(method, tmp_path):
     assert torch.equal(*logits)
 
 
+def make_experts(folder: Path) -> tuple[Path, dict[str, torch.Tensor]]:
+    """A gpt-oss whose experts are packed as published, and its plain tensors."""
+    model = make_model("gpt_oss", folder / "model", hidden_size=32, intermediate_size=64, num_hidden_layers=1)
+    draw = np.random.default_rng(5)
+    plain, packed = load_file(model / "model.safetensors"), {}
+    for name, tensor in sorted(plain.items()):
+        if not name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            packed[name] = tensor
+            continue
+        parts, matrix = mxfp4(draw, *tensor.shape)
+        packed |= {f"{name}_{part}": values for part, values in parts.items()}
+        plain[name] = torch.from_numpy(matrix)
+    return checkpoint(model, packed, quantization_config={"quant_method": "mxfp4"}), plain
+
+
+def test_experts_of_mxfp4_are_what_the_format_says(tmp_path):
+    packed, plain = make_experts(tmp_path)
+    live = load(str(packed), device="cpu")
+    assert live.experts(0) is not None and json.loads(live.quantised) == {"method": "mxfp4"}
+    assert len(plain) == len(live.tensors())
+    for name, tensor in plain.items():
+        assert torch.equal(live.parameter(name), tensor), name
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("blocks", lambda tensor: tensor[..., :8]),
+        ("blocks", lambda tensor: tensor[:, :-1]),
+        ("blocks", lambda tensor: tensor.flatten(2)),
+        ("scales", lambda tensor: tensor[..., :1].repeat(1, 1, 3)),
+        ("scales", lambda tensor: tensor * 0 + 255),
+        ("scales", lambda tensor: tensor.float()),
+    ],
+)
+def test_experts_whose_parts_do_not_belong_together_are_refused(part, change, tmp_path):
+    packed, _ = make_experts(tmp_path)
+    tensors = load_file(packed / "model.safetensors")
+    name = f"model.layers.0.mlp.experts.down_proj_{part}"
+    checkpoint(packed, {**tensors, name: change(tensors[name])})
+    with pytest.raises(ModelError) as error:
+        load(str(packed), device="cpu")
+    assert "\n" not in error.value.message
+
+
 def test_an_atlas_says_how_its_model_was_quantised(tmp_path):
     packed, _ = make_both("awq", tmp_path)
     options = {"weights": ("down_proj",), "weight_facts": False}
@@ -77,13 +122,17 @@ def test_an_atlas_says_how_its_model_was_quantised(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "package"),
     [
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
+        (
+            {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_storage": "bfloat16"},
+            "bitsandbytes",
+        ),
+        ({"quant_method": "bitsandbytes"}, "bitsandbytes"),
         ({"quant_method": "gptq", "bits": 3}, "gptqmodel"),
         ({"quant_method": "gptq", "bits": 4, "checkpoint_format": "marlin"}, "gptqmodel"),
         ({"quant_method": "awq", "bits": 4, "version": "gemv"}, "gptqmodel"),
         ({"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"}, "compressed-tensors"),
         ({"quant_method": "torchao"}, "torchao"),
-        ({"quant_method": "mxfp4"}, "its package"),
+        ({"quant_method": "quark"}, "its package"),
         ({"quant_method": ["odd"]}, "its package"),
     ],
 )
@@ -122,6 +171,16 @@ def spoil(parts: dict[str, torch.Tensor], part: str, change: Any) -> dict[str, t
         ("compressed float8", "weight_scale", lambda tensor: tensor[:32].reshape(1, -1)),
         ("compressed integers", "weight_scale", lambda tensor: tensor[:1]),
         ("compressed integers", "weight_scale", lambda tensor: tensor[:, :1]),
+        ("nf4", "weight", lambda tensor: tensor[:-1]),
+        ("nf4", "weight.absmax", lambda tensor: tensor[:-1]),
+        ("nf4", "weight.absmax", lambda tensor: tensor.double()),
+        ("nf4", "weight.quant_map", lambda tensor: tensor[:8]),
+        ("nf4", "weight.quant_state.bitsandbytes__nf4", lambda tensor: tensor[:-1]),
+        ("nf4", "weight.quant_state.bitsandbytes__nf4", lambda tensor: None),
+        ("nf4 with packed scales", "weight.nested_absmax", lambda tensor: tensor[:-1]),
+        ("nf4 with packed scales", "weight.nested_quant_map", lambda tensor: None),
+        ("int8", "SCB", lambda tensor: tensor[:1]),
+        ("int8", "weight_format", lambda tensor: tensor + 1),
     ],
 )
 def test_parts_that_do_not_belong_together_are_refused(method, part, change, tmp_path):
