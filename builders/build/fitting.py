@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import ModelError, UsageError
 from atlas.sites import default_mode
-from builders.config import BuildConfig, ConceptSource
+from builders.config import DEFAULT_NEIGHBOURS, BuildConfig, ConceptSource
 
 if TYPE_CHECKING:
     from atlas.live.model import LiveModel
 
 
 def fitted_to_model(config: BuildConfig, live: LiveModel) -> BuildConfig:
-    """`config` with the model's own decoding mode where none is named and, for an encoder, what its head allows.
+    """`config` with the model's own decoding mode and number of nearest neurons where none is given (a mixture of
+    experts has none) and, for an encoder, what its head allows.
 
     No more tokens are kept of a neuron than a classifier has labels; facts of the weights, which are about an LM head,
     are measured where they are asked for alone; own sets lose their template, which leads up to a next token.
@@ -22,6 +23,8 @@ def fitted_to_model(config: BuildConfig, live: LiveModel) -> BuildConfig:
     Raises UsageError or ModelError for what was asked for and cannot be had.
     """
     mode = config.mode or default_mode(live.head_kind)
+    if config.neighbours is None:
+        config = replace(config, neighbours=0 if live.layers_differ else DEFAULT_NEIGHBOURS)
     if live.head is None:
         if mode == "linearised":
             raise UsageError("--mode linearised is of encoders: an LM head is linear", "Use raw or folded.")

@@ -57,6 +57,12 @@ class Weigher(Work):
             return {"_weight_fact": weight_fact_rows(weight, layer, w_ND.cpu().numpy(), moments_N4)}
         return self._nearest(names[0])
 
+    def notes(self) -> list[str]:
+        """Where nearest neurons are not searched."""
+        if not self._live.layers_differ:
+            return []
+        return [f"no nearest neurons and redundant groups: {self._live.model_id} is a mixture of experts"]
+
     def _vectors(self, weight: str, layer: int) -> torch.Tensor:
         w_ND = self._live.weight(weight, layer).detach().float().contiguous()
         require_finite(weight, layer, w_ND)

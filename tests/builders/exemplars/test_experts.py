@@ -20,6 +20,7 @@ from builders.build import pipeline
 from builders.exemplars import running_text
 from builders.exemplars.place import EPSILON
 from queries.exemplars import exemplars
+from queries.routing import expert_routing
 from queries.running_text import stored_exemplars, stored_firing
 from tests.atlas.live.plain_experts import has_experts, inputs_of, plain_layer
 from tests.end_to_end.workbench import all_rows, config
@@ -228,6 +229,18 @@ def test_an_expert_that_no_drawn_token_reaches_keeps_one(tmp_path, monkeypatch):
                 assert found.sampled > 1 or np.abs(values - middle).min() <= abs(middle) / 8
     assert 1 in samples
     assert [check for check in checks_of(built.path) if check.result != OK] == []
+
+
+def test_experts_say_how_much_of_the_text_reaches_them(whole):
+    with open_atlas(whole.path) as atlas:
+        rows = {(row["layer"], row["expert"]): row for row in expert_routing(atlas, limit=100)}
+        tokens = exemplars(atlas, "L1N0").fields["tokens"]
+    assert len(rows) == 1 + 2 * 5 and rows[0, 0]["kind"] == "dense" and rows[0, 0]["running_share"] == 1
+    for (site, layer, expert), reads in whole.reads.items():
+        if site == "mlp_post":
+            n = sum(int(each.counted_T.sum()) for each in reads)
+            assert rows[layer, expert]["running_share"] == pytest.approx(n / tokens)
+            assert rows[layer, expert]["concept"] is None
 
 
 def test_the_answer_says_what_it_is_over(whole):
