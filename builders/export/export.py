@@ -135,7 +135,7 @@ def _refuse_experts(row: Target, spec: InterventionSpec, live: LiveModel) -> Non
         raise SpecError(
             f"{row.name} cannot edit {format_neuron(apart[0].layer, apart[0].neuron)}, a neuron of an expert: no "
             "tensor holds it on every token",
-            "Use --to hooks.",
+            "Use --to hooks or --to nnsight.",
         )
 
 
