@@ -31,8 +31,7 @@ def validate(live: LiveModel) -> None:
     _check_head(live, record)
     rows = run_edited_rows(live, input_ids, record)
     check_zeroing(live, record, rows.zeroed)
-    if live.experts(0) is None:  # what a shared MLP writes may go past the experts' module
-        _check_arrival(live, record, rows.zeroed)
+    _check_arrival(live, record, rows.zeroed)
     check_generation(live, input_ids, record, rows)
 
 
@@ -191,7 +190,7 @@ def _check_arrival(live: LiveModel, record: Record, zeroed: Record) -> None:
     In the first block, as nothing else differs there between the two passes.
     """
     n_tokens = len(record.logits)
-    written = [each.mlp_out[0][:n_tokens] for each in (record, zeroed)]
+    written = [each.mlp_out[0][:n_tokens] + _beside(live, each)[:n_tokens] for each in (record, zeroed)]
     out_norm = live.out_norm(0)
     if out_norm is not None:
         with torch.inference_mode():
@@ -200,6 +199,15 @@ def _check_arrival(live: LiveModel, record: Record, zeroed: Record) -> None:
     agree(
         live, "resid_post of layer 0 = what else is there + the MLP's output", record.sites["resid_post", 0], expected
     )
+
+
+def _beside(live: LiveModel, record: Record) -> Tensor:
+    """What the shared MLP of the first layer writes where its block, not its MLP, adds it; else 0: [T, D]."""
+    experts = live.adapter.experts
+    of_layer = record.experts.get(0)
+    if experts is None or experts.shared_inside or of_layer is None or of_layer.shared_TD is None:
+        return torch.zeros_like(record.mlp_out[0])
+    return of_layer.shared_TD
 
 
 def agree(live: LiveModel, check: str, found: Tensor, expected: Tensor) -> None:

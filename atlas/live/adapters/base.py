@@ -94,7 +94,9 @@ class Experts:
     `sites`, `weights`: of the MLP that every token passes beside them, where there is one: it is the last expert.
     `shared`: that MLP's module. `shared_gate`: a linear layer whose sigmoid its output is multiplied with.
     `shared_inside`: whether the family's `mlp` module adds the two. `activation`: what gives a unit's activation: the
-    config's function times the linear branch, or gpt-oss's clamped form of it.
+    config's function times the linear branch, or gpt-oss's clamped form of it. `scales_input`: the router's weight
+    multiplies what an expert reads, not what it writes, and the module is given every token for every expert
+    (atlas/live/scaled_experts.py).
     """
 
     module: str
@@ -106,6 +108,7 @@ class Experts:
     shared_gate: str | None = None
     shared_inside: bool = True
     activation: Literal["config", "clamped_swiglu"] = "config"
+    scales_input: bool = False
 
 
 @dataclass(frozen=True)
