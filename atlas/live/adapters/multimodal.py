@@ -67,12 +67,12 @@ def moved(adapter: Adapter, path: str) -> Adapter:
 
     norm, experts = adapter.final_norm, adapter.experts
     if experts is not None:
-        paths = {name: maybe(getattr(experts, name)) for name in ("shared", "shared_gate")}
         experts = replace(
             experts,
             module=there(experts.module),
             router=there(experts.router),
-            **paths,
+            shared=maybe(experts.shared),
+            shared_gate=maybe(experts.shared_gate),
             **all_of(experts.sites, experts.weights),
         )
     return replace(
