@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "detect": ("builders.cli.detect:detect", "Tell a concept's texts by few neurons."),
     "fires": ("builders.cli.fires:fires_command", "Neurons that are unusual at each token of a text."),
     "graph": ("queries.cli.graph:graph", "What fires a neuron, as a tree of tokens."),
+    "experts": ("queries.cli.experts:experts", "Which experts a concept's tokens are routed to."),
     "layer": ("queries.cli.layer:layer", "Tokens that stand in most lists of a layer."),
     "weights": ("queries.cli.weights:weights", "Neurons ranked by a fact of their weights."),
     "nearest": ("queries.cli.nearest:nearest", "Neurons whose vectors point the same way."),

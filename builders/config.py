@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from atlas.manifest import Manifest
 
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+DEFAULT_NEIGHBOURS = 16
 DEFAULT_BINS = 20
 """Of a histogram, where neither the user nor an atlas to add to says otherwise."""
 
@@ -48,8 +49,9 @@ class BuildConfig:
     keep_vectors: bool = False
     weight_facts: bool | None = None
     """Whether facts of the weights alone are measured; None: if they are decoded."""
-    neighbours: int = 16
-    """Nearest neurons that are kept of each neuron, of its layer and of the others; 0: none, nor redundant groups."""
+    neighbours: int | None = None
+    """Nearest neurons that are kept of each neuron, of its layer and of the others; 0: none, nor redundant groups.
+    None: DEFAULT_NEIGHBOURS, and none of a mixture of experts."""
     sites: tuple[str, ...] = (sites.DEFAULT_SITE,)
     layers: tuple[int, ...] | None = None
     """Of weights and of activations; None: all."""
@@ -128,7 +130,7 @@ class BuildConfig:
             raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
         for option, value, low, high in (
             ("--top", self.top, 1, 1000),
-            ("--neighbours", self.neighbours, 0, 1000),
+            ("--neighbours", self.neighbours or 0, 0, 1000),
             ("--bins", DEFAULT_BINS if self.bins is None else self.bins, 2, 1000),
             ("--max-tokens", self.max_tokens, 1, 10**6),
             ("--batch-tokens", self.batch_tokens, 1, 10**8),

@@ -26,7 +26,7 @@ from queries.decoded import DECODINGS, FACTS, STATISTICS, notes_on_layers
 from queries.descriptions import DESCRIPTIONS
 from queries.descriptions import on_card as descriptions_on_card
 from queries.exemplars import EXEMPLARS, FIRING, QUADRANT_SHARES, on_card
-from queries.experts import expert_of
+from queries.experts import expert_fields, expert_of
 from queries.fits import Fit, choose_taus, fits_of_neurons
 from queries.gradients import STATEMENT, attribution_rows
 from queries.measured import absent, notes_on_absent, table_names
@@ -67,7 +67,7 @@ def neuron_card(
         "address": address,
         "layer": layer,
         "neuron": neuron,
-        **(_expert(atlas, layer, neuron) if decoded else {}),
+        **(expert_fields(atlas, layer, neuron) if decoded else {}),
         "model": atlas.manifest.model_id,
         "decoding_mode": atlas.manifest.decoding_mode,
     }
@@ -207,11 +207,3 @@ def _inside(atlas: Atlas, address: str, width: str) -> tuple[int, int]:
     else:
         require_neuron(atlas, layer, neuron, getattr(atlas.manifest, width))
     return layer, neuron
-
-
-def _expert(atlas: Atlas, layer: int, neuron: int) -> dict[str, Any]:
-    """Where a neuron of a mixture of experts is; nothing of other models."""
-    found = expert_of(atlas, layer, neuron)
-    if found is None:
-        return {}
-    return {"expert": found.expert, "kind": found.kind, "unit": neuron - found.first_neuron}

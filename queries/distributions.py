@@ -9,6 +9,7 @@ from atlas.errors import AtlasFileError, UsageError
 from atlas.schema.exemplar_tables import PROBABILITIES
 from atlas.sites import SITES
 from atlas.store.reader import Atlas
+from queries.experts import all_experts
 from queries.running_text import TextSet, all_quantiles, text_set
 from queries.sqlfile import load_sql
 
@@ -17,11 +18,17 @@ if TYPE_CHECKING:
 
 
 class Distribution(NamedTuple):
-    """All neurons of one site and layer. Axes: N neurons, P of PROBABILITIES. `quantiles_NP` rise; all are finite."""
+    """All neurons of one site and layer. Axes: N neurons, P of PROBABILITIES. `quantiles_NP` rise; all are finite.
+
+    But of neurons of an expert that no token was routed to, which are NaN and have an `n_N` of 0. `n_N`, `sampled_N`:
+    tokens that the neuron has an activation on, and those of them that quantiles are of.
+    """
 
     mean_N: np.ndarray
     std_N: np.ndarray
     quantiles_NP: np.ndarray
+    n_N: np.ndarray
+    sampled_N: np.ndarray
 
 
 class Distributions(NamedTuple):
@@ -54,19 +61,44 @@ def _of_site(atlas: Atlas, site: str) -> dict[tuple[str, int], Distribution]:
     import numpy as np
 
     stored = all_quantiles(atlas, site)
-    width, quantiles_RP = getattr(atlas.manifest, SITES[site].width), stored["quantiles"]
-    layers, rows_L = np.unique(stored["layer"], return_counts=True)
+    quantiles_RP = stored["quantiles"]
+    layers, starts, rows_L = np.unique(stored["layer"], return_index=True, return_counts=True)
     sound = (
-        quantiles_RP.shape == (len(layers) * width, len(PROBABILITIES))
-        and bool((rows_L == width).all())
-        and bool((stored["neuron"] == np.tile(np.arange(width), len(layers))).all())
+        quantiles_RP.shape[1:] == (len(PROBABILITIES),)
+        and bool((np.diff(starts) > 0).all())  # they come layer by layer
         and all(bool(np.isfinite(stored[name]).all()) for name in ("mean", "std", "quantiles"))
         and bool((stored["std"] >= 0).all() and (np.diff(quantiles_RP, axis=1) >= 0).all())
     )
-    if not sound:
-        raise AtlasFileError(f"{atlas.path} has no sound distributions at {site}", "`neuron-atlas verify` says more.")
     found = {}
-    for index, layer in enumerate(layers.tolist()):
-        rows = slice(index * width, (index + 1) * width)
-        found[site, layer] = Distribution(stored["mean"][rows], stored["std"][rows], quantiles_RP[rows])
+    for layer, start, n_rows in zip(layers.tolist(), starts, rows_L, strict=True):
+        rows, due_N = slice(start, start + n_rows), _neurons_due(atlas, site, layer)
+        at_R = stored["neuron"][rows]
+        sound &= bool((np.diff(at_R) > 0).all() and at_R[0] >= 0 and at_R[-1] < len(due_N))
+        if not sound or not bool(np.isin(np.flatnonzero(due_N), at_R).all()):
+            raise AtlasFileError(
+                f"{atlas.path} has no sound distributions at {site}", "`neuron-atlas verify` says more."
+            )
+        found[site, layer] = Distribution(
+            *(_spread(stored[name][rows], at_R, len(due_N), np.nan) for name in ("mean", "std", "quantiles")),
+            *(_spread(stored[name][rows], at_R, len(due_N), 0) for name in ("n", "sampled")),
+        )
+    return found
+
+
+def _neurons_due(atlas: Atlas, site: str, layer: int) -> np.ndarray:
+    """Of each neuron of a layer that was read whether it must have a distribution: all but those of routed experts."""
+    import numpy as np
+
+    experts = all_experts(atlas).get(layer) if SITES[site].width == "d_mlp" else None
+    if not experts:
+        return np.ones(getattr(atlas.manifest, SITES[site].width), bool)
+    return np.repeat([each.kind != "routed" for each in experts], [each.neurons for each in experts])
+
+
+def _spread(values_R: np.ndarray, at_R: np.ndarray, width: int, nothing: float) -> np.ndarray:
+    """Rows of some neurons as those of all."""
+    import numpy as np
+
+    found = np.full((width, *values_R.shape[1:]), nothing, values_R.dtype)
+    found[at_R] = values_R
     return found

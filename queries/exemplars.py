@@ -12,8 +12,9 @@ from atlas.sites import DEFAULT_SITE, format_neuron, parse_neuron
 from atlas.sites import site as site_of
 from atlas.store.reader import Atlas
 from queries.answering import question
+from queries.experts import expert_fields, expert_of
 from queries.require import require_neuron
-from queries.running_text import Exemplar, TextSet, has_texts, stored_exemplars, stored_firing, text_set
+from queries.running_text import Exemplar, TextSet, has_texts, is_read, stored_exemplars, stored_firing, text_set
 from queries.session.resident import present, token_texts
 
 EXEMPLARS, FIRING, QUANTILES, QUADRANT_SHARES, HISTOGRAM = SECTIONS = (
@@ -49,7 +50,8 @@ def exemplars(
     minimum), band (of texts drawn at random, from each quarter by their maximum, part 1 the lowest), quadrant (largest
     for each sign of gate and up, part 1 to 4 as in `quadrants`). `text` has `width` tokens around the one that it is
     at, which stands in « »; activations[i] is of token window_start + i of the text, off by `error` at most. firing,
-    quantiles, quadrants and histogram are over all tokens of the running text.
+    quantiles, quadrants and histogram are over all tokens of the running text; of a neuron of an expert, over those
+    that were routed there, and activations of other tokens are None.
 
         exemplars(atlas, "L29N808", kind="top")
 
@@ -62,18 +64,23 @@ def exemplars(
         raise UsageError(f"a width of {width} tokens is out of range", f"Give a number from 1 to {MOST_WIDTH}.")
     read = text_set(atlas, site)
     layer, neuron = parse_neuron(address)
-    require_neuron(atlas, layer, neuron, getattr(atlas.manifest, site_of(site).width))
+    width_name = site_of(site).width
+    require_neuron(atlas, layer, neuron, getattr(atlas.manifest, width_name))
+    expert = expert_fields(atlas, layer, neuron) if width_name == "d_mlp" else {}
     found = stored_exemplars(atlas, layer, neuron, site, None if kind is None else (kind,))
     fields = {
         "address": format_neuron(layer, neuron),
         "site": site,
+        **expert,
         "model": atlas.manifest.model_id,
         "texts": read.texts,
         "tokens": read.tokens,
         "max_tokens": read.max_tokens,
     }
     sections = {EXEMPLARS: _rows(atlas, read, found, width), **_firing(atlas, read, layer, neuron, site)}
-    return Document(fields, sections, shown=["address", "site", "texts", "tokens", EXEMPLARS, FIRING, QUADRANT_SHARES])
+    return Document(
+        fields, sections, shown=["address", "site", *expert, "texts", "tokens", EXEMPLARS, FIRING, QUADRANT_SHARES]
+    )
 
 
 def on_card(atlas: Atlas, layer: int, neuron: int, site: str | None) -> dict[str, Result]:
@@ -156,6 +163,11 @@ def _around(found: Exemplar, width: int) -> tuple[list[int], int] | None:
 
 def _firing(atlas: Atlas, read: TextSet, layer: int, neuron: int, site: str) -> dict[str, Result]:
     found = stored_firing(atlas, layer, neuron, site)
+    expert = expert_of(atlas, layer, neuron) if site_of(site).width == "d_mlp" else None
+    routed = expert if expert is not None and expert.kind == "routed" else None
+    if found is None and routed is not None and is_read(atlas, layer, site):
+        note = f"none of the {read.tokens:,} tokens was routed to expert {routed.expert} of layer {layer}"
+        return {FIRING: Result(list(_SHARES), [], [note])}
     if found is None:
         note = f"layer {layer} was not read; `build --add --texts` with --layers reads it"
         return {FIRING: Result(list(_SHARES), [], [note])}
@@ -164,6 +176,12 @@ def _firing(atlas: Atlas, read: TextSet, layer: int, neuron: int, site: str) -> 
         FIRING: Result(list(_SHARES), [tuple(said[name] for name in _SHARES)], single=True),
         QUANTILES: Result(["probability", "value"], list(zip(PROBABILITIES, found.quantiles, strict=True))),
     }
+    if routed is not None:
+        share = f"{100 * found.n / read.tokens:.3g} % of the {read.tokens:,} tokens"
+        sections[FIRING].notes.append(
+            f"{share} were routed to expert {routed.expert} of layer {layer}: this is over them, as on other tokens "
+            "the neuron has no activation"
+        )
     if found.correlated_group is not None:
         note = (
             f"{found.correlated_neurons} neurons are active together with it or opposite to it: rank correlations of "
@@ -181,7 +199,7 @@ def _firing(atlas: Atlas, read: TextSet, layer: int, neuron: int, site: str) -> 
             for step, n in enumerate(found.histogram[index * OCTAVES : (index + 1) * OCTAVES])
         ],
     )
-    if read.sampled < read.tokens:
-        note = f"quantiles and histogram are of {read.sampled:,} tokens of {read.tokens:,}, drawn by a hash"
+    if found.sampled < found.n:
+        note = f"quantiles and histogram are of {found.sampled:,} tokens of {found.n:,}, drawn by a hash"
         sections[QUANTILES].notes.append(note)
     return sections

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from atlas.errors import QuestionError
 from atlas.sites import format_neuron
@@ -60,3 +60,11 @@ def expert_of(atlas: Atlas, layer: int, neuron: int) -> Expert | None:
         f"there is no {format_neuron(layer, neuron)} in {atlas.manifest.model_id}",
         f"Neurons of layer {layer} run from 0 to {last}.",
     )
+
+
+def expert_fields(atlas: Atlas, layer: int, neuron: int) -> dict[str, Any]:
+    """Where a neuron of a mixture of experts is, as fields of a document; nothing of other models."""
+    found = expert_of(atlas, layer, neuron)
+    if found is None:
+        return {}
+    return {"expert": found.expert, "kind": found.kind, "unit": neuron - found.first_neuron}

@@ -125,7 +125,7 @@ def described(
             (
                 *(text, position, token_id, texts[token_id][0] if token_id in texts else None, rank),
                 *(format_neuron(layer, neuron), site, layer, neuron, value, percentile, beyond),
-                *(float(of.mean_N[neuron]), float(of.std_N[neuron]), stored.read.tokens, stored.read.sampled),
+                *(float(of.mean_N[neuron]), float(of.std_N[neuron]), int(of.n_N[neuron]), int(of.sampled_N[neuron])),
                 list(best),
                 list(best.values()),
                 None if promoted is None else promoted[int(site == DEFAULT_SITE and value < 0)],

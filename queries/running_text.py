@@ -55,8 +55,8 @@ class Text(NamedTuple):
 class Exemplar(NamedTuple):
     """One place of the running text. `kind`, `part`: as in schema/exemplar_tables.py; `rank`: from 1.
 
-    `activations`: of each token from `window_start` on, None where a token does not count (special tokens); None as a
-    whole where no window is stored. Off by at most `error`.
+    `activations`: of each token from `window_start` on, None where a token does not count (special tokens) or was
+    routed to other experts; None as a whole where no window is stored. Off by at most `error`.
     """
 
     kind: str
@@ -71,9 +71,10 @@ class Exemplar(NamedTuple):
 
 
 class Firing(NamedTuple):
-    """The activation of a neuron over all tokens; the columns of the view firing."""
+    """The activation of a neuron over all tokens, or those that were routed to its expert; the view firing."""
 
     n: int
+    sampled: int
     mean: float
     std: float
     min: float
@@ -159,16 +160,26 @@ def texts_of(atlas: Atlas, text_ids: Iterable[int]) -> dict[int, Text]:
 
 
 def stored_firing(atlas: Atlas, layer: int, neuron: int, site: str) -> Firing | None:
-    """The activation of a neuron over all tokens; None for a layer that was not read. Raises as `text_set`."""
+    """The activation of a neuron over all tokens that it has one on.
+
+    None for a layer that was not read, and for a neuron of an expert that no token was routed to. Raises as `text_set`.
+    """
     text_set(atlas, site)
     _, rows = atlas.query(load_sql("firing"), {"site": site, "layer": layer, "neuron": neuron})
     return Firing(*rows[0]) if rows else None
 
 
-def all_quantiles(atlas: Atlas, site: str) -> dict[str, np.ndarray]:
-    """Arrays over all neurons of a site, by layer and neuron: layer, neuron [R]; mean, std [R]; quantiles [R, 21].
+def is_read(atlas: Atlas, layer: int, site: str) -> bool:
+    """Whether the running text was read at a layer."""
+    _, rows = atlas.query(load_sql("firing_of_layer"), {"site": site, "layer": layer})
+    return bool(rows)
 
-    Raises as `text_set`.
+
+def all_quantiles(atlas: Atlas, site: str) -> dict[str, np.ndarray]:
+    """Arrays over the neurons of a site, by layer and neuron.
+
+    layer, neuron, mean, std, and over how many tokens and sampled ones, n and sampled: [R]; quantiles [R, 21]. Raises
+    as `text_set`.
     """
     import numpy as np
 

@@ -29,8 +29,6 @@ def check_arrival(live: LiveModel, input_ids: Tensor, record: Record, agree: Agr
     layers = [layer for layer in range(live.n_layers) if live.experts(layer) is None]
     if not layers:
         return
-    if not layers:
-        return
     ids_BT = input_ids.expand(len(layers), -1)
     mask = torch.ones_like(ids_BT)
     written, streams = {}, {}

@@ -106,7 +106,7 @@ class Described:
     @property
     def sliding_window(self) -> int | None:
         """How many tokens a layer attends to, where there are layers so limited."""
-        window: int | None = self._configured("sliding_window")
+        window: int | None = self._configured("sliding_window") or self._configured("attention_chunk_size")
         return window
 
     @property

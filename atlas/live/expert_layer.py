@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from atlas.errors import ModelError
 from atlas.live.expert_pass import OnRouted, Routed, branches, listen, reading_name
+from atlas.live.scaled_experts import take_over
 from atlas.live.taps import ResolvedTap
 
 if TYPE_CHECKING:
@@ -131,6 +132,12 @@ class ExpertLayer:
         logits: Tensor = output[self.live.adapter.experts.router_logits] if isinstance(output, tuple) else output
         return logits.reshape(-1, self.n_routed)
 
+    @property
+    def scales_input(self) -> bool:
+        """Whether the router's weight multiplies what an expert reads, in place of what it writes."""
+        assert self.live.adapter.experts is not None
+        return self.live.adapter.experts.scales_input
+
     def weight(self, name: str, expert: int) -> Tensor:
         """w_ND [units, d_model] of one expert, a view of the parameter: do not write into it."""
         if expert == self.n_routed:
@@ -174,6 +181,8 @@ def expert_layer(live: LiveModel, layer: int) -> ExpertLayer | None:
         module: Any = live.model.get_submodule(path)
     except AttributeError:
         return None
+    if places.scales_input:
+        take_over(module, live.submodule(places.router.format(layer=layer)))
     told = ("has_gate", "has_bias", "is_transposed", "is_concatenated", "num_experts", "down_proj")
     absent = [name for name in told if not hasattr(module, name)]
     if absent:

@@ -89,24 +89,29 @@ def reading_name(experts: Any) -> str:
 
 def experts_forward(experts: Any, hidden_TD: Tensor, chosen_TK: Tensor, weights_TK: Tensor) -> Tensor:
     """What the experts write for each token, weighted and summed, [T, D]: as the module's own eager forward."""
-    listeners = _LISTENERS.get(experts, [])
-    reads, out_TD = reading_name(experts), torch.zeros_like(hidden_TD)
+    out_TD = torch.zeros_like(hidden_TD)
     for expert in torch.unique(chosen_TK).tolist():
         if expert >= experts.num_experts:  # the mark of a slot without an expert
             continue
         tokens_R, slot_R = torch.where(chosen_TK == expert)
-        read_R = _times(experts, reads, expert, hidden_TD[tokens_R])
-        for site, columns in branches(experts).items():
-            part = _heard(listeners, site, Routed(expert, tokens_R, read_R[:, columns]))
-            if part is not None:
-                read_R = read_R.clone()
-                read_R[:, columns] = part
-        acts_RN = experts._apply_gate(read_R) if experts.has_gate else experts.act_fn(read_R)
-        edited_RN = _heard(listeners, "mlp_post", Routed(expert, tokens_R, acts_RN))
-        written_RD = _times(experts, "down_proj", expert, acts_RN if edited_RN is None else edited_RN)
+        written_RD = written_by(experts, expert, tokens_R, hidden_TD[tokens_R])
         written_RD = written_RD * weights_TK[tokens_R, slot_R, None]
         out_TD.index_add_(0, tokens_R, written_RD.to(out_TD.dtype))
     return out_TD
+
+
+def written_by(experts: Any, expert: int, tokens_R: Tensor, hidden_RD: Tensor) -> Tensor:
+    """What one expert writes of what it reads at some tokens, [R, D]; listeners see and may change its activations."""
+    listeners = _LISTENERS.get(experts, [])
+    read_R = _times(experts, reading_name(experts), expert, hidden_RD)
+    for site, columns in branches(experts).items():
+        part = _heard(listeners, site, Routed(expert, tokens_R, read_R[:, columns]))
+        if part is not None:
+            read_R = read_R.clone()
+            read_R[:, columns] = part
+    acts_RN = experts._apply_gate(read_R) if experts.has_gate else experts.act_fn(read_R)
+    edited_RN = _heard(listeners, "mlp_post", Routed(expert, tokens_R, acts_RN))
+    return _times(experts, "down_proj", expert, acts_RN if edited_RN is None else edited_RN)
 
 
 def _times(experts: Any, name: str, expert: int, x_R: Tensor) -> Tensor:

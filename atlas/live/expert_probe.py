@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 class ExpertRecord:
     """float32, of the T tokens of the first row of a pass.
 
-    `in_TD`, `chosen_TK`, `weights_TK`, `out_TD`: what the experts module is given and returns. `shared_TD`: what the
-    shared MLP returns, before its gate. `logits_TX`: the router's, of each expert. `routed[site]`: what each expert
-    computes there, or is given in its place; its tokens are among the T.
+    `in_TD`, `chosen_TK`, `weights_TK`, `out_TD`: what the experts module is given and returns. Where the router scales
+    what experts read, `in_TD` is what it reads itself, `scaled_ETD` what they are given, and `out_TD` their sum.
+    `shared_TD`: what the shared MLP returns, before its gate. `logits_TX`: the router's, of each expert.
+    `routed[site]`: what each expert computes there, or is given in its place; its tokens are among the T.
     """
 
     in_TD: Tensor = field(default_factory=lambda: torch.empty(0))
     chosen_TK: Tensor = field(default_factory=lambda: torch.empty(0))
     weights_TK: Tensor = field(default_factory=lambda: torch.empty(0))
     out_TD: Tensor = field(default_factory=lambda: torch.empty(0))
+    scaled_ETD: Tensor | None = None
     shared_TD: Tensor | None = None
     logits_TX: Tensor = field(default_factory=lambda: torch.empty(0))
     routed: dict[str, list[Routed]] = field(default_factory=dict)
@@ -44,6 +46,12 @@ def record_experts(
     record = ExpertRecord()
 
     def keep_experts(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        if found.scales_input:
+            record.n_passes += 1
+            by_expert = (found.n_routed, -1, live.d_model)
+            record.scaled_ETD = args[0].view(by_expert)[:, :n_tokens].to(torch.float32, copy=True)
+            record.out_TD = output.view(by_expert)[:, :n_tokens].float().sum(0)
+            return
         if len(args) != 3:
             raise ModelError(f"{found.path} of {live.model_id} is called with {len(args)} arguments, not 3")
         record.n_passes += 1
@@ -51,10 +59,15 @@ def record_experts(
         record.chosen_TK, record.out_TD = chosen.long(), output[:n_tokens].float()
 
     def keep_shared(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-        record.shared_TD = output.reshape(-1, output.shape[-1])[:n_tokens].float()
+        # A copy: some families add the experts' output into it.
+        record.shared_TD = output.reshape(-1, output.shape[-1])[:n_tokens].to(torch.float32, copy=True)
 
     def keep_logits(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         record.logits_TX = found.logits_of(output)[:n_tokens].float()
+        if found.scales_input:
+            record.in_TD = args[0].reshape(-1, live.d_model)[:n_tokens].float()
+            top_TK, record.chosen_TK = torch.topk(record.logits_TX, live.experts_per_token, dim=1)
+            record.weights_TK = torch.sigmoid(top_TK)
 
     hooks.callback(found.router().register_forward_hook(keep_logits).remove)
     hooks.callback(found.experts.register_forward_hook(keep_experts).remove)

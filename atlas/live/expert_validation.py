@@ -41,6 +41,8 @@ def check_experts(
     router: Any = found.router()
     logits_TX, bias = in_TD @ router.weight.float().T, getattr(router, "bias", None)
     agree(live, f"logits of the router, layer {found.layer}", record.logits_TX, _plus(logits_TX, bias))
+    if record.scaled_ETD is not None:
+        _check_scaling(live, found, record, agree)
     for routed in record.routed["mlp_post"]:
         _check_expert(live, found, record, routed, agree)
     agree(
@@ -58,8 +60,10 @@ def written_by_experts(found: ExpertLayer, record: ExpertRecord) -> Tensor:
     for expert, tokens_R, acts_RN in record.routed["mlp_post"]:
         if expert == found.n_routed:
             continue
-        share_R = (record.weights_TK * (record.chosen_TK == expert))[tokens_R].sum(1)
-        written_TD.index_add_(0, tokens_R, _written(found, expert, acts_RN) * share_R[:, None])
+        written_RD = _written(found, expert, acts_RN)
+        if not found.scales_input:
+            written_RD = written_RD * _share(record, expert)[tokens_R, None]
+        written_TD.index_add_(0, tokens_R, written_RD)
     return written_TD
 
 
@@ -103,7 +107,10 @@ def _check_expert(live: LiveModel, found: ExpertLayer, record: ExpertRecord, rou
     reads = {"mlp_pre": "gate_proj", "mlp_pre_linear": "up_proj"} if live.gated else {"mlp_pre": "up_proj"}
     branch = {site: next(h.acts_RN for h in record.routed[site] if h.expert == expert) for site in reads}
     for site, name in reads.items():
-        expected = record.in_TD[tokens_R] @ found.weight(name, expert).float().T
+        read_RD = record.in_TD[tokens_R]
+        if found.scales_input and expert < found.n_routed:
+            read_RD = read_RD * _share(record, expert)[tokens_R, None]
+        expected = read_RD @ found.weight(name, expert).float().T
         bias = found.bias(name, expert)
         agree(live, f"{site} = {name} of what is read, {where}", branch[site], _plus(expected, bias))
     agree(live, f"mlp_post = activation of mlp_pre, {where}", acts_RN, _activation(live, found, expert, branch))
@@ -118,6 +125,21 @@ def _activation(live: LiveModel, found: ExpertLayer, expert: int, branch: dict[s
         return (branch["mlp_pre_linear"].clamp(-limit, limit) + 1) * gate * torch.sigmoid(alpha * gate)
     value: Tensor = ACT2FN[live.hidden_act](branch["mlp_pre"])
     return value * branch["mlp_pre_linear"] if live.gated else value
+
+
+def _check_scaling(live: LiveModel, found: ExpertLayer, record: ExpertRecord, agree: Agree) -> None:
+    """Each expert is given the router's weight times what that reads, and 0 of tokens that were routed elsewhere."""
+    assert record.scaled_ETD is not None
+    for expert, scaled_TD in enumerate(record.scaled_ETD):
+        due_TD = record.in_TD * _share(record, expert)[:, None]
+        agree(
+            live, f"expert {expert} of layer {found.layer} reads the router's weight times its input", scaled_TD, due_TD
+        )
+
+
+def _share(record: ExpertRecord, expert: int) -> Tensor:
+    """The router's weight of an expert at each token, 0 where it was routed elsewhere: [T]."""
+    return (record.weights_TK * (record.chosen_TK == expert)).sum(1)
 
 
 def _written(found: ExpertLayer, expert: int, acts_RN: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ def finished(
 ) -> LiveModel:
     """The model in eval mode with its names; not validated yet. Raises ModelError for a tokenizer that fails."""
     network = network.eval().requires_grad_(False)
-    if adapter.experts is not None:
+    if adapter.experts is not None and not adapter.experts.scales_input:
         register()
         network.set_experts_implementation(EXPERTS)
     add_bos = attempt(source, "tokenizer", lambda: prepends_bos(tokenizer))

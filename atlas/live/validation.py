@@ -33,6 +33,8 @@ def validate(live: LiveModel) -> None:
     rows = run_edited_rows(live, input_ids, record)
     check_zeroing(live, record, rows.zeroed)
     check_arrival(live, input_ids, record, agree)
+    if live.experts(0) is not None:
+        _check_arrival_of_experts(live, record, rows.zeroed)
     check_generation(live, input_ids, record, rows)
 
 
@@ -183,6 +185,32 @@ def check_zeroing(live: LiveModel, record: Record, zeroed: Record) -> None:
     change = (zeroed.logits[: len(record.logits)] - record.logits).abs().max()
     if change <= TOLERANCE[live.dtype] * record.logits.abs().max():
         raise misfit(live, "zeroing mlp_post leaves the logits unchanged")
+
+
+def _check_arrival_of_experts(live: LiveModel, record: Record, zeroed: Record) -> None:
+    """What the first layer's experts give is added to the stream as the adapter says: by norm, by scale, or as it is.
+
+    In the first block, as nothing else differs there between the two passes.
+    """
+    n_tokens = len(record.logits)
+    written = [each.mlp_out[0][:n_tokens] + _beside(live, each)[:n_tokens] for each in (record, zeroed)]
+    out_norm = live.out_norm(0)
+    if out_norm is not None:
+        with torch.inference_mode():
+            written = [live.submodule(out_norm)(each.to(live.dtype)).float() for each in written]
+    expected = zeroed.sites["resid_post", 0][:n_tokens] + live.write_scale(0) * (written[0] - written[1])
+    agree(
+        live, "resid_post of layer 0 = what else is there + the MLP's output", record.sites["resid_post", 0], expected
+    )
+
+
+def _beside(live: LiveModel, record: Record) -> Tensor:
+    """What the shared MLP of the first layer writes where its block, not its MLP, adds it; else 0: [T, D]."""
+    experts = live.adapter.experts
+    of_layer = record.experts.get(0)
+    if experts is None or experts.shared_inside or of_layer is None or of_layer.shared_TD is None:
+        return torch.zeros_like(record.mlp_out[0])
+    return of_layer.shared_TD
 
 
 def agree(live: LiveModel, check: str, found: Tensor, expected: Tensor) -> None:

@@ -18,7 +18,13 @@ _WINDOW = (
     )
     + " END"
 )
-_NEURONS = """(SELECT site, count(*) AS rows, count(DISTINCT layer) AS layers FROM _firing GROUP BY site)"""
+_NEURONS = """(SELECT site, count(*) AS rows, count(DISTINCT layer) AS layers FROM _firing
+               WHERE site = 'resid_post' OR NOT EXISTS (FROM expert) GROUP BY site)"""
+_TOKENS, _SAMPLED = "coalesce(routed, _text_set.tokens)", "coalesce(routed_sampled, sampled)"
+_OF_EXPERTS = """(SELECT site, f.layer, f.neuron, f.routed, x.expert, x.kind, x.neurons FROM _firing AS f
+                  LEFT JOIN expert AS x ON x.layer = f.layer
+                      AND f.neuron BETWEEN x.first_neuron AND x.first_neuron + x.neurons - 1
+                  WHERE site <> 'resid_post' AND EXISTS (FROM expert))"""
 
 EXEMPLAR_RULES: tuple[RowRules | Counted, ...] = (
     Counted("running text is read once", "SELECT greatest(count(*) - 1, 0) FROM _text_set"),
@@ -77,19 +83,29 @@ EXEMPLAR_RULES: tuple[RowRules | Counted, ...] = (
             "firing is finite": f"{finite('mean', 'std')} AND std >= 0 "
             "AND coalesce(position_correlation BETWEEN -1.000001 AND 1.000001, true)",
             "firing counts within its tokens": "least(positive, beyond) >= 0 "
-            "AND greatest(positive, beyond) <= _text_set.tokens "
-            "AND coalesce(list_min(quadrants) >= 0 AND list_sum(quadrants) = _text_set.tokens, quadrants IS NULL)",
+            f"AND greatest(positive, beyond) <= {_TOKENS} "
+            f"AND coalesce(list_min(quadrants) >= 0 AND list_sum(quadrants) = {_TOKENS}, quadrants IS NULL)",
+            "firing of experts counts tokens of the running text": "coalesce(routed_sampled BETWEEN 1 AND routed "
+            "AND routed <= _text_set.tokens, routed IS NULL AND routed_sampled IS NULL)",
             "quantiles rise": f"isfinite(list_sum(quantiles::DOUBLE[])) "
             f"AND list_sort(quantiles::FLOAT[]) = quantiles::FLOAT[] AND len(quantiles) = {len(PROBABILITIES)} "
             "AND mean >= quantiles[1] - 1e-3 * abs(quantiles[1]) "
             f"AND mean <= quantiles[{len(PROBABILITIES)}] + 1e-3 * abs(quantiles[{len(PROBABILITIES)}])",
             "histograms of firing count its sample": f"list_min(histogram) >= 0 AND len(histogram) = {2 * OCTAVES} "
-            "AND list_sum(histogram) = sampled",
+            f"AND list_sum(histogram) = {_SAMPLED}",
         },
     ),
     Counted(
         "firing is of all neurons of its layers",
         f"SELECT count(*) FROM {_NEURONS}, atlas WHERE rows <> layers * ({_WIDTH})",
+    ),
+    Counted(
+        "firing is of all neurons of an expert or none, and has counts of its own where tokens are routed to it",
+        f"""SELECT count(*) FROM (SELECT count(*) AS rows, count(DISTINCT routed) AS counts,
+                                         any_value(neurons) AS due, any_value(kind) AS kind, count(routed) AS own
+                                  FROM {_OF_EXPERTS} GROUP BY site, layer, expert)
+            WHERE (rows = due AND CASE kind WHEN 'routed' THEN counts = 1 AND own = rows ELSE own = 0 END)
+                  IS NOT TRUE""",
     ),
     RowRules(
         "_correlated, atlas",

@@ -127,6 +127,13 @@ EXEMPLAR_TABLES: tuple[Table, ...] = (
                 "sampled tokens by absolute activation, halving from 2^(octave + 1): first above 0, then the others",
             ),
             Column("quadrants", "BIGINT[4]", "tokens in each quadrant", null=True),
+            Column(
+                "routed",
+                "BIGINT",
+                "tokens that were routed to its expert; NULL: every token has an activation",
+                null=True,
+            ),
+            Column("routed_sampled", "BIGINT", "those of them that quantiles and histogram are of", null=True),
         ),
         key=("site", "layer", "neuron"),
         waiting=True,
@@ -186,6 +193,8 @@ NOTED_FIRING = Table(
         Column("counts", "BIGINT[]"),
         Column("bins", "SMALLINT[]", "fine bins that are not empty"),
         Column("in_bins", "INTEGER[]"),
+        Column("first_hash", "UBIGINT", "the smallest of a token that was routed to the expert", null=True),
+        Column("first", "FLOAT", "the activation there", null=True),
     ),
     key=("place", "shard", "neuron"),
 )

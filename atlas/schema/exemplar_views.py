@@ -25,8 +25,8 @@ EXEMPLAR_VIEWS: tuple[View, ...] = (
             Column(
                 "activations",
                 "DOUBLE[]",
-                "of each token from there on; NULL: none counts there. Each is off by 1/253 at most of the largest "
-                "among all of the neuron's of that kind and part",
+                "of each token from there on; NULL: none counts there, or it was not routed to the expert. Each is off "
+                "by 1/253 at most of the largest among all of the neuron's of that kind and part",
                 "activation",
             ),
         ),
@@ -47,7 +47,7 @@ EXEMPLAR_VIEWS: tuple[View, ...] = (
         "_firing",
         (
             *columns_of("_firing", "site", "layer", "neuron"),
-            Column("n", "BIGINT", "tokens"),
+            Column("n", "BIGINT", "tokens; of a neuron of an expert those that were routed there"),
             *columns_of("_firing", "mean", "std"),
             Column("min", "FLOAT", unit="activation"),
             Column("max", "FLOAT", unit="activation"),
@@ -62,7 +62,7 @@ EXEMPLAR_VIEWS: tuple[View, ...] = (
                 ".9995, .9999, 1",
                 "activation",
             ),
-            *columns_of("_text_set", "sampled"),
+            Column("sampled", "BIGINT", "tokens that quantiles and histogram are of, drawn by a hash"),
             *columns_of("_firing", "octave"),
             Column(
                 "histogram",
@@ -80,7 +80,7 @@ EXEMPLAR_VIEWS: tuple[View, ...] = (
             Column("correlated_neurons", "BIGINT", "how many neurons its group has"),
         ),
         "SELECT count(*) FROM _firing",
-        "One row per site, layer and neuron: its activation over all tokens of the running text. Empty without "
-        "`build --texts`.",
+        "One row per site, layer and neuron: its activation over all tokens of the running text, or those that were "
+        "routed to its\nexpert (no row where none was). Empty without `build --texts`.",
     ),
 )

@@ -256,10 +256,11 @@ CREATE VIEW exemplar AS
     FROM flat JOIN _text USING (text_id) LEFT JOIN vocab AS v ON v.token_id = _text.tokens[position + 1];
 CREATE VIEW exemplar_text AS SELECT text_id, source, document, start, n_tokens, tokens FROM _text;
 CREATE VIEW firing AS
-    SELECT f.site, f.layer, f.neuron, s.tokens AS n, mean, std, quantiles[1] AS min, quantiles[len(quantiles)] AS max,
-           positive / s.tokens AS share_positive, beyond / s.tokens AS share_beyond, epsilon, position_correlation,
-           quantiles::FLOAT[] AS quantiles, sampled, octave, histogram::INTEGER[] AS histogram,
-           list_transform(quadrants::BIGINT[], lambda x: x / s.tokens) AS quadrants,
+    SELECT f.site, f.layer, f.neuron, coalesce(routed, s.tokens) AS n, mean, std, quantiles[1] AS min, quantiles[len(quantiles)] AS max,
+           positive / coalesce(routed, s.tokens) AS share_positive, beyond / coalesce(routed, s.tokens) AS share_beyond, epsilon, position_correlation,
+           quantiles::FLOAT[] AS quantiles, coalesce(routed_sampled, sampled) AS sampled,
+           octave, histogram::INTEGER[] AS histogram,
+           list_transform(quadrants::BIGINT[], lambda x: x / coalesce(routed, s.tokens)) AS quadrants,
            c.group_id AS correlated_group, neurons AS correlated_neurons
     FROM _firing AS f CROSS JOIN _text_set AS s
     LEFT JOIN _correlated AS c ON c.site = f.site AND c.layer = f.layer AND c.neuron = f.neuron

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import ModelError, UsageError
 from atlas.sites import default_mode
-from builders.config import BuildConfig, ConceptSource
+from builders.config import DEFAULT_NEIGHBOURS, BuildConfig, ConceptSource
 
 if TYPE_CHECKING:
     from atlas.live.model import LiveModel
 
 
 def fitted_to_model(config: BuildConfig, live: LiveModel) -> BuildConfig:
-    """`config` with the model's own decoding mode where none is named and, for an encoder, what its head allows.
+    """`config` with the model's own decoding mode and number of nearest neurons where none is given (a mixture of
+    experts has none) and, for an encoder, what its head allows.
 
     Layers that are all there are become None: what compares all of them can be made.
 
@@ -26,6 +27,8 @@ def fitted_to_model(config: BuildConfig, live: LiveModel) -> BuildConfig:
     mode = config.mode or default_mode(live.head_kind)
     if config.layers == tuple(range(live.n_layers)):
         config = replace(config, layers=None)
+    if config.neighbours is None:
+        config = replace(config, neighbours=0 if live.layers_differ else DEFAULT_NEIGHBOURS)
     if live.head is None:
         if mode == "linearised":
             raise UsageError("--mode linearised is of encoders: an LM head is linear", "Use raw or folded.")

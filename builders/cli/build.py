@@ -16,6 +16,7 @@ from atlas.printable import say
 from builders.cli.build_config import config_from
 from builders.cli.options import column_options
 from builders.concept_sets import own_sets_here
+from builders.config import DEFAULT_NEIGHBOURS
 from builders.progress import for_terminal
 
 _CHOICE = click.Choice
@@ -70,9 +71,9 @@ _CHOICE = click.Choice
 @click.option(
     "--neighbours",
     type=int,
-    default=16,
-    show_default=True,
-    help="Nearest neurons kept of each neuron, as many of its layer as of all others; 0: none.",
+    default=None,
+    help="Nearest neurons kept of each neuron, as many of its layer as of all others; 0: none. Default: "
+    f"{DEFAULT_NEIGHBOURS}, and none of a mixture of experts.",
 )
 @click.option("--vectors", is_flag=True, help="Also store the weight vectors (for `compare`; large).")
 @click.option(

@@ -21,15 +21,20 @@ def hashes_of_texts(seed: int, texts_B: np.ndarray) -> np.ndarray:
     return mixed(mixed(np.full(1, seed, np.uint64)) ^ texts_B.astype(np.uint64))
 
 
-def hashes_of_neurons(texts_B: np.ndarray, layer: int, width: int) -> np.ndarray:
-    """uint64 [B, N] of each neuron of a layer with each text, from what `hashes_of_texts` gives."""
-    neurons_N = (np.uint64(layer) << _32) | np.arange(width, dtype=np.uint64)
+def hashes_of_neurons(texts_B: np.ndarray, layer: int, width: int, first_neuron: int = 0) -> np.ndarray:
+    """uint64 [B, N] of `width` neurons of a layer with each text, from what `hashes_of_texts` gives."""
+    neurons_N = (np.uint64(layer) << _32) | np.arange(first_neuron, first_neuron + width, dtype=np.uint64)
     return mixed(texts_B[:, None] ^ neurons_N[None, :])
+
+
+def hashes_of_tokens(texts_B: np.ndarray, positions_B: np.ndarray) -> np.ndarray:
+    """uint64 [B] of tokens by their places, from what `hashes_of_texts` gives."""
+    return mixed(texts_B ^ mixed(positions_B.astype(np.uint64)))
 
 
 def drawn_tokens(texts_B: np.ndarray, positions_B: np.ndarray, seed: int, share: float) -> np.ndarray:
     """Which tokens, by text and position, are among the share that is drawn: bool [B]."""
     if share >= 1:
         return np.ones(len(texts_B), bool)
-    hashes_B = mixed(hashes_of_texts(seed, texts_B) ^ mixed(positions_B.astype(np.uint64)))
+    hashes_B = hashes_of_tokens(hashes_of_texts(seed, texts_B), positions_B)
     return hashes_B < np.uint64(int(share * 2.0**64))

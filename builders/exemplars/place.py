@@ -5,16 +5,18 @@ Axes: B texts of a batch, T tokens of a text, N neurons, C candidates of lists, 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from atlas.errors import BuildError
-from builders.exemplars.draws import hashes_of_neurons
+from builders.exemplars.draws import hashes_of_neurons, hashes_of_tokens
 from builders.exemplars.lists import FINE, NOT_HERE, Lists, Looked, comparable
 from builders.exemplars.masks import only
 from builders.exemplars.tally import Tally, text_sums
@@ -74,22 +76,34 @@ class Batch:
         return [_taken(each) for each in self.places]
 
 
-@dataclass(frozen=True)
-class Seen:
-    """The activations of a batch at one place, and where the branches of gated neurons, gate and up, are negative."""
+Branches = tuple[Tensor, Tensor] | None
+"""Where the branches of gated neurons, gate and up, are negative."""
+
+
+class Group(NamedTuple):
+    """Tokens that sums are made of at a time: those that count of one text or of several, one after the other.
+
+    `rows`: which texts of the batch; `lengths`: how many tokens of each.
+    """
+
+    rows: slice
+    lengths: list[int]
+    acts_TN: Tensor
+    branches: Branches
+
+
+class AtPlace(ABC):
+    """The activations of a batch at one place."""
 
     batch: Batch
-    acts_BTN: Tensor
-    negative_BTN: tuple[Tensor, Tensor] | None
 
-    def text(self, row: int) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+    @abstractmethod
+    def text(self, row: int) -> tuple[Tensor, Branches]:
         """(activations [T, N] float32, where branches are negative) of the tokens that count of one text."""
-        taken = self.batch.slices[row]
-        acts_TN = self.acts_BTN[row][taken].float()
-        if self.negative_BTN is None:
-            return acts_TN, None
-        gate_BTN, up_BTN = self.negative_BTN
-        return acts_TN, (gate_BTN[row][taken], up_BTN[row][taken])
+
+    @abstractmethod
+    def groups(self) -> Iterator[Group]:
+        """All tokens that count, text after text."""
 
     def look(self, kind: List, rows_C: np.ndarray, neurons_C: np.ndarray) -> Looked:
         """Where in their texts candidates are best, and what is around it."""
@@ -102,8 +116,8 @@ class Seen:
         )
         for row in np.unique(rows_C):
             of_C = np.flatnonzero(rows_C == row)
-            neurons = torch.from_numpy(neurons_C[of_C]).to(self.acts_BTN.device)
             acts_TN, branches = self.text(row)
+            neurons = torch.from_numpy(neurons_C[of_C]).to(acts_TN.device)
             acts_TC = allowed_TC = acts_TN.index_select(1, neurons)
             if kind.closed is not None and branches is not None:
                 closed_TC = branches[0].index_select(1, neurons)
@@ -132,14 +146,49 @@ class Seen:
         return scales_C, np.where(place_CW < 0, NOT_HERE, steps_CW).astype(np.int16)
 
 
-class PlaceState:
-    """The lists of one place over all shards of this process, and the sums of the shard that is being read.
+@dataclass(frozen=True)
+class Seen(AtPlace):
+    """Where every token has an activation."""
 
-    What lists hold of earlier shards keeps texts out that cannot come into the lists of all; so only few do.
+    batch: Batch
+    acts_BTN: Tensor
+    negative_BTN: Branches
+
+    def text(self, row: int) -> tuple[Tensor, Branches]:
+        """A view where its tokens follow each other."""
+        taken = self.batch.slices[row]
+        acts_TN = self.acts_BTN[row][taken].float()
+        if self.negative_BTN is None:
+            return acts_TN, None
+        gate_BTN, up_BTN = self.negative_BTN
+        return acts_TN, (gate_BTN[row][taken], up_BTN[row][taken])
+
+    def groups(self) -> Iterator[Group]:
+        """A text at a time: a copy of the whole batch would be the largest tensor of a build."""
+        for row, places in enumerate(self.batch.places):
+            yield Group(slice(row, row + 1), [len(places)], *self.text(row))
+
+
+class PlaceState:
+    """The lists of neurons of one place over all shards of this process, and the sums of the shard that is being read.
+
+    What lists hold of earlier shards keeps texts out that cannot come into the lists of all; so only few do. The
+    neurons are `width` from `first_neuron` on. `routed`: they have activations on some of the tokens only.
+    `compares`: whether activations are kept that correlations are of.
     """
 
-    def __init__(self, layer: int, width: int, gated: bool) -> None:
+    def __init__(
+        self,
+        layer: int,
+        width: int,
+        gated: bool,
+        *,
+        first_neuron: int = 0,
+        routed: bool = False,
+        compares: bool = True,
+    ) -> None:
         self.layer, self.width, self.gated = layer, width, gated
+        self.first_neuron, self.routed, self.compares = first_neuron, routed, compares
         self.lists = {
             kind: Lists(width, kind.most, kind.window, np.uint64 if kind.drawn else np.float32)
             for kind in (*PLAIN, *(GATED if gated else ()))
@@ -154,33 +203,39 @@ class PlaceState:
         self.compared_at: list[tuple[int, int]] = []
         """Text and position of each of these tokens."""
 
-    def take(self, seen: Seen) -> None:
+    def take(self, seen: AtPlace) -> None:
         """Take the texts of a batch. Raises BuildError for activations that are no numbers."""
         batch = seen.batch
         extremes: list[list[Tensor]] = [[] for _ in range(6 if self.gated else 2)]
-        sums, sampled = [], []
-        for row, places in enumerate(batch.places):
-            acts_TN, branches = seen.text(row)
+        sums, placed, sampled = [], [], []
+        for group in seen.groups():
+            acts_TN, branches = group.acts_TN, group.branches
+            places = np.concatenate(batch.places[group.rows])
             places_T = torch.from_numpy(places).to(acts_TN)
             sums.append(text_sums(acts_TN, places_T, EPSILON, branches))
+            placed.append(places)
             parts = [acts_TN]
             if branches is not None:
                 closed_TN = only(acts_TN, branches[0])
                 parts += [acts_TN - closed_TN, closed_TN]
             for index, part in enumerate(parts):
-                extremes[2 * index].append(part.amax(0))
-                extremes[2 * index + 1].append(part.amin(0))
-            if batch.compared[row].any():
-                kept = np.flatnonzero(batch.compared[row])
-                self.compared.append(acts_TN[torch.from_numpy(kept).to(acts_TN.device)].cpu().numpy())
-                self.compared_at += [(int(batch.texts_B[row]), at) for at in places[kept].tolist()]
-            if batch.drawn[row].any():
-                sampled.append(acts_TN[torch.from_numpy(np.flatnonzero(batch.drawn[row])).to(acts_TN.device)])
-        found = [torch.stack(each).cpu().numpy() for each in extremes]
+                extremes[2 * index].append(_of_texts(part, group.lengths, "amax"))
+                extremes[2 * index + 1].append(_of_texts(part, group.lengths, "amin"))
+            compared_T, drawn_T = (np.concatenate(each[group.rows]) for each in (batch.compared, batch.drawn))
+            if self.compares and compared_T.any():
+                self.compared.append(_rows(acts_TN, compared_T).cpu().numpy())
+                texts_T = np.repeat(batch.texts_B[group.rows], group.lengths)
+                self.compared_at += zip(texts_T[compared_T].tolist(), places[compared_T].tolist(), strict=True)
+            if drawn_T.any():
+                sampled.append(_rows(acts_TN, drawn_T))
+            if self.routed:
+                hashes_T = hashes_of_tokens(np.repeat(batch.hashes_B[group.rows], group.lengths), places)
+                self.tally.keep_first(hashes_T, acts_TN)
+        found = [torch.cat(each).cpu().numpy() for each in extremes]
         high_BN, low_BN = found[:2]
         if not (np.isfinite(high_BN).all() and np.isfinite(low_BN).all()):
             raise BuildError(f"activations of layer {self.layer} are not finite", "Use another --dtype: float32.")
-        self.tally.add(batch.places, sums)
+        self.tally.add(placed, sums)
         self.tally.spread(low_BN, high_BN)
         if sampled:
             self.tally.sample(torch.cat(sampled))
@@ -195,7 +250,7 @@ class PlaceState:
         self, kind: List, batch: Batch, high_BN: np.ndarray, low_BN: np.ndarray, found: list[np.ndarray]
     ) -> np.ndarray:
         if kind.drawn:
-            return hashes_of_neurons(batch.hashes_B, self.layer, self.width)
+            return hashes_of_neurons(batch.hashes_B, self.layer, self.width, self.first_neuron)
         if kind.closed is None:
             return comparable(-high_BN if kind.sign > 0 else low_BN)
         best_BN = found[(4 if kind.closed else 2) + (kind.sign < 0)]
@@ -206,3 +261,17 @@ def _taken(places: np.ndarray) -> slice | Tensor:
     if len(places) == places[-1] + 1 - places[0]:
         return slice(int(places[0]), int(places[-1]) + 1)
     return torch.from_numpy(places)
+
+
+def _rows(acts_TN: Tensor, chosen_T: np.ndarray) -> Tensor:
+    return acts_TN[torch.from_numpy(np.flatnonzero(chosen_T)).to(acts_TN.device)]
+
+
+def _of_texts(values_TN: Tensor, lengths: list[int], extreme: Literal["amax", "amin"]) -> Tensor:
+    """The extreme of each text, whose tokens follow each other: [B, N]."""
+    if len(lengths) == 1:
+        return getattr(values_TN, extreme)(0, keepdim=True)
+    text_T = torch.repeat_interleave(torch.tensor(lengths)).to(values_TN.device)
+    none = -torch.inf if extreme == "amax" else torch.inf
+    found_BN = values_TN.new_full((len(lengths), values_TN.shape[1]), none)
+    return found_BN.scatter_reduce_(0, text_T[:, None].expand_as(values_TN), values_TN, extreme)

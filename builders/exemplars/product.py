@@ -24,6 +24,7 @@ class ExemplarProduct(Product):
 
     name, needs, label = "exemplars", Needs.RUNNING_TEXT, "exemplars"
     passing = tuple(table.name for table in NOTED)
+    no_experts = ""
 
     def wanted(self, config: BuildConfig) -> bool:
         """Where there are texts."""
@@ -40,7 +41,7 @@ class ExemplarProduct(Product):
     def check(self, plan: Plan) -> None:
         """Raises ModelError for a site that the model does not have."""
         for site in plan.config.sites:
-            plan.live.tap(site, plan.layers[0])
+            plan.live.require_site(site)
 
     def parts(self, plan: Plan) -> list[Part]:
         """One."""
@@ -63,10 +64,12 @@ class ExemplarProduct(Product):
         return [f"shard/{index}" for index in range(len(plan.running_text.shards))]
 
     def last_units(self, plan: Plan, part: Part) -> list[str]:
-        """place/SITE/LAYER, correlated/SITE, then texts."""
+        """place/SITE/LAYER, correlated/SITE where neurons have the same tokens, then texts."""
+        from builders.exemplars.work import are_compared
+
         sites = plan.config.sites
         places = [f"place/{site}/{layer}" for site in sites for layer in plan.layers]
-        return [*places, *(f"correlated/{site}" for site in sites), "texts"]
+        return [*places, *(f"correlated/{site}" for site in sites if are_compared(plan.live, site)), "texts"]
 
     def register(self, plan: Plan, part: Part, run_id: int, ask: Ask) -> Tables:
         """The row of _text_set, and token_count."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import torch
 
 from atlas.schema.exemplar_tables import (
     EXEMPLAR_TABLES,
@@ -26,9 +27,10 @@ from atlas.schema.exemplar_tables import (
 from builders.arrow import fixed_lists, rows_of, type_of
 from builders.exemplars.lists import FINE, NOT_HERE, comparable
 from builders.exemplars.place import GATED, PLAIN, List, PlaceState
-from builders.exemplars.tally import LOWEST, PER_OCTAVE, SIDE, Moments, Tally, edges, merged
+from builders.exemplars.tally import LOWEST, PER_OCTAVE, SIDE, Moments, Tally, edges, fine_bins, merged
 
 _TABLES = {table.name: table for table in EXEMPLAR_TABLES}
+_NOT_NUMBERS = ("counts", "bins", "in_bins", "first_hash", "first")
 _LISTS = {kind.code: kind for kind in (*PLAIN, *GATED)}
 
 
@@ -48,7 +50,7 @@ def noted_lists(state: PlaceState, place: int, shard: int, texts: range) -> pa.T
                     "place": np.full(n, place),
                     "shard": np.full(n, shard),
                     "list": np.full(n, kind.code),
-                    "neuron": neuron_R,
+                    "neuron": neuron_R + state.first_neuron,
                     "text_id": lists.texts_NK[inside_NK],
                     "key": np.zeros(n) if kind.drawn else keys_R,
                     "drawn": keys_R if kind.drawn else np.zeros(n, np.uint64),
@@ -89,8 +91,10 @@ def correlated_rows(place_M: np.ndarray, group_M: np.ndarray, site: str, layers:
     )
 
 
-def noted_firing(tally: Tally, place: int, shard: int) -> pa.Table:
-    """The sums of a place over a shard."""
+def noted_firing(tally: Tally, place: int, shard: int, first_neuron: int = 0) -> pa.Table:
+    """The sums of neurons of a place, in a row from `first_neuron` on, over a shard; none where it has no token."""
+    if not tally.moments:
+        return rows_of(NOTED_FIRING, [])
     tally.count_held()
     moments, width = merged(tally.moments[0]), len(tally.min)
     neuron_C, bin_C = np.nonzero(tally.bins_NF)
@@ -101,7 +105,7 @@ def noted_firing(tally: Tally, place: int, shard: int) -> pa.Table:
         NOTED_FIRING,
         {
             **{name: np.full(width, value) for name, value in every.items()},
-            "neuron": np.arange(width),
+            "neuron": np.arange(first_neuron, first_neuron + width),
             "mean": moments.mean_GN[0],
             "squares": moments.squares_GN[0],
             "products": moments.products_GN[0],
@@ -113,6 +117,8 @@ def noted_firing(tally: Tally, place: int, shard: int) -> pa.Table:
             ),
             "bins": pa.ListArray.from_arrays(offsets, pa.array(bin_C.astype(np.int16))),
             "in_bins": pa.ListArray.from_arrays(offsets, pa.array(tally.bins_NF[neuron_C, bin_C])),
+            "first_hash": pa.array([None if tally.first is None else tally.first[0]] * width, pa.uint64()),
+            "first": pa.nulls(width, pa.float32()) if tally.first is None else pa.array(tally.first[1]),
         },
     )
 
@@ -143,11 +149,19 @@ def exemplar_rows(noted: pa.Table, site: str, layer: int) -> tuple[pa.Table, np.
     return pa.Table.from_pylist(rows, schema), used
 
 
-def firing_rows(noted: pa.Table, site: str, layer: int, gated: bool) -> pa.Table:
-    """Rows of `_firing` of one place. Shards are summed in their order, whatever order they were made in."""
-    columns = {name: noted[name].to_numpy() for name in noted.column_names if name not in ("counts", "bins", "in_bins")}
+def firing_rows(
+    noted: pa.Table, site: str, layer: int, gated: bool, first_neuron: int = 0, routed: bool = False
+) -> pa.Table:
+    """Rows of `_firing` of neurons that have the same tokens, in a row from `first_neuron` on.
+
+    Shards are summed in their order, whatever order they were made in. `routed`: only some tokens reach the neurons;
+    there are no rows where none did.
+    """
+    if not len(noted):
+        return rows_of(_TABLES["_firing"], [])
+    columns = {name: noted[name].to_numpy() for name in noted.column_names if name not in _NOT_NUMBERS}
     shards_G, first_G = np.unique(columns["shard"], return_index=True)
-    width = int(columns["neuron"].max()) + 1
+    width = int(columns["neuron"].max()) + 1 - first_neuron
     row_GN = np.lexsort((columns["neuron"], columns["shard"])).reshape(len(shards_G), width)
     taken = {name: columns[name][row_GN] for name in ("mean", "squares", "products", "min", "max")}
     once = {name: columns[name][first_G].astype(np.float64) for name in ("n", "mean_place", "squares_place")}
@@ -156,19 +170,22 @@ def firing_rows(noted: pa.Table, site: str, layer: int, gated: bool) -> pa.Table
     low_N, high_N = taken["min"].min(0), taken["max"].max(0)
     counts_NC = noted["counts"].combine_chunks().flatten().to_numpy().reshape(len(row_GN.reshape(-1)), -1)
     counts_NC = counts_NC[row_GN].sum(0)
-    bins_NF = _all_bins(noted, width)
+    bins_NF = _all_bins(noted, first_neuron, width)
+    if routed and not bins_NF.any():
+        bins_NF = _bins_of_first(noted, row_GN)
     scale_N = np.sqrt(total.squares_GN[0] * total.squares_place_G[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         correlation_N = np.clip(np.where(scale_N > 0, total.products_GN[0] / scale_N, np.nan), -1, 1)
     octave_N = octaves(np.maximum(np.abs(low_N), np.abs(high_N)))
     gate_N, up_N, both_N = counts_NC[:, 2:].T
     quadrants_N4 = np.stack([n - gate_N - up_N + both_N, up_N - both_N, gate_N - both_N, both_N], 1).astype(np.int64)
+    none = pa.nulls(width, pa.int64())
     return _table(
         _TABLES["_firing"],
         {
             "site": pa.array([site] * width),
             "layer": np.full(width, layer),
-            "neuron": np.arange(width),
+            "neuron": np.arange(first_neuron, first_neuron + width),
             "mean": np.clip(total.mean_GN[0], low_N, high_N),
             "std": np.sqrt(total.squares_GN[0] / n),
             "positive": counts_NC[:, 0],
@@ -178,6 +195,8 @@ def firing_rows(noted: pa.Table, site: str, layer: int, gated: bool) -> pa.Table
             "octave": octave_N,
             "histogram": fixed_lists(histograms(bins_NF, octave_N), pa.int32()),
             "quadrants": fixed_lists(quadrants_N4, pa.int64()) if gated else pa.nulls(width, type_of("BIGINT[4]")),
+            "routed": np.full(width, int(n)) if routed else none,
+            "routed_sampled": np.full(width, int(bins_NF[0].sum())) if routed else none,
         },
     )
 
@@ -241,10 +260,26 @@ def _stored(steps_KW: np.ndarray, scales_K: np.ndarray) -> dict[str, Any]:
     return {"scale": scale, "windows": codes_KW.astype(np.uint8).tobytes()}
 
 
-def _all_bins(noted: pa.Table, width: int) -> np.ndarray:
+def at_neurons(noted: pa.Table, first_neuron: int, width: int) -> pa.Table:
+    """The rows that were noted of neurons in a row."""
+    neuron = noted["neuron"]
+    return noted.filter(
+        pc.and_(pc.greater_equal(neuron, first_neuron), pc.less(neuron, first_neuron + width))
+    ).combine_chunks()
+
+
+def _bins_of_first(noted: pa.Table, row_GN: np.ndarray) -> np.ndarray:
+    """Fine bins of the one token that stands for all: the one with the smallest hash of all shards. int64 [N, F]."""
+    hashes_G = noted["first_hash"].to_numpy()[row_GN[:, 0]]
+    first_N = noted["first"].to_numpy()[row_GN[hashes_G.argmin()]]
+    bin_N = fine_bins(torch.from_numpy(first_N[None].astype(np.float32)))[0].numpy()
+    return (np.arange(2 * SIDE) == bin_N[:, None]).astype(np.int64)
+
+
+def _all_bins(noted: pa.Table, first_neuron: int, width: int) -> np.ndarray:
     """Fine bins of all shards together: int64 [N, F]."""
     bins, counts = (noted[name].combine_chunks() for name in ("bins", "in_bins"))
-    neuron_C = np.repeat(noted["neuron"].to_numpy(), np.diff(bins.offsets.to_numpy()))
+    neuron_C = np.repeat(noted["neuron"].to_numpy() - first_neuron, np.diff(bins.offsets.to_numpy()))
     code_C = neuron_C.astype(np.int64) * 2 * SIDE + bins.flatten().to_numpy()
     found = np.bincount(code_C, counts.flatten().to_numpy(), minlength=width * 2 * SIDE)
     return found.astype(np.int64).reshape(width, 2 * SIDE)

@@ -115,6 +115,8 @@ class Tally:
     """int32."""
     held: list[Tensor]
     """Fine bins that are not counted yet, int16 [T, N]: to count a few at a time costs as much as many."""
+    first: tuple[int, np.ndarray] | None = None
+    """The smallest hash of a token, and its activations float32 [N]: the sample, where no token is drawn."""
 
     @classmethod
     def empty(cls, width: int) -> Tally:
@@ -148,6 +150,12 @@ class Tally:
         """Take the extremes of the texts of a batch."""
         self.min = np.minimum(self.min, low_BN.min(0))
         self.max = np.maximum(self.max, high_BN.max(0))
+
+    def keep_first(self, hashes_T: np.ndarray, acts_TN: Tensor) -> None:
+        """Take the token with the smallest hash: so few may be routed to an expert that none of them is drawn."""
+        at = int(hashes_T.argmin())
+        if self.first is None or int(hashes_T[at]) < self.first[0]:
+            self.first = int(hashes_T[at]), acts_TN[at].cpu().numpy()
 
     def sample(self, acts_TN: Tensor) -> None:
         """Take the activations of drawn tokens."""

@@ -12,6 +12,8 @@ import torch
 from atlas.errors import BuildError
 from atlas.live.batching import batches
 from atlas.live.capture import capture
+from atlas.live.expert_layer import DENSE, ROUTED, Part
+from atlas.live.expert_pass import Routed
 from atlas.schema.exemplar_tables import (
     EXEMPLAR_TABLES,
     NOTED_COMPARED,
@@ -24,8 +26,10 @@ from builders.build.product import Activations, Noted, Place, Tables, Work
 from builders.exemplars.correlated import correlated
 from builders.exemplars.draws import hashes_of_texts
 from builders.exemplars.masks import negative
-from builders.exemplars.place import Batch, PlaceState, Seen
+from builders.exemplars.place import AtPlace, Batch, PlaceState, Seen
+from builders.exemplars.routed import Marks, seen_by_expert
 from builders.exemplars.rows import (
+    at_neurons,
     at_place,
     compared_of,
     correlated_rows,
@@ -37,6 +41,7 @@ from builders.exemplars.rows import (
 )
 
 if TYPE_CHECKING:
+    from atlas.live.model import LiveModel
     from builders.build.plan import Plan
     from builders.exemplars.running_text import RunningText
 
@@ -52,12 +57,12 @@ class FindExemplars(Work):
     def __init__(self, plan: Plan, texts: RunningText) -> None:
         self.plan, self.texts = plan, texts
         live = plan.live
-        self.gated = live.gated and live.hidden_act in _OF_ONE_SIGN
+        clamped = live.adapter.experts is not None and live.adapter.experts.activation != "config"
+        self.gated = live.gated and live.hidden_act in _OF_ONE_SIGN and not clamped
         self.places = [Place(site, layer) for site in plan.config.sites for layer in plan.layers]
-        self.states = {
-            place: PlaceState(place.layer, live.width(place.site), self._has_quadrants(place.site))
-            for place in self.places
-        }
+        self.parts = {place: _parts(live, place) for place in self.places}
+        self.states: dict[tuple[Place, int], PlaceState] = {}
+        """By place and expert; of those only that tokens were routed to."""
 
     def run(self, unit: str, activations: Activations | None = None) -> Tables:
         """What a shard adds to the lists of each place, and its sums."""
@@ -75,14 +80,17 @@ class FindExemplars(Work):
     def noted(self, shard: int) -> Tables:
         """What the shard that was read adds."""
         texts = self.texts.shards[shard]
-        lists = [noted_lists(self.states[place], index, shard, texts) for index, place in enumerate(self.places)]
-        sums = [noted_firing(self.states[place].tally, index, shard) for index, place in enumerate(self.places)]
-        compared = [noted_compared(self.states[place], index, shard) for index, place in enumerate(self.places)]
-        return {
-            NOTED_EXEMPLARS.name: pa.concat_tables(lists),
-            NOTED_FIRING.name: pa.concat_tables(sums),
-            NOTED_COMPARED.name: pa.concat_tables(compared),
-        }
+        found = [
+            (self.places.index(place), state)
+            for (place, _), state in sorted(
+                self.states.items(), key=lambda each: (self.places.index(each[0][0]), each[0][1])
+            )
+        ]
+        lists = [noted_lists(state, index, shard, texts) for index, state in found]
+        sums = [noted_firing(state.tally, index, shard, state.first_neuron) for index, state in found]
+        compared = [noted_compared(state, index, shard) for index, state in found if state.compares]
+        rows = {NOTED_EXEMPLARS.name: pa.concat_tables(lists), NOTED_FIRING.name: pa.concat_tables(sums)}
+        return rows | ({NOTED_COMPARED.name: pa.concat_tables(compared)} if compared else {})
 
     def run_last(self, unit: str, noted: Noted, read: Callable[[Place], Activations]) -> Tables:
         """All shards of one place; what is alike over the layers of a site; and at the end the texts of all places."""
@@ -97,15 +105,26 @@ class FindExemplars(Work):
         firing = at_place(noted(NOTED_FIRING.name), index)
         return {
             "_exemplar": rows,
-            "_firing": firing_rows(firing, site, int(layer), self._has_quadrants(site)),
+            "_firing": pa.concat_tables(
+                firing_rows(
+                    at_neurons(firing, part.first_neuron, part.neurons),
+                    *(site, int(layer), self._has_quadrants(site)),
+                    part.first_neuron,
+                    routed=part.kind == ROUTED,
+                )
+                for part in self.parts[self.places[index]]
+            ),
             NOTED_TEXTS.name: pa.table({"place": np.full(len(used), index, np.int32), "text_id": used}),
         }
 
     def notes(self) -> list[str]:
-        """Where there are no quadrants although the model is gated."""
-        if self.plan.live.gated and not self.gated and GATED_SITE in self.plan.config.sites:
-            return [f"no quadrants: {self.plan.live.hidden_act} does not keep the sign of the gate"]
-        return []
+        """Where there are no quadrants although the model is gated, or no correlated neurons."""
+        live, sites, notes = self.plan.live, self.plan.config.sites, []
+        if live.gated and not self.gated and GATED_SITE in sites:
+            notes.append(f"no quadrants: an activation of {live.model_id} has not the sign of gate times up")
+        if not all(are_compared(live, site) for site in sites):
+            notes.append("no correlated neurons: those of different experts have activations on different tokens")
+        return notes
 
     def _has_quadrants(self, site: str) -> bool:
         return self.gated and site == GATED_SITE
@@ -135,31 +154,65 @@ class FindExemplars(Work):
     def read(self, batch: Batch, input_ids: torch.Tensor, mask: torch.Tensor) -> None:
         """Run the model over a batch, and take what it gives at each place."""
         config, live = self.plan.config, self.plan.live
-        below: dict[str, torch.Tensor] = {}
+        marks = Marks.of(batch, input_ids.shape[1])
+        below: dict[tuple[str, int], torch.Tensor] = {}
+
+        def branches_of(site: str, expert: int, acts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+            if site in BRANCHES and self._has_quadrants(GATED_SITE) and GATED_SITE in config.sites:
+                below[site, expert] = negative(acts)
+            if not self._has_quadrants(site):
+                return None
+            return below.pop((BRANCHES[0], expert)), below.pop((BRANCHES[1], expert))
 
         def keep(site: str, layer: int, acts_BTN: torch.Tensor) -> None:
-            if site in BRANCHES and self._has_quadrants(GATED_SITE) and GATED_SITE in config.sites:
-                below[site] = negative(acts_BTN)
-            if (place := Place(site, layer)) in self.states:
-                branches = (below.pop(BRANCHES[0]), below.pop(BRANCHES[1])) if self._has_quadrants(site) else None
-                self.states[place].take(Seen(batch, acts_BTN, branches))
+            branches = branches_of(site, 0, acts_BTN)
+            self._take(Place(site, layer), 0, Seen(batch, acts_BTN, branches))
+
+        def keep_routed(site: str, layer: int, routed: Routed) -> None:
+            branches, place = branches_of(site, routed.expert, routed.acts_RN), Place(site, layer)
+            if place not in self.parts:
+                return
+            if self.parts[place][routed.expert].kind == ROUTED:
+                self._take(place, routed.expert, seen_by_expert(marks, routed, branches))
+                return
+            shape = (*input_ids.shape, -1)  # of the MLP that every token passes
+            whole = None if branches is None else (branches[0].view(shape), branches[1].view(shape))
+            self._take(place, routed.expert, Seen(batch, routed.acts_RN.view(shape), whole))
 
         wanted = list(config.sites)
         if GATED_SITE in wanted and self.gated:
             wanted += BRANCHES
         try:
-            capture(live, input_ids.to(live.device), mask.to(live.device), wanted, self.plan.layers, keep)
+            capture(live, input_ids.to(live.device), mask.to(live.device), wanted, self.plan.layers, keep, keep_routed)
         except torch.OutOfMemoryError as error:
             raise BuildError(
                 f"the {live.device} has too little memory for {input_ids.numel()} tokens at once",
                 "Lower --batch-tokens and use --restart.",
             ) from error
 
+    def _take(self, place: Place, expert: int, seen: AtPlace | None) -> None:
+        if place not in self.parts or seen is None:
+            return
+        if (place, expert) not in self.states:
+            part = self.parts[place][expert]
+            self.states[place, expert] = PlaceState(
+                place.layer,
+                part.neurons,
+                self._has_quadrants(place.site),
+                first_neuron=part.first_neuron,
+                routed=part.kind == ROUTED,
+                compares=are_compared(self.plan.live, place.site),
+            )
+        self.states[place, expert].take(seen)
+
     def _correlated(self, site: str, noted: pa.Table) -> Tables:
         layers = list(self.plan.layers)
+        width = self.plan.live.width(site)
         compared = [compared_of(at_place(noted, self.places.index(Place(site, layer)))) for layer in layers]
+        # The neurons that a narrower layer lacks are constant, and so in no group.
+        compared = [np.pad(acts_TN, ((0, 0), (0, width - acts_TN.shape[1]))) for acts_TN in compared]
         place_M, group_M = correlated(compared, self.plan.config.memory, self.plan.live.device)
-        return {"_correlated": correlated_rows(place_M, group_M, site, layers, compared[0].shape[1])}
+        return {"_correlated": correlated_rows(place_M, group_M, site, layers, width)}
 
     def _text_rows(self, used: np.ndarray) -> Tables:
         texts, words = self.texts, self.plan.config.words
@@ -176,3 +229,15 @@ class FindExemplars(Work):
             for text in used.tolist()
         ]
         return {"_text": rows_of(table, rows)}
+
+
+def are_compared(live: LiveModel, site: str) -> bool:
+    """Whether correlations of neurons are made at a site: where each has an activation on the same tokens."""
+    return not (live.has_experts and site in live.neuron_sites())
+
+
+def _parts(live: LiveModel, place: Place) -> list[Part]:
+    """The neurons of a place, those together that have the same tokens."""
+    if place.site in live.neuron_sites():
+        return live.parts(place.layer)
+    return [Part(0, 0, live.width(place.site), DENSE)]

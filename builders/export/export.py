@@ -131,11 +131,17 @@ def _refuse_experts(row: Target, spec: InterventionSpec, live: LiveModel) -> Non
             "Use --to hooks.",
         )
     apart = [edit for edit in spec.edits if live.experts_at(edit.site, edit.layer) is not None]
+    if apart and live.adapter.experts is not None and live.adapter.experts.scales_input:
+        raise SpecError(
+            f"{row.name} cannot edit {format_neuron(apart[0].layer, apart[0].neuron)}: the experts of {live.model_id} "
+            "are none that transformers runs by its table of experts functions, which exported files use",
+            "`neuron-atlas run` and `evaluate` edit them.",
+        )
     if apart and not row.experts:
         raise SpecError(
             f"{row.name} cannot edit {format_neuron(apart[0].layer, apart[0].neuron)}, a neuron of an expert: no "
             "tensor holds it on every token",
-            "Use --to hooks.",
+            "Use --to hooks or --to nnsight.",
         )
 
 

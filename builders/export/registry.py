@@ -72,6 +72,7 @@ TARGETS: dict[str, Target] = {
             some_tokens=True,
             extra="nnsight",
             package="nnsight",
+            experts=True,
         ),
         Target(
             "pyvene",

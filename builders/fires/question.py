@@ -94,6 +94,11 @@ def fires(
     )
     rows = described(atlas, fired, stored, fit, request.least)
     notes = [_of_percentiles(stored, dtype)]
+    if live.has_experts:
+        notes.append(
+            "a neuron of an expert has a value at tokens that are routed there, and percentiles of n such tokens "
+            "(sampled: drawn of them); those of experts that no token of the running text reached are left out"
+        )
     if n_cut:
         notes.append(f"{n_cut} texts were cut to {stored.read.max_tokens} tokens, as those of the running text were")
     if fits:

@@ -15,6 +15,7 @@ from torch import Tensor
 from atlas.errors import ModelError, UsageError
 from atlas.live.batching import Batch, batches, counted_mask, encode_counted
 from atlas.live.capture import capture
+from atlas.live.expert_pass import Routed
 from atlas.live.model import LiveModel
 from builders.fires.place import Placed, place
 
@@ -26,13 +27,19 @@ MOST_ROWS = 500_000
 class Spread(NamedTuple):
     """The distribution of the neurons of one layer, and between which bounds a value has to be, if anywhere.
 
-    float32 [N, P] and [N]; the probabilities float64 [P].
+    float32 [N, P] and [N]; the probabilities float64 [P]. NaN of neurons without a distribution.
     """
 
     quantiles_NP: Tensor
     probabilities_P: Tensor
     std_N: Tensor
     bounds_N: tuple[Tensor, Tensor] | None = None
+
+    def part(self, first: int, neurons: int) -> Spread:
+        """Of neurons in a row."""
+        rows = slice(first, first + neurons)
+        bounds = None if self.bounds_N is None else (self.bounds_N[0][rows], self.bounds_N[1][rows])
+        return Spread(self.quantiles_NP[rows], self.probabilities_P, self.std_N[rows], bounds)
 
 
 class Fired(NamedTuple):
@@ -55,7 +62,7 @@ class Fired(NamedTuple):
 
 
 class _Best(NamedTuple):
-    """[S, K] of one site and layer, farthest out first."""
+    """[S, K] of one site and layer, farthest out first; the key is -inf where there are fewer."""
 
     key: Tensor
     neuron: Tensor
@@ -100,30 +107,45 @@ def _of_batch(
     live: LiveModel, spreads: Mapping[tuple[str, int], Spread], batch: Batch, mask_BT: Tensor, top: int, by: str
 ) -> list[list[tuple[str, int, int, float, float, float | None]]]:
     """For each token that counts: (site, layer, neuron, value, percentile, beyond), farthest out first."""
-    kept: list[_Best] = []
-    places: list[tuple[str, int]] = []
+    found: dict[tuple[str, int], _Best] = {}
     counts_BT = mask_BT.to(live.device)
+    counts_P = counts_BT.reshape(-1)
+    slot_P = counts_P.cumsum(0) - 1
 
-    def keep(site: str, layer: int, acts_BTN: Tensor) -> None:
-        if (site, layer) not in spreads:
-            return
-        acts_NS = acts_BTN[counts_BT].float().T
+    def best_of(acts_NS: Tensor, place: tuple[str, int], first: int) -> _Best:
         if not bool(torch.isfinite(acts_NS).all()):
             raise ModelError(f"{live.model_id} gives activations that are no finite numbers", "Try --dtype float32.")
-        kept.append(_best(acts_NS, spreads[site, layer], top, by))
-        places.append((site, layer))
+        best = _best(acts_NS, spreads[place].part(first, len(acts_NS)), top, by)
+        return best._replace(neuron=best.neuron + first)
+
+    def keep(site: str, layer: int, acts_BTN: Tensor) -> None:
+        if (site, layer) in spreads:
+            found[site, layer] = best_of(acts_BTN[counts_BT].float().T, (site, layer), 0)
+
+    def keep_routed(site: str, layer: int, routed: Routed) -> None:
+        counted_R = counts_P[routed.tokens_R]
+        if (site, layer) not in spreads or not bool(counted_R.any()):
+            return
+        first = live.parts(layer)[routed.expert].first_neuron
+        best = best_of(routed.acts_RN[counted_R].float().T, (site, layer), first)
+        slots = slot_P[routed.tokens_R[counted_R]]
+        found[site, layer] = _with_some(found.get((site, layer)), best, slots, int(counts_P.sum()), top)
 
     sites = list(dict.fromkeys(site for site, _ in spreads))
-    capture(live, batch.input_ids, batch.attention_mask, sites, [layer for _, layer in spreads], keep)
+    layers = [layer for _, layer in spreads]
+    capture(live, batch.input_ids, batch.attention_mask, sites, layers, keep, keep_routed)
     # Places come in the order of the forward pass, which is that of layers; those of one layer in that of `spreads`.
-    order = sorted(range(len(places)), key=lambda at: (places[at][1], sites.index(places[at][0])))
+    places = sorted(found, key=lambda place: (place[1], sites.index(place[0])))
+    if not places:  # no token that counts
+        return []
+    kept = [found[place] for place in places]
     key_SC, neuron_SC, value_SC, share_SC, beyond_SC = (
-        torch.cat([kept[at][column] for at in order], dim=1).cpu() for column in range(len(_Best._fields))
+        torch.cat(columns, dim=1).cpu() for columns in zip(*kept, strict=True)
     )
-    of_place = torch.cat([torch.full((kept[at].key.shape[1],), at) for at in order])
+    of_place = torch.cat([torch.full((each.key.shape[1],), at) for at, each in enumerate(kept)])
     chosen_SK = key_SC.sort(dim=1, descending=True, stable=True).indices[:, :top]
     picked = [each.gather(1, chosen_SK).tolist() for each in (key_SC, neuron_SC, value_SC, share_SC, beyond_SC)]
-    ranked = []
+    ranked: list[list[tuple[str, int, int, float, float, float | None]]] = []
     for at_K, *columns in zip(of_place[chosen_SK].tolist(), *picked, strict=True):
         ranked.append(
             [
@@ -135,9 +157,26 @@ def _of_batch(
     return ranked
 
 
+def _with_some(whole: _Best | None, best: _Best, slots_s: Tensor, n_slots: int, top: int) -> _Best:
+    """The best of a place with those of one more expert, which has some of the S tokens, `slots_s`."""
+    columns = []
+    for name, values_sK in best._asdict().items():
+        nothing = -torch.inf if name == "key" else 0
+        values_SK = values_sK.new_full((n_slots, values_sK.shape[1]), nothing)
+        values_SK[slots_s] = values_sK
+        columns.append(values_SK if whole is None else torch.cat([getattr(whole, name), values_SK], dim=1))
+    joined = _Best(*columns)
+    # Experts may come in any order: of equal ones the lower neuron.
+    by_neuron_SK = joined.neuron.argsort(dim=1, stable=True)
+    key_SK = joined.key.gather(1, by_neuron_SK)
+    chosen_SK = by_neuron_SK.gather(1, key_SK.argsort(dim=1, descending=True, stable=True))[:, :top]
+    return _Best(*(column.gather(1, chosen_SK) for column in joined))
+
+
 def _best(acts_NS: Tensor, spread: Spread, top: int, by: str) -> _Best:
     placed: Placed = place(acts_NS, spread.quantiles_NP, spread.probabilities_P, spread.std_N)
     key_NS = placed.out() if by == PERCENTILE else acts_NS.abs().double()
+    key_NS = key_NS.masked_fill(spread.std_N.isnan()[:, None], -torch.inf)
     if spread.bounds_N is not None:
         lower_N, upper_N = spread.bounds_N
         key_NS = key_NS.masked_fill((acts_NS < lower_N[:, None]) | (acts_NS > upper_N[:, None]), -torch.inf)

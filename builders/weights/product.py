@@ -64,11 +64,11 @@ class Weights(Product):
 
     def check(self, plan: Plan) -> None:
         """Raises ModelError for the nearest neurons of experts, of which there are too many to compare all pairs."""
-        if plan.live.has_experts and self._compares(plan):
+        if plan.live.layers_differ and self._compares(plan):
             raise ModelError(
                 f"nearest neurons of {plan.live.model_id}, a mixture of experts, cannot be searched: every pair of "
                 "neurons would be compared, and layers differ in width",
-                "Use --neighbours 0.",
+                "Leave --neighbours out.",
             )
 
     def parts(self, plan: Plan) -> list[Part]:

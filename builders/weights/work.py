@@ -59,7 +59,9 @@ class Weigher(Work):
         return self._nearest(names[0])
 
     def notes(self) -> list[str]:
-        """That nothing was compared, where some layers are missing."""
+        """That nothing was compared, where layers are missing or too many neurons are there."""
+        if self._live.layers_differ:
+            return [f"no nearest neurons and redundant groups: {self._live.model_id} is a mixture of experts"]
         if self._config.layers is None or not self._config.neighbours:
             return []
         return ["nearest neurons and redundant groups compare all layers, so a build with --layers makes none"]

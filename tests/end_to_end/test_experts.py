@@ -12,7 +12,8 @@ import pytest
 import torch
 from scipy.stats import mannwhitneyu
 
-from atlas.errors import ModelError, QuestionError, SpecError
+from atlas.__main__ import main
+from atlas.errors import ModelError, QuestionError, SpecError, UnknownNameError
 from atlas.live.check import with_check
 from atlas.live.loading import load
 from atlas.spec.document import Edit, InterventionSpec, ModelReference, Range, Tokenization
@@ -22,8 +23,10 @@ from builders.activations.counts import ENOUGH
 from builders.export.export import export
 from queries.card import neuron_card
 from queries.neurons import neurons_for_concept
+from queries.routing import expert_routing
 from queries.specs.make_spec import make_spec
 from tests.atlas.live.plain_experts import inputs_of, plain_layer
+from tests.atlas_factory import write_small_atlas
 from tests.end_to_end.workbench import built
 from tests.hostile.counts import generator
 from tests.synthetic import make_model
@@ -64,7 +67,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     model = make_model(FAMILY, folder / FAMILY)
     rows, corpus = texts(), folder / "topics.jsonl"
     corpus.write_text("".join(json.dumps({"text": text, "concept": concept}) + "\n" for text, concept in rows))
-    changes: dict[str, Any] = {"neighbours": 0, "permutations": 20, "dtype": "float32", "batch_tokens": 64}
+    changes: dict[str, Any] = {"permutations": 20, "dtype": "float32", "batch_tokens": 64}
     atlas = built(model, folder / "a.duckdb", corpus, **changes)
     live = load(str(model), device="cpu", dtype="float32")
     values: dict[tuple[int, int, str], list[float]] = {}
@@ -155,6 +158,57 @@ def test_what_is_routed_is_counted(made: Made, atlas: Atlas) -> None:
             auc = mannwhitneyu(logits[own], logits[~own]).statistic / (own.sum() * (~own).sum())
             assert row["router_auc"] == pytest.approx(auc, abs=1e-4)
     assert {row["fitted"] for row in routed} == {True, False}  # else the draw shows nothing
+
+
+@pytest.mark.parametrize(("by", "column"), [("auc", "router_auc"), ("share", "token_share"), ("lift", "lift")])
+def test_where_a_concept_is_routed_is_asked(by: str, column: str, made: Made, atlas: Atlas) -> None:
+    tokens = {concept: sum(len(text.split()) for text, c in texts() if c == concept) for concept in TOPICS}
+    found = expert_routing(atlas, "money", by=by)
+    assert {(row["layer"], row["expert"]) for row in found} == {(layer, x) for layer in (1, 2) for x in range(4)}
+    others = [concept for concept in TOPICS if concept != "money"]
+    for row in found:
+        place = row["layer"], row["expert"]
+        share = made.counts[(*place, "money")][2] / tokens["money"]
+        rest = sum(made.counts[(*place, c)][2] for c in others) / sum(tokens[c] for c in others)
+        assert (row["token_share"], row["others_token_share"]) == pytest.approx((share, rest))
+        assert row["lift"] == (pytest.approx(share / rest) if rest else None)
+        logits, concepts = made.logits[place]
+        own = concepts == "money"
+        auc = mannwhitneyu(logits[own], logits[~own]).statistic / (own.sum() * (~own).sum())
+        assert row["router_auc"] == pytest.approx(auc, abs=1e-4)
+        assert row["n"] == made.counts[(*place, "money")][0] and row["first"] == f"L{place[0]}N{10 * place[1]}"
+    values = [row[column] for row in found]
+    assert values == sorted(values, reverse=True)
+    assert [row["layer"] for row in expert_routing(atlas, "money", by=by, layer=2)] == [2] * 4
+
+
+def test_all_experts_are_listed_and_others_refused(made: Made, atlas: Atlas, tmp_path: Path, capsys: Any) -> None:
+    rows = list(expert_routing(atlas, limit=3, layer=1))
+    assert [(row["expert"], row["kind"], row["running_share"]) for row in rows] == [
+        (x, "routed", None) for x in range(3)
+    ]
+    for row in rows:
+        aucs = {}
+        for concept in TOPICS:
+            logits, concepts = made.logits[1, row["expert"]]
+            own = concepts == concept
+            aucs[concept] = mannwhitneyu(logits[own], logits[~own]).statistic / (own.sum() * (~own).sum())
+        assert row["concept"] == max(aucs, key=lambda concept: aucs[concept])
+        assert row["router_auc"] == pytest.approx(max(aucs.values()), abs=1e-4)
+    for arguments, error in (
+        (("money", 0), QuestionError),
+        (("money", 9), QuestionError),
+        (("nothing", 1), UnknownNameError),
+    ):
+        with pytest.raises(error):
+            expert_routing(atlas, arguments[0], layer=arguments[1])
+    with (
+        open_atlas(write_small_atlas(tmp_path / "dense.duckdb")) as dense,
+        pytest.raises(QuestionError, match="mixture"),
+    ):
+        expert_routing(dense)
+    assert main(["experts", "money", "--atlas", str(made.atlas), "--format", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 8
 
 
 def test_statistics_are_over_the_texts_that_reach_the_neuron(made: Made, atlas: Atlas) -> None:
@@ -249,7 +303,7 @@ def test_a_concept_that_does_not_reach_an_expert_gives_no_spec(made: Made, atlas
         make_spec(atlas, neurons=f"L{layer}N{10 * expert}", concept=concept, op="set=mean")
 
 
-def test_a_spec_of_experts_is_exported_as_hooks_and_nothing_else(made: Made, tmp_path: Path) -> None:
+def test_a_spec_of_experts_is_exported_as_code_that_runs_them(made: Made, tmp_path: Path) -> None:
     live = load(str(made.model), device="cpu", dtype="float32")
     dims = {name: getattr(live, name) for name in ("n_layers", "d_model", "d_mlp", "gated")}
     edits = [
@@ -267,9 +321,10 @@ def test_a_spec_of_experts_is_exported_as_hooks_and_nothing_else(made: Made, tmp
         phase="all",
     )
     spec = with_check(live, spec, "The dog runs")
-    report = export(spec, "hooks", tmp_path / "hooks.py", model=str(made.model))
-    assert report.difference is not None and report.difference <= spec.check.tolerance
-    for target in ("nnsight", "pyvene", "transformer-lens"):
+    for target in ("hooks", "nnsight"):
+        report = export(spec, target, tmp_path / f"{target}.py", model=str(made.model))
+        assert report.difference is not None and report.difference <= spec.check.tolerance
+    for target in ("pyvene", "transformer-lens"):
         with pytest.raises(SpecError, match="a neuron of an expert"):
             export(spec, target, tmp_path / "other.py", model=str(made.model))
     plain = replace(spec, edits=(Edit("resid_post", 1, 3, "add", 1.0),), positions="all", check=None)
@@ -282,7 +337,7 @@ def test_a_spec_of_experts_is_exported_as_hooks_and_nothing_else(made: Made, tmp
     [
         ({"gradients": True}, "gradients"),
         ({"detectors": True}, "detectors"),
-        ({"neighbours": 3}, "--neighbours 0"),
+        ({"neighbours": 3}, "--neighbours"),
     ],
 )
 def test_what_cannot_be_made_is_refused_before_any_work(
@@ -290,7 +345,7 @@ def test_what_cannot_be_made_is_refused_before_any_work(
 ) -> None:
     corpus = made.atlas.with_name("topics.jsonl")
     with pytest.raises(ModelError, match="mixture of experts") as caught:
-        built(made.model, tmp_path / "b.duckdb", corpus, **{"neighbours": 0, "dtype": "float32", **changes})
+        built(made.model, tmp_path / "b.duckdb", corpus, **{"dtype": "float32", **changes})
     assert said in f"{caught.value.message} {caught.value.hint}"
     assert not list(tmp_path.iterdir())
 

@@ -95,7 +95,9 @@ class Experts:
     `shared`: that MLP's module. `shared_gate`: a linear layer whose sigmoid its output is multiplied with.
     `shared_inside`: whether the family's `mlp` module adds the two. `activation`: what gives a unit's activation: the
     config's function times the linear branch, or gpt-oss's clamped form of it. `dense_mlp`: the MLP's module of a layer
-    without experts, where it is another than the family's `mlp`.
+    without experts, where it is another than the family's `mlp`. `scales_input`: the router's weight multiplies what an
+    expert reads, not what it writes, and the module is given every token for every expert
+    (atlas/live/scaled_experts.py).
     """
 
     module: str
@@ -108,6 +110,7 @@ class Experts:
     shared_inside: bool = True
     activation: Literal["config", "clamped_swiglu"] = "config"
     dense_mlp: str | None = None
+    scales_input: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ Inputs are text only.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from atlas.live.adapters.base import Adapter
+from atlas.live.adapters.base import Adapter, Tap, WeightPlace
 
 
 class LanguageModel(NamedTuple):
@@ -31,6 +32,7 @@ MULTIMODAL: dict[str, LanguageModel] = {
     "llava_next": LanguageModel("model.language_model", "llama"),
     "internvl": LanguageModel("model.language_model", "qwen2"),
     "aya_vision": LanguageModel("model.language_model", "cohere2"),
+    "llama4": LanguageModel("language_model.model", "llama4_text"),
     "idefics3": LanguageModel("model.text_model", "llama"),
     "smolvlm": LanguageModel("model.text_model", "llama"),
 }
@@ -55,20 +57,36 @@ def moved(adapter: Adapter, path: str) -> Adapter:
     def maybe(place: str | None) -> str | None:
         return None if place is None else there(place)
 
-    norm = adapter.final_norm
+    def all_of(taps: Mapping[str, Tap], weights: Mapping[str, WeightPlace]) -> dict[str, Any]:
+        return {
+            "sites": {name: replace(tap, module=there(tap.module)) for name, tap in taps.items()},
+            "weights": {
+                name: replace(place, parameter=there(place.parameter), bias=maybe(place.bias))
+                for name, place in weights.items()
+            },
+        }
+
+    norm, experts = adapter.final_norm, adapter.experts
+    if experts is not None:
+        experts = replace(
+            experts,
+            module=there(experts.module),
+            router=there(experts.router),
+            shared=maybe(experts.shared),
+            shared_gate=maybe(experts.shared_gate),
+            **all_of(experts.sites, experts.weights),
+        )
     return replace(
         adapter,
+        base=None if adapter.base is None else path,
+        experts=experts,
         block=there(adapter.block),
         mlp=there(adapter.mlp),
         mlp_end=maybe(adapter.mlp_end),
         mlp_out_norm=maybe(adapter.mlp_out_norm),
         activation_module=maybe(adapter.activation_module),
         final_norm=None if norm is None else replace(norm, module=there(norm.module)),
-        sites={name: replace(tap, module=there(tap.module)) for name, tap in adapter.sites.items()},
-        weights={
-            name: replace(place, parameter=there(place.parameter), bias=maybe(place.bias))
-            for name, place in adapter.weights.items()
-        },
+        **all_of(adapter.sites, adapter.weights),
         gguf_names={},
         logit_scale_field=None,
         logit_divisor_field=None,

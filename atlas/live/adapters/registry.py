@@ -94,6 +94,7 @@ FAMILIES: dict[str, str] = {
     "exaone_moe": "atlas.live.adapters.deepseek",
     "glm4_moe_lite": "atlas.live.adapters.deepseek",
     "solar_open": "atlas.live.adapters.deepseek",
+    "llama4_text": "atlas.live.adapters.llama4",
     "flex_olmo": "atlas.live.adapters.flex_olmo",
     "mellum": "atlas.live.adapters.mixtral",
     "minimax_m2": "atlas.live.adapters.mixtral",
@@ -136,7 +137,7 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
     if isinstance(model_type, str) and model_type in UNSUPPORTED:
         raise ModelError(f"model type {model_type!r} has no adapter: {UNSUPPORTED[model_type]}", supported)
     with_experts = any((part.get(key) or 0) > 1 for part in (config, text) for key in _EXPERT_COUNTS)
-    if with_experts and (inside is not None or not _has_experts(own_type)):
+    if with_experts and not _has_experts(own_type):
         raise ModelError(
             f"model type {model_type!r} is a mixture of experts that no adapter describes",
             supported,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from atlas.spec.document import InterventionSpec
-from builders.export.code.emitted import module_taps, source
+from builders.export.code.emitted import expert_taps, module_taps, source
 from builders.export.places import ModelPlaces
 
 USAGE = """
@@ -22,4 +22,6 @@ Import this file, do not exec it: nnsight reads the source of its `with` blocks.
 
 def write(spec: InterventionSpec, places: ModelPlaces) -> str:
     """The file's text. `spec` must have a check."""
-    return source(spec, places, module_taps(spec, places), USAGE, "nnsight", packages=("warnings",))
+    experts = expert_taps(spec, places)
+    taps = module_taps(spec, places)
+    return source(spec, places, taps, USAGE, "nnsight", packages=("warnings",), experts=experts)

@@ -25,8 +25,12 @@ class PlainLayer:
     output: Tensor = field(default_factory=lambda: torch.empty(0))
 
 
+def block_of(live: LiveModel, layer: int) -> nn.Module:
+    return getattr(live.model, "language_model", live.model).model.layers[layer]  # within a checkpoint that sees images
+
+
 def mlp_of(live: LiveModel, layer: int) -> nn.Module:
-    block = live.model.model.layers[layer]
+    block = block_of(live, layer)
     return getattr(block, "block_sparse_moe", None) or getattr(block, "mlp", None) or block.feed_forward
 
 
@@ -54,6 +58,10 @@ def branches_of(experts: Any, expert: int) -> tuple[Tensor, Tensor, Tensor, Tens
     if type(experts).__name__ == "GptOssExperts":
         bias = experts.gate_up_proj_bias[expert].double()
         return fused[:, ::2].T, fused[:, 1::2].T, bias[::2], bias[1::2], down
+    if type(experts).__name__ == "Llama4TextExperts":
+        n = down.shape[0]
+        zeros = torch.zeros(n, dtype=torch.float64)
+        return fused[:, :n].T, fused[:, n:].T, zeros, zeros, down
     n = down.shape[1]
     zeros = torch.zeros(n, dtype=torch.float64)
     return fused[:n], fused[n:], zeros, zeros, down.T
@@ -68,7 +76,7 @@ def activation(experts: Any, gate: Tensor, up: Tensor) -> Tensor:
 
 def shared_of(live: LiveModel, layer: int) -> tuple[Tensor, Tensor, Tensor] | None:
     """(gate [n, d], up [n, d], down [n, d]) of the MLP that every token passes; None without one."""
-    block, mlp = live.model.model.layers[layer], mlp_of(live, layer)
+    block, mlp = block_of(live, layer), mlp_of(live, layer)
     if getattr(block, "shared_mlp", None) is not None:
         gate, up = block.shared_mlp.input_linear.weight.double().chunk(2)
         return gate, up, block.shared_mlp.output_linear.weight.double().T
@@ -81,12 +89,20 @@ def shared_of(live: LiveModel, layer: int) -> tuple[Tensor, Tensor, Tensor] | No
 def route(mlp: Any, x_TD: Tensor) -> tuple[Tensor, Tensor]:
     """(weight, expert) of each choice of each token, by the module's own router."""
     router = mlp.router if hasattr(mlp, "router") else mlp.gate
+    if scales_input(mlp):
+        top, chosen = (x_TD.double() @ router.weight.double().T).topk(router.top_k, dim=1)
+        return torch.sigmoid(top), chosen
     names = {"MiniMaxM2TopKRouter": "e_score_correction_bias", "Lfm2MoeTopKRouter": "expert_bias"}
     bias = [getattr(mlp, names[type(router).__name__])] if type(router).__name__ in names else []
     with torch.no_grad():
         _, *both = router(x_TD.float(), *bias)
     weights, chosen = sorted(both, key=lambda tensor: not tensor.is_floating_point())
     return weights, chosen
+
+
+def scales_input(mlp: Any) -> bool:
+    """Whether the weight multiplies what an expert reads, not what it writes."""
+    return type(mlp).__name__ == "Llama4TextMoe"
 
 
 def plain_layer(live: LiveModel, layer: int, x_TD: Tensor) -> PlainLayer:
@@ -103,7 +119,8 @@ def plain_layer(live: LiveModel, layer: int, x_TD: Tensor) -> PlainLayer:
         total = torch.zeros_like(x_D)
         for expert, weight in zip(found.chosen[token], weights[token].double(), strict=True):
             gate_w, up_w, gate_b, up_b, down = branches_of(mlp.experts, expert)
-            gate, up = gate_w @ x_D + gate_b, up_w @ x_D + up_b
+            read_D, weight = (weight * x_D, 1.0) if scales_input(mlp) else (x_D, weight)
+            gate, up = gate_w @ read_D + gate_b, up_w @ read_D + up_b
             acts = activation(mlp.experts, gate, up)
             written = acts @ down
             if hasattr(mlp.experts, "down_proj_bias"):
@@ -119,7 +136,7 @@ def plain_layer(live: LiveModel, layer: int, x_TD: Tensor) -> PlainLayer:
             written = acts @ down
             if hasattr(mlp, "shared_expert_gate"):
                 written = written * torch.sigmoid(mlp.shared_expert_gate.weight.double() @ x_D)
-            if not hasattr(live.model.model.layers[layer], "shared_mlp"):  # Granite adds it outside
+            if not hasattr(block_of(live, layer), "shared_mlp"):  # Granite adds it outside
                 total = total + written
             last = mlp.experts.down_proj.shape[0]
             for site, value in (("mlp_pre", gate), ("mlp_pre_linear", up), ("mlp_post", acts)):

@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor
+from transformers import AutoModelForCausalLM
 
 from atlas.errors import ModelError, SpecError
+from atlas.live.adapters.multimodal import MULTIMODAL
 from atlas.live.adapters.registry import FAMILIES, find_adapter
 from atlas.live.capture import ROUTER, capture
 from atlas.live.expert_pass import Routed
@@ -21,12 +23,14 @@ from atlas.live.validation import validate
 from atlas.spec.document import Edit, InterventionSpec, ModelReference, Range, Tokenization
 from tests.atlas.live.plain_experts import (
     activation,
+    block_of,
     branches_of,
     has_experts,
     inputs_of,
     mlp_of,
     plain_layer,
     route,
+    scales_input,
     shared_of,
 )
 from tests.synthetic import FURTHER_MIXTURES, MIXTURES, make_model
@@ -138,7 +142,7 @@ def test_a_neuron_is_first_of_its_expert_plus_unit(live: LiveModel) -> None:
 def test_weights_are_views(live: LiveModel) -> None:
     for layer in layers_with(live):
         experts = mlp_of(live, layer).experts
-        held = {p.untyped_storage().data_ptr() for p in live.model.model.layers[layer].parameters()}
+        held = {p.untyped_storage().data_ptr() for p in block_of(live, layer).parameters()}
         for name in ("gate_proj", "up_proj", "down_proj"):
             for _, w_ND in live.weight_parts(name, layer):
                 assert w_ND.untyped_storage().data_ptr() in held
@@ -186,7 +190,7 @@ def test_an_edit_changes_tokens_that_reach_the_expert_and_no_other(live: LiveMod
         if token in reached:
             before = plain.acts["mlp_post"][token, expert][unit]
             after = {"set": 2.5, "scale": 2.5 * before, "add": before + 2.5}[op]
-            weight = weights[token][chosen[token] == expert].double().sum()
+            weight = 1.0 if scales_input(mlp) else weights[token][chosen[token] == expert].double().sum()
             expected = expected + weight * (after - before) * down
         torch.testing.assert_close(found[token], expected, rtol=1e-4, atol=1e-5)
 
@@ -199,7 +203,7 @@ def test_the_shared_expert_is_edited_at_every_token(live: LiveModel) -> None:
     inputs, unit = inputs_of(live, IDS)[layer], 3
     plain, (_, _, down) = plain_layer(live, layer, inputs), shared_of(live, layer)
     seen: list[Tensor] = []
-    hook = live.model.model.layers[layer].register_forward_hook(
+    hook = block_of(live, layer).register_forward_hook(
         lambda m, a, o: seen.append((o[0] if isinstance(o, tuple) else o).double())
     )
     spec = spec_of(live, Edit("mlp_post", layer, part.first_neuron + unit, "set", 2.5))
@@ -213,7 +217,46 @@ def test_the_shared_expert_is_edited_at_every_token(live: LiveModel) -> None:
     for token, x_D in enumerate(inputs):
         before = plain.acts["mlp_post"][token, part.expert][unit]
         factor = 1.0 if gate is None else torch.sigmoid(gate.weight.double() @ x_D)
+        factor = factor * getattr(live.model.config, "residual_multiplier", 1.0)  # of Granite's stream
         torch.testing.assert_close(change[token], factor * (2.5 - before) * down[unit], rtol=1e-3, atol=1e-5)
+
+
+def test_what_is_routed_and_what_is_zero_are_told_apart(mixture_of: Callable[[str], LiveModel]) -> None:
+    """Llama 4's experts are given a zero row of each token that was routed elsewhere."""
+    live = mixture_of("llama4_text")
+    eager = AutoModelForCausalLM.from_pretrained(live.source.path, dtype=torch.float32).eval()
+    with torch.no_grad():
+        theirs = eager(input_ids=IDS).logits
+        torch.testing.assert_close(live.model(input_ids=IDS).logits, theirs, rtol=1e-5, atol=1e-5)
+    experts = mlp_of(live, 1).experts
+    with pytest.raises(ModelError, match="without their router"):
+        experts(torch.zeros(4 * 3, live.d_model))
+
+
+SCALED = {
+    "weights what is written": {"scales_input": False},
+    "no shared": {"shared": None},
+    "logits": {"router_logits": 0},
+}
+
+
+@pytest.mark.parametrize("wrong", SCALED)
+def test_a_wrong_adapter_of_llama4_is_refused(wrong: str, mixture_of: Callable[[str], LiveModel]) -> None:
+    live = mixture_of("llama4_text")
+    adapter = replace(live.adapter, experts=replace(live.adapter.experts, **SCALED[wrong]))
+    with pytest.raises(ModelError):
+        validate(LiveModel(live.model, live.tokenizer, adapter, "wrong", add_bos=False))
+
+
+@pytest.mark.parametrize(
+    ("family", "change"), [("granitemoeshared", {"write_scale": None}), ("flex_olmo", {"mlp_out_norm": None})]
+)
+def test_what_does_not_arrive_in_the_stream_as_said_is_refused(
+    family: str, change: dict[str, None], mixture_of: Callable[[str], LiveModel]
+) -> None:
+    live = mixture_of(family)
+    with pytest.raises(ModelError, match="resid_post of layer 0 = what else is there"):
+        validate(LiveModel(live.model, live.tokenizer, replace(live.adapter, **change), "wrong", add_bos=False))
 
 
 WRONG = {
@@ -245,7 +288,11 @@ def test_further_families(family: str, mixture_of: Callable[[str], LiveModel]) -
 
 
 def test_every_family_of_experts_is_tested() -> None:
-    found = {model_type for model_type in FAMILIES if find_adapter({"model_type": model_type}).experts is not None}
+    found = {
+        model_type
+        for model_type in {**FAMILIES, **MULTIMODAL}
+        if find_adapter({"model_type": model_type}).experts is not None
+    }
     assert found == {model_type for model_type, _ in (MIXTURES | FURTHER_MIXTURES).values()}
 
 
