@@ -173,22 +173,27 @@ def _html(
         twins=_twins(explorer, request, page),
         origin=f"{request.url.scheme}://{request.url.netloc}",
     )
-    return Response(text, status_code=status, media_type="text/html; charset=utf-8")
+    headers = {"HX-Replace-Url": page.address} if page.address else None
+    return Response(text, status_code=status, headers=headers, media_type="text/html; charset=utf-8")
 
 
 def _twins(explorer: Explorer, request: Request, page: Page) -> list[tuple[str, str]]:
     """(format, address) of the page as data."""
     path = request.url.path.rstrip("/")
-    if page.answer is None or path.count("/") < 1:
+    if (page.answer is None and page.file is None) or path.count("/") < 1:
         return []
     path = path if path.count("/") > 1 else f"{path}/atlas"
-    formats = ["json"] if isinstance(page.answer, Document) else list(TWINS)
-    query = f"?{request.url.query}" if request.url.query else ""
+    formats = list(TWINS) if isinstance(page.answer, Result) else ["json"]
+    query = request.url.query if page.address is None else page.address.partition("?")[2]
+    query = f"?{query}" if query else ""
     return [(name, f"{explorer.prefix}{path}.{name}{query}") for name in formats]
 
 
 def _data(page: Page, twin: str) -> Response:
     answer = page.answer
+    if page.file is not None and twin == "json":
+        name, text = page.file
+        return Response(text, media_type=TWINS[twin], headers={"Content-Disposition": f'attachment; filename="{name}"'})
     if answer is None or (isinstance(answer, Document) and twin != "json"):
         raise UsageError(f"this page has no {twin}", "Documents of several tables are given as JSON.")
     stream = io.BytesIO()

@@ -15,6 +15,8 @@ class Page:
     `context` is what the template is told. `answer` is the same as data: the page's address with .json gives it, and
     with .csv or .parquet its table. `command` asks the same on the command line, `sql` the same (or its main part) in
     SQL. `preview` is the address of a picture that stands for the page where somebody posts a link to it.
+    `file`: (name, text) of a JSON file that the page makes, which its address with .json gives in place of an answer.
+    `address` is the page's own where others ask the same; the browser shows it after parts of the page were changed.
     """
 
     title: str
@@ -24,4 +26,6 @@ class Page:
     command: str | None = None
     sql: str | None = None
     preview: str | None = None
+    file: tuple[str, str] | None = None
+    address: str | None = None
     notes: list[str] = field(default_factory=list)

@@ -31,4 +31,5 @@ PAGES: dict[str, Kind] = {
     "neuron": Kind("neuron:neuron_page", part=True),
     "token": Kind("token:token_page", part=None),
     "search": Kind("search:search_page"),
+    "spec": Kind("spec:spec_page"),
 }

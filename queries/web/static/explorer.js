@@ -1,11 +1,14 @@
 // What a page does besides links and forms: buttons that copy. Everything else works without a script.
 "use strict";
-for (const button of document.querySelectorAll("[data-copy]")) {
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    const text = button.closest(".copied").querySelector("pre").textContent;
-    await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
-  });
+function showCopy(part) {
+  for (const button of part.querySelectorAll("[data-copy]")) button.hidden = false;
 }
+showCopy(document);
+document.addEventListener("htmx:load", (event) => showCopy(event.target)); // parts that were loaded later
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.closest(".copied").querySelector("pre").textContent);
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+});
