@@ -137,7 +137,7 @@ async def _page(explorer: Explorer, request: Request) -> Response:
         name, twin = _twin_of(name)
     try:
         kind = PAGES.get(name)
-        if kind is None or kind.part != bool(part) or (kind.live and explorer.live is None):
+        if kind is None or kind.part not in (None, bool(part)) or (kind.live and explorer.live is None):
             raise UnknownNameError("page", f"{name}/{part}" if part else name, list(PAGES))
         return await explorer.ask(lambda: _answer(explorer, request, served, kind, part, twin))
     except AtlasError as error:

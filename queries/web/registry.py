@@ -11,11 +11,15 @@ from queries.web.page import Page
 
 
 class Kind(NamedTuple):
-    """`make`: module:function that makes the page. `part`: whether its address names what it is about."""
+    """`make`: module:function that makes the page. `part`: whether its address names what it is about, None: it may.
+
+    `slow`: it may take seconds, so that it waits with its like, and not in the way of other pages.
+    """
 
     make: str
-    part: bool = False
+    part: bool | None = False
     live: bool = False
+    slow: bool = False
 
     def page(self, asked: Asked) -> Page:
         """The page that is asked for. Raises what the question raises."""
@@ -30,4 +34,5 @@ PAGES: dict[str, Kind] = {
     "neuron": Kind("neuron:neuron_page", part=True),
     "token": Kind("token:token_page", part=True),
     "search": Kind("search:search_page"),
+    "layer": Kind("layer:layer_page", part=None),
 }

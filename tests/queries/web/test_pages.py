@@ -17,6 +17,7 @@ ADDRESSES = {
     "neuron": "neuron/L1N7",
     "token": "token/dog",
     "search": "search?q=dog",
+    "layer": "layer",
 }
 
 
