@@ -15,7 +15,7 @@ from queries.fits import Fit, all_fits
 from queries.neuron_numbers import CONCEPT, FIRING, WEIGHTS, NeuronNumber, NeuronNumbers, neuron_numbers
 from queries.scatter import Axis, Scattered, scatter
 from queries.web.asked import Asked
-from queries.web.charts.scatter import Scatter, dots, squares
+from queries.web.charts.scatter import Scatter, points_of, squares
 
 LISTED = 10
 # The first two that an atlas has are shown where nothing is asked.
@@ -52,7 +52,7 @@ class ScatterView:
 
     @property
     def highest(self) -> list[dict[str, Any]]:
-        """The neurons that are highest on the chart, for who cannot point at a dot; none where there are cells."""
+        """The neurons that are highest on the chart, for who cannot point at a point; none where there are cells."""
         return self._by_height(-1)
 
     @property
@@ -115,11 +115,11 @@ def _chart(asked: Asked, found: Scattered, view: ScatterView, layer: int | None)
     assert view.x is not None and view.y is not None
     log = view.x.log, view.y.log
     if not found.binned:
-        points = (
+        values = (
             (x, y, f"{address}: {written(x, 3)}, {written(y, 3)}", asked.links.page("neuron", address))
             for address, _, _, x, y in found.result.rows
         )
-        return dots(points, found.x, found.y, log)
+        return points_of(values, found.x, found.y, log)
 
     kept = {name: asked.text(name, 500) for name in _KEPT}
 

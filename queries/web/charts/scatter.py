@@ -1,4 +1,4 @@
-"""Two numbers of each neuron against each other: a dot a neuron that leads to it, or cells shaded by how many."""
+"""Two numbers of each neuron against each other: a point a neuron that leads to it, or cells shaded by how many."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from queries.web.charts.scale import Scale, label
 
 WIDTH, HEIGHT, LEFT, FOOT, TOP = 720, 430, 58, 40, 10
 MOST_LINKED = 2000
-"""Dots that lead somewhere, each some hundred bytes of the page. Where there are more, these are the outermost, which
+"""Points that lead somewhere, each some hundred bytes of the page. Where there are more, these are the outermost, which
 one can point at; the others lie on each other, and are drawn as one path."""
 SHADES = 8
 
 
 @dataclass(frozen=True)
-class Dot:
+class Point:
     """One neuron, at (x, y) pixels."""
 
     x: float
@@ -41,11 +41,11 @@ class Square:
 
 @dataclass(frozen=True)
 class Scatter:
-    """A chart of WIDTH x HEIGHT: dots over a crowd of dots (an SVG path), or squares; (pixel, label) of the ticks."""
+    """A chart of WIDTH x HEIGHT: points over a crowd of them (an SVG path), or squares; (pixel, label) of the ticks."""
 
     x_ticks: list[tuple[float, str]]
     y_ticks: list[tuple[float, str]]
-    dots: Sequence[Dot] = ()
+    points: Sequence[Point] = ()
     crowd: str = ""
     squares: Sequence[Square] = ()
     width: int = WIDTH
@@ -86,18 +86,18 @@ class Axis:
         return [(self.scale(place), label(value)) for place, value in found[::every]]
 
 
-def dots(
-    points: Iterable[tuple[float, float, str, str | None]],
+def points_of(
+    values: Iterable[tuple[float, float, str, str | None]],
     x_ends: tuple[float, float],
     y_ends: tuple[float, float],
     log: tuple[bool, bool] = (False, False),
 ) -> Scatter:
-    """Points (x, y, title, address) as dots; `x_ends`, `y_ends` are the smallest and largest of them."""
+    """Values (x, y, title, address) as points; `x_ends`, `y_ends` are the smallest and largest of them."""
     across, up = _axes(x_ends, y_ends, log)
-    placed = [Dot(across(x), up(y), title, to) for x, y, title, to in points]
+    placed = [Point(across(x), up(y), title, to) for x, y, title, to in values]
     if len(placed) > MOST_LINKED:
         placed.sort(key=_outer(placed))
-    crowd = "".join(f"M{dot.x:g} {dot.y:g}h0" for dot in placed[: max(len(placed) - MOST_LINKED, 0)])
+    crowd = "".join(f"M{point.x:g} {point.y:g}h0" for point in placed[: max(len(placed) - MOST_LINKED, 0)])
     return Scatter(across.ticks(8), up.ticks(6), placed[-MOST_LINKED:], crowd)
 
 
@@ -127,15 +127,15 @@ def _axes(x_ends: tuple[float, float], y_ends: tuple[float, float], log: tuple[b
     return Axis(x_ends, log[0], LEFT, WIDTH - 8), Axis(y_ends, log[1], HEIGHT - FOOT, TOP)
 
 
-def _outer(placed: Sequence[Dot]) -> Callable[[Dot], float]:
-    """How far a dot is from the middle of all, in spreads of each direction."""
+def _outer(placed: Sequence[Point]) -> Callable[[Point], float]:
+    """How far a point is from the middle of all, in spreads of each direction."""
     n = len(placed)
-    middle = sum(dot.x for dot in placed) / n, sum(dot.y for dot in placed) / n
+    middle = sum(point.x for point in placed) / n, sum(point.y for point in placed) / n
     spread = (
-        sum((dot.x - middle[0]) ** 2 for dot in placed) or 1.0,
-        sum((dot.y - middle[1]) ** 2 for dot in placed) or 1.0,
+        sum((point.x - middle[0]) ** 2 for point in placed) or 1.0,
+        sum((point.y - middle[1]) ** 2 for point in placed) or 1.0,
     )
-    return lambda dot: (dot.x - middle[0]) ** 2 / spread[0] + (dot.y - middle[1]) ** 2 / spread[1]
+    return lambda point: (point.x - middle[0]) ** 2 / spread[0] + (point.y - middle[1]) ** 2 / spread[1]
 
 
 def _from_to(cell: dict[str, Any], name: str) -> str:

@@ -12,7 +12,7 @@ from queries import scatter as scatter_question
 from queries.layer_profile import layer_profile
 from queries.neuron_numbers import neuron_numbers
 from queries.scatter import Axis, scatter
-from queries.web.charts.scatter import MOST_LINKED, dots
+from queries.web.charts.scatter import MOST_LINKED, points_of
 from queries.weights import neurons_by_weights
 
 X, Y = "concept.held_out_leakage", "concept.held_out_coverage"
@@ -118,6 +118,6 @@ def test_a_wrong_layer_or_number_is_told(two, address, status):
 
 def test_where_there_are_many_dots_the_outermost_lead_on():
     points = [(index % 97, index % 89, str(index), f"n/{index}") for index in range(MOST_LINKED + 500)]
-    chart = dots([*points, (1000.0, 1000.0, "far", "n/far")], (0, 1000), (0, 1000))
-    assert len(chart.dots) == MOST_LINKED and chart.crowd.count("M") == 501
-    assert chart.dots[-1].to == "n/far"
+    chart = points_of([*points, (1000.0, 1000.0, "far", "n/far")], (0, 1000), (0, 1000))
+    assert len(chart.points) == MOST_LINKED and chart.crowd.count("M") == 501
+    assert chart.points[-1].to == "n/far"
