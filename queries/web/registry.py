@@ -12,11 +12,15 @@ from queries.web.page import Page
 
 class Kind(NamedTuple):
     """`make`: module:function that makes the page. `part`: whether its address names what it is about, after a slash;
-    None where that is one way to name it. `live`: whether it needs a model."""
+    None: it may. `live`: whether it needs a model.
+
+    `slow`: it may take seconds, so that it waits with its like, and not in the way of other pages.
+    """
 
     make: str
     part: bool | None = False
     live: bool = False
+    slow: bool = False
 
     def page(self, asked: Asked) -> Page:
         """The page that is asked for. Raises what the question raises."""
@@ -32,4 +36,5 @@ PAGES: dict[str, Kind] = {
     "token": Kind("token:token_page", part=None),
     "search": Kind("search:search_page"),
     "spec": Kind("spec:spec_page"),
+    "layer": Kind("layer:layer_page", part=None),
 }

@@ -10,8 +10,17 @@ pytest.importorskip("starlette", reason="the extra web is not installed")
 
 from starlette.testclient import TestClient
 
+from atlas.store.reader import open_atlas
 from queries.web.app import make_app
 from queries.web.served import open_all
+from tests.queries.web.full import write_full_atlas
+
+
+@pytest.fixture(scope="package")
+def full(tmp_path_factory):
+    """The small atlas with running text and facts of weights, open."""
+    with open_atlas(write_full_atlas(tmp_path_factory.mktemp("web") / "full.duckdb")) as atlas:
+        yield atlas
 
 
 @pytest.fixture(scope="module")
@@ -29,3 +38,13 @@ def home(client: TestClient) -> str:
     """The address of the first page of the atlas."""
     answer = client.get("/", follow_redirects=False)
     return answer.headers["location"]
+
+
+@pytest.fixture(scope="module")
+def two(full, small) -> Iterator[TestClient]:
+    """A visitor of the server of two atlases, `full` and `small`."""
+    served = open_all([full.path, small.path], 2**26)
+    with TestClient(make_app(served), base_url="http://localhost") as visitor:
+        yield visitor
+    for each in served:
+        each.close()

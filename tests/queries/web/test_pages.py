@@ -18,6 +18,7 @@ ADDRESSES = {
     "token": "token/dog",
     "search": "search?q=dog",
     "spec": "spec?concept=sports",
+    "layer": "layer",
 }
 
 

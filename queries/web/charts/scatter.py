@@ -1,0 +1,142 @@
+"""Two numbers of each neuron against each other: a point a neuron that leads to it, or cells shaded by how many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from queries.web.charts.scale import Scale, label
+
+WIDTH, HEIGHT, LEFT, FOOT, TOP = 720, 430, 58, 40, 10
+MOST_LINKED = 2000
+"""Points that lead somewhere, each some hundred bytes of the page. Where there are more, these are the outermost, which
+one can point at; the others lie on each other, and are drawn as one path."""
+SHADES = 8
+
+
+@dataclass(frozen=True)
+class Point:
+    """One neuron, at (x, y) pixels."""
+
+    x: float
+    y: float
+    title: str
+    to: str | None
+
+
+@dataclass(frozen=True)
+class Square:
+    """Some neurons; `shade` is from 1 to SHADES by the logarithm of how many."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    shade: int
+    title: str
+    to: str | None
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """A chart of WIDTH x HEIGHT: points over a crowd of them (an SVG path), or squares; (pixel, label) of the ticks."""
+
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+    points: Sequence[Point] = ()
+    crowd: str = ""
+    squares: Sequence[Square] = ()
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    foot: int = FOOT
+    top: int = TOP
+
+
+class Axis:
+    """Values -> pixels, by logarithms where `log`, with a margin around them."""
+
+    def __init__(self, ends: tuple[float, float], log: bool, start: float, end: float) -> None:
+        self.log = log
+        low, high = (math.log10(value) if log else value for value in ends)
+        margin = 0.03 * (high - low) or max(abs(low), 1.0) * 0.05
+        self.scale = Scale(low - margin, high + margin, start, end)
+
+    def __call__(self, value: float) -> float:
+        """The pixel of a value, to a tenth."""
+        return round(self.scale(math.log10(value) if self.log else value), 1)
+
+    def ticks(self, most: int) -> list[tuple[float, str]]:
+        """Round values; of logarithms 1, 2 and 5 times powers of ten, or the powers alone where they are many."""
+        if not self.log:
+            return self.scale.ticks(most)
+        low, high = self.scale.low, self.scale.high
+        for times in ((1, 2, 5), (1, 3), (1,)):
+            found = [
+                (math.log10(each) + power, each * 10.0**power)
+                for power in range(math.floor(low), math.ceil(high) + 1)
+                for each in times
+                if low <= math.log10(each) + power <= high
+            ]
+            if len(found) <= most + 1:
+                break
+        every = -(-len(found) // (most + 1)) or 1
+        return [(self.scale(place), label(value)) for place, value in found[::every]]
+
+
+def points_of(
+    values: Iterable[tuple[float, float, str, str | None]],
+    x_ends: tuple[float, float],
+    y_ends: tuple[float, float],
+    log: tuple[bool, bool] = (False, False),
+) -> Scatter:
+    """Values (x, y, title, address) as points; `x_ends`, `y_ends` are the smallest and largest of them."""
+    across, up = _axes(x_ends, y_ends, log)
+    placed = [Point(across(x), up(y), title, to) for x, y, title, to in values]
+    if len(placed) > MOST_LINKED:
+        placed.sort(key=_outer(placed))
+    crowd = "".join(f"M{point.x:g} {point.y:g}h0" for point in placed[: max(len(placed) - MOST_LINKED, 0)])
+    return Scatter(across.ticks(8), up.ticks(6), placed[-MOST_LINKED:], crowd)
+
+
+def squares(
+    cells: Iterable[dict[str, Any]],
+    x_ends: tuple[float, float],
+    y_ends: tuple[float, float],
+    log: tuple[bool, bool] = (False, False),
+    to: Callable[[dict[str, Any]], str | None] = lambda cell: None,
+) -> Scatter:
+    """Cells with x_from, x_to, y_from, y_to and neurons as squares; `to` says where one leads."""
+    across, up = _axes(x_ends, y_ends, log)
+    listed = list(cells)
+    most = math.log1p(max((cell["neurons"] for cell in listed), default=1))
+    drawn = []
+    for cell in listed:
+        left, right = across(cell["x_from"]), across(cell["x_to"])
+        below, above = up(cell["y_from"]), up(cell["y_to"])
+        shade = max(1, math.ceil(SHADES * math.log1p(cell["neurons"]) / most))
+        n = cell["neurons"]
+        title = f"{n:,} neuron{'s' if n != 1 else ''}: {_from_to(cell, 'x')}; {_from_to(cell, 'y')}"
+        drawn.append(Square(left, above, round(right - left, 1), round(below - above, 1), shade, title, to(cell)))
+    return Scatter(across.ticks(8), up.ticks(6), squares=drawn)
+
+
+def _axes(x_ends: tuple[float, float], y_ends: tuple[float, float], log: tuple[bool, bool]) -> tuple[Axis, Axis]:
+    return Axis(x_ends, log[0], LEFT, WIDTH - 8), Axis(y_ends, log[1], HEIGHT - FOOT, TOP)
+
+
+def _outer(placed: Sequence[Point]) -> Callable[[Point], float]:
+    """How far a point is from the middle of all, in spreads of each direction."""
+    n = len(placed)
+    middle = sum(point.x for point in placed) / n, sum(point.y for point in placed) / n
+    spread = (
+        sum((point.x - middle[0]) ** 2 for point in placed) or 1.0,
+        sum((point.y - middle[1]) ** 2 for point in placed) or 1.0,
+    )
+    return lambda point: (point.x - middle[0]) ** 2 / spread[0] + (point.y - middle[1]) ** 2 / spread[1]
+
+
+def _from_to(cell: dict[str, Any], name: str) -> str:
+    return f"{name} {label(cell[f'{name}_from'])} to {label(cell[f'{name}_to'])}"
