@@ -1,13 +1,13 @@
 """Packed weights of the formats that share a scale over a block of numbers wherever a matrix's rows end.
 
-bitsandbytes (nf4, fp4 and int8) and MXFP4, which gpt-oss is published in. A few lines each, after the kernels that run
+bitsandbytes (nf4, fp4 and int8) and MXFP4. A few lines each, after the kernels that run
 them; what they give was compared with the packages themselves, number for number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -88,7 +88,7 @@ def unpack_mxfp4(parts: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Te
     """blocks uint8 [E, O, G, 16] of two E2M1 numbers each, the lower four bits first, and scales [E, O, G].
 
     E experts, G groups of 32 inputs. A scale is the exponent of a power of two, from -127 on. Gives [E, I, O], as
-    gpt-oss's experts hold them, in bfloat16, which loses nothing.
+    experts are held, in bfloat16, which loses nothing.
     """
     blocks, scales = parts["blocks"], parts["scales"]
     if blocks.dtype != torch.uint8 or scales.dtype != torch.uint8 or blocks.shape != (*scales.shape, 16):
@@ -123,5 +123,5 @@ def _nested(places: Tensor, parts: Mapping[str, Tensor], state: Mapping[str, Any
     return code[places.long()] * absmax.repeat_interleave(size)[: len(places)] + offset
 
 
-def _is_size(value: Any) -> bool:
+def _is_size(value: Any) -> TypeGuard[int]:
     return type(value) is int and 0 < value < 2**31
