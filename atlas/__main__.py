@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluations": ("queries.cli.evaluations:evaluations", "What evaluations found."),
     "export": ("builders.cli.export:export", "Write a spec in a form that another tool loads."),
     "serve": ("builders.cli.serve:serve_command", "Look at atlases in a browser."),
+    "mcp": ("queries.cli.mcp:mcp_command", "Answer an agent's questions (Model Context Protocol)."),
     "verify": ("queries.cli.verify:verify", "Is the file whole? Digests and every promise of builders."),
     "compare": ("queries.cli.compare:compare", "How far two atlases agree."),
     "completion": ("queries.cli.completion:completion", "Print the shell completion script."),

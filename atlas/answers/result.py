@@ -58,6 +58,12 @@ class Result:
         shown = None if self.shown is None else [name for name in self.shown if name in names]
         return Result(list(names), rows, self.notes, self.truncated_by, shown, self.single)
 
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from atlas.answers.htmltext import of_result
+
+        return of_result(self)
+
     def narrow(self) -> Result:
         """The columns that a table shows."""
         return self if self.shown is None else self.keep(self.shown)
@@ -95,6 +101,12 @@ class Document:
     sections: dict[str, Result]
     notes: list[str] = field(default_factory=list)
     shown: list[str] | None = None
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from atlas.answers.htmltext import of_document
+
+        return of_document(self)
 
     def narrow(self) -> Document:
         """The fields and sections that a table shows."""

@@ -100,6 +100,12 @@ LAYERS = (
     Layer("builders", ("atlas", "builders"), ("torch", "numpy", "scipy", "pyarrow"), ("queries", "click")),
     Layer("queries/cli", ("atlas", "queries"), ("click",), ("builders", "atlas.live", "torch", "transformers")),
     Layer(
+        "queries/agents",
+        ("atlas", "queries"),
+        ("mcp", "mcp_types"),
+        ("builders", "atlas.live", "torch", "transformers", "click", "rich"),
+    ),
+    Layer(
         "queries/web",
         ("atlas", "queries"),
         ("starlette", "jinja2", "markupsafe", "anyio", "uvicorn"),
