@@ -53,8 +53,7 @@ def _tool(atlas: Atlas, ask: Callable[..., typing.Any]) -> Callable[..., str]:
     parameters = [
         each.replace(annotation=hints[each.name]) for each in list(inspect.signature(ask).parameters.values())[1:]
     ]
-    asked.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters], return_annotation=str
-    )
+    by_name = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    vars(asked)["__signature__"] = inspect.Signature(by_name, return_annotation=str)
     asked.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": str}
     return asked
