@@ -157,6 +157,7 @@ DENSE: dict[str, tuple[str, dict[str, Any]]] = {
         "falcon_h1",
         {**GROUPED, **MAMBA, "mamba_d_ssm": 32, "mlp_multipliers": [1.0, 1.0], "lm_head_multiplier": 0.5},
     ),
+    "olmo_hybrid": ("olmo_hybrid", {**HEADS, **LINEAR}),
     "granitemoehybrid": (
         "granitemoehybrid",
         {

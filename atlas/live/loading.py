@@ -160,9 +160,10 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, use: 
     check_variant(config, adapter, name)
     model_class = model_class_of(config_class, head)
     computing = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
-    # Experts are joined on loading, and an encoder's decoding runs it: both are loaded whole. So are models with
-    # recurrent blocks, of which two blocks need not be one of each kind.
-    in_files = (use.weights_only or use.spread) and adapter.experts is None and head is None
+    # Experts and some others are joined on loading, and an encoder's decoding runs it: all are loaded whole. So are
+    # models with recurrent blocks, of which two blocks need not be one of each kind.
+    joined = adapter.experts is not None or adapter.joined
+    in_files = (use.weights_only or use.spread) and not joined and head is None
     in_files = in_files and not (use.weights_only and adapter.recurrent)
     held = None if in_files else computing
     fit = attempt(source, "weights", lambda: check_fit(model_class, config, weights, adapter, name, saved, held))

@@ -92,7 +92,7 @@ def check_fit(
     """
     with torch.device("meta"):
         model = model_class(config)
-    if adapter.experts is not None:
+    if adapter.experts is not None or adapter.joined:
         check_converted(model, weights, adapter, model_id, architecture)
         check_memory(model, weights, model_id, dtype)
         return Fit(model, {})

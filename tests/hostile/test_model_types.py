@@ -18,6 +18,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from atlas.errors import AtlasError
 from atlas.live.capture import capture
 from atlas.live.loading import load
+from atlas.live.probe import mlp_of
 from atlas.live.quiet import quiet
 from tests.dense_families import DENSE, LOW_RANK, SIZES
 from tests.hostile.counts import count, generator
@@ -87,7 +88,7 @@ def test_right_or_refused_in_one_line(model_type: str, tmp_path: Path) -> None:
     found = {}
     capture(live, IDS, torch.ones_like(IDS), ["mlp_post"], [1], lambda site, layer, acts: found.update(acts=acts * 1))
     written = {}
-    end = model.get_submodule((live.adapter.mlp_end or live.adapter.mlp).format(layer=1))
+    end = model.get_submodule(mlp_of(live, 1)[1])
     with torch.no_grad():
         handle = end.register_forward_hook(lambda module, args, output: written.update(out=output.clone()))
         expected = model(IDS, use_cache=False).logits

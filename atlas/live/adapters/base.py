@@ -159,6 +159,7 @@ class Adapter:
 
     - `gguf_names`: model type -> the architecture's name in GGUF files and llama.cpp, where they know it.
     - `lm_heads`: the weight of the LM head, as it is called now and then as it was in older checkpoints.
+    - `joined`: whether some tensors of its files are put together on loading, as those of experts are.
     - `recomputed`: ends of the names of buffers that old checkpoints hold and the code computes itself.
     - `tokenizers`: transformers' classes, without "Fast", that make its tokenizer of files older than tokenizer.json.
     """
@@ -194,6 +195,7 @@ class Adapter:
     negative_fields: tuple[str, ...] = ()
     unbounded_fields: tuple[str, ...] = ()
     lm_heads: tuple[str, ...] = ("lm_head.weight",)
+    joined: bool = False
     recomputed: tuple[str, ...] = ()
     older_rope: OlderRope = OlderRope()
     older_fields: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""LFM2 and LFM3: Llama's MLP under other names, after short convolutions in some blocks and attention in the others."""
+"""LFM2: Llama's MLP under other names, after short convolutions in some blocks and attention in the others."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ ADAPTER = replace(
     activation_field=None,
     activation="silu",
     final_norm=FinalNorm("model.embedding_norm", "rms"),
-    mlp_out_norm=f"{BLOCK}.post_ffn_norm",
-    gguf_names={},
+    gguf_names={"lfm2": "lfm2"},
     recurrent=True,
     mlp_bias_field=None,
 )

@@ -10,6 +10,6 @@ from atlas.live.adapters.lfm2 import ADAPTER as LFM2
 ADAPTER = replace(
     LFM2,
     family="lfm2_moe",
-    mlp_out_norm=None,
+    gguf_names={},
     experts=Experts(f"{LFM2.mlp}.experts", router=f"{LFM2.mlp}.gate"),
 )

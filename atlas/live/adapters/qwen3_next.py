@@ -1,4 +1,4 @@
-"""Qwen3-Next, Qwen3.5-MoE: linear attention in most layers; MLPs or experts as in Qwen2-MoE, and Gemma's final norm."""
+"""Qwen3-Next, Qwen3.5-MoE: linear attention in most layers; Qwen2-MoE's experts or an MLP, and Gemma's final norm."""
 
 from __future__ import annotations
 

@@ -106,10 +106,11 @@ FAMILIES: dict[str, str] = {
     "qwen3_5_text": "atlas.live.adapters.qwen3_5",
     "qwen3_5_moe_text": "atlas.live.adapters.qwen3_next",
     "lfm2": "atlas.live.adapters.lfm2",
-    "lfm3": "atlas.live.adapters.lfm2",
+    "lfm3": "atlas.live.adapters.lfm3",
     "lfm2_moe": "atlas.live.adapters.lfm2_moe",
     "jamba": "atlas.live.adapters.jamba",
     "bamba": "atlas.live.adapters.bamba",
+    "olmo_hybrid": "atlas.live.adapters.olmo_hybrid",
     "falcon_h1": "atlas.live.adapters.falcon_h1",
     "granitemoehybrid": "atlas.live.adapters.granitemoehybrid",
 }

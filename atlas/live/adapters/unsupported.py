@@ -4,7 +4,7 @@ from __future__ import annotations
 
 NO_MLP = "its blocks, or most of them, have no MLP and so no neurons"
 NO_LENGTH = "its cache does not tell how many tokens it holds, which edits of generated tokens need"
-CONVERTED = "on loading its tensors are split and joined in ways that are not read here"
+CONVERTED = "on loading its tensors are split in a way that is not read here"
 UNPROVEN = "it has recurrent layers whose passes are not proven here"
 GATED_AGAIN = "what its MLP writes is multiplied by a gate of the tokens before"
 SHARED_MLP = "one MLP is run after several of its layers, so a neuron has no one activation"
@@ -18,7 +18,7 @@ ENCODER = "it is one half of a model that translates or describes, and reads wha
 _BY_REASON: dict[str, str] = {
     NO_MLP: "falcon_mamba mamba mamba2 nemotron_h xlstm",
     NO_LENGTH: "recurrent_gemma",
-    CONVERTED: "lara_mini olmo_hybrid",
+    CONVERTED: "lara_mini",
     UNPROVEN: "bailing_hybrid kimi_linear",
     GATED_AGAIN: "rwkv",
     SHARED_MLP: "zamba zamba2",
