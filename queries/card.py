@@ -76,6 +76,11 @@ def neuron_card(
     found = read(atlas, layer, neuron, *wanted)
     sections = {TOKENS: _tokens(atlas, found["neuron_tokens"], top), **_weights(atlas, found)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus)
+    if fields.get("kind") == "routed" and fits and not sections[CONCEPTS].rows:
+        sections[CONCEPTS].notes.append(
+            f"too few texts of two concepts reach expert {fields['expert']} of layer {layer}: `neuron-atlas experts` "
+            "says how many"
+        )
     sections[BACKGROUND] = _background(found, fits)
     if decoded or found[STATEMENT]:
         sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)

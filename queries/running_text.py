@@ -178,7 +178,8 @@ def is_read(atlas: Atlas, layer: int, site: str) -> bool:
 def all_quantiles(atlas: Atlas, site: str) -> dict[str, np.ndarray]:
     """Arrays over the neurons of a site, by layer and neuron.
 
-    layer, neuron, mean, std, and over how many tokens and sampled ones, n and sampled: [R]; quantiles [R, 21]. Raises as `text_set`.
+    layer, neuron, mean, std, and over how many tokens and sampled ones, n and sampled: [R]; quantiles [R, 21]. Raises
+    as `text_set`.
     """
     import numpy as np
 
