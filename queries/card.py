@@ -78,6 +78,11 @@ def neuron_card(
     tokens = found.get("neuron_tokens", [])
     sections = {TOKENS: _tokens(atlas, tokens, top, layer), **_weights(atlas, found, layer)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus, layer)
+    if fields.get("kind") == "routed" and fits and not sections[CONCEPTS].rows:
+        sections[CONCEPTS].notes.append(
+            f"too few texts of two concepts reach expert {fields['expert']} of layer {layer}: `neuron-atlas experts` "
+            "says how many"
+        )
     sections[BACKGROUND] = _background(found, fits)
     if decoded or found[STATEMENT]:
         sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)

@@ -49,7 +49,8 @@ def check_converted(model: Any, weights: Weights, adapter: Adapter, model_id: st
         if name not in wanted:
             continue  # a buffer that is computed anew
         shape = tuple(wanted[name].shape)
-        if len(parts) == 1 and weights.tensors[parts[0]].shape != shape:
+        # A layer's only expert is stored alone, and stacked with none.
+        if len(parts) == 1 and shape not in (stored := weights.tensors[parts[0]].shape, (1, *stored)):
             raise misshapen(model_id, parts[0], weights.tensors[parts[0]].shape, shape)
         n_elements = sum(weights.tensors[part].n_elements for part in parts)
         if n_elements != wanted[name].numel():

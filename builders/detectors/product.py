@@ -21,6 +21,9 @@ class DetectorProduct(Product):
 
     name, needs, label = "detectors", Needs.ACTIVATIONS, "detectors"
     passing = (NOTED.name,)
+    no_experts = (
+        "a rule asks several neurons of every text, and a text has no value of experts that it was not routed to"
+    )
 
     def wanted(self, config: BuildConfig) -> bool:
         """Only where they are asked for."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 class GradientProduct(Product):
     """Of the fits that `gaussians` registers."""
 
+    no_experts = (
+        "a logit has no slope in a neuron that no token was routed to, and one more token there is no small step"
+    )
     name, needs, label = "gradients", Needs.GRADIENTS, "gradients"
 
     def wanted(self, config: BuildConfig) -> bool:

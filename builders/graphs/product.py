@@ -28,6 +28,7 @@ class GraphProduct(Product):
     """Graphs of other neurons stay."""
 
     name, needs, label = "graphs", Needs.ROWS, "graphs"
+    no_experts = "tokens are replaced to see what the neuron does then, and another token may be routed elsewhere"
 
     def wanted(self, config: BuildConfig) -> bool:
         """Of the neurons that are named."""

@@ -270,6 +270,9 @@ def test_the_card_names_expert_and_unit(made: Made, atlas: Atlas) -> None:
     for row in card.sections["concepts"]:
         for name in ("coverage", "leakage", "worst_leakage", "auc"):
             assert row[name] == pytest.approx(rows[row["concept"]][name])
+    without = next((each for each in range(4) if not enough(made, 1, each)), None)
+    if without is not None:
+        assert "too few texts" in " ".join(neuron_card(atlas, f"L1N{10 * without}").sections["concepts"].notes)
     assert neuron_card(atlas, "L2N45").fields["kind"] == "shared"
     assert neuron_card(atlas, "L0N31").fields["kind"] == "dense"
     with pytest.raises(QuestionError, match="no L0N32"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from queries.exemplars import exemplars
 from queries.routing import expert_routing
 from queries.running_text import stored_exemplars, stored_firing
 from tests.atlas.live.plain_experts import has_experts, inputs_of, plain_layer
+from tests.atlas_factory import changed_by_hand
 from tests.end_to_end.workbench import all_rows, config
 from tests.exemplar_reference import Read, firing_of, lists_of
 from tests.hostile.counts import generator
@@ -30,6 +32,7 @@ from tests.synthetic import WORDS, make_model, make_tokenizer
 
 CONTEXT = 12
 SITES = ("mlp_post", "mlp_pre")
+NARROW = {"intermediate_size": 6}
 
 
 def write_texts(path: Path, n: int, most: int = 30) -> Path:
@@ -125,7 +128,7 @@ def compare_exemplars(atlas, built: Built, step: int = 1) -> None:
                 assert (activation is not None) == there.counted_T[place]  # a gap where it was routed elsewhere
                 if activation is not None:
                     assert abs(activation - there.acts_TN[place, neuron]) <= each.error + 1e-5
-    assert places and moved <= places / 100  # texts that are there twice have equal activations up to the last bits
+    assert places and moved <= places / 25  # texts that are there twice have equal activations up to the last bits
 
 
 def compare_firing(atlas, built: Built, step: int = 1) -> None:
@@ -156,12 +159,12 @@ def compare_firing(atlas, built: Built, step: int = 1) -> None:
 
 def test_exemplars_are_those_of_brute_force_over_routed_tokens(whole):
     with open_atlas(whole.path) as atlas:
-        compare_exemplars(atlas, whole, step=4)
+        compare_exemplars(atlas, whole, step=9)
 
 
 def test_firing_is_that_of_brute_force_over_routed_tokens(whole):
     with open_atlas(whole.path) as atlas:
-        compare_firing(atlas, whole, step=4)
+        compare_firing(atlas, whole, step=9)
 
 
 def test_other_batches_give_the_same(whole, tmp_path):
@@ -183,10 +186,15 @@ def test_other_batches_give_the_same(whole, tmp_path):
 @pytest.mark.parametrize(
     ("family", "model", "n"),
     [
-        ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 1}, 0),  # experts without a token, and with one
-        ("mixtral", {"num_local_experts": 3, "num_experts_per_tok": 3}, 2),  # all experts
-        ("olmoe", {"num_experts": 1, "num_experts_per_tok": 1}, 2),
-        ("gpt_oss", {}, 3),  # no quadrants: 1 is added to the linear branch
+        (
+            "mixtral",
+            {**NARROW, "num_local_experts": 4, "num_experts_per_tok": 1},
+            0,
+        ),  # experts without a token, and with one
+        ("mixtral", {**NARROW, "num_local_experts": 3, "num_experts_per_tok": 3}, 2),  # all experts
+        ("mixtral", {**NARROW, "num_local_experts": 1, "num_experts_per_tok": 1}, 2),
+        ("llama4_text", {**NARROW, "intermediate_size_mlp": 8}, 2),
+        ("gpt_oss", NARROW, 3),  # no quadrants: 1 is added to the linear branch
     ],
 )
 def test_few_tokens_and_few_experts(family, model, n, tmp_path):
@@ -215,7 +223,7 @@ def test_few_tokens_and_few_experts(family, model, n, tmp_path):
 def test_an_expert_that_no_drawn_token_reaches_keeps_one(tmp_path, monkeypatch):
     monkeypatch.setattr(running_text, "SAMPLED_TOKENS", 4)
     monkeypatch.setattr(running_text, "COMPARED_TOKENS", 1)
-    built = read_and_build(tmp_path, "mixtral", 4, {"num_local_experts": 4, "num_experts_per_tok": 1}, most=9)
+    built = read_and_build(tmp_path, "mixtral", 4, {**NARROW, "num_local_experts": 4, "num_experts_per_tok": 1}, most=9)
     with open_atlas(built.path) as atlas:
         samples = set()
         for site, layer, part, neuron, reads in every_neuron(built):
@@ -241,6 +249,24 @@ def test_experts_say_how_much_of_the_text_reaches_them(whole):
             n = sum(int(each.counted_T.sum()) for each in reads)
             assert rows[layer, expert]["running_share"] == pytest.approx(n / tokens)
             assert rows[layer, expert]["concept"] is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "UPDATE _firing SET routed = routed + 1 WHERE layer = 1 AND neuron = 3",
+        "UPDATE _firing SET routed = NULL, routed_sampled = NULL WHERE layer = 1 AND neuron < 10",
+        "UPDATE _firing SET routed = 5, routed_sampled = 5 WHERE layer = 1 AND neuron >= 40",  # of the shared expert
+        "UPDATE _firing SET routed_sampled = 0 WHERE layer = 1 AND neuron < 10",
+        "DELETE FROM _firing WHERE layer = 2 AND neuron = 17",
+        "UPDATE _firing SET neuron = 51 WHERE layer = 0 AND neuron = 31",  # a dense layer of 32
+    ],
+)
+def test_a_file_that_says_otherwise_is_not_whole(wrong, whole, tmp_path):
+    path = Path(shutil.copy(whole.path, tmp_path / "changed.duckdb"))
+    with changed_by_hand(path) as connection:
+        connection.execute(wrong)
+    assert [check.name for check in checks_of(path) if check.result != OK and "firing" in check.name]
 
 
 def test_the_answer_says_what_it_is_over(whole):
