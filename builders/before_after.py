@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from atlas.errors import SpecError, UsageError
 from atlas.live.check import before_and_after, verify_check
@@ -49,10 +51,14 @@ def compare(
     top: int = 10,
     decoding: Decoding | None = None,
     override_model: bool = False,
+    told: Callable[[str, Any], None] | None = None,
 ) -> Comparison:
     """Run `prompt`, tokenized as the spec says, without and with the edits; the same seed gives the same answer.
 
     `top`: how many tokens of either run the table takes; it has the union, so up to twice as many.
+
+    `told` hears what is known as soon as it is: ("tokens", those of the table), and of the texts ("before", a piece)
+    and ("after", a piece), piece by piece.
 
     An encoder generates no text. Raises what `intervene` raises, UsageError for a prompt that leaves no room for the
     new tokens, and ModelError for an encoder that is to sample.
@@ -71,11 +77,13 @@ def compare(
             f"Use --max-new-tokens {longest - len(ids)}.",
         )
     tokens = _next_tokens(live, spec, ids, top, override_model)
-    before = continuation(live, ids, decoding)
+    if told is not None:
+        told("tokens", tokens)
+    before = continuation(live, ids, decoding, told and functools.partial(told, "before"))
     after = before
     if decoding.max_new_tokens:
         with intervene(live, spec, override_model=override_model):
-            after = continuation(live, ids, decoding)
+            after = continuation(live, ids, decoding, told and functools.partial(told, "after"))
     return Comparison(prompt, ids, tokens, before, after)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, fields
 
 from atlas.answers.kinds import Prose
@@ -16,10 +17,9 @@ def document(comparison: Comparison, notes: list[str]) -> Document:
 
     A table leaves out the numbers of tokens, the versions, and texts that nobody asked for.
     """
-    columns = [field.name for field in fields(NextToken)]
     texts = (comparison.text_before, comparison.text_after)
     tables = (
-        Result(columns, [astuple(token) for token in comparison.tokens], shown=columns[1:]),
+        next_tokens(comparison.tokens),
         Result(["before", "after"], [tuple(map(Prose, texts))], single=True),
     )
     return Document(
@@ -28,3 +28,9 @@ def document(comparison: Comparison, notes: list[str]) -> Document:
         notes,
         shown=["prompt", *(SECTIONS if any(texts) else SECTIONS[:1])],
     )
+
+
+def next_tokens(tokens: Sequence[NextToken]) -> Result:
+    """The first of SECTIONS: one row a token."""
+    columns = [field.name for field in fields(NextToken)]
+    return Result(columns, [astuple(token) for token in tokens], shown=columns[1:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,15 +64,29 @@ def run(command: ExplainCommand) -> Document:
 
 
 def _answer(command: ExplainCommand, live: LiveModel, atlas: Atlas | None) -> Document:
-    found = [replace(each, scores=None) for each in explanations(live, command.prompts, command.request)]
-    named = [(share.layer, share.neuron) for each in found for share in each.neurons]
-    known = None if atlas is None else known_of(atlas, named)
-    notes = list(_about(live, known is not None and not known))
-    if command.spec is not None:
+    def keep(found: Sequence[Explanation]) -> list[str]:
+        if command.spec is None:
+            return []
         (only,) = found
         _write_spec(command, live, only)
-        notes.append(f"spec written to {command.spec}")
-    return document(found, command.request, known, notes)
+        return [f"spec written to {command.spec}"]
+
+    return explained(live, command.prompts, command.request, atlas, keep)
+
+
+def explained(
+    live: LiveModel,
+    prompts: Sequence[Prompt],
+    request: ExplainRequest,
+    atlas: Atlas | None,
+    keep: Callable[[Sequence[Explanation]], list[str]] = lambda found: [],
+) -> Document:
+    """The answer of `explain` by a model that is loaded, which is the atlas's. `keep` notes what it does with it."""
+    found = [replace(each, scores=None) for each in explanations(live, prompts, request)]
+    named = [(share.layer, share.neuron) for each in found for share in each.neurons]
+    known = None if atlas is None else known_of(atlas, named)
+    notes = [*_about(live, known is not None and not known), *keep(found)]
+    return document(found, request, known, notes)
 
 
 def _about(live: LiveModel, without_intervals: bool) -> Iterator[str]:

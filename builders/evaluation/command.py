@@ -45,6 +45,35 @@ def run(config: EvaluateConfig, progress: Silent | None = None) -> Result:
     return evaluation.of_specs() if config.sweep is None else evaluation.of_sweep(config.sweep)
 
 
+def measure(
+    config: EvaluateConfig,
+    live: LiveModel,
+    specs: Sequence[InterventionSpec],
+    task: Task,
+    progress: Silent,
+    harness: HarnessTasks | None = None,
+) -> EvaluationReport:
+    """`evaluate` as the config says, by a model that is loaded. Raises as it does; keeps nothing."""
+    return evaluate(
+        live,
+        specs,
+        task.examples,
+        labels=task.labels,
+        template=task.template,
+        targets=task.targets,
+        shots=task.shots,
+        other_texts=task.other_texts,
+        harness=harness,
+        whole_neuron=config.whole_neuron,
+        bootstrap=config.bootstrap,
+        seed=config.task.seed,
+        max_tokens=config.max_tokens,
+        budget=Budget(config.batch_tokens, config.memory),
+        override_model=config.override_model,
+        progress=progress,
+    )
+
+
 class _Evaluation:
     """One evaluation as its config says; the model is loaded once and only after everything is planned."""
 
@@ -108,24 +137,7 @@ class _Evaluation:
         harness: HarnessTasks | None = None,
     ) -> EvaluationReport:
         config = self.wanted
-        report = evaluate(
-            live,
-            specs,
-            task.examples,
-            labels=task.labels,
-            template=task.template,
-            targets=task.targets,
-            shots=task.shots,
-            other_texts=task.other_texts,
-            harness=harness,
-            whole_neuron=config.whole_neuron,
-            bootstrap=config.bootstrap,
-            seed=config.task.seed,
-            max_tokens=config.max_tokens,
-            budget=Budget(config.batch_tokens, config.memory),
-            override_model=config.override_model,
-            progress=self.progress,
-        )
+        report = measure(config, live, specs, task, self.progress, harness)
         if config.store:
             store(sidecar_of(config.atlas), report, live, atlas.manifest.atlas_id, task, sweep_id)
         return report
