@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atlas.answers.result import Document, Result
+from atlas.errors import AtlasError
 
 
 @dataclass(frozen=True)
@@ -25,3 +26,5 @@ class Page:
     sql: str | None = None
     preview: str | None = None
     notes: list[str] = field(default_factory=list)
+    failure: AtlasError | None = None
+    """Why there is no answer, where the page itself says so: what the page as data gives in its place."""

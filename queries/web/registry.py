@@ -35,4 +35,6 @@ PAGES: dict[str, Kind] = {
     "token": Kind("token:token_page", part=True),
     "search": Kind("search:search_page"),
     "layer": Kind("layer:layer_page", part=None),
+    "compare": Kind("compare:compare_page", slow=True),
+    "sql": Kind("sql:sql_page", slow=True),
 }

@@ -18,10 +18,11 @@ ADDRESSES = {
     "token": "token/dog",
     "search": "search?q=dog",
     "layer": "layer",
+    "sql": "sql?q=SELECT+42+AS+answer",
 }
 
 
-@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize("kind", [kind for kind in PAGES if kind != "compare"])  # which takes two atlases
 def test_each_page_is_there_and_carries_the_policy(client, home, kind):
     answer = client.get(home + ADDRESSES[kind])
     assert answer.status_code == 200
