@@ -21,22 +21,23 @@ GROUPINGS = ("weight", "layer")
 
 
 @question
-def compare(base: Atlas, tuned: Atlas, *, by: str = "weight") -> Result:
+def compare(base: Atlas, tuned: Atlas, *, by: str = "weight", vectors: bool = True) -> Result:
     """Agreement of two atlases, one row per weight (`by="weight"`) or per weight and layer (`by="layer"`).
 
     neurons      how many were compared
     same_token   share of them whose most raised token (rank 1, sign +1) is the same in both
     shuffled     the same share expected after shuffling the neurons of each layer, exact (see `_shuffled`)
-    mean_cosine  mean cosine of the two weight vectors; NULL unless both atlases store vectors
+    mean_cosine  mean cosine of the two weight vectors; NULL unless both atlases store vectors, and without `vectors`,
+                 which reads them all
 
     Raises QuestionError when the two cannot be compared neuron by neuron.
     """
     if by not in GROUPINGS:
         raise UsageError(f"--by is {by!r}", f"Choose one of {', '.join(GROUPINGS)}.")
     weights = _common_weights(base, tuned)
-    notes = _identity_notes(base, tuned)
-    with_vectors = _have_vectors(base, tuned, weights)
-    if not with_vectors:
+    notes = identity_notes(base, tuned)
+    with_vectors = vectors and _have_vectors(base, tuned, weights)
+    if vectors and not with_vectors:
         notes.append("no mean_cosine: both atlases need the weight vectors, `build --vectors`")
     rows: list[tuple[Any, ...]] = []
     for weight in weights:
@@ -134,7 +135,8 @@ def _common_weights(base: Atlas, tuned: Atlas) -> list[str]:
     return found[0]
 
 
-def _identity_notes(base: Atlas, tuned: Atlas) -> list[str]:
+def identity_notes(base: Atlas, tuned: Atlas) -> list[str]:
+    """A remark where the two are one file, or of the same weights."""
     if base.path.resolve() == tuned.path.resolve():
         return ["both are the same file"]
     if base.manifest.fingerprint == tuned.manifest.fingerprint:

@@ -22,7 +22,6 @@ from queries.sandbox import wire
 if TYPE_CHECKING:
     import duckdb
 
-MAX_BYTES = 64 * 2**20  # of an encoded answer
 _ROWS_AT_ONCE = 100
 _FILES_AT_ONCE = 64
 _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
@@ -110,7 +109,7 @@ def _answer(connection: duckdb.DuckDBPyConnection, request: dict[str, Any], path
         connection.execute("SET lock_configuration = true")
         statement = _only_statement(connection, request["sql"])
         cursor = connection.execute(statement, request["parameters"])
-        _send(cursor, request["max_rows"], out)
+        _send(cursor, request["max_rows"], request["max_bytes"], out)
     except duckdb.OutOfMemoryException:
         raise MemoryError from None
     except duckdb.InterruptException:
@@ -181,7 +180,7 @@ def _only_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.S
     return statements[0]
 
 
-def _send(cursor: duckdb.DuckDBPyConnection, max_rows: int, out: Any) -> None:
+def _send(cursor: duckdb.DuckDBPyConnection, max_rows: int, max_bytes: int, out: Any) -> None:
     for name, kind, *_ in cursor.description:
         if _ZONED in str(kind):  # its Python value would need a library of time zones, and may be another time
             raise _zoned(f"the column {name[:60]}")
@@ -194,9 +193,9 @@ def _send(cursor: duckdb.DuckDBPyConnection, max_rows: int, out: Any) -> None:
                 return
             line = _encode_row(row)
             sent_rows, sent_bytes = sent_rows + 1, sent_bytes + len(line)
-            if sent_bytes > MAX_BYTES:
+            if sent_bytes > max_bytes:
                 raise QuestionError(
-                    f"stopped: the answer is larger than {MAX_BYTES // 2**20} MiB",
+                    f"stopped: the answer is larger than {max_bytes // 2**20} MiB",
                     "Select fewer columns, or fewer rows with --limit.",
                 )
             out.write(line)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MAX_SQL_BYTES = 64 * 2**10  # a parser needs gigabytes for some longer texts
 MIN_MEMORY_MB = 1024  # Python and DuckDB alone map about 0.8 GB of addresses
 MAX_MEMORY_MB = 2**24  # 16 TiB; far beyond it the operating system's counters end
+MAX_ANSWER_MB = 64  # encoded
 DEFAULT_ROWS, DEFAULT_TIMEOUT_S = 10_000, 30.0
 
 _START_S = 1.0  # granted on top of the timeout for starting the child
@@ -43,6 +44,7 @@ def run_sql(
     max_rows: int = DEFAULT_ROWS,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     memory_mb: int = DEFAULT_MEMORY_MB,
+    max_mb: int = MAX_ANSWER_MB,
 ) -> Result:
     """The answer of an atlas to one SELECT or EXPLAIN statement, as in a fresh DuckDB connection.
 
@@ -51,15 +53,16 @@ def run_sql(
 
     `parameters` bind `$name` (dict) or `?` (list). At most `max_rows` rows come back; `truncated_by` of the
     result says when there were more. `timeout_s` is wall-clock time, `memory_mb` the address space of the
-    process in MiB; half of it is DuckDB's own memory limit.
+    process in MiB; half of it is DuckDB's own memory limit. An answer of more than `max_mb` MiB is refused.
 
     Raises QuestionError when the statement is wrong, refused, or hit a limit; AtlasFileError as
     `open_atlas`; UsageError for limits out of their domain.
     """
     if os.name != "posix":
         raise QuestionError("the SQL sandbox needs a POSIX system", "Open the file in a duckdb shell instead.")
-    _require_domain(sql, max_rows, timeout_s, memory_mb)
-    request = {"sql": sql, "parameters": parameters, "max_rows": max_rows, "timeout_s": float(timeout_s)}
+    _require_domain(sql, max_rows, timeout_s, memory_mb, max_mb)
+    limits = {"max_rows": max_rows, "timeout_s": float(timeout_s), "max_bytes": max_mb * 2**20}
+    request = {"sql": sql, "parameters": parameters, **limits}
     try:
         line = wire.encode("statement", request)
     except TypeError as error:
@@ -76,7 +79,7 @@ def run_sql(
     return _read_answer(answer, code, timeout_s, memory_mb, path)
 
 
-def _require_domain(sql: str, max_rows: int, timeout_s: float, memory_mb: int) -> None:
+def _require_domain(sql: str, max_rows: int, timeout_s: float, memory_mb: int, max_mb: int) -> None:
     try:
         size = len(sql.encode("utf-8"))
     except UnicodeEncodeError:
@@ -89,6 +92,8 @@ def _require_domain(sql: str, max_rows: int, timeout_s: float, memory_mb: int) -
         raise UsageError(f"--timeout is {timeout_s}", "Give seconds, up to a day.")
     if not MIN_MEMORY_MB <= memory_mb <= MAX_MEMORY_MB:
         raise UsageError(f"--memory is {memory_mb}", f"Give {MIN_MEMORY_MB} to {MAX_MEMORY_MB} (MiB).")
+    if not 1 <= max_mb <= MAX_ANSWER_MB:
+        raise UsageError(f"max_mb is {max_mb}", f"Give 1 to {MAX_ANSWER_MB} (MiB).")
 
 
 def _read_answer(answer: bytes, code: int | None, timeout_s: float, memory_mb: int, path: Path) -> Result:

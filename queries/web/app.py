@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from atlas.answers.formats import writer
 from atlas.answers.result import Document, Result
-from atlas.errors import AtlasError, AtlasFileError, MissingExtraError, UnknownNameError, UsageError
+from atlas.errors import AtlasError, AtlasFileError, MissingExtraError, QuestionError, UnknownNameError, UsageError
 from queries.web.asked import Asked
 from queries.web.guard import Guard
 from queries.web.links import ServerLinks
@@ -35,7 +35,13 @@ _MENU = {
     "atlas": "Atlas", "layer": "Layers", "compare": "Compare", "sql": "SQL", "spec": "Spec", "live": "Your text",
 }  # fmt: skip
 _STATIC = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png"}
+SLOW, MOST_WAITING = 2, 8
+"""Of pages that may take seconds: how many are made at the same time, in threads of their own, and how many wait."""
 T = TypeVar("T")
+
+
+class Busy(QuestionError):
+    """Too many wait already."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Explorer:
     served: Sequence[Served]
     live: Live | None
     threads: CapacityLimiter
+    slow: CapacityLimiter
     prefix: str = ""
 
     def find(self, name: str) -> Served:
@@ -54,9 +61,11 @@ class Explorer:
                 return each
         raise UnknownNameError("atlas", name, [each.name for each in self.served])
 
-    async def ask(self, work: Callable[[], T]) -> T:
-        """Run `work` in one of the threads."""
-        return await anyio.to_thread.run_sync(work, limiter=self.threads)
+    async def ask(self, work: Callable[[], T], *, slow: bool = False) -> T:
+        """Run `work` in one of the threads, or in one of those for slow work: Busy where too much of it waits."""
+        if slow and self.slow.statistics().tasks_waiting >= MOST_WAITING:
+            raise Busy(f"{SLOW} long questions are being answered and {MOST_WAITING} wait", "Ask again in a moment.")
+        return await anyio.to_thread.run_sync(work, limiter=self.slow if slow else self.threads)
 
     def links(self, served: Served) -> ServerLinks:
         """Addresses of the pages of one of the atlases."""
@@ -79,7 +88,7 @@ def make_app(
 ) -> Starlette:
     """The application for some open atlases. `hosts`: names that a Host header may have; `token`: what every
     path begins with, where the server can be reached from elsewhere: links keep it, and there are no cookies."""
-    explorer = Explorer(served, live, CapacityLimiter(WORKERS), f"/{token}" if token else "")
+    explorer = Explorer(served, live, CapacityLimiter(WORKERS), CapacityLimiter(SLOW), f"/{token}" if token else "")
 
     def endpoint(answer: Callable[[Explorer, Request], Any]) -> Any:
         @functools.wraps(answer)
@@ -139,7 +148,7 @@ async def _page(explorer: Explorer, request: Request) -> Response:
         kind = PAGES.get(name)
         if kind is None or kind.part not in (None, bool(part)) or (kind.live and explorer.live is None):
             raise UnknownNameError("page", f"{name}/{part}" if part else name, list(PAGES))
-        return await explorer.ask(lambda: _answer(explorer, request, served, kind, part, twin))
+        return await explorer.ask(lambda: _answer(explorer, request, served, kind, part, twin), slow=kind.slow)
     except AtlasError as error:
         return await _failed(explorer, request, served, error, twin)
 
@@ -158,6 +167,8 @@ def _answer(explorer: Explorer, request: Request, served: Served, kind: Kind, pa
         asked = Asked(atlas, explorer.links(served), part, query, explorer.live, explorer.served)
         page = kind.page(asked)
         if twin is not None:
+            if page.failure is not None:
+                raise page.failure
             return _data(page, twin)
         return _html(explorer, request, served, asked, page)
 
@@ -213,6 +224,8 @@ def status_of(error: AtlasError) -> int:
         return 404
     if isinstance(error, UsageError):
         return 400
+    if isinstance(error, Busy):
+        return 503
     return 500 if isinstance(error, AtlasFileError) else 501 if isinstance(error, MissingExtraError) else 422
 
 
@@ -233,7 +246,7 @@ async def _failed(
     return await explorer.ask(drawn)
 
 
-_STATUS: Mapping[int, str] = {404: "Not found", 400: "This was not understood", 500: "The file is damaged"}
+_STATUS: Mapping[int, str] = {404: "Not found", 400: "This was not understood", 500: "The file is damaged", 503: "Busy"}
 
 
 async def _icon(request: Request) -> Response:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atlas.answers.result import Document, Result
+from atlas.errors import AtlasError
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,5 @@ class Page:
     file: tuple[str, str] | None = None
     address: str | None = None
     notes: list[str] = field(default_factory=list)
+    failure: AtlasError | None = None
+    """Why there is no answer, where the page itself says so: what the page as data gives in its place."""

@@ -37,4 +37,6 @@ PAGES: dict[str, Kind] = {
     "search": Kind("search:search_page"),
     "spec": Kind("spec:spec_page"),
     "layer": Kind("layer:layer_page", part=None),
+    "compare": Kind("compare:compare_page", slow=True),
+    "sql": Kind("sql:sql_page", slow=True),
 }

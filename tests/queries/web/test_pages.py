@@ -19,10 +19,11 @@ ADDRESSES = {
     "search": "search?q=dog",
     "spec": "spec?concept=sports",
     "layer": "layer",
+    "sql": "sql?q=SELECT+42+AS+answer",
 }
 
 
-@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize("kind", [kind for kind in PAGES if kind != "compare"])  # which takes two atlases
 def test_each_page_is_there_and_carries_the_policy(client, home, kind):
     answer = client.get(home + ADDRESSES[kind])
     assert answer.status_code == 200
