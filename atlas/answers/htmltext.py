@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 from atlas.answers.cells import cell, is_number
-from atlas.answers.result import Document, Result
+
+if TYPE_CHECKING:
+    from atlas.answers.result import Document, Result
 
 MOST_ROWS = 50
 """Rows that a notebook shows; the rest is counted."""

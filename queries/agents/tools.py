@@ -101,14 +101,13 @@ def spec(
     top: int | None = None,
     op: str = "set=0",
     bounds: str | None = None,
-    positions: str = "all",
     family: str | None = None,
 ) -> str:
     """An intervention spec as JSON: which neurons (by concept, addresses or token) to change, how, and in which range.
     op: set=0, scale=0.5, add=3, set=mean, set=contrast:2. bounds: interval, contrast or gaussian. To be saved as a
     file for `neuron-atlas run`, `evaluate` and `export`."""
     made = spec_and_notes(
-        atlas, concept=concept, neurons=neurons, token=token, top=top, op=op, bounds=bounds, positions=positions,
+        atlas, concept=concept, neurons=neurons, token=token, top=top, op=op, bounds=bounds,
         fit=FitChoice(family=family),
     )  # fmt: skip
     return dumps(made.spec)
