@@ -17,15 +17,20 @@ class Reader(HTMLParser):
         super().__init__()
         self.tags: set[str] = set()
         self.cells: list[str] = []
+        self.inside = False
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
         if tag in ("td", "th"):
             self.cells.append("")
+            self.inside = True
+
+    def handle_endtag(self, tag):
+        self.inside = self.inside and tag not in ("td", "th")
 
     def handle_data(self, data):
-        if self.cells:
+        if self.inside:
             self.cells[-1] += data
 
 
