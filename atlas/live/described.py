@@ -85,7 +85,8 @@ class Described:
     @property
     def is_causal(self) -> bool:
         """Whether transformers loads it as a causal language model, and not by a class that also sees images."""
-        return type(self.model.config) in MODEL_FOR_CAUSAL_LM_MAPPING
+        config = type(self.model.config)
+        return config in MODEL_FOR_CAUSAL_LM_MAPPING and MODEL_FOR_CAUSAL_LM_MAPPING[config] is type(self.model)
 
     @property
     def gguf_name(self) -> str | None:
