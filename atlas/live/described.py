@@ -86,7 +86,10 @@ class Described:
     def is_causal(self) -> bool:
         """Whether transformers loads it as a causal language model, and not by a class that also sees images."""
         config = type(self.model.config)
-        return config in MODEL_FOR_CAUSAL_LM_MAPPING and MODEL_FOR_CAUSAL_LM_MAPPING[config] is type(self.model)
+        if config not in MODEL_FOR_CAUSAL_LM_MAPPING:
+            return False
+        loaded: Any = MODEL_FOR_CAUSAL_LM_MAPPING[config]  # the table says that it holds tuples; it holds classes
+        return loaded is type(self.model)
 
     @property
     def gguf_name(self) -> str | None:

@@ -114,7 +114,8 @@ def shape_of_experts(shapes: Mapping[str, tuple[int, ...]], settings: Mapping[st
 
 
 def _nested(places: Tensor, parts: Mapping[str, Tensor], state: Mapping[str, Any]) -> Tensor:
-    size, offset = state.get("nested_blocksize"), state.get("nested_offset")
+    size: Any = state.get("nested_blocksize")
+    offset = state.get("nested_offset")
     code, absmax = parts["nested_quant_map"], parts["nested_absmax"]
     if not _is_size(size) or not isinstance(offset, int | float) or code.shape != (256,) or code.dtype != torch.float32:
         raise Damaged("scales of blocks are packed in a way that is not told")
