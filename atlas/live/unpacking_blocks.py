@@ -1,6 +1,6 @@
 """Packed weights of the formats that share a scale over a block of numbers wherever a matrix's rows end.
 
-bitsandbytes (nf4, fp4 and int8) and MXFP4, which gpt-oss is published in. A few lines each, after the kernels that run
+bitsandbytes (nf4, fp4 and int8) and MXFP4, which experts are published in. A few lines each, after the kernels that run
 them; what they give was compared with the packages themselves, number for number.
 """
 
@@ -88,7 +88,7 @@ def unpack_mxfp4(parts: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Te
     """blocks uint8 [E, O, G, 16] of two E2M1 numbers each, the lower four bits first, and scales [E, O, G].
 
     E experts, G groups of 32 inputs. A scale is the exponent of a power of two, from -127 on. Gives [E, I, O], as
-    gpt-oss's experts hold them, in bfloat16, which loses nothing.
+    such modules hold them, in bfloat16, which loses nothing.
     """
     blocks, scales = parts["blocks"], parts["scales"]
     if blocks.dtype != torch.uint8 or scales.dtype != torch.uint8 or blocks.shape != (*scales.shape, 16):
