@@ -9,7 +9,10 @@ from pathlib import Path
 PAGE = Path(__file__).with_name("families.md")
 sys.path.insert(0, str(PAGE.parents[1]))  # the tests are no part of what is installed
 
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES  # noqa: E402
+from transformers.models.auto.modeling_auto import (  # noqa: E402
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
 
 from atlas.live.adapters.base import Adapter  # noqa: E402
 from atlas.live.adapters.multimodal import MULTIMODAL  # noqa: E402
@@ -80,7 +83,8 @@ def _lines() -> Iterator[str]:
     )
     yield "| model type | where | language model | exports | tested |\n|---|---|---|---|---|"
     for name, inside in MULTIMODAL.items():
-        exports = _exports(find_adapter({"model_type": name}), is_causal=name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+        is_causal = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(name) == MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[name]
+        exports = _exports(find_adapter({"model_type": name}), is_causal=is_causal)
         yield f"| {name} | {inside.path} | {inside.model_type} | {exports} | {_tested([name])} |"
     yield "\n## Variants that are refused by name\n"
     yield "| model type | config field | supported | otherwise |\n|---|---|---|---|"

@@ -59,12 +59,13 @@ def notes_on_layers(
     if all(len(layers) == atlas.manifest.n_layers for layers in lists):
         return []
     what = _WHAT[table] + (f" of {weight}" if one else "")
+    which = f"layer{'s' if len(held) > 1 else ''} {as_text(held)}"
     if layer is None:
-        return [f"this atlas has {what} of layers {as_text(held)} only, of {atlas.manifest.n_layers}"]
+        return [f"this atlas has {what} of {which} only, of {atlas.manifest.n_layers}"]
     if layer in held:
         return []
     return [
-        f"this atlas has no {what} of layer {layer}, but of layers {as_text(held)}: "
+        f"this atlas has no {what} of layer {layer}, but of {which}: "
         f"`neuron-atlas build --add{_HOW.get(table, '')} --layers {layer}` adds them"
     ]
 

@@ -9,7 +9,6 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     CONFIG_MAPPING,
-    MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     PreTrainedTokenizerFast,
@@ -189,7 +188,7 @@ def make_model(
     config = CONFIG_MAPPING[model_type](
         **{names.get(name, name): value for name, value in {**fields, **config_overrides}.items()}
     )
-    sees = type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING
+    sees = hasattr(config, "vision_config")
     model = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_config(config)
     randomise(model, seed)
     folder = Path(folder)

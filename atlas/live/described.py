@@ -85,7 +85,11 @@ class Described:
     @property
     def is_causal(self) -> bool:
         """Whether transformers loads it as a causal language model, and not by a class that also sees images."""
-        return type(self.model.config) in MODEL_FOR_CAUSAL_LM_MAPPING
+        config = type(self.model.config)
+        if config not in MODEL_FOR_CAUSAL_LM_MAPPING:
+            return False
+        loaded: Any = MODEL_FOR_CAUSAL_LM_MAPPING[config]  # the table says that it holds tuples; it holds classes
+        return loaded is type(self.model)
 
     @property
     def gguf_name(self) -> str | None:

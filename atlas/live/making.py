@@ -11,6 +11,7 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TE
 from atlas.errors import AtlasError, ModelError
 from atlas.live.adapters.base import Adapter
 from atlas.live.adapters.heads import Head
+from atlas.live.adapters.multimodal import MULTIMODAL
 from atlas.live.expert_pass import NAME as EXPERTS
 from atlas.live.expert_pass import register
 from atlas.live.head_choice import class_of
@@ -31,9 +32,11 @@ def model_class_of(config_class: type[PretrainedConfig], head: Head | None = Non
     # The table says that it holds tuples; one of causal models holds classes.
     if head is not None:
         return cast("type[CausalModel]", class_of(head, config_class))
-    for mapping in (MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING):
-        if config_class in mapping:
-            return cast("type[CausalModel]", mapping[config_class])
+    # Of some checkpoints that also see images the first table has the language model alone.
+    sees = config_class.model_type in MULTIMODAL
+    mapping = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING if sees else MODEL_FOR_CAUSAL_LM_MAPPING
+    if config_class in mapping:
+        return cast("type[CausalModel]", mapping[config_class])
     raise ModelError(f"transformers has no language model for model type {config_class.model_type!r}")
 
 

@@ -1,13 +1,13 @@
 """Packed weights of the formats that share a scale over a block of numbers wherever a matrix's rows end.
 
-bitsandbytes (nf4, fp4 and int8) and MXFP4. A few lines each, after the kernels that run
+bitsandbytes (nf4, fp4 and int8) and MXFP4, which experts are published in. A few lines each, after the kernels that run
 them; what they give was compared with the packages themselves, number for number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -88,7 +88,7 @@ def unpack_mxfp4(parts: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Te
     """blocks uint8 [E, O, G, 16] of two E2M1 numbers each, the lower four bits first, and scales [E, O, G].
 
     E experts, G groups of 32 inputs. A scale is the exponent of a power of two, from -127 on. Gives [E, I, O], as
-    experts are held, in bfloat16, which loses nothing.
+    such modules hold them, in bfloat16, which loses nothing.
     """
     blocks, scales = parts["blocks"], parts["scales"]
     if blocks.dtype != torch.uint8 or scales.dtype != torch.uint8 or blocks.shape != (*scales.shape, 16):
@@ -114,7 +114,8 @@ def shape_of_experts(shapes: Mapping[str, tuple[int, ...]], settings: Mapping[st
 
 
 def _nested(places: Tensor, parts: Mapping[str, Tensor], state: Mapping[str, Any]) -> Tensor:
-    size, offset = state.get("nested_blocksize"), state.get("nested_offset")
+    size: Any = state.get("nested_blocksize")
+    offset = state.get("nested_offset")
     code, absmax = parts["nested_quant_map"], parts["nested_absmax"]
     if not _is_size(size) or not isinstance(offset, int | float) or code.shape != (256,) or code.dtype != torch.float32:
         raise Damaged("scales of blocks are packed in a way that is not told")
@@ -123,5 +124,5 @@ def _nested(places: Tensor, parts: Mapping[str, Tensor], state: Mapping[str, Any
     return code[places.long()] * absmax.repeat_interleave(size)[: len(places)] + offset
 
 
-def _is_size(value: Any) -> TypeGuard[int]:
+def _is_size(value: Any) -> bool:
     return type(value) is int and 0 < value < 2**31

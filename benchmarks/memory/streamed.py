@@ -65,7 +65,7 @@ def bound(memory: int) -> int:
 
 
 LIBRARIES = 1_500_000_000
-"""What torch, transformers and their threads take of the limit: it counts memory reserved and never touched too."""
+"""What torch, transformers and threads take of the limit, which counts memory that is reserved and never touched."""
 
 
 def write_checkpoint(folder: Path, n_layers: int) -> None:

@@ -184,7 +184,7 @@ def test_statistics_of_other_layers_are_missed_by_name(model, tmp_path):
     path = built(model, tmp_path / "a.duckdb", corpus, decode=False, layers=(2,), folds=0)
     with open_atlas(path) as atlas:
         (note,) = neuron_card(atlas, "L0N3").sections["concepts"].notes
-        assert "no statistics of layer 0, but of layers 2" in note
+        assert "no statistics of layer 0, but of layer 2" in note
         assert neuron_card(atlas, "L2N3").sections["concepts"].rows
 
 

@@ -113,6 +113,16 @@ def test_a_build_of_weights_alone_loads_them(tmp_path):
     assert live.stored is None and live.validated == "model"
 
 
+def test_over_devices_and_files_it_is_the_same(recurrent):
+    live = recurrent("lfm2")
+    size = sum(parameter.nbytes for parameter in live.model.parameters())
+    spread = load(live.source.location, device=f"map:cpu={size / 2e6:.6f}MB")
+    assert spread.fingerprint == live.fingerprint and set(spread.model.hf_device_map.values()) == {"cpu", "disk"}
+    with torch.no_grad():
+        logits = [each.model(input_ids=torch.tensor([TEXT])).logits for each in (live, spread)]
+    torch.testing.assert_close(*logits, rtol=1e-5, atol=1e-6)
+
+
 def test_what_arrives_in_the_stream_is_looked_at_in_every_layer(tmp_path):
     """A scale that the adapter does not name, in the last block alone."""
     live = load(str(make_model("granite", tmp_path / "m", residual_multiplier=1.0)), device="cpu")
