@@ -121,10 +121,15 @@ class ExpertLayer:
             shared = ResolvedTap(site, self.layer, path, self.live.submodule(path), place.io, place.part)
         return ExpertTap(site, self.layer, self.path, self.experts, self.n_routed, shared)
 
+    @property
+    def router_path(self) -> str:
+        """Where the module is that chooses experts."""
+        assert self.live.adapter.experts is not None
+        return self.live.adapter.experts.router.format(layer=self.layer)
+
     def router(self) -> nn.Module:
         """The module that chooses experts."""
-        assert self.live.adapter.experts is not None
-        return self.live.submodule(self.live.adapter.experts.router.format(layer=self.layer))
+        return self.live.submodule(self.router_path)
 
     def logits_of(self, output: Any) -> Tensor:
         """The logits [tokens, experts] in what the router returns."""

@@ -104,7 +104,8 @@ def places_of(live: LiveModel) -> ModelPlaces:
         found = live.experts(layer)
         if found is not None:
             first_shared = found.n_routed * found.width
-            experts[layer] = ExpertPlace(found.path, found.width, first_shared, found.shared_width)
+            router = found.router_path if found.scales_input else None
+            experts[layer] = ExpertPlace(found.path, found.width, first_shared, found.shared_width, router)
     beside = {} if live.adapter.experts is None else live.adapter.experts.sites
     narrow = {layer: n for layer in range(live.n_layers) if (n := live.neurons(layer)) < live.d_mlp}
     places = ModelPlaces(live.base_path, _places(live.adapter.sites), experts, _places(beside), narrow)
@@ -131,12 +132,6 @@ def _refuse_experts(row: Target, spec: InterventionSpec, live: LiveModel) -> Non
             "Use --to hooks.",
         )
     apart = [edit for edit in spec.edits if live.experts_at(edit.site, edit.layer) is not None]
-    if apart and live.adapter.experts is not None and live.adapter.experts.scales_input:
-        raise SpecError(
-            f"{row.name} cannot edit {format_neuron(apart[0].layer, apart[0].neuron)}: the experts of {live.model_id} "
-            "are none that transformers runs by its table of experts functions, which exported files use",
-            "`neuron-atlas run` and `evaluate` edit them.",
-        )
     if apart and not row.experts:
         raise SpecError(
             f"{row.name} cannot edit {format_neuron(apart[0].layer, apart[0].neuron)}, a neuron of an expert: no "

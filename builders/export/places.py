@@ -19,12 +19,16 @@ class Place:
 
 @dataclass(frozen=True)
 class ExpertPlace:
-    """The experts of a layer: the module, units of each, and the shared one's first neuron and units, 0 without one."""
+    """The experts of a layer: the module, units of each, and the shared one's first neuron and units, 0 without one.
+
+    `router`: where it scales what experts read, so that transformers does not run them by its table; else None.
+    """
 
     module: str
     width: int
     first_shared: int
     shared_width: int
+    router: str | None = None
 
 
 @dataclass(frozen=True)

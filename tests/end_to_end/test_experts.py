@@ -335,6 +335,28 @@ def test_a_spec_of_experts_is_exported_as_code_that_runs_them(made: Made, tmp_pa
         export(with_check(live, plain, "The dog runs"), "weights", tmp_path / "other", model=str(made.model))
 
 
+def test_experts_that_read_what_the_router_scales_are_exported(tmp_path: Path) -> None:
+    model = make_model("llama4_text", tmp_path / "llama4")
+    live = load(str(model), device="cpu", dtype="float32")
+    units = [10 * expert + unit for expert in range(5) for unit in (1, 4)]  # the last two of the shared expert
+    edits = [Edit("mlp_pre_linear", 1, neuron, "scale", 2.0) for neuron in units]
+    edits += [Edit("mlp_post", 2, neuron, "set", 3.0, Range(-1.0, 1.0)) for neuron in units]
+    spec = InterventionSpec(
+        model=ModelReference(
+            id=str(model),
+            fingerprint=live.fingerprint,
+            **{name: getattr(live, name) for name in ("n_layers", "d_model", "d_mlp", "gated")},
+        ),
+        tokenization=Tokenization(False, False),
+        edits=tuple(edits),
+        positions="last",
+        phase="all",
+    )
+    spec = with_check(live, spec, "The dog runs")
+    report = export(spec, "hooks", tmp_path / "hooks.py", model=str(model))
+    assert report.difference is not None and report.difference <= spec.check.tolerance
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

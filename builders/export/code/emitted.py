@@ -62,6 +62,12 @@ def expert_taps(spec: InterventionSpec, places: ModelPlaces) -> tuple[list[dict[
     return routed, _taps(shared, where)
 
 
+def scaling_routers(spec: InterventionSpec, places: ModelPlaces) -> dict[str, str]:
+    """The experts modules at edited layers that transformers does not run by its table -> their routers."""
+    layers = [edit.layer for edit in spec.edits if edit.layer in _layers_apart(places, edit)]
+    return {at.module: at.router for layer in layers if (at := places.experts[layer]).router is not None}
+
+
 def _layers_apart(places: ModelPlaces, edit: Edit) -> Iterable[int]:
     """Layers at which the edit's site is none of one tensor."""
     return places.experts if SITES[edit.site].width == "d_mlp" else ()
@@ -109,9 +115,10 @@ def source(
         },
         "TAPS": taps,
         **(dict(zip(("EXPERT_TAPS", "SHARED_TAPS"), experts, strict=True)) if any(experts) else {}),
+        **({"ROUTERS": scaling_routers(spec, places)} if any(experts) else {}),
     }
     literals = "".join(f"{name} = {_literal(value)}\n" for name, value in data.items())
-    names = sorted({"contextlib", "inspect", "json", "sys", "torch", *packages})
+    names = sorted({"contextlib", "inspect", "json", "sys", "torch", *packages, *(["types"] if any(experts) else [])})
     ours, others = (
         "".join(f"import {name}\n" for name in names if (name in sys.stdlib_module_names) is standard)
         for standard in (True, False)

@@ -128,7 +128,8 @@ def compare_exemplars(atlas, built: Built, step: int = 1) -> None:
                 assert (activation is not None) == there.counted_T[place]  # a gap where it was routed elsewhere
                 if activation is not None:
                     assert abs(activation - there.acts_TN[place, neuron]) <= each.error + 1e-5
-    assert places and moved <= places / 25  # texts that are there twice have equal activations up to the last bits
+    # Texts that begin alike, or are there twice, have equal activations up to the last bits, which may part them.
+    assert places and moved <= places / 10
 
 
 def compare_firing(atlas, built: Built, step: int = 1) -> None:
