@@ -37,6 +37,7 @@ def evaluate_page(asked: Asked) -> Page:
         "remarks": [] if made is None else list(remarks(made.spec)),
         "prompt": None,
         "scores": scores,
+        "compared": None if scores is None else compared(scores),
         "problem": problem,
     }
     asks = None
@@ -52,7 +53,7 @@ def evaluate_events(asked: Asked, send: Callable[[str, Any], None]) -> None:
     """Events: "progress" ([step, share that is done]), and at the end "table" (HTML of the scores)."""
     made = read_form(asked).spec(asked.atlas)
     scores = evaluate_spec(asked, made, lambda what, share: send("progress", [what, round(share, 4)]))
-    send("table", fragment("scores.html", asked, scores=scores))
+    send("table", fragment("scores.html", asked, scores=scores, compared=compared(scores)))
 
 
 def evaluate_spec(asked: Asked, made: Made, told: Callable[[str, Any], None]) -> Result:
@@ -67,3 +68,14 @@ def limits(asked: Asked) -> tuple[int, int]:
     texts = asked.integer("texts", TEXTS, least=1, most=MOST_TEXTS)
     others = asked.integer("others", OTHERS, least=0, most=MOST_OTHERS)
     return texts or TEXTS, OTHERS if others is None else others
+
+
+def compared(scores: Result) -> tuple[list[str], list[tuple[str, str, int, list[dict[str, Any] | None]]]]:
+    """(arms, rows): a row is (group of texts, metric, n, of each arm its row of the answer or None)."""
+    arms = list(dict.fromkeys(scores.column("arm")))
+    found: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for row in scores:
+        found.setdefault((row["text_group"], row["metric"]), {})[row["arm"]] = row
+    return arms, [
+        (*place, next(iter(by_arm.values()))["n"], [by_arm.get(arm) for arm in arms]) for place, by_arm in found.items()
+    ]

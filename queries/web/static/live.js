@@ -6,21 +6,22 @@ for (const place of document.querySelectorAll("[data-stream]")) {
   const progress = place.querySelector("[data-progress]");
   const part = (name) => place.querySelectorAll(`[data-part="${name}"]`);
   let source = null;
+  const leave = () => { if (source) source.close(); source = null; };
   const end = (text) => {
-    if (source) source.close();
-    source = null;
     button.disabled = false;
     cancel.hidden = true;
     if (progress) progress.hidden = true;
     state.textContent = text;
   };
-  cancel.addEventListener("click", () => end("stopped"));
-  addEventListener("pagehide", () => end(""));
+  cancel.addEventListener("click", () => { leave(); end("stopped"); });
+  addEventListener("pagehide", leave);
   button.addEventListener("click", (click) => {
     click.preventDefault();
     const asked = new URLSearchParams(new FormData(button.form));
     for (const [name, value] of [...asked]) if (value === "" && name !== "value") asked.delete(name);
-    end("waiting for the model");
+    leave();
+    state.textContent = "waiting for the model";
+    let ended = false;
     button.disabled = true;
     cancel.hidden = false;
     for (const name of ["before", "after", "table"]) for (const each of part(name)) each.textContent = "";
@@ -31,8 +32,9 @@ for (const place of document.querySelectorAll("[data-stream]")) {
     for (const name of ["before", "after"]) hear(name, (text) => { for (const each of part(name)) each.append(text); state.textContent = "writing"; });
     hear("texts", (texts) => { for (const name of ["before", "after"]) for (const each of part(name)) each.textContent = texts[name]; });
     hear("progress", ([step, share]) => { progress.hidden = false; progress.value = share; state.textContent = `${step} ${Math.round(100 * share)} %`; });
-    hear("wrong", (text) => end(`⚠ ${text}`));
-    hear("done", () => end(""));
-    source.onerror = () => end("⚠ the server was not reached, or is busy"); // and do not ask again
+    hear("wrong", (text) => { ended = true; end(`⚠ ${text}`); });
+    hear("done", () => { ended = true; end(""); });
+    // The end of the answer comes here too: it must not be asked for again.
+    source.onerror = () => { leave(); if (!ended) end("⚠ the server was not reached, or is busy"); };
   });
 }

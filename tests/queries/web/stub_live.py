@@ -84,4 +84,10 @@ class StubLive:
         self._begin(("evaluate", len(spec.edits), texts, others), stopped)
         for share in (0.0, 0.5, 1.0):
             told("classification", share)
-        return Result(["spec", "target", "arm", "value"], [("sha256:0", "sports", "baseline", 0.8125)], ["held out"])
+        columns = ["spec", "target", "arm", "metric", "text_group", "value", "ci_low", "ci_high"]
+        columns += ["drop_value", "drop_low", "drop_high", "n"]
+        rows = [
+            ("sha256:0", "sports", "baseline", "accuracy", "target", 0.8125, 0.5, 1.0, None, None, None, 16),
+            ("sha256:0", "sports", "range", "accuracy", "target", 0.25, 0.1, 0.5, 0.5625, 0.25, 0.75, 16),
+        ]
+        return Result(columns, rows, ["held out"])

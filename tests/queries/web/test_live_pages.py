@@ -171,8 +171,13 @@ def test_an_evaluation_says_how_far_it_is(visitor, live):
         ["classification", 0.5],
         ["classification", 1.0],
     ]
-    assert events[-2][0] == "table" and "0.812" in events[-2][1] and events[-1][0] == "done"
-    assert visitor.get("/small/evaluate.csv?concept=sports&top=3").text.splitlines()[1].endswith("0.8125")
+    assert events[-2][0] == "table" and events[-1][0] == "done"
+    row = re.search(r"<tbody>\s*<tr><td>the concept</td>.*?</tr>", events[-2][1], re.DOTALL)[0]
+    cells = [re.sub(r"<.*?>", "", cell).strip() for cell in re.findall(r"<td.*?</td>", row)]
+    assert cells == ["the concept", "accuracy", "0.812", "0.250 drop 0.56, 0.25 to 0.75", "16"]
+    assert "0.250 <small>" in visitor.get("/small/evaluate?concept=sports&top=3").text
+    data = visitor.get("/small/evaluate.csv?concept=sports&top=3").text.splitlines()
+    assert len(data) == 3 and "0.8125" in data[1]
 
 
 def test_an_exemplar_can_be_tried(tmp_path, live):
