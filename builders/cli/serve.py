@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from atlas.cli.model_options import device_options
 from atlas.cli.options import find_atlas
+from atlas.errors import UsageError
 from atlas.extras import require
+from atlas.printable import say
+
+if TYPE_CHECKING:
+    from queries.web.live import Live
+    from queries.web.served import Served
 
 DEFAULT_MEMORY_MB = 256
 
 
-@click.command("serve", epilog="Example: neuron-atlas serve --open")
+@click.command("serve", epilog="Example: neuron-atlas serve --open --live smollm2-135m")
 @click.argument("atlases", nargs=-1, type=click.Path(path_type=Path), metavar="[ATLAS]...")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="a free one", help="Port to listen on.")
 @click.option(
@@ -30,22 +40,58 @@ DEFAULT_MEMORY_MB = 256
     metavar="MB",
     help="What each atlas may keep in memory between questions.",
 )
-def serve_command(atlases: tuple[Path, ...], port: int, host: str, opened: bool, memory: int) -> None:
+@click.option(
+    "--live",
+    metavar="MODEL",
+    help="Also run the model of ATLAS: texts of visitors, explanations, specs. Packaged name, folder, .gguf file or "
+    "Hugging Face id.",
+)
+@device_options
+def serve_command(
+    atlases: tuple[Path, ...],
+    port: int,
+    host: str,
+    opened: bool,
+    memory: int,
+    live: str | None,
+    device: str,
+    dtype: str,
+) -> None:
     """Look at ATLAS in a browser, or at several; without a name at the one in data/atlases.
 
     Prints the address and serves pages until Ctrl-C: the concepts by layer, the neurons of each concept, the card of a
     neuron with texts that fire it, who reads or writes a word, search. Everything that a page says is there as data
     too: its address with .json, .csv or .parquet before the question mark. Nothing is written, and nothing is loaded
     from elsewhere. An atlas that is published anew is offered, not swapped.
+
+    With --live there are also pages that ask the model, which is loaded once and must be that of the atlas: a text of
+    yours, token by token; which neurons hold a next token; a spec run on a prompt, and measured on held-out texts. One
+    question runs at a time, a few wait.
     """
     for package in ("starlette", "jinja2", "uvicorn"):
         require(package, extra="web", why="to show pages")
     from queries.web.served import open_all
     from queries.web.serving import serve
 
+    if live is None and (device, dtype) != ("auto", "auto"):
+        raise UsageError("--device and --dtype go with --live")
     served = open_all(atlases or [find_atlas()], memory * 2**20)
     try:
-        serve(served, host=host, port=port, opened=opened, say=click.echo)
+        model = None if live is None else _load(live, served, device, dtype)
+        serve(served, host=host, port=port, live=model, opened=opened, say=click.echo)
     finally:
         for each in served:
             each.close()
+
+
+def _load(name: str, served: Sequence[Served], device: str, dtype: str) -> Live:
+    """The model, checked against the atlases."""
+    from builders.serving.model import load_served  # torch: only now
+
+    if sys.stderr.isatty():
+        say("note", f"loading {name}")
+    manifests = []
+    for each in served:
+        with each.atlas() as atlas:
+            manifests.append(atlas.manifest)
+    return load_served(name, manifests, device=device, dtype=dtype)

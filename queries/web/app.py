@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,23 +16,24 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from atlas.answers.formats import writer
-from atlas.answers.result import Document, Result
+from atlas.answers.result import Result
 from atlas.errors import AtlasError, AtlasFileError, MissingExtraError, QuestionError, UnknownNameError, UsageError
 from queries.web.asked import Asked
 from queries.web.guard import Guard
 from queries.web.links import ServerLinks
-from queries.web.live import Live
+from queries.web.live import Live, Stopped
 from queries.web.page import Page
 from queries.web.registry import PAGES, Kind
 from queries.web.render import STATIC, render
 from queries.web.served import Served
+from queries.web.twins import EVENTS, TWINS, data, twin_of
+from queries.web.visits import MOST_AT_ONCE, Events, Send, asked_of_model, require_room
 
 WORKERS = 2
 """Questions that are answered at the same time: as many connections of DuckDB work, and their memory is bounded."""
-TWINS = {"json": "application/json", "csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 _MENU = {
     "atlas": "Atlas", "layer": "Layers", "compare": "Compare", "sql": "SQL", "spec": "Spec", "live": "Your text",
+    "explain": "Explain",
 }  # fmt: skip
 _STATIC = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png"}
 SLOW, MOST_WAITING = 2, 8
@@ -52,6 +53,7 @@ class Explorer:
     live: Live | None
     threads: CapacityLimiter
     slow: CapacityLimiter
+    model_threads: CapacityLimiter
     prefix: str = ""
 
     def find(self, name: str) -> Served:
@@ -67,19 +69,26 @@ class Explorer:
             raise Busy(f"{SLOW} long questions are being answered and {MOST_WAITING} wait", "Ask again in a moment.")
         return await anyio.to_thread.run_sync(work, limiter=self.slow if slow else self.threads)
 
+    def live_of(self, served: Served) -> Live | None:
+        """The model, where it is that of this atlas."""
+        if self.live is None:
+            return None
+        with served.atlas() as atlas:
+            return self.live if self.live.fits(atlas.manifest) else None
+
     def links(self, served: Served) -> ServerLinks:
         """Addresses of the pages of one of the atlases."""
-        hidden = set() if self.live else {name for name, kind in PAGES.items() if kind.live}
+        hidden = set() if self.live_of(served) else {name for name, kind in PAGES.items() if kind.live}
         return ServerLinks(served.name, PAGES.keys() - hidden | {"reopen"}, self.prefix)
 
     def home(self, served: Served) -> str:
         """The address of the first page of an atlas."""
         return self.links(served).page("atlas") or "/"
 
-    def menu(self) -> list[tuple[str, str]]:
+    def menu(self, links: ServerLinks) -> list[tuple[str, str]]:
         """(page, its name) of the pages that the header leads to."""
         hidden = {"compare"} if len(self.served) < 2 else set()
-        kinds = set(self.links(self.served[0]).kinds) - hidden
+        kinds = set(links.kinds) - hidden
         return [(kind, name) for kind, name in _MENU.items() if kind in kinds]
 
 
@@ -88,7 +97,8 @@ def make_app(
 ) -> Starlette:
     """The application for some open atlases. `hosts`: names that a Host header may have; `token`: what every
     path begins with, where the server can be reached from elsewhere: links keep it, and there are no cookies."""
-    explorer = Explorer(served, live, CapacityLimiter(WORKERS), CapacityLimiter(SLOW), f"/{token}" if token else "")
+    threads = CapacityLimiter(WORKERS), CapacityLimiter(SLOW), CapacityLimiter(MOST_AT_ONCE)
+    explorer = Explorer(served, live, *threads, f"/{token}" if token else "")
 
     def endpoint(answer: Callable[[Explorer, Request], Any]) -> Any:
         @functools.wraps(answer)
@@ -141,36 +151,68 @@ async def _page(explorer: Explorer, request: Request) -> Response:
     name, part = request.path_params.get("kind", "atlas"), request.path_params.get("part", "")
     twin = None
     if part:
-        part, twin = _twin_of(part)
-    else:
-        name, twin = _twin_of(name)
+        part, twin = twin_of(part)
+    elif not name.endswith(EVENTS):
+        name, twin = twin_of(name)
+    stem = name.removesuffix(EVENTS)
     try:
-        kind = PAGES.get(name)
-        if kind is None or kind.part not in (None, bool(part)) or (kind.live and explorer.live is None):
+        kind = PAGES.get(stem)
+        if (
+            kind is None
+            or kind.part not in (None, bool(part))
+            or (kind.live and explorer.live_of(served) is None)
+            or (stem != name and not kind.events)
+        ):
             raise UnknownNameError("page", f"{name}/{part}" if part else name, list(PAGES))
-        return await explorer.ask(lambda: _answer(explorer, request, served, kind, part, twin), slow=kind.slow)
+        if not kind.live:
+            return await explorer.ask(lambda: _answer(explorer, request, served, kind, part, twin), slow=kind.slow)
+        if stem == name:
+            return await asked_of_model(
+                request,
+                lambda stopped: _answer(explorer, request, served, kind, part, twin, stopped),
+                explorer.model_threads,
+            )
+        require_room(explorer.model_threads)
+        return Events(
+            lambda send, stopped: _send(explorer, request, served, kind, send, stopped), explorer.model_threads
+        )
     except AtlasError as error:
         return await _failed(explorer, request, served, error, twin)
 
 
-def _twin_of(text: str) -> tuple[str, str | None]:
-    """('concept name', format) of the last part of an address: 'sports.json' -> ('sports', 'json')."""
-    stem, dot, suffix = text.rpartition(".")
-    return (stem, suffix) if dot and stem and suffix in TWINS else (text, None)
-
-
-def _answer(explorer: Explorer, request: Request, served: Served, kind: Kind, part: str, twin: str | None) -> Response:
+@contextmanager
+def _asked(
+    explorer: Explorer, request: Request, served: Served, part: str = "", stopped: Stopped = lambda: False
+) -> Iterator[Asked]:
+    query: dict[str, list[str]] = {}
+    for key, value in request.query_params.multi_items():
+        query.setdefault(key, []).append(value)
     with served.atlas() as atlas:
-        query: dict[str, list[str]] = {}
-        for key, value in request.query_params.multi_items():
-            query.setdefault(key, []).append(value)
-        asked = Asked(atlas, explorer.links(served), part, query, explorer.live, explorer.served)
+        live = explorer.live_of(served)
+        yield Asked(atlas, explorer.links(served), part, query, live, explorer.served, stopped)
+
+
+def _answer(
+    explorer: Explorer,
+    request: Request,
+    served: Served,
+    kind: Kind,
+    part: str,
+    twin: str | None,
+    stopped: Stopped = lambda: False,
+) -> Response:
+    with _asked(explorer, request, served, part, stopped) as asked:
         page = kind.page(asked)
         if twin is not None:
             if page.failure is not None:
                 raise page.failure
-            return _data(page, twin)
+            return data(page, twin)
         return _html(explorer, request, served, asked, page)
+
+
+def _send(explorer: Explorer, request: Request, served: Served, kind: Kind, send: Send, stopped: Stopped) -> None:
+    with _asked(explorer, request, served, stopped=stopped) as asked:
+        kind.send(asked, send)
 
 
 def _html(
@@ -179,7 +221,7 @@ def _html(
     text = render(
         page,
         asked,
-        menu=explorer.menu(),
+        menu=explorer.menu(explorer.links(served)),
         newer=served.newer,
         twins=_twins(explorer, request, page),
         origin=f"{request.url.scheme}://{request.url.netloc}",
@@ -198,24 +240,6 @@ def _twins(explorer: Explorer, request: Request, page: Page) -> list[tuple[str, 
     query = request.url.query if page.address is None else page.address.partition("?")[2]
     query = f"?{query}" if query else ""
     return [(name, f"{explorer.prefix}{path}.{name}{query}") for name in formats]
-
-
-def _data(page: Page, twin: str) -> Response:
-    answer = page.answer
-    if page.file is not None and twin == "json":
-        name, text = page.file
-        return Response(text, media_type=TWINS[twin], headers={"Content-Disposition": f'attachment; filename="{name}"'})
-    if answer is None or (isinstance(answer, Document) and twin != "json"):
-        raise UsageError(f"this page has no {twin}", "Documents of several tables are given as JSON.")
-    stream = io.BytesIO()
-    writer(twin)(answer, stream) if isinstance(answer, Result) else _document(answer, stream)
-    return Response(stream.getvalue(), media_type=TWINS[twin])
-
-
-def _document(answer: Document, stream: io.BytesIO) -> None:
-    from atlas.answers.jsontext import write_document
-
-    write_document(answer, stream)
 
 
 def status_of(error: AtlasError) -> int:
@@ -237,8 +261,7 @@ async def _failed(
         return JSONResponse({"error": error.message, "hint": error.hint}, status_code=status)
 
     def drawn() -> Response:
-        with served.atlas() as atlas:
-            asked = Asked(atlas, explorer.links(served), live=explorer.live, served=explorer.served)
+        with _asked(explorer, request, served) as asked:
             context = {"status": _STATUS.get(status, "This cannot be answered"), "message": error.message}
             page = Page("Not answered", "error.html", context | {"hint": error.hint})
             return _html(explorer, request, served, asked, page, status)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,8 @@ MOST_CHARACTERS = 2000
 class Asked:
     """One question to a page: the atlas, what the address names (`part`), and the values behind its `?`.
 
-    `query` has all values of each name. `live` is the model, where the server runs one; `others` are the atlases that
-    the same server shows.
+    `query` has all values of each name. `live` is the model, where the server runs one of this atlas, and `stopped`
+    says whether the visitor has left meanwhile; `served` are the atlases that the same server shows.
     """
 
     atlas: Atlas
@@ -33,6 +33,7 @@ class Asked:
     query: Mapping[str, Sequence[str]] = field(default_factory=dict)
     live: Live | None = None
     served: Sequence[Served] = ()
+    stopped: Callable[[], bool] = lambda: False
 
     def text(self, name: str, most: int = MOST_CHARACTERS) -> str | None:
         """A value as text, None where it is missing or empty; UsageError where it is too long."""

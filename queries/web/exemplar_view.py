@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,17 @@ def shown_exemplars(found: Result) -> list[tuple[str, str, list[Shown]]]:
     for row in rows:
         parts.setdefault((row["kind"], row["part"]), []).append(Shown(row, _pieces(row, largest)))
     return [(kind, _title(kind, part), listed) for (kind, part), listed in parts.items()]
+
+
+def shaded(tokens: Sequence[str], values: Sequence[float | None]) -> list[Piece]:
+    """The tokens of a text, shaded by their values; the largest, of either sign, is the peak."""
+    sizes = [-1.0 if value is None else abs(value) for value in values]
+    largest = max(sizes, default=0.0)
+    peak = sizes.index(largest) if largest > 0 else None
+    return [
+        Piece(token, value, _shade(value, max(largest, 0.0)), index == peak)
+        for index, (token, value) in enumerate(zip(tokens, values, strict=True))
+    ]
 
 
 def _title(kind: str, part: int | None) -> str:

@@ -28,8 +28,11 @@ class ServerLinks:
         self.atlas, self.kinds, self.prefix = atlas, kinds, prefix
 
     def page(self, kind: str, part: str | int | None = None, /, **query: Any) -> str | None:
-        """PREFIX/ATLAS/KIND/PART?QUERY; values of None are left out. None for a kind that the server has not."""
-        if kind not in self.kinds:
+        """PREFIX/ATLAS/KIND/PART?QUERY; values of None are left out. None for a kind that the server has not.
+
+        KIND.events is where the page's answer is sent piece by piece.
+        """
+        if kind.removesuffix(".events") not in self.kinds:
             return None
         path = f"{self.prefix}/{quote(self.atlas, safe='')}/"
         if kind != "atlas":

@@ -18,6 +18,7 @@ class Page:
     SQL. `preview` is the address of a picture that stands for the page where somebody posts a link to it.
     `file`: (name, text) of a JSON file that the page makes, which its address with .json gives in place of an answer.
     `address` is the page's own where others ask the same; the browser shows it after parts of the page were changed.
+    `problem` is why there is no answer, where the page itself says so beside a form: its twins are then this error.
     """
 
     title: str
@@ -29,6 +30,7 @@ class Page:
     preview: str | None = None
     file: tuple[str, str] | None = None
     address: str | None = None
+    problem: AtlasError | None = None
     notes: list[str] = field(default_factory=list)
     failure: AtlasError | None = None
     """Why there is no answer, where the page itself says so: what the page as data gives in its place."""

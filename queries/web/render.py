@@ -28,6 +28,12 @@ def render(page: Page, asked: Asked, **more: Any) -> str:
     return environment().get_template(page.template).render(**given, **page.context)
 
 
+def fragment(template: str, asked: Asked, **context: Any) -> str:
+    """The HTML of a part of a page, for one that is open already."""
+    given = {"asked": asked, "links": asked.links, "manifest": asked.atlas.manifest, "live": asked.live}
+    return environment().get_template(template).render(**given, **context)
+
+
 @functools.cache
 def environment() -> Environment:
     """The templates, with escaping on, a missing name an error, and our filters."""

@@ -6,6 +6,7 @@ import secrets
 import socket
 import webbrowser
 from collections.abc import Callable, Sequence
+from types import FrameType
 
 import uvicorn
 
@@ -50,7 +51,7 @@ def serve(
         limit_concurrency=_MOST_CONNECTIONS,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, live)
     say(address)
     if opened:
         webbrowser.open(address)
@@ -58,6 +59,20 @@ def serve(
         server.run(sockets=[listener])
     finally:
         listener.close()
+
+
+class _Server(uvicorn.Server):
+    """One that ends what the model computes when it is told to end: a thread cannot be ended from outside."""
+
+    def __init__(self, config: uvicorn.Config, live: Live | None) -> None:
+        super().__init__(config)
+        self._live = live
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Of Ctrl-C and SIGTERM."""
+        if self._live is not None:
+            self._live.close()
+        super().handle_exit(sig, frame)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from atlas.answers.result import Result
-from atlas.errors import AtlasError
+from atlas.errors import AtlasError, UsageError
 from atlas.ops import OPS
 from atlas.sites import parse_neuron
 from atlas.spec.fields import PHASES
@@ -20,13 +20,12 @@ from queries.specs.remarks import remarks
 from queries.specs.request import BOUNDS
 from queries.specs.text import MEANS
 from queries.web.asked import Asked
+from queries.web.live import LONGEST_TEXT
 from queries.web.page import Page
 from queries.web.spec_form import FIELDS, SpecForm, file_text, read_form, shown_text
 
 LISTED = 12
 """Neurons of a concept that can be ticked."""
-MOST_PROMPT = 1500
-"""Characters that a visitor's prompt may have."""
 
 
 def spec_page(asked: Asked) -> Page:
@@ -48,8 +47,8 @@ def spec_page(asked: Asked) -> Page:
         "bounds": BOUNDS,
         "phases": PHASES,
         "rules": RULES,
-        "prompt": asked.text("prompt", MOST_PROMPT) or "",
-        "most_prompt": MOST_PROMPT,
+        "prompt": asked.text("prompt", LONGEST_TEXT) or "",
+        "longest": LONGEST_TEXT,
     }
     return Page(
         "Spec",
@@ -57,6 +56,7 @@ def spec_page(asked: Asked) -> Page:
         context,
         file=None if made is None else (form.file_name, file_text(made)),
         address=asked.links.page("spec", **form.query(prompt=context["prompt"])),
+        problem=UsageError(next(iter(wrong.values()))) if wrong else None,
     )
 
 
