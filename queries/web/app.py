@@ -24,7 +24,9 @@ from queries.web.guard import Guard
 from queries.web.links import ServerLinks
 from queries.web.live import Live
 from queries.web.page import Page
-from queries.web.registry import PAGES, Kind
+from queries.web.previews import SUFFIX as PICTURE
+from queries.web.previews import picture
+from queries.web.registry import PAGES
 from queries.web.render import STATIC, render
 from queries.web.served import Served
 
@@ -148,7 +150,8 @@ async def _page(explorer: Explorer, request: Request) -> Response:
         kind = PAGES.get(name)
         if kind is None or kind.part not in (None, bool(part)) or (kind.live and explorer.live is None):
             raise UnknownNameError("page", f"{name}/{part}" if part else name, list(PAGES))
-        return await explorer.ask(lambda: _answer(explorer, request, served, kind, part, twin), slow=kind.slow)
+        slow = kind.slow or twin == PICTURE
+        return await explorer.ask(lambda: _answer(explorer, request, served, name, part, twin), slow=slow)
     except AtlasError as error:
         return await _failed(explorer, request, served, error, twin)
 
@@ -156,16 +159,18 @@ async def _page(explorer: Explorer, request: Request) -> Response:
 def _twin_of(text: str) -> tuple[str, str | None]:
     """('concept name', format) of the last part of an address: 'sports.json' -> ('sports', 'json')."""
     stem, dot, suffix = text.rpartition(".")
-    return (stem, suffix) if dot and stem and suffix in TWINS else (text, None)
+    return (stem, suffix) if dot and stem and (suffix in TWINS or suffix == PICTURE) else (text, None)
 
 
-def _answer(explorer: Explorer, request: Request, served: Served, kind: Kind, part: str, twin: str | None) -> Response:
+def _answer(explorer: Explorer, request: Request, served: Served, name: str, part: str, twin: str | None) -> Response:
     with served.atlas() as atlas:
         query: dict[str, list[str]] = {}
         for key, value in request.query_params.multi_items():
             query.setdefault(key, []).append(value)
         asked = Asked(atlas, explorer.links(served), part, query, explorer.live, explorer.served)
-        page = kind.page(asked)
+        if twin == PICTURE:
+            return Response(picture(asked, name), media_type="image/png", headers={"Cache-Control": "max-age=3600"})
+        page = PAGES[name].page(asked)
         if twin is not None:
             if page.failure is not None:
                 raise page.failure
