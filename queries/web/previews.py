@@ -15,7 +15,7 @@ from queries.session.session import session_of
 from queries.web.asked import Asked
 
 SUFFIX = "png"
-_DPI, _NEURONS = 100, 3
+_DPI, _NEURONS = 100, 4
 _one_at_a_time = threading.Lock()
 """What a figure looks like is set for all of matplotlib."""
 

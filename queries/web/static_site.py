@@ -179,15 +179,18 @@ def _tokens(atlas: Atlas, chosen: Sequence[str]) -> list[tuple[str, list[tuple[i
 
 def _require_folder(folder: Path, paths: Iterable[str]) -> None:
     """Make the folder. UsageError where that cannot be, or where a page would replace what is none of ours."""
+    listed = list(paths)
+    for path in listed:
+        place = folder / path
+        with writing_to(place):
+            if place.exists() and _mark(place) is None:
+                raise UsageError(f"{place} is no page of a site of ours", "Name another folder.")
     with writing_to(folder):
         folder.mkdir(exist_ok=True)
         for part in ("concept", "neuron", "static"):
             (folder / part).mkdir(exist_ok=True)
-    for path in paths:
-        place = folder / path
-        if place.exists() and _mark(place) is None:
-            raise UsageError(f"{place} is no page of a site of ours", "Name another folder.")
-        require_output(place)
+    for path in listed:
+        require_output(folder / path)
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -144,7 +144,7 @@ def test_a_file_of_somebody_else_is_not_replaced(full, tmp_path):
     with pytest.raises(UsageError, match="no page of a site"):
         make_site(full, tmp_path, neurons=["L1N7"])
     assert (tmp_path / "index.html").read_text() == "<p>mine</p>"
-    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "index.html"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["index.html"]
     with pytest.raises(UsageError):
         make_site(full, tmp_path / "absent" / "below", neurons=["L1N7"])
 
