@@ -43,6 +43,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("builders.cli.export:export", "Write a spec in a form that another tool loads."),
     "serve": ("builders.cli.serve:serve_command", "Look at atlases in a browser."),
     "mcp": ("queries.cli.mcp:mcp_command", "Answer an agent's questions (Model Context Protocol)."),
+    "page": ("queries.cli.page:page", "Save a page of the explorer as one file."),
+    "site": ("queries.cli.site:site", "Save pages of the explorer as a static site."),
     "verify": ("queries.cli.verify:verify", "Is the file whole? Digests and every promise of builders."),
     "compare": ("queries.cli.compare:compare", "How far two atlases agree."),
     "completion": ("queries.cli.completion:completion", "Print the shell completion script."),

@@ -87,10 +87,11 @@ def _of_weights(atlas: Atlas) -> Iterator[NeuronNumber]:
 
 
 def _of_firing() -> Iterator[NeuronNumber]:
-    meanings = {column.name: column.meaning for column in views()["firing"].columns}
-    for column in _FIRING:
-        meaning = meanings[column] or f"{column} of the activations"
-        yield NeuronNumber(f"{FIRING}.{column}", f"over all tokens of the running text: {meaning}", "firing", column)
+    known = {column.name: column for column in views()["firing"].columns}
+    for name in _FIRING:
+        meaning = known[name].meaning or f"{name} of the activations"
+        share = "share " if known[name].unit == "share" else ""
+        yield NeuronNumber(f"{FIRING}.{name}", f"in running text: {share}{meaning}", "firing", name)
 
 
 def _of_concepts() -> Iterator[NeuronNumber]:

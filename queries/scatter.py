@@ -83,11 +83,7 @@ def scatter(atlas: Atlas, x: Axis, y: Axis, *, layer: int | None = None) -> Scat
     QuestionError for a layer that is none and where no neuron has both.
     """
     require_layer(atlas, layer)
-    pairs = (
-        "SELECT layer, neuron, x.value AS x, y.value AS y\n"
-        f"FROM ({_values(atlas, x, layer)}) AS x\nJOIN ({_values(atlas, y, layer)}) AS y USING (layer, neuron)\n"
-        f"WHERE {_kept('x', x)} AND {_kept('y', y)}"
-    )
+    pairs = _pairs(atlas, x, y, layer)
     scaled = _scaled("x", x.log), _scaled("y", y.log)
     _, [(neurons, *ends, correlation)] = atlas.query(
         f"SELECT count(*), min(x), max(x), min(y), max(y), corr({scaled[0]}, {scaled[1]}) FROM ({pairs})"
@@ -107,6 +103,15 @@ def scatter(atlas: Atlas, x: Axis, y: Axis, *, layer: int | None = None) -> Scat
     result.notes.append(f"x: {_said(x)}; y: {_said(y)}")
     known = correlation is not None and math.isfinite(correlation)
     return Scattered(result, neurons, ends_x, ends_y, correlation if known else None, binned, pairs)
+
+
+def _pairs(atlas: Atlas, x: Axis, y: Axis, layer: int | None) -> str:
+    """The statement whose rows are layer, neuron, x, y."""
+    return (
+        "SELECT layer, neuron, x.value AS x, y.value AS y\n"
+        f"FROM ({_values(atlas, x, layer)}) AS x\nJOIN ({_values(atlas, y, layer)}) AS y USING (layer, neuron)\n"
+        f"WHERE {_kept('x', x)} AND {_kept('y', y)}"
+    )
 
 
 def _values(atlas: Atlas, axis: Axis, layer: int | None) -> str:

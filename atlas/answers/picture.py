@@ -46,12 +46,16 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Write the figure as a whole; the suffix is the format. UsageError when it cannot be written."""
+    write_whole(content_of(figure, path.suffix.lower()), path)
+
+
+def content_of(figure: Figure, suffix: str, dpi: int = 150) -> bytes:
+    """The figure as a file of this suffix, one of SUFFIXES."""
     for text in figure.findobj(_matplotlib("matplotlib.text").Text):
         text.set_text(printable(text.get_text(), keep="\n"))  # a control character in an SVG makes it no XML
-    form = path.suffix.lower()
     content = io.BytesIO()
-    figure.savefig(content, format=form[1:], dpi=150, metadata=_UNDATED.get(form))
-    write_whole(content.getvalue(), path)
+    figure.savefig(content, format=suffix[1:], dpi=dpi, metadata=_UNDATED.get(suffix))
+    return content.getvalue()
 
 
 def _matplotlib(module: str) -> Any:

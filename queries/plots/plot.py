@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.patches import Patch
 
-_MOST_FITS = 3
+MOST_FITS = 3
 _COLUMNS = 2
 _RULES = {INTERVAL: "interval", GAUSSIAN: "auc"}
 
@@ -60,7 +60,7 @@ def draw_neuron(
     """The figure of `plot_neuron`."""
     layer, neuron = parse_neuron(address)
     fits = measured_fits(atlas, layer, neuron, fit)
-    if len(fits) > _MOST_FITS:
+    if len(fits) > MOST_FITS:
         raise UsageError(f"{address} has {len(fits)} fits here", "Choose some with --family, --site or --position.")
     kinds = {found.fit_id: kind_of(found, range, tau) for found in fits}
     # A tau that was not measured is refused; one is needed for Gaussian ranges alone.

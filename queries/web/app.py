@@ -23,7 +23,9 @@ from queries.web.guard import Guard
 from queries.web.links import ServerLinks
 from queries.web.live import Live, Stopped
 from queries.web.page import Page
-from queries.web.registry import PAGES, Kind
+from queries.web.previews import SUFFIX as PICTURE
+from queries.web.previews import picture
+from queries.web.registry import PAGES
 from queries.web.render import STATIC, render
 from queries.web.served import Served
 from queries.web.twins import EVENTS, TWINS, data, twin_of
@@ -164,17 +166,18 @@ async def _page(explorer: Explorer, request: Request) -> Response:
             or (stem != name and not kind.events)
         ):
             raise UnknownNameError("page", f"{name}/{part}" if part else name, list(PAGES))
+        slow = kind.slow or twin == PICTURE
         if not kind.live:
-            return await explorer.ask(lambda: _answer(explorer, request, served, kind, part, twin), slow=kind.slow)
+            return await explorer.ask(lambda: _answer(explorer, request, served, stem, part, twin), slow=slow)
         if stem == name:
             return await asked_of_model(
                 request,
-                lambda stopped: _answer(explorer, request, served, kind, part, twin, stopped),
+                lambda stopped: _answer(explorer, request, served, stem, part, twin, stopped),
                 explorer.model_threads,
             )
         require_room(explorer.model_threads)
         return Events(
-            lambda send, stopped: _send(explorer, request, served, kind, send, stopped), explorer.model_threads
+            lambda send, stopped: _send(explorer, request, served, stem, send, stopped), explorer.model_threads
         )
     except AtlasError as error:
         return await _failed(explorer, request, served, error, twin)
@@ -196,23 +199,23 @@ def _answer(
     explorer: Explorer,
     request: Request,
     served: Served,
-    kind: Kind,
+    name: str,
     part: str,
     twin: str | None,
     stopped: Stopped = lambda: False,
 ) -> Response:
     with _asked(explorer, request, served, part, stopped) as asked:
-        page = kind.page(asked)
+        if twin == PICTURE:
+            return Response(picture(asked, name), media_type="image/png", headers={"Cache-Control": "max-age=3600"})
+        page = PAGES[name].page(asked)
         if twin is not None:
-            if page.failure is not None:
-                raise page.failure
             return data(page, twin)
         return _html(explorer, request, served, asked, page)
 
 
-def _send(explorer: Explorer, request: Request, served: Served, kind: Kind, send: Send, stopped: Stopped) -> None:
+def _send(explorer: Explorer, request: Request, served: Served, name: str, send: Send, stopped: Stopped) -> None:
     with _asked(explorer, request, served, stopped=stopped) as asked:
-        kind.send(asked, send)
+        PAGES[name].send(asked, send)
 
 
 def _html(

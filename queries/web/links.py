@@ -1,6 +1,6 @@
 """Addresses of pages. A page names what it leads to, and never writes an address itself.
 
-The server's links are absolute paths; those of a saved page (queries/web/static_site.py) lead to files beside it, and
+The server's links are absolute paths; those of a saved page (queries/web/saved.py) lead to files beside it, and
 are None where there is no such file: a template then shows the text alone.
 """
 
@@ -12,7 +12,9 @@ from urllib.parse import quote, urlencode
 
 
 class Links(Protocol):
-    """What leads from a page to another."""
+    """What leads from a page to another. `forms`: whether there is a server that answers them."""
+
+    forms: bool
 
     def page(self, kind: str, part: str | int | None = None, /, **query: Any) -> str | None:
         """The address of a page of this kind; `part` is what it is about. None where there is no such page."""
@@ -23,6 +25,8 @@ class Links(Protocol):
 
 class ServerLinks:
     """Addresses on the server of one atlas; `kinds` are the pages that it has, `prefix` stands before every path."""
+
+    forms = True
 
     def __init__(self, atlas: str, kinds: Collection[str], prefix: str = "") -> None:
         self.atlas, self.kinds, self.prefix = atlas, kinds, prefix

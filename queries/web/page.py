@@ -31,6 +31,3 @@ class Page:
     file: tuple[str, str] | None = None
     address: str | None = None
     problem: AtlasError | None = None
-    notes: list[str] = field(default_factory=list)
-    failure: AtlasError | None = None
-    """Why there is no answer, where the page itself says so: what the page as data gives in its place."""

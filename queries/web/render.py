@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from atlas.answers.cells import cell, is_number, number
@@ -21,11 +21,14 @@ TEMPLATES, STATIC = HERE / "templates", HERE / "static"
 _UNSEEN = {"\n": "⏎", "\t": "⇥", "\r": "␍", "\u00a0": "⍽", "\u200b": "␣"}
 
 
-def render(page: Page, asked: Asked, **more: Any) -> str:
-    """The HTML of a page; `more` is what the template is told besides: of the server, or of a saved page."""
+def render(page: Page, asked: Asked, *, look: str = "", **more: Any) -> str:
+    """The HTML of a page; `more` is what the template is told besides: of the server, or of a saved page.
+
+    `look`: a folder of templates that go before those of the same name; "saved" is of pages that no server draws.
+    """
     manifest = asked.atlas.manifest
     given = {"page": page, "asked": asked, "links": asked.links, "manifest": manifest, "live": asked.live, **more}
-    return environment().get_template(page.template).render(**given, **page.context)
+    return environment(look).get_template(page.template).render(**given, **page.context)
 
 
 def fragment(template: str, asked: Asked, **context: Any) -> str:
@@ -35,10 +38,15 @@ def fragment(template: str, asked: Asked, **context: Any) -> str:
 
 
 @functools.cache
-def environment() -> Environment:
-    """The templates, with escaping on, a missing name an error, and our filters."""
+def environment(look: str = "") -> Environment:
+    """The templates, with escaping on, a missing name an error, and our filters.
+
+    A template of a `look` extends the one that it goes before by the name server/NAME.
+    """
+    ours = FileSystemLoader(TEMPLATES)
+    before = ChoiceLoader([FileSystemLoader(TEMPLATES / look), ours, PrefixLoader({"server": ours})])
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=before if look else ours,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

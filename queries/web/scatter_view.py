@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from heapq import nsmallest
 from itertools import groupby
 from typing import Any
 
@@ -14,6 +16,7 @@ from atlas.sites import site as site_of
 from queries.fits import Fit, all_fits
 from queries.neuron_numbers import CONCEPT, FIRING, WEIGHTS, NeuronNumber, NeuronNumbers, neuron_numbers
 from queries.scatter import Axis, Scattered, scatter
+from queries.session.session import session_of
 from queries.web.asked import Asked
 from queries.web.charts.scatter import Scatter, points_of, squares
 
@@ -63,7 +66,8 @@ class ScatterView:
     def _by_height(self, sign: int) -> list[dict[str, Any]]:
         if self.found is None or self.found.binned:
             return []
-        return sorted(self.found.result.dicts(), key=lambda row: sign * row["y"])[:LISTED]
+        listed = nsmallest(LISTED, self.found.result.rows, key=lambda row: sign * row[-1])
+        return [dict(zip(self.found.result.columns, row, strict=True)) for row in listed]
 
     def said(self, axis: Axis) -> str:
         """What an axis is, in words."""
@@ -98,11 +102,34 @@ def scatter_view(asked: Asked, layer: int | None) -> ScatterView:
     )
     view = ScatterView(groups, concepts, fits, fit, x, y, numbers)
     try:
-        found = scatter(asked.atlas, x, y, layer=layer)
+        drawn = _drawn(asked, x, y, layer)
     except AtlasError as error:
-        problem = f"{error.message}. {error.hint}" if error.hint else error.message
-        return ScatterView(groups, concepts, fits, fit, x, y, numbers, problem=problem)
-    return ScatterView(groups, concepts, fits, fit, x, y, numbers, found, _chart(asked, found, view, layer))
+        return replace(view, problem=f"{error.message}. {error.hint}" if error.hint else error.message)
+    return replace(view, found=drawn.found, chart=drawn.chart)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What is kept for the next visitor."""
+
+    found: Scattered
+    chart: Scatter
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, about."""
+        return 1000 + 250 * len(self.found.result) + 400 * (len(self.chart.points) + len(self.chart.squares))
+
+
+def _drawn(asked: Asked, x: Axis, y: Axis, layer: int | None) -> _Drawn:
+    kept = {name: asked.text(name, 500) for name in _KEPT}
+
+    def draw() -> _Drawn:
+        found = scatter(asked.atlas, x, y, layer=layer)
+        return _Drawn(found, _chart(asked, found, x, y, layer, kept))
+
+    key = ("scatter", asked.links.page("layer", layer), x, y, tuple(kept.values()))
+    return session_of(asked.atlas).read(key, draw)
 
 
 def _choice(fit: Fit | None) -> FitChoice:
@@ -111,21 +138,20 @@ def _choice(fit: Fit | None) -> FitChoice:
     return FitChoice(family=fit.family, site=fit.site, position=fit.position, template=fit.template)
 
 
-def _chart(asked: Asked, found: Scattered, view: ScatterView, layer: int | None) -> Scatter:
-    assert view.x is not None and view.y is not None
-    log = view.x.log, view.y.log
+def _chart(
+    asked: Asked, found: Scattered, x: Axis, y: Axis, layer: int | None, kept: Mapping[str, str | None]
+) -> Scatter:
+    log = x.log, y.log
     if not found.binned:
         values = (
-            (x, y, f"{address}: {written(x, 3)}, {written(y, 3)}", asked.links.page("neuron", address))
-            for address, _, _, x, y in found.result.rows
+            (across, up, f"{address}: {written(across, 3)}, {written(up, 3)}", asked.links.page("neuron", address))
+            for address, _, _, across, up in found.result.rows
         )
         return points_of(values, found.x, found.y, log)
-
-    kept = {name: asked.text(name, 500) for name in _KEPT}
 
     def closer(cell: dict[str, Any]) -> str | None:
         """The same page, of the neurons in a cell alone."""
         limits = {name: f"{cell[name]:.17g}" for name in ("x_from", "x_to", "y_from", "y_to")}
-        return asked.links.page("layer", layer, **(kept | limits))
+        return asked.links.page("layer", layer, **kept, **limits)
 
     return squares(found.result.dicts(), found.x, found.y, log, closer)

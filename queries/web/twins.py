@@ -10,6 +10,7 @@ from atlas.answers.formats import writer
 from atlas.answers.result import Document, Result
 from atlas.errors import UsageError
 from queries.web.page import Page
+from queries.web.previews import SUFFIX as PICTURE
 
 EVENTS = ".events"
 TWINS = {"json": "application/json", "csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
@@ -18,7 +19,7 @@ TWINS = {"json": "application/json", "csv": "text/csv; charset=utf-8", "parquet"
 def twin_of(text: str) -> tuple[str, str | None]:
     """('concept name', format) of the last part of an address: 'sports.json' -> ('sports', 'json')."""
     stem, dot, suffix = text.rpartition(".")
-    return (stem, suffix) if dot and stem and suffix in TWINS else (text, None)
+    return (stem, suffix) if dot and stem and (suffix in TWINS or suffix == PICTURE) else (text, None)
 
 
 def data(page: Page, twin: str) -> Response:

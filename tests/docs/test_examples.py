@@ -23,8 +23,8 @@ from tests.architecture.imports import ROOT
 from tests.docs.pages import make_tour
 from tests.docs.planted import plant_check, plant_facts, plant_graph, plant_texts
 
-# Those that need more than an atlas: a shell, or scores that a model made.
-NOT_ASKED = {"completion", "evaluations"}
+# Those that need more than an atlas, a shell, or scores that a model made; and those that write pages for people.
+NOT_ASKED = {"completion", "evaluations", "page", "site"}
 DEMO = ROOT / make_tour().ATLAS
 PLACE = Path("data/atlases/smollm2-135m.duckdb")
 VECTORS, PUBLISHED = "with_vectors.duckdb", "published.duckdb"

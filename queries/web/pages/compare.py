@@ -71,7 +71,7 @@ def compare_page(asked: Asked) -> Page:
         }
     answer = neuron if neuron is not None else found
     title = f"Compare with {chosen.name}" if neuron is None else f"{address} in both"
-    return Page(title, "compare.html", context, answer, shlex.join(words), failure=failure)
+    return Page(title, "compare.html", context, answer, shlex.join(words), problem=failure)
 
 
 def _chosen(others: list[Served], name: str | None) -> Served:

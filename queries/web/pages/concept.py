@@ -14,6 +14,7 @@ from queries.web.asked import Asked
 from queries.web.charts.density import Density, density
 from queries.web.commands import command, literal
 from queries.web.page import Page
+from queries.web.previews import preview_of
 
 DRAWN, LISTED, MOST = 6, 25, 500
 
@@ -50,7 +51,9 @@ def concept_page(asked: Asked) -> Page:
         atlas, "concept", name, fit=fit_choice(fit), layer=only.layer, max_leakage=only.max_leakage,
         min_coverage=only.min_coverage, token=only.words, limit=limit,
     )  # fmt: skip
-    return Page(f"{name} · concept", "concept.html", context, found, asks, _sql(fit, name, limit or LISTED))
+    drawn = any(picture is not None for _, picture in context["pictures"])
+    preview = preview_of(asked, "concept", name, fit_choice(fit)) if drawn else None
+    return Page(f"{name} · concept", "concept.html", context, found, asks, _sql(fit, name, limit or LISTED), preview)
 
 
 def fit_choice(fit: Fit) -> Any:

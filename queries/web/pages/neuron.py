@@ -14,11 +14,13 @@ from queries.exemplars import exemplars
 from queries.graph import neuron_graph
 from queries.nearest import nearest
 from queries.plots.data import INTERVAL, Bump, bumps_of_neuron, kind_of, measured_fits
+from queries.plots.plot import MOST_FITS
 from queries.web.asked import Asked
 from queries.web.charts.density import Density, density, ends_of
 from queries.web.commands import command
 from queries.web.exemplar_view import Shown, shown_exemplars
 from queries.web.page import Page
+from queries.web.previews import preview_of
 
 NEAREST = 8
 
@@ -42,7 +44,8 @@ def neuron_page(asked: Asked) -> Page:
     }
     sql = f"SELECT * FROM neuron_tokens({layer}, {neuron})"
     asks = command(atlas, "neuron", address, fit=asked.fit)
-    return Page(f"{address} · neuron", "neuron.html", context, card, asks, sql)
+    preview = preview_of(asked, "neuron", address) if 0 < len(context["fits"]) <= MOST_FITS else None
+    return Page(f"{address} · neuron", "neuron.html", context, card, asks, sql, preview)
 
 
 def _tokens(card: Document) -> list[tuple[str, list[tuple[int, list[dict[str, Any]]]]]]:

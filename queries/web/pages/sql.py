@@ -58,7 +58,7 @@ def sql_page(asked: Asked) -> Page:
         "most": MOST_CHARACTERS,
     }
     asks = command(asked.atlas, "sql", statement) if statement else None
-    return Page("SQL", "sql.html", context, found, asks, failure=failure)
+    return Page("SQL", "sql.html", context, found, asks, problem=failure)
 
 
 def _line(error: AtlasError) -> str:

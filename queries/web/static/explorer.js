@@ -1,4 +1,4 @@
-// What a page does besides links and forms: buttons that copy, a key that sends. Everything else works without a script.
+// What a page does besides links and forms: buttons that copy. Everything else works without a script.
 "use strict";
 function showCopy(part) {
   for (const button of part.querySelectorAll("[data-copy]")) button.hidden = false;
@@ -12,9 +12,3 @@ document.addEventListener("click", async (event) => {
   button.textContent = "Copied";
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 });
-// Ctrl-Enter in a long field sends its form.
-for (const field of document.querySelectorAll("[data-send]")) {
-  field.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) field.form.requestSubmit();
-  });
-}

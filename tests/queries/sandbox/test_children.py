@@ -31,6 +31,13 @@ def session(atlas_file: Path) -> Iterator[Session]:
         yield session
 
 
+def test_an_answer_stands_though_its_process_is_slow_to_end(session: Session, monkeypatch) -> None:
+    monkeypatch.setattr(children, "_END_S", 0.0)  # no process has ended by then
+    assert run_sql(session.atlas, "SELECT 42 AS x").rows == [(42,)]
+    with pytest.raises(QuestionError, match="refused"):
+        run_sql(session.atlas, "COPY vocab TO 'x.csv'")
+
+
 def waiting(session: Session) -> children.Child:
     """The child that waits, once there is one."""
     deadline = time.monotonic() + HANG_S
