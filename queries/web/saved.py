@@ -122,7 +122,7 @@ def one_page(atlas: Atlas, what: str, *, fit: FitChoice = ANY_FIT) -> bytes:
 def subject(what: str) -> tuple[str, str | None]:
     """(kind of page, what it is about): of 'L29N808', 'concept/sports', 'token/dog', 'atlas'. UsageError for others."""
     kind, slash, part = what.partition("/")
-    if slash and part and kind in KINDS and PAGES[kind].part:
+    if slash and part and kind in KINDS and PAGES[kind].part is not False:
         return kind, part
     if what == "atlas":
         return "atlas", None

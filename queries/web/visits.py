@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -36,20 +37,23 @@ async def asked_of_model(request: Request, work: Callable[[Stopped], T], threads
     require_room(threads)
     left, outcome = threading.Event(), []
 
-    def tried() -> tuple[T | None, Exception | None]:
+    def tried() -> Callable[[], T]:
         try:
-            return work(left.is_set), None
+            answer = work(left.is_set)
         except Exception as error:  # a group of tasks would wrap it
-            return None, error
+            return partial(_raise, error)
+        return lambda: answer
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch, request.receive, left)
         outcome.append(await anyio.to_thread.run_sync(tried, limiter=threads))
         tasks.cancel_scope.cancel()
-    ((answer, error),) = outcome
-    if error is not None:
-        raise error
-    return answer  # type: ignore[return-value]
+    (answered,) = outcome
+    return answered()
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 async def _watch(receive: Receive, left: threading.Event) -> None:
