@@ -1,7 +1,7 @@
 """Prove in one pass that what each MLP writes arrives in the stream as the adapter says, by its norm and its scale.
 
-A batch with a row for each layer: in row l the neurons of layer l alone are 0. Before that layer, row l is the text
-itself; so what its stream lacks behind the layer is what the MLP gave, and nothing else.
+A batch of the text twice, where the second row is given the first one's stream before every block, and its neurons are
+0: so what that row's stream lacks behind a block is what the block's MLP gave, and nothing else.
 """
 
 from __future__ import annotations
@@ -29,28 +29,29 @@ def check_arrival(live: LiveModel, input_ids: Tensor, record: Record, agree: Agr
     layers = [layer for layer in range(live.n_layers) if live.experts(layer) is None]
     if not layers:
         return
-    ids_BT = input_ids.expand(len(layers), -1)
+    ids_BT = input_ids.expand(2, -1)
     mask = torch.ones_like(ids_BT)
     written, streams = {}, {}
 
+    def same_stream(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (torch.cat([args[0][:1], args[0][:1]]), *args[1:])
+
+    def zero(acts: Tensor) -> Tensor:
+        return torch.cat([acts[:1], torch.zeros_like(acts[1:])])
+
     with ExitStack() as hooks, torch.inference_mode():
-        for row, layer in enumerate(layers):
+        for layer in layers:
 
-            def zero(acts: Tensor, row: int = row) -> Tensor:
-                acts = acts.clone()
-                acts[row] = 0
-                return acts
-
-            def keep_written(
-                module: nn.Module, args: tuple[Any, ...], output: Any, row: int = row, layer: int = layer
-            ) -> None:
+            def keep_written(module: nn.Module, args: tuple[Any, ...], output: Any, layer: int = layer) -> None:
                 output = output[0] if isinstance(output, tuple) else output
-                output = output if output.ndim > 2 else output.unflatten(0, (len(layers), -1))
-                written[layer] = output[row].float().clone()
+                output = output if output.ndim > 2 else output.unflatten(0, (2, -1))
+                written[layer] = output[1].float().clone()
 
-            def keep_stream(acts: Tensor, row: int = row, layer: int = layer) -> None:
-                streams[layer] = acts[row].float().clone()
+            def keep_stream(acts: Tensor, layer: int = layer) -> None:
+                streams[layer] = acts[1].float().clone()
 
+            block = live.submodule(live.adapter.block.format(layer=layer))
+            hooks.callback(block.register_forward_pre_hook(same_stream).remove)
             hooks.callback(live.tap("mlp_post", layer).register(zero).remove)
             end = live.submodule(mlp_of(live, layer)[1])
             hooks.callback(end.register_forward_hook(keep_written).remove)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from atlas.live.adapters.base import Adapter, FinalNorm, Part, Tap, WeightPlace
+from atlas.live.adapters.base import Adapter, FinalNorm, Tap, WeightPlace
 from atlas.live.adapters.heads import Head
+from atlas.live.adapters.shapes import GATE_FIRST
 
 BLOCK = "model.layers.{layer}"
 IN, OUT = f"{BLOCK}.mlp.Wi", f"{BLOCK}.mlp.Wo"
-GATE, UP = Part(0, 2), Part(1, 2)
+GATE, UP = GATE_FIRST
 MLM = Head(
     "mlm",
     ("ModernBertForMaskedLM",),
