@@ -6,14 +6,20 @@ import re
 
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from atlas.errors import AtlasError, QuestionError, UnknownNameError, UsageError
+from atlas.store.reader import open_atlas
 from queries import scatter as scatter_question
 from queries.layer_profile import layer_profile
 from queries.neuron_numbers import neuron_numbers
 from queries.scatter import Axis, scatter
+from queries.web.app import make_app
 from queries.web.charts.scatter import MOST_LINKED, points_of
+from queries.web.served import open_all
+from queries.web.static_site import make_site
 from queries.weights import neurons_by_weights
+from tests.atlas_factory import changed_by_hand
 
 X, Y = "concept.held_out_leakage", "concept.held_out_coverage"
 
@@ -121,3 +127,22 @@ def test_where_there_are_many_dots_the_outermost_lead_on():
     chart = points_of([*points, (1000.0, 1000.0, "far", "n/far")], (0, 1000), (0, 1000))
     assert len(chart.points) == MOST_LINKED and chart.crowd.count("M") == 501
     assert chart.points[-1].to == "n/far"
+
+
+def test_an_atlas_of_tokens_alone_has_pages_too(small, tmp_path):
+    path = tmp_path / "bare.duckdb"
+    path.write_bytes(small.path.read_bytes())
+    with changed_by_hand(path) as connection:
+        tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+        for (table,) in tables:
+            if table not in ("atlas", "run", "vocab", "_token_form", "_decoding", "_posting"):
+                connection.execute(f"DELETE FROM {table}")
+    served = open_all([path], 2**20)
+    with TestClient(make_app(served), base_url="http://localhost") as visitor:
+        assert "too few numbers" in visitor.get("/bare/layer").text
+        page = visitor.get("/bare/layer/1")
+        assert page.status_code == 200 and "What it is about" in page.text and "What it tells" not in page.text
+    with open_atlas(path) as atlas:
+        assert make_site(atlas, tmp_path / "site", neurons=["L1N7"]).written == 3
+    for each in served:
+        each.close()

@@ -21,7 +21,7 @@ from queries.cli.site import site as site_command
 from queries.neurons import neurons_for_concept
 from queries.web import static_site
 from queries.web.render import STATIC
-from queries.web.saved import one_page, subject
+from queries.web.saved import SiteFiles, SiteLinks, one_page, subject
 from queries.web.static_site import make_site
 from tests.atlas_factory import changed_by_hand
 from tests.queries.web.parsed import Parsed
@@ -182,3 +182,14 @@ def one_page_of(path: Path, what: str) -> str:
     result = CliRunner().invoke(page_command, [what, "-o", str(target), "-a", str(path)])
     assert result.exit_code == 0, result.output
     return target.read_text()
+
+
+def test_a_concept_of_several_fits_has_a_page_for_each():
+    files = SiteFiles()
+    for site, path in (("mlp_post", "concept/joy.html"), ("mlp_pre", "concept/joy-2.html")):
+        files.add("concept", "joy", path, FitChoice(family="moods", site=site, position="last", template="{text}"))
+    links = SiteLinks("neuron/L1N7.html", files)
+    assert links.page("concept", "joy") == "../concept/joy.html" == links.page("concept", "joy", layer=3)
+    assert links.page("concept", "joy", family="moods", site="mlp_pre") == "../concept/joy-2.html"
+    assert links.page("concept", "joy", family="others") is None is links.page("concept", "anger")
+    assert links.page("token", "dog", exact="on") is None
