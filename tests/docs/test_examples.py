@@ -24,7 +24,7 @@ from tests.docs.pages import make_tour
 from tests.docs.planted import plant_check, plant_facts, plant_graph, plant_texts
 
 # Those that need more than an atlas, a shell, or scores that a model made; and those that write pages for people.
-NOT_ASKED = {"completion", "evaluations", "page", "site"}
+NOT_ASKED = {"completion", "evaluations", "mcp", "page", "site"}
 DEMO = ROOT / make_tour().ATLAS
 PLACE = Path("data/atlases/smollm2-135m.duckdb")
 VECTORS, PUBLISHED = "with_vectors.duckdb", "published.duckdb"
