@@ -31,9 +31,9 @@ def _need(module: str) -> Any:
     return pytest.importorskip(module, reason=HOW)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
-    """The system's Chromium, driven by playwright."""
+    """The system's Chromium, driven by playwright, whose loop of events must not run on under the tests of others."""
     _need("playwright")
     if CHROMIUM is None:
         pytest.fail(HOW) if REQUIRED else pytest.skip(HOW)

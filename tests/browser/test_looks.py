@@ -15,6 +15,11 @@ PAGES = {
     "neuron": "neuron/L1N7",
     "token": "token/dog",
     "search": "search?q=sports",
+    "layers": "layer",
+    "layer": "layer/1",
+    "compare": "compare?with=other&neuron=L1N7",
+    "sql": "sql?q=SELECT+*+FROM+fit",
+    "spec": "spec?concept=sports",
     "missing": "neuron/L99N0",
 }
 AXE = Path(__file__).parent / "vendored" / "axe-4.14.1.min.js"

@@ -78,3 +78,53 @@ def test_neighbours_are_a_click_away(page, home) -> None:
     assert page.locator("h1").inner_text() == "L1N8"
     page.get_by_role("link", name="← L1N7").click()
     assert page.locator("h1").inner_text() == "L1N7"
+
+
+def test_the_spec_builder_ends_in_a_file_that_runs(page, home, tmp_path) -> None:
+    from atlas.spec.text import loads
+
+    page.goto(f"{home}neuron/L1N7")
+    page.get_by_role("link", name="Make a spec").click()
+    page.get_by_label("Number", exact=True).fill("2.5")
+    page.get_by_label("Number", exact=True).press("Tab")
+    page.wait_for_function("document.querySelector('main').textContent.includes('\"value\": 2.5')")
+    with page.expect_download() as waited:
+        page.get_by_role("link", name="Download").click()
+    waited.value.save_as(tmp_path / "made.spec.json")
+    (edit,) = loads((tmp_path / "made.spec.json").read_text(encoding="utf-8")).edits
+    assert (edit.layer, edit.neuron, edit.op, edit.value) == (1, 7, "set", 2.5)
+    page.get_by_label("Number", exact=True).fill("much")
+    page.get_by_label("Number", exact=True).press("Tab")
+    page.wait_for_function("document.querySelector('main').textContent.includes('much')")
+    assert page.get_by_role("link", name="Download").count() == 0  # what is wrong cannot be taken away
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "COPY vocab TO '/tmp/out.csv'",
+        "ATTACH '/tmp/x.duckdb'",
+        "DROP TABLE vocab",
+        "SELECT 1; SELECT 2",
+        "PRAGMA database_list",
+        "not SQL <script>alert(1)</script>",
+    ],
+)
+def test_the_console_refuses_in_a_line(page, home, statement) -> None:
+    page.goto(f"{home}sql")
+    page.get_by_label("Statement").fill(statement)
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_load_state()
+    said = page.locator("main").inner_text()
+    assert "root:" not in said and page.locator("main script").count() == 0
+    assert page.locator("main table").count() == 0 and page.locator("[role=alert], .wrong, .problem").count() == 1
+    page.wrong.clear()  # a browser notes every answer that is no 200
+
+
+def test_the_console_answers(page, home) -> None:
+    page.goto(f"{home}sql")
+    page.get_by_label("Statement").fill("SELECT layer, count(*) AS n FROM neuron_fact GROUP BY layer ORDER BY layer")
+    page.get_by_label("Statement").fill("SELECT concept, n FROM fit_concept JOIN concept USING (concept_id)")
+    page.get_by_role("button", name="Run").click()
+    assert page.locator("main table tbody tr").count() >= 3
