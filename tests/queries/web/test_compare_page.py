@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import shutil
 
 import pytest
+from click.testing import CliRunner
 
+from atlas.errors import UsageError
 from queries.card import neuron_concepts, neuron_tokens
+from queries.cli.compare import compare as command
 from queries.compare import compare
 from queries.compare_neuron import SHOWN, compare_neuron
 from queries.web.app import make_app
@@ -75,6 +79,15 @@ def test_a_neuron_in_both_is_the_two_cards(pair, small):
         2 * row["shared"] for row in found.sections["lists"] if row["weight"]
     )
     assert visitor.get("/small/compare.json?with=other&neuron=L1N7").json()["address"] == "L1N7"
+
+
+def test_the_command_answers_what_the_page_shows(pair, small):
+    visitor, other = pair
+    files = [str(small.path), str(other.path)]
+    said = CliRunner().invoke(command, [*files, "--neuron", "L1N7", "--format", "json"])
+    assert json.loads(said.stdout) == visitor.get("/small/compare.json?with=other&neuron=L1N7").json()
+    assert f"neuron-atlas compare {' '.join(files)} --neuron L1N7" in visitor.get("/small/compare?neuron=L1N7").text
+    assert isinstance(CliRunner().invoke(command, [*files, "--section", "tokens"]).exception, UsageError)
 
 
 @pytest.mark.parametrize(
