@@ -17,9 +17,9 @@ from tests.queries.web.full import write_full_atlas
 
 
 @pytest.fixture(scope="package")
-def full(tmp_path_factory):
+def full(small, tmp_path_factory):
     """The small atlas with running text and facts of weights, open."""
-    with open_atlas(write_full_atlas(tmp_path_factory.mktemp("web") / "full.duckdb")) as atlas:
+    with open_atlas(write_full_atlas(tmp_path_factory.mktemp("web") / "full.duckdb", small.path)) as atlas:
         yield atlas
 
 

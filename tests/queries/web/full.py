@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-from tests.atlas_factory import changed_by_hand, write_small_atlas
+import pyarrow as pa
+
+from atlas.manifest import utc_now
+from tests.atlas_factory import D_MLP, N_LAYERS, WORDS, changed_by_hand, write_small_atlas
+from tests.exemplar_factory import text_rows
 
 _FACTS = """
 INSERT INTO weight_run SELECT 9, 'raw', 2, [1.0, 2.0], 'merges', 20, 100, 0.2, 0.7, 0.1, 0.3, 4, 0.7;
@@ -19,10 +24,26 @@ INSERT INTO _neuron_fact
 """
 
 
-def write_full_atlas(path: Path, **options: object) -> Path:
-    """Publish it at `path`; `options` as of `write_small_atlas`."""
-    write_small_atlas(path, gradients=True, texts=True, **options)
+def write_full_atlas(path: Path, small: Path | None = None) -> Path:
+    """Write it to `path`; `small`: the small atlas with gradients, where there is one already."""
+    if small is None:
+        write_small_atlas(path, gradients=True)
+    else:
+        shutil.copyfile(small, path)
+    run = {
+        "run_id": 4,
+        "builder": "exemplars",
+        "parameters": "{}",
+        "versions": "{}",
+        "device": "cpu",
+        "dtype": "float32",
+    }
+    run |= {"started_at": utc_now(), "finished_at": utc_now()}
+    tables = {"run": pa.Table.from_pylist([run]), **text_rows(WORDS, N_LAYERS, D_MLP, 0, 4, True)}
     with changed_by_hand(path) as connection:
+        for name, rows in tables.items():
+            connection.register("rows_of_texts", rows)
+            connection.execute(f"INSERT INTO {name} BY NAME SELECT * FROM rows_of_texts")
         connection.execute("SELECT setseed(0.5)")
         connection.execute(_FACTS)
     return path

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import html
+import json
 import re
+import shutil
 
 import pytest
+from click.testing import CliRunner
 
+from atlas.errors import UsageError
 from queries.card import neuron_concepts, neuron_tokens
+from queries.cli.compare import compare as command
 from queries.compare import compare
 from queries.compare_neuron import SHOWN, compare_neuron
 from queries.web.app import make_app
 from queries.web.served import open_all
-from tests.atlas_factory import changed_by_hand, write_small_atlas
+from tests.atlas_factory import changed_by_hand
 
 starlette = pytest.importorskip("starlette.testclient")
 
@@ -20,7 +25,12 @@ starlette = pytest.importorskip("starlette.testclient")
 @pytest.fixture(scope="module")
 def pair(small, tmp_path_factory):
     """(a visitor of a server of the small atlas and another of its kind, their paths)."""
-    other = write_small_atlas(tmp_path_factory.mktemp("pair") / "other.duckdb", seed=1, fingerprint="sha256:other")
+    other = tmp_path_factory.mktemp("pair") / "other.duckdb"
+    shutil.copyfile(small.path, other)
+    with changed_by_hand(other) as connection:
+        connection.execute("UPDATE atlas SET atlas_id = repeat('1', 32), fingerprint = 'sha256:other'")
+        connection.execute("UPDATE _decoding SET raised_token = list_reverse(raised_token) WHERE neuron % 3 = 1")
+        connection.execute("UPDATE _interval SET held_inside = held_inside // 2")
     served = open_all([small.path, other], 2**26)
     with starlette.TestClient(make_app(served), base_url="http://localhost") as visitor:
         with served[1].atlas() as atlas:
@@ -69,6 +79,15 @@ def test_a_neuron_in_both_is_the_two_cards(pair, small):
         2 * row["shared"] for row in found.sections["lists"] if row["weight"]
     )
     assert visitor.get("/small/compare.json?with=other&neuron=L1N7").json()["address"] == "L1N7"
+
+
+def test_the_command_answers_what_the_page_shows(pair, small):
+    visitor, other = pair
+    files = [str(small.path), str(other.path)]
+    said = CliRunner().invoke(command, [*files, "--neuron", "L1N7", "--format", "json"])
+    assert json.loads(said.stdout) == visitor.get("/small/compare.json?with=other&neuron=L1N7").json()
+    assert f"neuron-atlas compare {' '.join(files)} --neuron L1N7" in visitor.get("/small/compare?neuron=L1N7").text
+    assert isinstance(CliRunner().invoke(command, [*files, "--section", "tokens"]).exception, UsageError)
 
 
 @pytest.mark.parametrize(
