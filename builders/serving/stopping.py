@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
-
-from torch import nn
+from contextlib import contextmanager
 
 from atlas.errors import QuestionError
+from atlas.live.each_block import before_each_block
 from atlas.live.model import LiveModel
 from builders.serving.turns import Left, Stopped
 
@@ -19,7 +17,7 @@ def stoppable(live: LiveModel, stopped: Stopped, most_s: float) -> Iterator[None
     """Every pass of the model inside the block ends with Left once `stopped`, and with QuestionError after `most_s`."""
     until = time.monotonic() + most_s
 
-    def look(module: nn.Module, args: tuple[Any, ...]) -> None:
+    def look() -> None:
         if stopped():
             raise Left
         if time.monotonic() > until:
@@ -27,8 +25,5 @@ def stoppable(live: LiveModel, stopped: Stopped, most_s: float) -> Iterator[None
                 f"this takes the model more than {most_s:g} s", "Ask for less; the command line has no such limit."
             )
 
-    with ExitStack() as hooks:
-        for layer in range(live.n_layers):
-            block = live.submodule(live.adapter.block.format(layer=layer))
-            hooks.callback(block.register_forward_pre_hook(look).remove)
+    with before_each_block(live, look):
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -204,7 +205,7 @@ def read_form(asked: Asked) -> SpecForm:
     for name, field in FIELDS.items():
         if name == "neuron" or way not in field.ways:
             continue
-        value = _tried(wrong, name, lambda name=name, field=field: _value(asked, name, field))  # type: ignore[misc]
+        value = _tried(wrong, name, functools.partial(_value, asked, name, field))
         if value is not None and value != field.default:
             given[name] = value
     if way != NEURONS:

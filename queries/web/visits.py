@@ -34,22 +34,23 @@ def require_room(threads: CapacityLimiter) -> None:
 async def asked_of_model(request: Request, work: Callable[[Stopped], T], threads: CapacityLimiter) -> T:
     """`work(stopped)` in a thread; `stopped` says whether the visitor is gone. Raises what the work raises."""
     require_room(threads)
-    left, outcome = threading.Event(), []
+    left = threading.Event()
+    answers: list[T] = []
+    errors: list[Exception] = []
 
-    def tried() -> tuple[T | None, Exception | None]:
+    def tried() -> None:
         try:
-            return work(left.is_set), None
+            answers.append(work(left.is_set))
         except Exception as error:  # a group of tasks would wrap it
-            return None, error
+            errors.append(error)
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch, request.receive, left)
-        outcome.append(await anyio.to_thread.run_sync(tried, limiter=threads))
+        await anyio.to_thread.run_sync(tried, limiter=threads)
         tasks.cancel_scope.cancel()
-    ((answer, error),) = outcome
-    if error is not None:
+    for error in errors:
         raise error
-    return answer  # type: ignore[return-value]
+    return answers[0]
 
 
 async def _watch(receive: Receive, left: threading.Event) -> None:
