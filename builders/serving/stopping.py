@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from atlas.errors import QuestionError
-from atlas.live.each_block import before_each_block
+from atlas.live.between_blocks import before_each_block
 from atlas.live.model import LiveModel
 from builders.serving.turns import Left, Stopped
 

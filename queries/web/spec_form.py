@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from atlas.errors import AtlasError, AtlasFileError, UnknownNameError, UsageError
@@ -205,7 +205,7 @@ def read_form(asked: Asked) -> SpecForm:
     for name, field in FIELDS.items():
         if name == "neuron" or way not in field.ways:
             continue
-        value = _tried(wrong, name, functools.partial(_value, asked, name, field))
+        value = _tried(wrong, name, partial(_value, asked, name, field))
         if value is not None and value != field.default:
             given[name] = value
     if way != NEURONS:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NoReturn, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -34,23 +35,25 @@ def require_room(threads: CapacityLimiter) -> None:
 async def asked_of_model(request: Request, work: Callable[[Stopped], T], threads: CapacityLimiter) -> T:
     """`work(stopped)` in a thread; `stopped` says whether the visitor is gone. Raises what the work raises."""
     require_room(threads)
-    left = threading.Event()
-    answers: list[T] = []
-    errors: list[Exception] = []
+    left, outcome = threading.Event(), []
 
-    def tried() -> None:
+    def tried() -> Callable[[], T]:
         try:
-            answers.append(work(left.is_set))
+            answer = work(left.is_set)
         except Exception as error:  # a group of tasks would wrap it
-            errors.append(error)
+            return partial(_raise, error)
+        return lambda: answer
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_watch, request.receive, left)
-        await anyio.to_thread.run_sync(tried, limiter=threads)
+        outcome.append(await anyio.to_thread.run_sync(tried, limiter=threads))
         tasks.cancel_scope.cancel()
-    for error in errors:
-        raise error
-    return answers[0]
+    (answered,) = outcome
+    return answered()
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 async def _watch(receive: Receive, left: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""Something to do before every block of a model, in whatever runs it."""
+"""Do something before every block of a model's passes: raising there ends the pass."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from atlas.live.model import LiveModel
 
 @contextmanager
 def before_each_block(live: LiveModel, look: Callable[[], None]) -> Iterator[None]:
-    """Call `look` before each block of every pass inside the `with`. What it raises ends the pass."""
+    """Inside the block of code `look` is called before every block of every pass; what it raises goes to the caller."""
 
-    def before(module: nn.Module, args: tuple[Any, ...]) -> None:
+    def called(module: nn.Module, args: tuple[Any, ...]) -> None:
         look()
 
     with ExitStack() as hooks:
         for layer in range(live.n_layers):
             block = live.submodule(live.adapter.block.format(layer=layer))
-            hooks.callback(block.register_forward_pre_hook(before).remove)
+            hooks.callback(block.register_forward_pre_hook(called).remove)
         yield
