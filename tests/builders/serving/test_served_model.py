@@ -203,3 +203,30 @@ def test_another_model_is_refused_in_a_line(room, atlas):
     other = make_model("llama", room / "other", seed=1)
     with pytest.raises(ModelError, match="is not the model of the atlas"):
         load_served(str(other), [atlas.manifest], device="cpu")
+
+
+def test_the_pages_show_what_it_answers(served, path):
+    """The explorer with this model behind it, instead of the stub that its own tests use."""
+    pytest.importorskip("starlette", reason="the extra web is not installed")
+    from starlette.testclient import TestClient
+
+    from queries.web.app import make_app
+    from queries.web.served import open_all
+
+    opened = open_all([path], 2**24)
+    try:
+        with TestClient(make_app(opened, live=served), base_url="http://localhost") as visitor:
+            text = visitor.get("/made/live", params={"text": TEXT, "neuron": "L1N7", "top": 2}).text
+            values = served.activations(TEXT, layer=1, neuron=7, site="mlp_post", stopped=never).column("value")
+            assert len(text.split('data-value="')) - 1 == len(values)
+            assert text.count(">shade</a>") == 2 * sum(value is not None for value in values)
+            told = visitor.get("/made/explain?prompt=The dog is&top=3").text
+            assert "Put them into a spec" in told and "wrong" not in told
+            query = "concept=dog&by=neurons&neuron=L1N3&value=5&bounds=gaussian&op=set&texts=2&others=3"
+            ran = visitor.get(f"/made/run.events?{query}&prompt=The dog is&tokens=3").text
+            assert "event: before" in ran and "event: after" in ran and ran.rstrip().endswith("event: done\ndata: null")
+            scored = visitor.get(f"/made/evaluate.events?{query}").text
+            assert "event: table" in scored and "inside the range" in scored and "event: wrong" not in scored
+    finally:
+        for each in opened:
+            each.close()
