@@ -133,18 +133,6 @@ FURTHER_MIXTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "flex_olmo": ("flex_olmo", {**_GROUPED, **_EXPERTS}),
     "glm4_moe_lite": ("glm4_moe_lite", {**_LATENT, "n_group": 1}),
     "llama4_text": ("llama4_text", _LLAMA4),
-    "llama4": (
-        "llama4",
-        {
-            "text_config": {**_LLAMA4, "num_experts_per_tok": 1},
-            "vision_config": {
-                **{"hidden_size": 8, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2},
-                **{"image_size": 28, "patch_size": 14, "vision_output_dim": 8, "projector_input_dim": 8},
-                **{"projector_output_dim": 8, "pixel_shuffle_ratio": 1.0},
-            },
-            **{"image_token_index": 9, "boi_token_index": 10, "eoi_token_index": 11},
-        },
-    ),
     "mellum": ("mellum", {**_GROUPED, **_NARROW}),
     "minimax_m2": ("minimax_m2", {**_GROUPED, "num_local_experts": 4, "num_experts_per_tok": 2}),
     "solar_open": ("solar_open", {**_GROUPED, **_BESIDE, "n_group": 1}),

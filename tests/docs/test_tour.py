@@ -158,7 +158,9 @@ def test_readme_shows_an_answer_and_a_picture_of_the_tour() -> None:
     assert len(answer.output.splitlines()) <= 12
     (picture,) = SCRIPT.pictures(TOUR)
     name = Path(picture).name
-    assert f"({name})" in TOUR and f'src="docs/{name}"' in README
+    assert f"({name})" in TOUR
+    for name in ("explorer-concept.png", "explorer-neuron.png"):
+        assert f'src="docs/{name}"' in README and (SCRIPT.ROOT / "docs" / name).stat().st_size > 10_000
 
 
 def test_readme_is_one_screen_and_says_the_two_commands() -> None:

@@ -32,7 +32,6 @@ MULTIMODAL: dict[str, LanguageModel] = {
     "llava_next": LanguageModel("model.language_model", "llama"),
     "internvl": LanguageModel("model.language_model", "qwen2"),
     "aya_vision": LanguageModel("model.language_model", "cohere2"),
-    "llama4": LanguageModel("language_model.model", "llama4_text"),
     "idefics3": LanguageModel("model.text_model", "llama"),
     "smolvlm": LanguageModel("model.text_model", "llama"),
 }

@@ -13,6 +13,7 @@ SUB_NORM = "a norm over all neurons stands between their activations and the wri
 STREAMS = "its blocks read and write several streams side by side"
 AGAIN = "its blocks run several times in one pass, so a neuron has no one activation"
 HEAD = "its LM head transforms the stream before it is decoded"
+IMAGES = "transformers runs it with images only; its language model alone, llama4_text, has an adapter"
 ENCODER = "it is one half of a model that translates or describes, and reads what the other half made"
 
 _BY_REASON: dict[str, str] = {
@@ -27,6 +28,7 @@ _BY_REASON: dict[str, str] = {
     STREAMS: "gemma3n gemma3n_text",
     AGAIN: "hrm_text reformer",
     HEAD: "modernbert-decoder",
+    IMAGES: "llama4",
     ENCODER: """bart bigbird_pegasus blenderbot blenderbot-small git marian mbart mllama musicgen musicgen_melody mvp
         pegasus plbart prophetnet trocr whisper""",
 }

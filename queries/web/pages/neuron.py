@@ -37,7 +37,7 @@ def neuron_page(asked: Asked) -> Page:
         "before": format_neuron(layer, neuron - 1) if neuron else None,
         "after": _after(asked, layer, neuron),
         "tokens": _tokens(card),
-        "fits": list(_fits(asked, layer, neuron)),
+        "fits": sorted(_fits(asked, layer, neuron), key=_told, reverse=True),
         "texts": _exemplars(asked, address),
         "neighbours": _answer(lambda: nearest(atlas, address, limit=NEAREST)),
         "graph": _answer(lambda: neuron_graph(atlas, address)),
@@ -78,6 +78,12 @@ def _fits(asked: Asked, layer: int, neuron: int) -> Iterator[tuple[Any, str, lis
         best = bumps[0].spans.get(kind)
         ends = ends_of(edges, bumps, best if kind == INTERVAL else None)
         yield fit, kind, [(bump, density(edges, [bump], bump.spans.get(kind), ends)) for bump in bumps]
+
+
+def _told(drawn: tuple[Any, str, list[tuple[Bump, Density]]]) -> float:
+    """How well the neuron tells the concept of a fit that it tells best."""
+    _, kind, pictures = drawn
+    return max((bump.told_apart(kind) for bump, _ in pictures), default=-2.0)
 
 
 def _exemplars(asked: Asked, address: str) -> tuple[Document, list[tuple[str, str, list[Shown]]]] | None:

@@ -58,13 +58,13 @@ def test_dtype_and_device(folder):
     [
         ({"model_type": "xlnet"}, "'xlnet' has no adapter"),
         ({"model_type": "openai-gpt"}, "no adapter: every block normalises"),
-        ({"model_type": "qwen3_next", "num_experts": 8}, "no adapter: some layers keep a state"),
+        ({"model_type": "kimi_linear", "num_experts": 8}, "no adapter: it has recurrent layers"),
+        ({"model_type": "llama4"}, "no adapter: transformers runs it with images only"),
         (
             {"model_type": "brand_new", "auto_map": {"AutoConfig": "x.Y"}},
             "brings its own code, which is never run",
         ),
         ({"model_type": "minimax", "num_local_experts": 8}, "xpert"),
-        ({"model_type": "qwen3_next", "num_experts": 128}, "qwen3_next"),
         ({"model_type": "llama", "n_routed_experts": 4}, "mixture of experts"),
         ({"model_type": "kosmos-2", "text_config": {}, "vision_config": {"hidden_size": 3}}, "multimodal"),
         ({"quantization_config": {"quant_method": "gptq"}}, r"quantised \(gptq\)"),
