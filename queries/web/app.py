@@ -23,6 +23,7 @@ from queries.web.guard import Guard
 from queries.web.links import ServerLinks
 from queries.web.live import Live, Stopped
 from queries.web.page import Page
+from queries.web.pages_in_memory import PagesInMemory
 from queries.web.previews import SUFFIX as PICTURE
 from queries.web.previews import picture
 from queries.web.registry import PAGES
@@ -33,6 +34,7 @@ from queries.web.visits import MOST_AT_ONCE, Events, Send, asked_of_model, requi
 
 WORKERS = 2
 """Questions that are answered at the same time: as many connections of DuckDB work, and their memory is bounded."""
+HTML = "text/html; charset=utf-8"
 _MENU = {
     "atlas": "Atlas", "layer": "Layers", "compare": "Compare", "sql": "SQL", "spec": "Spec", "live": "Your text",
     "explain": "Explain",
@@ -207,10 +209,16 @@ def _answer(
     with _asked(explorer, request, served, part, stopped) as asked:
         if twin == PICTURE:
             return Response(picture(asked, name), media_type="image/png", headers={"Cache-Control": "max-age=3600"})
+        kept = PagesInMemory(asked, request, served.newer) if PAGES[name].kept and twin is None else None
+        if kept is not None and (content := kept.get()) is not None:
+            return Response(content, media_type=HTML)
         page = PAGES[name].page(asked)
         if twin is not None:
             return data(page, twin)
-        return _html(explorer, request, served, asked, page)
+        response = _html(explorer, request, served, asked, page)
+        if kept is not None:
+            kept.put(bytes(response.body))
+        return response
 
 
 def _send(explorer: Explorer, request: Request, served: Served, name: str, send: Send, stopped: Stopped) -> None:
@@ -230,7 +238,7 @@ def _html(
         origin=f"{request.url.scheme}://{request.url.netloc}",
     )
     headers = {"HX-Replace-Url": page.address} if page.address else None
-    return Response(text, status_code=status, headers=headers, media_type="text/html; charset=utf-8")
+    return Response(text, status_code=status, headers=headers, media_type=HTML)
 
 
 def _twins(explorer: Explorer, request: Request, page: Page) -> list[tuple[str, str]]:

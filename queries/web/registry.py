@@ -14,6 +14,7 @@ class Kind(NamedTuple):
     """`make`: module:function that makes the page. `part`: whether its address names what it is about, after a slash;
     None: it may. `slow`: it may take seconds, so that it waits with its like, and not in the way of other pages.
 
+    `kept`: whether all of it follows from the atlas and the address, so that it need not be made twice.
     `live`: whether it asks a model, so that it is there only where the server runs one. `events`: module:function that
     sends the answer of the page piece by piece, as queries/web/visits.py does; its address ends in .events.
     """
@@ -22,6 +23,7 @@ class Kind(NamedTuple):
     part: bool | None = False
     live: bool = False
     slow: bool = False
+    kept: bool = False
     events: str = ""
 
     def page(self, asked: Asked) -> Page:
@@ -41,13 +43,13 @@ def _found(text: str) -> Any:
 
 
 PAGES: dict[str, Kind] = {
-    "atlas": Kind("atlas:atlas_page"),
-    "concept": Kind("concept:concept_page", part=True),
-    "neuron": Kind("neuron:neuron_page", part=True),
-    "token": Kind("token:token_page", part=None),
+    "atlas": Kind("atlas:atlas_page", kept=True),
+    "concept": Kind("concept:concept_page", part=True, kept=True),
+    "neuron": Kind("neuron:neuron_page", part=True, kept=True),
+    "token": Kind("token:token_page", part=None, kept=True),
     "search": Kind("search:search_page"),
     "spec": Kind("spec:spec_page"),
-    "layer": Kind("layer:layer_page", part=None),
+    "layer": Kind("layer:layer_page", part=None, kept=True),
     "compare": Kind("compare:compare_page", slow=True),
     "sql": Kind("sql:sql_page", slow=True),
     "live": Kind("live:live_page", live=True),

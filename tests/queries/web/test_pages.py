@@ -81,3 +81,18 @@ def test_a_foreign_host_another_site_and_a_long_address_are_refused(client, home
     assert client.get(home, headers={"host": "attacker.example"}).status_code == 400
     assert client.post(f"{home}reopen", headers={"origin": "http://attacker.example"}).status_code == 403
     assert client.get(home + "search?q=" + "x" * 20_000).status_code == 414
+
+
+def test_a_page_is_made_once_and_stays_what_it_was(client, home, monkeypatch):
+    made = []
+    kind = PAGES["neuron"]
+    page = type(kind).page
+    monkeypatch.setattr(type(kind), "page", lambda self, asked: made.append(asked.part) or page(self, asked))
+    addresses = [f"{home}neuron/L0N3", f"{home}neuron/L0N3?family=topics", f"{home}neuron/L0N4"]
+    first = [client.get(address) for address in addresses]
+    again = [client.get(address) for address in addresses]
+    assert made == ["L0N3", "L0N3", "L0N4"]
+    assert [answer.text for answer in again] == [answer.text for answer in first]
+    assert first[0].text != first[1].text and all(answer.status_code == 200 for answer in again)
+    client.get(f"{home}neuron/L0N3.json")
+    assert len(made) == 4  # data are asked for anew
