@@ -57,7 +57,7 @@ hostile: $(INSTALLED)
 	NEURON_ATLAS_HOSTILE=full $(BIN)/python -m pytest tests/hostile
 
 # Every benchmark that needs no GPU, then docs/benchmarks.md from their results. On an idle machine.
-bench: $(RIVALS)
+bench: $(RIVALS) $(ATLAS)
 	$(BIN)/neuron-atlas fetch smollm2-135m
 	$(BIN)/python -m benchmarks.speed.topk
 	$(BIN)/python -m benchmarks.speed.statistics_speed
@@ -65,6 +65,7 @@ bench: $(RIVALS)
 	$(BIN)/python -m benchmarks.speed.publish
 	$(BIN)/python -m benchmarks.speed.verify
 	$(BIN)/python -m benchmarks.speed.search
+	$(BIN)/python -m benchmarks.speed.pages $(ATLAS)
 	$(BIN)/python -m benchmarks.postgres.main
 	$(BIN)/python -m benchmarks.common.report
 
