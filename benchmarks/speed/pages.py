@@ -147,7 +147,7 @@ def claim(options, timings, sizes, static, rate, memory, neurons) -> Claim:
         title=f"Pages of the explorer, {neurons:,} neurons",
         command="python -m benchmarks.speed.pages ATLAS",
         text=(
-            f"The server and its visitors on one machine. n = {options.rounds} of each page in turn, after 5 that do not "
+            f"The server and its visitors on one machine. {options.rounds} of each page in turn, after 5 that do not "
             "count, on one connection; kB as sent, packed. Pages are kept once they were made, so another neuron "
             f"each time stands beside one again. A first visit brings {static / 1000:.0f} kB of style and script "
             f"besides. Then {options.clients} visitors ask for all of them without a pause for {options.seconds:g} s. "
