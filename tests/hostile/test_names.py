@@ -42,6 +42,8 @@ LINES |= {
     "compare": ["compare {bad} {atlas}", "compare {atlas} {bad}", "compare {atlas} {atlas} -o {bad}"],
     "verify": ["verify {bad}", "verify {atlas} -o {bad}"],
     "fetch": ["fetch {bad}"],
+    "experts": ["experts -a {bad}"],
+    "mcp": ["mcp -a {bad}"],
     "serve": ["serve {bad}"],
     "page": ["page L1N7 -a {bad} -o x.html", "page L1N7 -a {atlas} -o {bad}", "page {bad} -a {atlas} -o x.html"],
     "site": ["site -a {bad} -o site", "site -a {atlas} -o {bad}", "site -a {atlas} -o site --neurons {bad}"],
