@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from atlas.answers.result import Result
-from atlas.errors import QuestionError, UsageError
+from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.fit_choice import ANY_FIT, FitChoice
+from atlas.schema.weight_rules import IO_CLASSES
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
@@ -37,6 +38,7 @@ from queries.session.resident import HEAD, resident
 from queries.significance import UNKNOWN, Significance, against_luck, all_significance, by_length
 from queries.sqlfile import load_sql
 from queries.tokens import token_ids
+from queries.weight_run import HOW_TO_ADD
 
 _NO_HITS = "NULL AS token_hits, NULL AS token_rank"
 _WORST = {
@@ -111,7 +113,8 @@ class Only:
     It is in `layer`, its range holds at most the share `max_leakage` of all other activations and at least
     `min_coverage` of the concept's own (default: what the rule asks for of the Gaussian range), and one of its token
     lists has a form of these `words`; `exact` takes them as literal token texts. The shares are those of the kind of
-    range that is asked about: of intervals the held-out ones.
+    range that is asked about: of intervals the held-out ones. `io_class` is what it does to what it reads, one of
+    IO_CLASSES (atlas/schema/weight_rules.py).
     """
 
     layer: int | None = None
@@ -119,10 +122,17 @@ class Only:
     min_coverage: float | None = None
     words: str | Sequence[str] | None = None
     exact: bool = False
+    io_class: str | None = None
 
     def require(self, atlas: Atlas) -> None:
-        """Raise UsageError for a share that is none, QuestionError for a layer that does not exist."""
+        """Raise UsageError for a share that is none, UnknownNameError for a class, QuestionError for a layer that does
+        not exist and for classes in an atlas that has none."""
         require_layer(atlas, self.layer)
+        if self.io_class is not None:
+            if self.io_class not in IO_CLASSES:
+                raise UnknownNameError("IO class", self.io_class, IO_CLASSES)
+            if not atlas.query("SELECT count(*) > 0 FROM neuron_fact")[1][0][0]:
+                raise QuestionError("this atlas has no IO classes", f"{HOW_TO_ADD[0].upper()}{HOW_TO_ADD[1:]}.")
         for name in ("max_leakage", "min_coverage"):
             share = getattr(self, name)
             if share is not None and not 0 <= share <= 1:
@@ -189,6 +199,7 @@ def neurons_for_concept(
         "max_leakage": only.max_leakage,
         "min_coverage": only.min_coverage,
         "rule_coverage": chosen.min_coverage if chosen.min_coverage and only.min_coverage is None else None,
+        "io_class": only.io_class,
         "ids": None if only.words is None else token_ids(atlas, only.words, exact=only.exact),
         "read_weight": reads,
         "write_weight": writes,

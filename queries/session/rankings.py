@@ -59,12 +59,15 @@ def read_ranking(atlas: Atlas, fit_id: int, concept_id: int, tau: float, order_b
 def pick(
     atlas: Atlas, kept: Resident, found: Ranking, asked: dict[str, Any], kind: Range
 ) -> list[tuple[Any, ...]] | None:
-    """Rows for the parameters `asked` of sql/neurons_for_concept.sql; None where the ranking is too short.
+    """Rows for the parameters `asked` of sql/neurons_for_concept.sql; None where the ranking is too short, and for one
+    IO class, which is not kept.
 
     `kind`: the ranges whose coverage and leakage they are about.
     """
     import numpy as np
 
+    if asked.get("io_class") is not None:
+        return None
     columns, concepts = found.columns, all_fits(atlas)[asked["fit_id"]].concepts
     spot_M = columns["layer"]
     spot_P: np.ndarray | None = None

@@ -10,6 +10,8 @@ WITH hit AS (
 ranked AS MATERIALIZED (
     SELECT * FROM measured {hits}
     WHERE ($layer IS NULL OR layer = $layer)
+      AND ($io_class IS NULL OR (layer, neuron) IN
+           (SELECT (layer, neuron) FROM neuron_fact WHERE io_class = $io_class))
       AND ($max_leakage IS NULL OR {leakage} <= $max_leakage)
       AND ($min_coverage IS NULL OR {coverage} >= $min_coverage)
       AND ($rule_coverage IS NULL OR coverage >= $rule_coverage)

@@ -7,10 +7,24 @@ import pytest
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.fit_choice import FitChoice
+from atlas.schema.weight_rules import IO_CLASSES
+from atlas.store.reader import open_atlas
 from queries.neurons import Only, neurons_for_concept
 from queries.rules import RULES
 from queries.tokens import token_ids
-from tests.atlas_factory import D_MLP, FAMILIES, N_LAYERS, TAU, TOP, WORDS, planted_activations, random_logits
+from tests.atlas_factory import (
+    D_MLP,
+    FAMILIES,
+    N_LAYERS,
+    TAU,
+    TOP,
+    WORDS,
+    changed_by_hand,
+    planted_activations,
+    random_logits,
+    write_small_atlas,
+)
+from tests.docs.planted import plant_facts
 
 TOPICS = FAMILIES["topics"]
 
@@ -164,3 +178,23 @@ def test_refusals(small):
         neurons_for_concept(small, "sports", only=Only(max_leakage=5))
     with pytest.raises(QuestionError):
         neurons_for_concept(small, "sports", only=Only(layer=99))
+
+
+def test_of_one_io_class_only_its_neurons_are_left(small, tmp_path):
+    with pytest.raises(UnknownNameError, match="IO class"):
+        neurons_for_concept(small, "sports", only=Only(io_class="nonsense"))
+    with pytest.raises(QuestionError, match="no IO classes"):
+        neurons_for_concept(small, "sports", only=Only(io_class=IO_CLASSES[0]))
+    path = write_small_atlas(tmp_path / "facts.duckdb")
+    with changed_by_hand(path) as connection:
+        plant_facts(connection, N_LAYERS, D_MLP)
+        classes = [(IO_CLASSES[0], 0), (IO_CLASSES[1], 1)]
+        connection.executemany("UPDATE _neuron_fact SET io_class = ? WHERE neuron % 2 = ?", classes)
+    with open_atlas(path) as atlas:
+        every = neurons_for_concept(atlas, "sports", limit=1000).column("address")
+        for _ in range(4):  # from the file, then from memory
+            found = neurons_for_concept(atlas, "sports", only=Only(io_class=IO_CLASSES[1]), limit=1000).column(
+                "address"
+            )
+            assert found == [address for address in every if int(address.partition("N")[2]) % 2 == 1]
+            assert len(found) == N_LAYERS * D_MLP // 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from atlas.errors import AtlasError
+from atlas.schema.weight_rules import IO_CLASSES
 from queries.detectors import detectors
 from queries.experts import all_experts
 from queries.fits import Fit, all_fits, choose_fit
@@ -30,6 +31,7 @@ def concept_page(asked: Asked) -> Page:
         max_leakage=asked.number("max_leakage"),
         min_coverage=asked.number("min_coverage"),
         words=asked.text("token", 100),
+        io_class=asked.text("io_class", 60),
     )
     limit = asked.integer("limit", LISTED, least=1, most=MOST)
     found = neurons_for_concept(atlas, name, fit=fit_choice(fit), only=only, limit=limit or LISTED)
@@ -43,13 +45,15 @@ def concept_page(asked: Asked) -> Page:
         "pictures": [] if all_experts(atlas) else list(_pictures(asked, fit, name, found.dicts()[:DRAWN], kind)),
         "interval": kind == INTERVAL,
         "only": only,
+        "io_classes": IO_CLASSES,
         "limit": limit,
         "rules": _rules(asked, name, fit),
         "siblings": [each for each, _ in fit.concepts.values()],
     }
     asks = command(
         atlas, "concept", name, fit=fit_choice(fit), layer=only.layer, max_leakage=only.max_leakage,
-        min_coverage=only.min_coverage, token=only.words, limit=limit,
+        min_coverage=only.min_coverage, token=only.words,
+        io_class=only.io_class, limit=limit,
     )  # fmt: skip
     drawn = any(picture is not None for _, picture in context["pictures"])
     preview = preview_of(asked, "concept", name, fit_choice(fit)) if drawn else None

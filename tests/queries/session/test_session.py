@@ -50,7 +50,7 @@ def test_what_is_kept_is_named_and_counted(path: Path) -> None:
             neurons_for_token(session, "dog")
             layer_tokens(session, 1)
         kept = {item.name: item for item in session.kept()}
-        assert set(kept) == {"resident", "token counts 1 None 1"}
+        assert set(kept) == {"resident", "token counts 1 None 1", "layers _decoding"}
         assert session.nbytes == sum(item.nbytes for item in kept.values()) > 0
         assert (kept["token counts 1 None 1"].misses, kept["token counts 1 None 1"].hits) == (1, 4)
         assert all(item.seconds > 0 for item in kept.values())
