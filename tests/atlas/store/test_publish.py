@@ -97,7 +97,7 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str) -> s
     ("statement", "rule"),
     [
         ("DELETE FROM _decoding WHERE nid = 7", "every weight is decoded"),
-        ("UPDATE _decoding SET layer = 0 WHERE nid = 40", "nid matches"),
+        ("UPDATE _decoding SET layer = 2 - layer WHERE nid IN (8, 40)", "nid matches"),
         ("INSERT INTO _decoding SELECT * FROM _decoding WHERE nid = 3", "repeated keys"),
         ("UPDATE _decoding SET raised_logit = list_reverse(raised_logit::FLOAT[])::FLOAT[6]", "top tokens are sorted"),
         ("DELETE FROM vocab WHERE token_id = 1", "in the vocabulary"),
