@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import threading
-import time
 
 import duckdb
 import pytest
 
 from tests.atlas_factory import write_small_atlas
+from tests.browser.conftest import running
 
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
@@ -25,29 +24,14 @@ HOSTILE = [
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
     """A server of an atlas whose tokens and concepts are hostile."""
-    pytest.importorskip("uvicorn")
-    import uvicorn
-
-    from queries.web.app import make_app
-    from queries.web.served import open_all
-
     path = write_small_atlas(tmp_path_factory.mktemp("hostile") / "small.duckdb", gradients=True, texts=True)
     with duckdb.connect(str(path)) as file:
         file.execute("UPDATE vocab SET token = $hostile[1 + token_id % len($hostile)] || token", {"hostile": HOSTILE})
         file.execute(
             "UPDATE concept SET concept = $hostile[1 + concept_id % len($hostile)] || concept", {"hostile": HOSTILE}
         )
-    served = open_all([path], 2**26)
-    server = uvicorn.Server(uvicorn.Config(make_app(served), port=0, log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    yield f"http://localhost:{server.servers[0].sockets[0].getsockname()[1]}/small/", path
-    server.should_exit = True
-    thread.join()
-    for each in served:
-        each.close()
+    with running([path]) as address:
+        yield f"{address}/small/", path
 
 
 def test_hostile_texts_are_words(page, hostile) -> None:

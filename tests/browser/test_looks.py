@@ -43,9 +43,14 @@ def test_a_page_fits_and_has_no_barrier(sized, home, size, name) -> None:
     assert sized.evaluate("document.documentElement.scrollWidth <= innerWidth")
     cut = "[...document.querySelectorAll('td.figure, .share, .address')].filter(e => e.scrollWidth > e.clientWidth + 1)"
     assert sized.evaluate(f"{cut}.map(e => e.textContent)") == []
-    sized.evaluate(AXE.read_text(encoding="utf-8"))
-    found = sized.evaluate("rules => axe.run({runOnly: {type: 'tag', values: rules}})", RULES)
-    assert [(each["id"], [node["html"][:160] for node in each["nodes"]]) for each in found["violations"]] == []
+    assert barriers(sized) == []
+
+
+def barriers(page) -> list[tuple[str, list[str]]]:
+    """What axe finds on a page: (rule, pieces of HTML)."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("rules => axe.run({runOnly: {type: 'tag', values: rules}})", RULES)
+    return [(each["id"], [node["html"][:160] for node in each["nodes"]]) for each in found["violations"]]
 
 
 def test_every_link_leads_somewhere(page, home) -> None:
