@@ -24,7 +24,8 @@ def limit(row: Target, *, flat: bool, has_gguf_name: bool, is_causal: bool) -> s
 
 def check_model_fits(row: Target, live: LiveModel) -> None:
     """Raise SpecError with the reason, and the targets that can, where the model rules the target out."""
-    facts = {"flat": live.adapter.flat, "has_gguf_name": live.gguf_name is not None, "is_causal": live.is_causal}
+    causal = live.is_causal or live.head is not None  # exports of an encoder load the class of its head
+    facts = {"flat": live.adapter.flat, "has_gguf_name": live.gguf_name is not None, "is_causal": causal}
     reason = limit(row, **facts)
     if reason is not None:
         able = [name for name, other in TARGETS.items() if limit(other, **facts) is None]
