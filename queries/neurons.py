@@ -10,7 +10,6 @@ from typing import Any
 from atlas.answers.result import Result
 from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.fit_choice import ANY_FIT, FitChoice
-from atlas.schema.weight_rules import IO_CLASSES
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
@@ -129,6 +128,8 @@ class Only:
         not exist and for classes in an atlas that has none."""
         require_layer(atlas, self.layer)
         if self.io_class is not None:
+            from atlas.schema.weight_rules import IO_CLASSES  # it takes time that few look-ups need
+
             if self.io_class not in IO_CLASSES:
                 raise UnknownNameError("IO class", self.io_class, IO_CLASSES)
             if not atlas.query("SELECT count(*) > 0 FROM neuron_fact")[1][0][0]:

@@ -10,7 +10,6 @@ from atlas.answers.cells import quoted
 from atlas.cli.emit import Output, note
 from atlas.cli.options import answer_options, bundled, fit_options, limit_option
 from atlas.fit_choice import FitChoice
-from atlas.schema.weight_rules import IO_CLASSES
 from queries.cli.options import Source, range_options, source_options
 from queries.compact import compact_neurons
 from queries.fits import choose_fit
@@ -43,7 +42,7 @@ def _only(words: tuple[str, ...], **others: Any) -> Only:
     metavar="WORD",
     help="Only neurons that also hold this word; repeatable.",
 )
-@click.option("--io-class", type=click.Choice(IO_CLASSES), help="Only neurons that do this to what they read.")
+@click.option("--io-class", metavar="CLASS", help="Only neurons that do this to what they read, as `weights` names it.")
 @bundled("only", _only, ("layer", "max_leakage", "min_coverage", "words", "io_class"))
 @fit_options
 @limit_option(20)
