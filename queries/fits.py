@@ -36,6 +36,11 @@ class Fit(NamedTuple):
     concepts: dict[int, tuple[str, int]]
     folds: int | None = None
 
+    @property
+    def choice(self) -> FitChoice:
+        """The choice that this fit alone answers to."""
+        return FitChoice(**{name: getattr(self, name) for name in FIT_NAMES})
+
     def concept_id(self, concept: str) -> int | None:
         """The id of a concept by its name, which is its only one in a family; None where the fit has none."""
         return next((concept_id for concept_id, (name, _) in self.concepts.items() if name == concept), None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atlas.answers.result import Result
-from atlas.errors import QuestionError, UnknownNameError, UsageError
+from atlas.errors import QuestionError, UsageError
 from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
@@ -30,7 +30,7 @@ from queries.measured import (
     shown_sql,
 )
 from queries.ranges import GAUSSIAN, INTERVAL, Range, choose_range
-from queries.require import require_layer, require_limit
+from queries.require import require_io_class, require_layer, require_limit
 from queries.rules import rule as rule_of
 from queries.session.rankings import COLUMNS, pick, ranking
 from queries.session.resident import HEAD, resident
@@ -127,13 +127,9 @@ class Only:
         """Raise UsageError for a share that is none, UnknownNameError for a class, QuestionError for a layer that does
         not exist and for classes in an atlas that has none."""
         require_layer(atlas, self.layer)
-        if self.io_class is not None:
-            from atlas.schema.weight_rules import IO_CLASSES  # it takes time that few look-ups need
-
-            if self.io_class not in IO_CLASSES:
-                raise UnknownNameError("IO class", self.io_class, IO_CLASSES)
-            if not atlas.query("SELECT count(*) > 0 FROM neuron_fact")[1][0][0]:
-                raise QuestionError("this atlas has no IO classes", f"{HOW_TO_ADD[0].upper()}{HOW_TO_ADD[1:]}.")
+        require_io_class(self.io_class)
+        if self.io_class is not None and not atlas.query("SELECT count(*) > 0 FROM neuron_fact")[1][0][0]:
+            raise QuestionError("this atlas has no IO classes", f"{HOW_TO_ADD[0].upper()}{HOW_TO_ADD[1:]}.")
         for name in ("max_leakage", "min_coverage"):
             share = getattr(self, name)
             if share is not None and not 0 <= share <= 1:

@@ -1,8 +1,8 @@
-"""What several questions demand of their numbers: a layer, a neuron and a limit that can be."""
+"""What several questions demand of what they are given: a layer, a neuron, a class and a limit that can be."""
 
 from __future__ import annotations
 
-from atlas.errors import QuestionError, UsageError
+from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.sites import format_neuron
 from atlas.store.reader import Atlas
 
@@ -24,6 +24,15 @@ def require_neuron(atlas: Atlas, layer: int, neuron: int, width: int) -> None:
             f"there is no {format_neuron(layer, neuron)} in {atlas.manifest.model_id}",
             f"Neurons run from 0 to {width - 1}.",
         )
+
+
+def require_io_class(io_class: str | None) -> None:
+    """Raise UnknownNameError unless `io_class` is None or one of IO_CLASSES."""
+    if io_class is not None:
+        from atlas.schema.weight_rules import IO_CLASSES  # it takes time that few look-ups need
+
+        if io_class not in IO_CLASSES:
+            raise UnknownNameError("IO class", io_class, IO_CLASSES)
 
 
 def require_limit(limit: int) -> None:

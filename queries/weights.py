@@ -5,14 +5,13 @@ from __future__ import annotations
 from atlas.answers.result import Result
 from atlas.errors import QuestionError, UnknownNameError
 from atlas.schema.weight_measures import VECTOR, WEIGHT_MEASURES, WeightMeasure
-from atlas.schema.weight_rules import IO_CLASSES
 from atlas.sites import format_neuron
 from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.decoded import FACTS, notes_on_layers
 from queries.head_tokens import head_tokens
-from queries.require import require_layer, require_limit
+from queries.require import require_io_class, require_layer, require_limit
 from queries.sqlfile import load_sql
 from queries.weight_run import HOW_TO_ADD, weight_run
 
@@ -42,8 +41,7 @@ def neurons_by_weights(
     """
     if by not in WEIGHT_MEASURES:
         raise UnknownNameError("measure of weights", by, WEIGHT_MEASURES)
-    if io_class is not None and io_class not in IO_CLASSES:
-        raise UnknownNameError("IO class", io_class, IO_CLASSES)
+    require_io_class(io_class)
     weight_of(weight)
     require_layer(atlas, layer)
     require_limit(limit)

@@ -6,7 +6,7 @@ Axes: B texts of a batch, T tokens of a text, N neurons, C candidates of lists, 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -78,6 +78,11 @@ class Batch:
 
 Branches = tuple[Tensor, Tensor] | None
 """Where the branches of gated neurons, gate and up, are negative."""
+
+
+def activations_of(acts: Tensor, negative: Branches, take: Callable[[Tensor], Tensor]) -> tuple[Tensor, Branches]:
+    """What `take` takes of the activations, as float32, and of where the branches are negative."""
+    return take(acts).float(), None if negative is None else (take(negative[0]), take(negative[1]))
 
 
 class Group(NamedTuple):
@@ -157,11 +162,7 @@ class Seen(AtPlace):
     def text(self, row: int) -> tuple[Tensor, Branches]:
         """A view where its tokens follow each other."""
         taken = self.batch.slices[row]
-        acts_TN = self.acts_BTN[row][taken].float()
-        if self.negative_BTN is None:
-            return acts_TN, None
-        gate_BTN, up_BTN = self.negative_BTN
-        return acts_TN, (gate_BTN[row][taken], up_BTN[row][taken])
+        return activations_of(self.acts_BTN, self.negative_BTN, lambda each_BTN: each_BTN[row][taken])
 
     def groups(self) -> Iterator[Group]:
         """A text at a time: a copy of the whole batch would be the largest tensor of a build."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from atlas.live.expert_pass import Routed
-from builders.exemplars.place import AtPlace, Batch, Branches, Group
+from builders.exemplars.place import AtPlace, Batch, Branches, Group, activations_of
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,7 @@ class SeenRouted(AtPlace):
         return np.cumsum([0, *map(len, self.batch.places)])
 
     def _taken(self, rows: slice) -> tuple[Tensor, Branches]:
-        acts_TN = self.acts_RN[rows].float()
-        if self.negative_RN is None:
-            return acts_TN, None
-        gate_RN, up_RN = self.negative_RN
-        return acts_TN, (gate_RN[rows], up_RN[rows])
+        return activations_of(self.acts_RN, self.negative_RN, lambda each_RN: each_RN[rows])
 
 
 def seen_by_expert(marks: Marks, routed: Routed, negative_RN: Branches) -> SeenRouted | None:

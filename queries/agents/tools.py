@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from atlas.answers.jsontext import plain
+from atlas.answers.jsontext import plain, write_document
 from atlas.answers.result import Document, Result
 from atlas.errors import UsageError
 from atlas.fit_choice import FitChoice
@@ -124,8 +124,6 @@ def as_json(answer: Result | Document | str) -> str:
     if isinstance(answer, str):
         return answer
     if isinstance(answer, Document):
-        from atlas.answers.jsontext import write_document
-
         stream = io.BytesIO()
         write_document(answer, stream)
         return stream.getvalue().decode()

@@ -20,7 +20,7 @@ from atlas.answers.result import Result
 from atlas.errors import AtlasError, AtlasFileError, MissingExtraError, QuestionError, UnknownNameError, UsageError
 from queries.web.asked import Asked
 from queries.web.guard import Guard
-from queries.web.links import ServerLinks
+from queries.web.links import Links, ServerLinks
 from queries.web.live import Live, Stopped
 from queries.web.page import Page
 from queries.web.pages_in_memory import PagesInMemory
@@ -89,11 +89,10 @@ class Explorer:
         """The address of the first page of an atlas."""
         return self.links(served).page("atlas") or "/"
 
-    def menu(self, links: ServerLinks) -> list[tuple[str, str]]:
+    def menu(self, links: Links) -> list[tuple[str, str]]:
         """(page, its name) of the pages that the header leads to."""
         hidden = {"compare"} if len(self.served) < 2 else set()
-        kinds = set(links.kinds) - hidden
-        return [(kind, name) for kind, name in _MENU.items() if kind in kinds]
+        return [(kind, name) for kind, name in _MENU.items() if kind not in hidden and links.page(kind)]
 
 
 def make_app(
@@ -107,7 +106,10 @@ def make_app(
     def endpoint(answer: Callable[[Explorer, Request], Any]) -> Any:
         @functools.wraps(answer)
         async def answered(request: Request) -> Response:
-            response: Response = await answer(explorer, request)
+            try:
+                response: Response = await answer(explorer, request)
+            except UnknownNameError as error:  # of an atlas: the first one says so
+                return await _failed(explorer, request, explorer.served[0], error)
             return response
 
         return answered
@@ -132,9 +134,6 @@ def make_app(
 
 async def _front(explorer: Explorer, request: Request) -> Response:
     name = request.path_params.get("atlas", explorer.served[0].name)
-    explorer_names = [each.name for each in explorer.served]
-    if name not in explorer_names:
-        return await _failed(explorer, request, explorer.served[0], UnknownNameError("atlas", name, explorer_names))
     return RedirectResponse(explorer.home(explorer.find(name)))
 
 
@@ -148,10 +147,7 @@ async def _reopen(explorer: Explorer, request: Request) -> Response:
 
 
 async def _page(explorer: Explorer, request: Request) -> Response:
-    try:
-        served = explorer.find(request.path_params["atlas"])
-    except UnknownNameError as error:
-        return await _failed(explorer, request, explorer.served[0], error)
+    served = explorer.find(request.path_params["atlas"])
     name, part = request.path_params.get("kind", "atlas"), request.path_params.get("part", "")
     twin = None
     if part:
@@ -232,7 +228,7 @@ def _html(
     text = render(
         page,
         asked,
-        menu=explorer.menu(explorer.links(served)),
+        menu=explorer.menu(asked.links),
         newer=served.newer,
         twins=_twins(explorer, request, page),
         origin=f"{request.url.scheme}://{request.url.netloc}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, St
 from markupsafe import Markup, escape
 
 from atlas.answers.cells import cell, is_number, number
-from atlas.answers.result import Result
 from queries.web.asked import Asked
 from queries.web.page import Page
 from queries.web.words import explain_column
@@ -63,7 +61,6 @@ def environment(look: str = "") -> Environment:
         "p_value": p_value,
     }
     made.tests["numeric"] = is_number
-    made.globals |= {"table": table_of}
     return made
 
 
@@ -108,9 +105,3 @@ def bounds(lower: float | None, upper: float | None) -> str:
     if open_above:
         return f"≥ {figure(lower)}"
     return f"≤ {figure(upper)}" if open_below else f"{figure(lower)} to {figure(upper)}"
-
-
-def table_of(result: Result, hidden: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What the template of a table needs: names of columns and rows of dicts, without the columns `hidden`."""
-    names = [name for name in result.columns if name not in (hidden or {})]
-    return {"columns": names, "rows": result.keep(names).dicts(), "truncated": result.truncated_by is not None}

@@ -11,7 +11,7 @@ from typing import Any
 from atlas.answers.cells import number as written
 from atlas.answers.result import Result
 from atlas.errors import AtlasError
-from atlas.fit_choice import FIT_NAMES, FitChoice
+from atlas.fit_choice import ANY_FIT, FIT_NAMES
 from atlas.sites import site as site_of
 from queries.fits import Fit, all_fits
 from queries.neuron_numbers import CONCEPT, FIRING, WEIGHTS, NeuronNumber, NeuronNumbers, neuron_numbers
@@ -93,7 +93,7 @@ def scatter_view(asked: Asked, layer: int | None) -> ScatterView:
         Axis(
             asked.choice(side, list(numbers), default),
             concept if asked.choice(side, list(numbers), default).startswith(f"{CONCEPT}.") else None,
-            _choice(fit),
+            ANY_FIT if fit is None else fit.choice,
             asked.flag(f"{side}_log"),
             asked.number(f"{side}_from"),
             asked.number(f"{side}_to"),
@@ -130,12 +130,6 @@ def _drawn(asked: Asked, x: Axis, y: Axis, layer: int | None) -> _Drawn:
 
     key = ("scatter", asked.links.page("layer", layer), x, y, tuple(kept.values()))
     return session_of(asked.atlas).read(key, draw)
-
-
-def _choice(fit: Fit | None) -> FitChoice:
-    if fit is None:
-        return FitChoice()
-    return FitChoice(family=fit.family, site=fit.site, position=fit.position, template=fit.template)
 
 
 def _chart(

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.errors import UsageError
-from atlas.fit_choice import FitChoice
 from atlas.sites import format_neuron, parse_neuron
 from atlas.sites import site as site_of
 from atlas.store.reader import Atlas
 from atlas.whole_file import require_output, write_whole, writing_to
 from queries.card import neuron_tokens
 from queries.experts import expert_of
-from queries.fits import Fit, all_fits
+from queries.fits import all_fits
 from queries.neurons import neurons_for_concept
 from queries.web.asked import Asked
 from queries.web.page import Page
@@ -93,7 +92,7 @@ def _neurons(atlas: Atlas, named: Sequence[str], top: int) -> list[str]:
         if site_of(fit.site).width != "d_mlp":
             continue
         for concept, _ in fit.concepts.values():
-            ranked = neurons_for_concept(atlas, concept, fit=_choice(fit), limit=top)
+            ranked = neurons_for_concept(atlas, concept, fit=fit.choice, limit=top)
             found |= {(row["layer"], row["neuron"]) for row in ranked}
     if len(found) > MOST_NEURONS:
         raise UsageError(f"{len(found):,} neurons make too large a site", f"Choose at most {MOST_NEURONS:,}.")
@@ -105,7 +104,7 @@ def _plan(atlas: Atlas, chosen: Iterable[str]) -> tuple[list[_Entry], SiteFiles]
     files, entries, taken = SiteFiles(), [], set[str]()
     for fit in all_fits(atlas).values():
         for concept, _ in fit.concepts.values():
-            choice = _choice(fit)
+            choice = fit.choice
             path = f"concept/{_slug(concept, taken)}.html"
             files.add("concept", concept, path, choice)
             query = {name: [value] for name, value in choice.given()}
@@ -117,10 +116,6 @@ def _plan(atlas: Atlas, chosen: Iterable[str]) -> tuple[list[_Entry], SiteFiles]
     files.add("search", None, SEARCH)
     files.static.update((name, _asset_path(name)) for name in _STATIC)
     return [*entries, _Entry("atlas", None, FIRST, {})], files
-
-
-def _choice(fit: Fit) -> FitChoice:
-    return FitChoice(family=fit.family, site=fit.site, position=fit.position, template=fit.template)
 
 
 def _slug(name: str, taken: set[str]) -> str:

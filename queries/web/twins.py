@@ -33,11 +33,5 @@ def data(page: Page, twin: str) -> Response:
     if answer is None or (isinstance(answer, Document) and twin != "json"):
         raise UsageError(f"this page has no {twin}", "Documents of several tables are given as JSON.")
     stream = io.BytesIO()
-    writer(twin)(answer, stream) if isinstance(answer, Result) else _document(answer, stream)
+    writer(twin if isinstance(answer, Result) else f"document_{twin}")(answer, stream)
     return Response(stream.getvalue(), media_type=TWINS[twin])
-
-
-def _document(answer: Document, stream: io.BytesIO) -> None:
-    from atlas.answers.jsontext import write_document
-
-    write_document(answer, stream)

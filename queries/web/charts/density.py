@@ -20,8 +20,6 @@ _POINTS = 80
 class Shape:
     """One set of examples: its histogram and its Gaussian as SVG paths."""
 
-    name: str
-    n: int
     histogram: str
     curve: str
 
@@ -54,8 +52,7 @@ def density(
     tallest = max((max(heights) for _, _, heights in drawn if heights), default=0.0) or 1.0
     y = Scale(0.0, tallest * 1.08, HEIGHT - FOOT, 2)
     shapes = [
-        Shape(bump.name, bump.n, _steps(shown, heights, x, y), _curve(bump, low, high, x, y))
-        for bump, shown, heights in reversed(drawn)
+        Shape(_steps(shown, heights, x, y), _curve(bump, low, high, x, y)) for bump, shown, heights in reversed(drawn)
     ]
     beyond = [outside(edges, bump.counts, (low, high)) for bump in bumps]
     return Density(shapes, _band(span, x), x.ticks(), (sum(a for a, _ in beyond), sum(b for _, b in beyond)))

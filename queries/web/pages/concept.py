@@ -34,7 +34,7 @@ def concept_page(asked: Asked) -> Page:
         io_class=asked.text("io_class", 60),
     )
     limit = asked.integer("limit", LISTED, least=1, most=MOST)
-    found = neurons_for_concept(atlas, name, fit=fit_choice(fit), only=only, limit=limit or LISTED)
+    found = neurons_for_concept(atlas, name, fit=fit.choice, only=only, limit=limit or LISTED)
     kind = kind_of(fit, None, None)
     context: dict[str, Any] = {
         "concept": name,
@@ -51,20 +51,13 @@ def concept_page(asked: Asked) -> Page:
         "siblings": [each for each, _ in fit.concepts.values()],
     }
     asks = command(
-        atlas, "concept", name, fit=fit_choice(fit), layer=only.layer, max_leakage=only.max_leakage,
+        atlas, "concept", name, fit=fit.choice, layer=only.layer, max_leakage=only.max_leakage,
         min_coverage=only.min_coverage, token=only.words,
         io_class=only.io_class, limit=limit,
     )  # fmt: skip
     drawn = any(picture is not None for _, picture in context["pictures"])
-    preview = preview_of(asked, "concept", name, fit_choice(fit)) if drawn else None
+    preview = preview_of(asked, "concept", name, fit.choice) if drawn else None
     return Page(f"{name} · concept", "concept.html", context, found, asks, _sql(fit, name, limit or LISTED), preview)
-
-
-def fit_choice(fit: Fit) -> Any:
-    """The choice that names this fit alone."""
-    from atlas.fit_choice import FitChoice
-
-    return FitChoice(family=fit.family, site=fit.site, position=fit.position, template=fit.template)
 
 
 def _fits_with(asked: Asked, concept: str) -> list[Fit]:
@@ -85,7 +78,7 @@ def _pictures(asked: Asked, fit: Fit, concept: str, rows: list[dict[str, Any]], 
 
 def _rules(asked: Asked, concept: str, fit: Fit) -> Any:
     try:
-        return detectors(asked.atlas, concept, fit=fit_choice(fit))
+        return detectors(asked.atlas, concept, fit=fit.choice)
     except AtlasError:
         return None
 

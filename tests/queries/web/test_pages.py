@@ -96,3 +96,8 @@ def test_a_page_is_made_once_and_stays_what_it_was(client, home, monkeypatch):
     assert first[0].text != first[1].text and all(answer.status_code == 200 for answer in again)
     client.get(f"{home}neuron/L0N3.json")
     assert len(made) == 4  # data are asked for anew
+
+
+def test_an_atlas_that_is_not_there_is_told_wherever_it_is_named(client):
+    for answer in (client.get("/absent"), client.get("/absent/neuron/L1N7"), client.post("/absent/reopen")):
+        assert answer.status_code == 404 and "absent" in answer.text
