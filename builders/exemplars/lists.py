@@ -61,7 +61,7 @@ class Lists:
         k, n_texts = self.keys_NK.shape[1], len(texts_B)
         keys_RJ = np.concatenate([self.keys_NK[rows_R], keys_BN[:, rows_R].T], 1)
         texts_RJ = np.concatenate([self.texts_NK[rows_R], np.broadcast_to(texts_B, (len(rows_R), n_texts))], 1)
-        order_RK = np.lexsort((texts_RJ, keys_RJ), axis=1)[:, :k]
+        order_RK = _smallest(keys_RJ, texts_RJ, k)
         keys_RK = np.take_along_axis(keys_RJ, order_RK, 1)
         kept_RK = np.minimum(order_RK, k - 1)
         came_RK = (order_RK >= k) & (keys_RK < self.last)
@@ -78,3 +78,14 @@ class Lists:
             moved = old[rows_R[:, None], kept_RK]
             moved[row_C, place_C] = new
             old[rows_R] = moved
+
+
+def _smallest(keys_RJ: np.ndarray, texts_RJ: np.ndarray, k: int) -> np.ndarray:
+    """Which `k` of each row have the smallest key, ascending; equal keys go by text: [R, K]."""
+    some_RK = np.argpartition(keys_RJ, k - 1, axis=1)[:, :k]
+    last_R = np.take_along_axis(keys_RJ, some_RK, 1).max(1)
+    # Where more than k are as small as the last, it is for their texts to say which come in.
+    tied_R = np.count_nonzero(keys_RJ <= last_R[:, None], axis=1) > k
+    some_RK[tied_R] = np.lexsort((texts_RJ[tied_R], keys_RJ[tied_R]), axis=1)[:, :k]
+    keys_RK, texts_RK = (np.take_along_axis(each, some_RK, 1) for each in (keys_RJ, texts_RJ))
+    return np.take_along_axis(some_RK, np.lexsort((texts_RK, keys_RK), axis=1), 1)

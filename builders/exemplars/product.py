@@ -78,7 +78,8 @@ class ExemplarProduct(Product):
 
         from builders.arrow import rows_of
         from builders.exemplars.correlated import CORRELATED
-        from builders.exemplars.place import BAND_WINDOW, EPSILON, EXTREME_WINDOW
+        from builders.exemplars.kinds import BAND_WINDOW, EXTREME_WINDOW
+        from builders.exemplars.place import EPSILON
 
         texts, words = plan.running_text, plan.config.words
         assert texts is not None

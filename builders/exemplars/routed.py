@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from atlas.live.expert_pass import Routed
-from builders.exemplars.place import AtPlace, Batch, Branches, Group, activations_of
+from builders.exemplars.seen import AtPlace, Batch, Branches, Group, activations_of, last_again
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,21 @@ class SeenRouted(AtPlace):
     acts_RN: Tensor
     negative_RN: Branches
 
-    def text(self, row: int) -> tuple[Tensor, Branches]:
-        """A view."""
-        return self._taken(slice(self._starts[row], self._starts[row + 1]))
+    def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray) -> tuple[Tensor, Branches]:
+        """Rows of a text follow each other."""
+        at_PC = self._rows_BP[rows_C].T
+        at = tuple(torch.from_numpy(each).to(self.acts_RN.device) for each in (at_PC, neurons_C))
+        return activations_of(self.acts_RN, self.negative_RN, lambda each_RN: each_RN[at])
 
     def groups(self) -> Iterator[Group]:
         """All at once: an expert sees few tokens of a text."""
-        lengths = np.diff(self._starts).tolist()
-        yield Group(slice(None), lengths, *self._taken(slice(None)))
+        lengths = [len(places) for places in self.batch.places]
+        yield Group(slice(None), lengths, *activations_of(self.acts_RN, self.negative_RN, lambda each_RN: each_RN))
 
     @cached_property
-    def _starts(self) -> np.ndarray:
-        return np.cumsum([0, *map(len, self.batch.places)])
-
-    def _taken(self, rows: slice) -> tuple[Tensor, Branches]:
-        return activations_of(self.acts_RN, self.negative_RN, lambda each_RN: each_RN[rows])
+    def _rows_BP(self) -> np.ndarray:
+        ends = np.cumsum([len(places) for places in self.batch.places])
+        return last_again(np.split(np.arange(ends[-1]), ends[:-1]))
 
 
 def seen_by_expert(marks: Marks, routed: Routed, negative_RN: Branches) -> SeenRouted | None:

@@ -25,8 +25,9 @@ from atlas.schema.exemplar_tables import (
     STEPS,
 )
 from builders.arrow import fixed_lists, rows_of, type_of
+from builders.exemplars.kinds import GATED, PLAIN, List
 from builders.exemplars.lists import FINE, NOT_HERE, comparable
-from builders.exemplars.place import GATED, PLAIN, List, PlaceState
+from builders.exemplars.place import PlaceState
 from builders.exemplars.tally import LOWEST, PER_OCTAVE, SIDE, Moments, Tally, edges, fine_bins, merged
 
 _TABLES = {table.name: table for table in EXEMPLAR_TABLES}

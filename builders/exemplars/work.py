@@ -26,7 +26,7 @@ from builders.build.product import Activations, Noted, Place, Tables, Work
 from builders.exemplars.correlated import correlated
 from builders.exemplars.draws import hashes_of_texts
 from builders.exemplars.masks import negative
-from builders.exemplars.place import AtPlace, Batch, PlaceState, Seen
+from builders.exemplars.place import PlaceState
 from builders.exemplars.routed import Marks, seen_by_expert
 from builders.exemplars.rows import (
     at_neurons,
@@ -39,6 +39,7 @@ from builders.exemplars.rows import (
     noted_firing,
     noted_lists,
 )
+from builders.exemplars.seen import AtPlace, Batch, Seen
 
 if TYPE_CHECKING:
     from atlas.live.model import LiveModel
