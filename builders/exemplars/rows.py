@@ -14,25 +14,18 @@ import torch
 
 from atlas.schema.exemplar_tables import (
     EXEMPLAR_TABLES,
-    KINDS,
-    MIDDLE,
-    NOT_COUNTED,
     NOTED_COMPARED,
     NOTED_EXEMPLARS,
     NOTED_FIRING,
     OCTAVES,
     PROBABILITIES,
-    STEPS,
 )
 from builders.arrow import fixed_lists, rows_of, type_of
-from builders.exemplars.kinds import GATED, PLAIN, List
-from builders.exemplars.lists import FINE, NOT_HERE, comparable
 from builders.exemplars.place import PlaceState
 from builders.exemplars.tally import LOWEST, PER_OCTAVE, SIDE, Moments, Tally, edges, fine_bins, merged
 
 _TABLES = {table.name: table for table in EXEMPLAR_TABLES}
 _NOT_NUMBERS = ("counts", "bins", "in_bins", "first_hash", "first")
-_LISTS = {kind.code: kind for kind in (*PLAIN, *GATED)}
 
 
 def noted_lists(state: PlaceState, place: int, shard: int, texts: range) -> pa.Table:
@@ -124,32 +117,6 @@ def noted_firing(tally: Tally, place: int, shard: int, first_neuron: int = 0) ->
     )
 
 
-def exemplar_rows(noted: pa.Table, site: str, layer: int) -> tuple[pa.Table, np.ndarray]:
-    """Rows of `_exemplar` of one place from all that was noted of it; and the texts that they are of."""
-    columns = {name: noted[name].to_numpy() for name in noted.column_names if name != "window"}
-    windows = noted["window"].combine_chunks()
-    flat, offsets = windows.values.to_numpy(), windows.offsets.to_numpy()
-    rows: list[dict[str, Any]] = []
-    order_R = np.lexsort((columns["text_id"], columns["drawn"], columns["key"], columns["neuron"], columns["list"]))
-    group_R = columns["list"][order_R].astype(np.int64) << 32 | columns["neuron"][order_R]
-    starts = np.flatnonzero(np.diff(group_R, prepend=-1)).tolist()
-    for start, end in zip(starts, [*starts[1:], len(order_R)], strict=True):
-        kind = _LISTS[int(group_R[start] >> 32)]
-        chosen_K = order_R[start : min(end, start + kind.most)]
-        neuron = int(group_R[start] & 0xFFFFFFFF)
-        for code, of_K in _parts(kind, columns, chosen_K):
-            row = {"site": site, "layer": layer, "neuron": neuron, "kind": code}
-            row |= {name: columns[name][of_K] for name in ("text_id", "position", "value")}
-            if kind.window:
-                steps_KW = np.stack([flat[offsets[each] : offsets[each + 1]] for each in of_K])
-                row |= _stored(steps_KW, columns["scale"][of_K])
-            rows.append(row)
-    rows.sort(key=lambda row: (row["neuron"], row["kind"]))
-    used = np.unique(np.concatenate([row["text_id"] for row in rows]))
-    schema = pa.schema([(column.name, type_of(column.type)) for column in _TABLES["_exemplar"].columns])
-    return pa.Table.from_pylist(rows, schema), used
-
-
 def firing_rows(
     noted: pa.Table, site: str, layer: int, gated: bool, first_neuron: int = 0, routed: bool = False
 ) -> pa.Table:
@@ -239,26 +206,6 @@ def histograms(bins_NF: np.ndarray, octave_N: np.ndarray) -> np.ndarray:
 def at_place(noted: pa.Table, place: int) -> pa.Table:
     """The rows that were noted of one place."""
     return noted.filter(pc.equal(noted["place"], place))
-
-
-def _parts(kind: List, columns: dict[str, np.ndarray], chosen_K: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """(code, which rows) of what a list is stored as: bands are quarters of the drawn texts, by value."""
-    if not kind.drawn:
-        return [(kind.code, chosen_K)]
-    values_K = comparable(columns["value"][chosen_K])
-    by_value = chosen_K[np.lexsort((columns["text_id"][chosen_K], values_K))]
-    codes = [each.code for each in KINDS if each.kind == "band"]
-    ends = [len(by_value) * (band + 1) // len(codes) for band in range(len(codes))]
-    parts = zip(codes, [0, *ends], ends, strict=False)
-    return [(code, by_value[start:end]) for code, start, end in parts if end > start]
-
-
-def _stored(steps_KW: np.ndarray, scales_K: np.ndarray) -> dict[str, Any]:
-    """Windows of one kind as bytes, in steps of the largest of their scales."""
-    scale = scales_K.max()
-    relative_KW = steps_KW * (scales_K[:, None] / (FINE * scale) if scale else 0.0)
-    codes_KW = np.where(steps_KW == NOT_HERE, NOT_COUNTED, MIDDLE + np.rint(STEPS * relative_KW))
-    return {"scale": scale, "windows": codes_KW.astype(np.uint8).tobytes()}
 
 
 def at_neurons(noted: pa.Table, first_neuron: int, width: int) -> pa.Table:

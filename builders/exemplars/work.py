@@ -23,6 +23,7 @@ from atlas.schema.exemplar_tables import (
 )
 from builders.arrow import rows_of
 from builders.build.product import Activations, Noted, Place, Tables, Work
+from builders.exemplars.chosen import exemplar_rows
 from builders.exemplars.correlated import correlated
 from builders.exemplars.draws import hashes_of_texts
 from builders.exemplars.masks import negative
@@ -33,7 +34,6 @@ from builders.exemplars.rows import (
     at_place,
     compared_of,
     correlated_rows,
-    exemplar_rows,
     firing_rows,
     noted_compared,
     noted_firing,

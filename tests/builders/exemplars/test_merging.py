@@ -11,10 +11,11 @@ import torch
 
 from atlas.errors import BuildError
 from atlas.schema.exemplar_tables import KINDS
+from builders.exemplars.chosen import exemplar_rows
 from builders.exemplars.draws import drawn_tokens, hashes_of_neurons, hashes_of_texts
 from builders.exemplars.kinds import BAND_WINDOW, EXTREME_WINDOW
 from builders.exemplars.place import EPSILON, PlaceState
-from builders.exemplars.rows import exemplar_rows, firing_rows, noted_firing, noted_lists
+from builders.exemplars.rows import firing_rows, noted_firing, noted_lists
 from builders.exemplars.seen import Batch, Seen
 from tests.exemplar_reference import Read, drawn, firing_of, lists_of, mixed, windows_of
 
