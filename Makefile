@@ -16,7 +16,7 @@ LOCK ?= $(CURDIR)/constraints.txt
 export PIP_CONSTRAINT := $(LOCK)
 export PIP_BUILD_CONSTRAINT := $(LOCK)
 
-.PHONY: demo tour test suite test-oldest test-newest hostile bench lint lock docs clean
+.PHONY: demo tour test suite test-oldest test-newest hostile bench gpu lint lock docs clean
 
 demo: $(ATLAS)
 	@$(BIN)/python docs/make_tour.py --show
@@ -68,6 +68,11 @@ bench: $(RIVALS) $(ATLAS)
 	$(BIN)/python -m benchmarks.speed.pages $(ATLAS)
 	$(BIN)/python -m benchmarks.postgres.main
 	$(BIN)/python -m benchmarks.common.report
+
+# Tests of the device paths and what a GPU is measured by, in eight minutes; GPU='--device cpu --tiny' rehearses it.
+GPU ?=
+gpu: $(INSTALLED)
+	$(BIN)/python -m benchmarks.gpu.main $(GPU)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check --fix atlas builders queries tests benchmarks docs

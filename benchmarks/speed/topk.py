@@ -12,6 +12,7 @@ the float64 definition on a few neurons. On a GPU the whole model is timed as we
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -31,6 +32,7 @@ SHAPES = {  # neurons of a layer, d_model, vocabulary
     "llama-3.2-1b": (1024, 2048, 128256),  # an eighth of a layer
     "llama-3.1-8b": (14336, 4096, 128256),
     "small": (512, 256, 16000),
+    "tiny": (128, 64, 4096),
 }
 LAYERS = {"llama-3.1-8b": 32}
 WIDTH = 0.4  # standard deviation of the logits
@@ -55,7 +57,7 @@ def main() -> None:
     options = _options()
     if options.threads:
         torch.set_num_threads(options.threads)
-    rate = product_rate(options.device, torch.bfloat16)
+    rate = product_rate(options.device, torch.float32 if options.rehearse else torch.bfloat16)
     cases = [_case(name, kind, options) for name in options.shape for kind in ("bfloat16", "float32")]
     tables = [_times(cases, rate), _checks(cases)]
     goals = _goals(cases)
@@ -64,7 +66,7 @@ def main() -> None:
             goals += _model_goals(name, options)
     flags = "" if options.device == "cpu" else f" --device {options.device} --shape {' '.join(options.shape)}"
     suffix = "" if options.device == "cpu" else "_gpu"
-    Claim(
+    claim = Claim(
         name="topk" + suffix,
         title="Exact top-k decoding" + " on a GPU" * bool(suffix),
         command=f"python -m benchmarks.speed.topk{flags} --rounds {options.rounds}",
@@ -75,7 +77,8 @@ def main() -> None:
         machine=machine(options.device, ("torch", "numpy")),
         tables=tables,
         goals=goals,
-    ).write()
+    )
+    sys.stdout.write(claim.markdown()) if options.rehearse else claim.write()
 
 
 def _options() -> argparse.Namespace:
@@ -87,6 +90,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--top", type=int, default=32)
     parser.add_argument("--threads", type=int, default=0, help="of torch on a processor; 0 leaves its choice")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
+    parser.add_argument("--rehearse", action="store_true", help="keep nothing")
     return parser.parse_args()
 
 

@@ -9,12 +9,13 @@ from builders.decoding.topk.top import top_tokens
 from builders.decoding.topk.vocabulary import Vocabulary
 from tests.builders.decoding.topk import cases
 from tests.builders.decoding.topk.cases import assert_lse, random
+from tests.gpu.device import DEVICE, MARKS
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+pytestmark = MARKS
 
 
 def on_gpu(w_ND: torch.Tensor, u_VD: torch.Tensor, k: int):
-    return top_tokens(w_ND.cuda(), Vocabulary(u_VD.cuda()), k)
+    return top_tokens(w_ND.to(DEVICE), Vocabulary(u_VD.to(DEVICE)), k)
 
 
 @pytest.mark.parametrize("n_vocab", [4096, 10_007])
