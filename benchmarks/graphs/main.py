@@ -4,8 +4,7 @@ Run: make demo, then with FILE a copy of the demo's atlas, whose running text ar
      neuron-atlas build smollm2-135m -o FILE --add --no-decode --no-concepts --graphs $(python -m benchmarks.graphs.neurons)
      python -m benchmarks.graphs.main FILE
 
-Every figure is of texts that
-the graph of the neuron was not made from.
+Every figure is of texts that the graph of the neuron was not made from.
 """  # noqa: E501
 
 from __future__ import annotations
