@@ -77,11 +77,14 @@ def pool_for(
 def _setup(plan: Plan, products: Sequence[Product], staging: Staging, threads: int | None, index: int) -> Setup:
     import torch
 
+    from atlas.live.devices import DEVICE_MAP
     from builders.build.inputs import weights_alone
     from builders.workers.task import Setup
 
     live, device = plan.live, str(plan.live.device)
-    if live.device.type == "cuda" and torch.cuda.device_count() > 1:
+    if plan.config.device.startswith(DEVICE_MAP):
+        device = plan.config.device
+    elif live.device.type == "cuda" and torch.cuda.device_count() > 1:
         device = f"cuda:{index % torch.cuda.device_count()}"
     return Setup(
         pickle.dumps(replace(plan, live=None)),

@@ -113,9 +113,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_the_host_ends_in_the_middle(
-    number: int, model: Path, corpus: Path, alone: dict, tmp_path: Path
-) -> None:
+def test_the_host_ends_in_the_middle(number: int, model: Path, corpus: Path, alone: dict, tmp_path: Path) -> None:
     script, target = tmp_path / "host.py", tmp_path / "b.duckdb"
     script.write_text(HOST)
     child = [sys.executable, str(script), str(model), str(target), str(corpus)]
