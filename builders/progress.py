@@ -8,12 +8,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from atlas.printable import printable
 
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
 INTERVAL = 30.0
 """Seconds between two lines of a step where there is no terminal: a log shows that the work goes on."""
+
+
+_WIDEST = 60
+"""Characters of what a worker does."""
 
 
 class Silent:
@@ -24,9 +31,35 @@ class Silent:
         """Yields `advance(units)`."""
         yield lambda units: None
 
+    def event(self, text: str) -> None:
+        """Something has happened that a log should have: a line of its own where there is no terminal."""
+
+    def now(self, worker: int, text: str) -> None:
+        """What a worker, numbered from 1 on, is doing now; '' where nothing: shown on a terminal."""
+
 
 class Bars(Silent):
-    """A bar with the time left per step."""
+    """A bar with the time left per step, and below it what each worker does."""
+
+    def __init__(self) -> None:
+        self._now: dict[int, str] = {}
+        self._shown: Progress | None = None
+        self._rows: dict[int, TaskID] = {}
+
+    def event(self, text: str) -> None:
+        """Only what ends work that was begun; the bars say the rest."""
+        if self._shown is not None and ("failed" in text or "started again" in text):
+            self._shown.console.print(printable(text), markup=False, highlight=False)
+
+    def now(self, worker: int, text: str) -> None:
+        """A row for each worker."""
+        self._now[worker] = text
+        if self._shown is not None:
+            said = printable(f"  worker {worker}: {text}")[:_WIDEST]
+            if worker in self._rows:
+                self._shown.update(self._rows[worker], description=said)
+            else:
+                self._rows[worker] = self._shown.add_task(said, total=None)
 
     @contextmanager
     def task(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -38,7 +71,11 @@ class Bars(Silent):
         columns = (TextColumn("{task.description:<34}", markup=False), BarColumn(), TaskProgressColumn())
         with Progress(*columns, TimeLeft(), TimeElapsedColumn(), console=Console(stderr=True)) as progress:
             bar = progress.add_task(printable(label), total=total)
-            yield lambda units: progress.advance(bar, units)
+            self._shown, self._rows = progress, {}
+            try:
+                yield lambda units: progress.advance(bar, units)
+            finally:
+                self._shown = None
 
 
 class Lines(Silent):
@@ -79,6 +116,10 @@ class Lines(Silent):
         finally:
             done.set()
             thread.join()
+
+    def event(self, text: str) -> None:
+        """A line."""
+        self._write(text)
 
     def _write(self, text: str) -> None:
         # A log that is gone or full is no reason to end a build, and a thread's error would be a traceback.

@@ -8,6 +8,7 @@ project's own code is measured (docs/benchmarks.md says how); a rate of a GPU is
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, replace
 
@@ -147,6 +148,66 @@ def time_table(rates: Rates, workers: int = 1) -> Table:
     return Table(["model", "load", "decode", "forward", "statistics", "write", "total", "atlas"], rows, title)
 
 
+PUBLISHING = 16 / 23
+"""Of writing 8B, in seconds: the rest is committing, which the host does while workers go on."""
+HEADROOM = 1.1
+"""Memory of a worker over the bytes of the weights: a copy of the unembedding, a layer's activations of a batch."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """`gpus` of `gpu_bytes`, in machines of `each`."""
+
+    gpus: int
+    gpu_bytes: float
+    each: int = 8
+
+    def gpus_of_worker(self, shape: Shape) -> int | None:
+        """A worker holds the whole model, on GPUs of one machine; None: on none."""
+        needed = math.ceil(2 * shape.parameters * HEADROOM / self.gpu_bytes)
+        return next((count for count in (1, 2, 4, 8) if needed <= count <= self.each), None)
+
+
+def worker_seconds(shape: Shape, rates: Rates, workers: int) -> dict[str, float]:
+    """Seconds of each step, by workers that each load the whole model from a disk of their own.
+
+    A model that is spread over GPUs runs through one after the other, as fast as one. Committing is hidden.
+    """
+    one = seconds(shape, rates)
+    shared = {name: one[name] / workers for name in ("decode", "forward", "statistics")}
+    return {"load": one["load"], **shared, "publish": one["write"] * PUBLISHING}
+
+
+def worker_table() -> Table:
+    """What the plan says of workers on GPUs."""
+    rows = []
+    for index, cluster in (
+        (1, Cluster(8, 80e9)),
+        (2, Cluster(8, 80e9)),
+        (3, Cluster(64, 80e9)),
+        (3, Cluster(64, 141e9)),
+    ):
+        shape = SHAPES[index]
+        gpus = cluster.gpus_of_worker(shape)
+        name = [shape.name, f"{cluster.gpus} of {_bytes(cluster.gpu_bytes)}"]
+        if gpus is None:
+            rows.append([*name, "fits no machine of 8", *["–"] * 7])
+            continue
+        workers = cluster.gpus // gpus
+        steps = worker_seconds(shape, H100, workers)
+        rows.append(
+            [
+                *name,
+                f"{workers} of {gpus}",
+                *map(_time, steps.values()),
+                _time(sum(steps.values())),
+                _bytes(4.0 * TEXTS * shape.neurons),
+            ]
+        )
+    columns = ["model", "GPUs", "workers", "load", "decode", "forward", "statistics", "publish", "total"]
+    return Table([*columns, "shared disk"], rows, "Workers on GPUs (assumed, as above)")
+
+
 def _bytes(count: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
@@ -164,7 +225,7 @@ def _time(seconds: float) -> str:
 
 
 def main() -> None:
-    tables = [work_table(), *(time_table(rates, workers) for rates, workers in MACHINES)]
+    tables = [work_table(), *(time_table(rates, workers) for rates, workers in MACHINES), worker_table()]
     sys.stdout.write("\n\n".join(table.markdown() for table in tables) + "\n")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from atlas.live.capture import ROUTER
 from atlas.live.expert_layer import SHARED
 from atlas.store.staging import Staging
+from builders.activations.blocks import Blocks, routed_folder
 from builders.activations.counts import beside, most_rows, of_every_text, routed_counts, texts_of
 from builders.activations.record import Rows, dense_sizes, record, routed_widths, shared_name
 from builders.activations.routed import RoutedScratch
@@ -26,14 +27,23 @@ class ActivationReader:
     """What the forward pass over one corpus left in the scratch files."""
 
     def __init__(
-        self, plan: Plan, reading: Reading, scratch: Scratch | DeviceScratch, routed: RoutedScratch, rows: Rows
+        self,
+        plan: Plan,
+        reading: Reading,
+        scratch: Scratch | DeviceScratch,
+        routed: RoutedScratch,
+        rows: Rows,
+        join: Callable[[Place], None] = lambda place: None,
     ) -> None:
+        """`join` is called before a place is read."""
+        self._join = join
         self._live, self._scratch, self._routed, self._rows = plan.live, scratch, routed, rows
         self._hashes_R = reading.text_hashes[rows.examples_R]
         self._texts = texts_of(reading)
 
     def read(self, place: Place) -> Activations | LayerOfParts:
         """Every activation at one place, memory-mapped or on the device; of experts one at a time."""
+        self._join(place)
         live = self._live
         if place.site not in live.neuron_sites() or not live.layers_differ:
             return self._all(place.site, place, live.width(place.site, place.layer))
@@ -87,6 +97,11 @@ class ActivationReader:
         self._routed.remove()
 
 
+def reader_of(blocks: Blocks) -> ActivationReader:
+    """Of a corpus that the model has run over block by block."""
+    return ActivationReader(blocks.plan, blocks.reading, blocks.scratch, blocks.routed, blocks.rows, blocks.join)
+
+
 def open_reader(
     plan: Plan, reading: Reading, places: Iterable[Place], staging: Staging, progress: Silent
 ) -> ActivationReader:
@@ -98,7 +113,7 @@ def open_reader(
     sites, layers = (list(dict.fromkeys(each)) for each in zip(*places, strict=True))
     sizes, n_rows = dense_sizes(live, sites, layers), sum(reading.values_of_texts)
     scratch = scratch_for(staging.scratch / family, live.device, n_rows * sum(sizes.values()))
-    routed = RoutedScratch(staging.scratch / f"{family}.routed")
+    routed = RoutedScratch(routed_folder(staging.scratch / family))
     if widths := routed_widths(live, sites, layers):
         routed.prepare(most_rows(live, reading) * sum(widths.values()))
     with progress.task(f"activations of {family}", len(reading.encoded)) as advance:

@@ -122,15 +122,36 @@ def record(
         routed_scratch.truncate(site, layer, width, finished)
     advance(sum(len(batch.indices) for batch in plan[:finished]))
     noted = time.monotonic()
+    passing = Pass(live, sites, layers, position, counted)
     for index in range(finished, len(plan)):
-        batch = plan[index]
-        mask = batch.attention_mask.to(live.device)
-        pooled = mask if counted is None else counted_mask(batch, counted).to(live.device)
+        passing.run(plan[index], index, scratch, routed_scratch)
+        advance(len(plan[index].indices))
+        if time.monotonic() - noted > _NOTE_EVERY or index == len(plan) - 1:
+            staging.write_state(key, json.dumps({"batches": index + 1}))
+            noted = time.monotonic()
+    return rows
 
-        def keep(site: str, layer: int, acts_BTN, pooled=pooled) -> None:
+
+@dataclass(frozen=True)
+class Pass:
+    """What is kept of a forward pass. `counted`: which tokens are pooled; None: all."""
+
+    live: LiveModel
+    sites: Sequence[str]
+    layers: Sequence[int]
+    position: str
+    counted: Counted | None
+
+    def run(self, batch: Batch, index: int, scratch: Scratch | DeviceScratch, routed_scratch: RoutedScratch) -> None:
+        """Add one batch, number `index` of the corpus, to both scratches. BuildError where memory is too small."""
+        live, position = self.live, self.position
+        mask = batch.attention_mask.to(live.device)
+        pooled = mask if self.counted is None else counted_mask(batch, self.counted).to(live.device)
+
+        def keep(site: str, layer: int, acts_BTN) -> None:
             scratch.append(site, layer, pool(acts_BTN, pooled, position))
 
-        def keep_routed(site: str, layer: int, routed: Routed, pooled=pooled, batch=batch, index=index) -> None:
+        def keep_routed(site: str, layer: int, routed: Routed) -> None:
             experts = live.experts(layer)
             if routed.expert == experts.n_routed:  # every token passes it
                 shape = (*pooled.shape, routed.acts_RN.shape[1])
@@ -140,16 +161,11 @@ def record(
             found = pool_routed(routed, pooled, position)
             routed_scratch.append(site, layer, index, routed.expert, texts_B, found)
 
-        wanted = [*sites, *([ROUTER] if widths else [])]
+        wanted = [*self.sites, *([ROUTER] if routed_widths(live, self.sites, self.layers) else [])]
         try:
-            capture(live, batch.input_ids.to(live.device), mask, wanted, list(layers), keep, keep_routed)
+            capture(live, batch.input_ids.to(live.device), mask, wanted, list(self.layers), keep, keep_routed)
         except torch.OutOfMemoryError as error:
             raise BuildError(
                 f"the {live.device} has too little memory for {batch.input_ids.numel()} tokens at once",
                 "Lower --batch-tokens and use --restart.",
             ) from error
-        advance(len(batch.indices))
-        if time.monotonic() - noted > _NOTE_EVERY or index == len(plan) - 1:
-            staging.write_state(key, json.dumps({"batches": index + 1}))
-            noted = time.monotonic()
-    return rows

@@ -98,12 +98,17 @@ def identity(asked: BuildConfig, plan: Plan, products: Sequence[Product], base: 
     }
 
 
+def weights_alone(config: BuildConfig, products: Sequence[Product]) -> bool:
+    """Whether a build never runs its model."""
+    return not config.texts and all(product.needs is Needs.WEIGHTS for product in products)
+
+
 def load_model(config: BuildConfig, base: Manifest | None, products: Sequence[Product]) -> LiveModel:
     """The model, without its values where all products read weights alone. BuildError for another than `base`'s."""
     from atlas.live.loading import load  # torch: only now
 
-    weights_only = not config.texts and all(product.needs is Needs.WEIGHTS for product in products)
-    live = load(config.model, device=config.device, dtype=config.dtype, weights_only=weights_only)
+    how = {"device": config.device, "dtype": config.dtype, "weights_only": weights_alone(config, products)}
+    live = load(config.model, **how)
     if base is not None and not live.has_fingerprint(base.fingerprint):
         raise BuildError(
             f"{config.target} describes another model ({base.model_id}, {base.fingerprint[:19]}...)",

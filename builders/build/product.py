@@ -2,9 +2,9 @@
 
 A build asks each product that is wanted for its parts, a part for its units, and has each unit computed and committed
 (builders/build/make.py). Which parts and units there are, and what a unit gives, follows from the plan alone, the ids
-that a part was given and the name of the unit: a killed build computes what is missing, and other processes could
-compute some of the units. A new product is one Product in a folder of its own and one line in
-builders/build/products.py. What needs torch is imported when work begins.
+that a part was given and the name of the unit: a killed build computes what is missing, and workers
+(builders/workers) and shards (builders/shards) compute some of the units. A new product is one Product in a folder of
+its own and one line in builders/build/products.py. What needs torch is imported when work begins.
 """
 
 from __future__ import annotations
@@ -154,7 +154,8 @@ class Work(ABC):
         raise NotImplementedError
 
     def notes(self) -> list[str]:
-        """What the user should know of the units that were run."""
+        """What the user should know of the units that were run. Of several processes they are put together: where one
+        begins with a number, the numbers are added up."""
         return []
 
 
@@ -170,6 +171,9 @@ class Product(ABC):
     """Why it is not made of models with mixtures of experts; '' where it is."""
     passing: ClassVar[tuple[str, ...]] = ()
     """The tables that its units note rows in for its last units, names in atlas.schema.tables.PASSING."""
+
+    splits: ClassVar[bool] = True
+    """Whether workers and shards may make its units; else the process that publishes does."""
 
     @abstractmethod
     def wanted(self, config: BuildConfig) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from builders.cli.options import column_options
 from builders.concept_sets import own_sets_here
 from builders.config import DEFAULT_NEIGHBOURS
 from builders.progress import for_terminal
+
+if TYPE_CHECKING:
+    from builders.build.pipeline import BuildReport
 
 _CHOICE = click.Choice
 
@@ -205,6 +208,17 @@ _CHOICE = click.Choice
 )
 @batch_options("2GB", "What the builders may use beside the model.")
 @device_options
+@click.option(
+    "--workers",
+    metavar="N|ray[:ADDRESS]",
+    help="Make it in N processes of this machine, or in those of a Ray cluster: of this machine alone, or the one at "
+    "ADDRESS. Each holds the model, and takes --memory. The rows are the same.",
+)
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Make only part I of N, into the folder OUTPUT.shard-I-of-N; `merge` puts all of them together.",
+)
 @click.option("--replace", "existing", flag_value="replace", help="Replace an atlas of that name.")
 @click.option("--add", "existing", flag_value="add", help="Keep its other rows; replace only what is built now.")
 @click.option("--resume", "interrupted", flag_value="resume", help="Continue an unfinished build.")
@@ -216,15 +230,8 @@ def build(**options: Any) -> None:
     MODEL is a packaged name (smollm2-135m), a folder, a .gguf file or a Hugging Face id. Weights come as
     safetensors or GGUF. The file appears only when it is complete and has passed its checks; prints its path.
     """
-    from builders.build.pipeline import build as run
-
     try:
-        report = run(
-            config_from(options),
-            existing=options["existing"] or "refuse",
-            interrupted=options["interrupted"] or "refuse",
-            progress=for_terminal(),
-        )
+        report = _run(options)
     except (KeyboardInterrupt, RuntimeError) as error:
         # DuckDB answers Ctrl-C in a statement of its own with a bare RuntimeError.
         if not isinstance(error, KeyboardInterrupt) and str(error) != "Query interrupted":
@@ -233,3 +240,18 @@ def build(**options: Any) -> None:
         raise KeyboardInterrupt from error
     made = Result(["model", "path"], [(options["model"], str(report.path))], report.notes)
     emit_made(made, options["output_format"])
+
+
+def _run(options: dict[str, Any]) -> BuildReport:
+    from builders.build.pipeline import build as whole
+    from builders.shards.command import build_shard, parse_share
+
+    how = {
+        "existing": options["existing"] or "refuse",
+        "interrupted": options["interrupted"] or "refuse",
+        "progress": for_terminal(),
+        "workers": options["workers"],
+    }
+    if options["shard"] is None:
+        return whole(config_from(options), **how)
+    return build_shard(config_from(options), parse_share(options["shard"]), **how)

@@ -21,6 +21,7 @@ class DescriptionProduct(Product):
     """Of one describer a build; those of others stay."""
 
     name, needs, label = "descriptions", Needs.ROWS, "descriptions"
+    splits = False  # it asks an endpoint at a rate that one process keeps
     no_experts = "a score clamps the neuron on short prompts, of which the router may send no token to its expert"
 
     def wanted(self, config: BuildConfig) -> bool:

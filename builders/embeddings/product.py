@@ -20,6 +20,7 @@ class EmbeddingProduct(Product):
     """Of descriptions by all authors, those of the same build too."""
 
     name, needs, label = "embeddings", Needs.ROWS, "embeddings"
+    splits = False  # it asks an endpoint at a rate that one process keeps
 
     def wanted(self, config: BuildConfig) -> bool:
         """Only where an embedder is named."""

@@ -14,9 +14,12 @@ from benchmarks.speed.scale import (
     TEXT_TOKENS,
     TEXTS,
     TWO_CORES,
+    Cluster,
     seconds,
     time_table,
     work_table,
+    worker_seconds,
+    worker_table,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
@@ -47,7 +50,20 @@ def test_more_workers_share_all_but_the_writing() -> None:
     assert eight == pytest.approx({step: taken / 8 for step, taken in one.items()})
 
 
+def test_a_worker_holds_the_whole_model_and_loads_it_itself() -> None:
+    fits = {shape.name[10:]: Cluster(8, 80e9).gpus_of_worker(shape) for shape in SHAPES[1:]}
+    assert fits == {"8B": 1, "70B": 2, "405B": None}  # 17.7, 155 and 893 GB with a tenth more
+    assert Cluster(8, 141e9).gpus_of_worker(SHAPES[3]) == 8
+    one, four = seconds(LLAMA_8B, H100), worker_seconds(LLAMA_8B, H100, 4)
+    assert four["load"] == one["load"] and four["forward"] == pytest.approx(one["forward"] / 4)
+    assert four["publish"] == pytest.approx(one["write"] * 16 / 23)
+
+
 def test_the_page_quotes_the_tables_as_they_are() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    for table in (work_table(), *(replace(time_table(*machine), title="") for machine in MACHINES)):
+    for table in (
+        work_table(),
+        replace(worker_table(), title=""),
+        *(replace(time_table(*machine), title="") for machine in MACHINES),
+    ):
         assert table.markdown() in text

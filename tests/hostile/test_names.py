@@ -53,7 +53,9 @@ LINES |= {
         "build smollm2-135m -o {bad}",
         "build smollm2-135m -o x.duckdb --concepts {bad}",
         "build smollm2-135m -o x.duckdb --concepts f={bad}",
+        "build smollm2-135m -o {bad} --shard 1/2",
     ],
+    "merge": ["merge {bad} -o x.duckdb", "merge a.spec.json -o {bad}"],
     "detect": [
         "detect sports -a {bad}",
         "detect sports -a {atlas} --text {bad}",

@@ -1,0 +1,89 @@
+"""Workers that are processes of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from builders.workers.pool import DONE, ENDED, FAILED, READY, UNABLE, Worker
+from builders.workers.task import Setup
+
+_PATIENCE = 5.0
+"""Seconds that a process has to end by itself."""
+
+
+class LocalWorker(Worker):
+    """A spawned process, and the thread that listens to it."""
+
+    def __init__(self, index: int, setup: Setup, put: Callable[[str, Any], None]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self.process = context.Process(
+            target=work, args=(theirs, pickle.dumps(setup)), name=f"worker {index + 1}", daemon=True
+        )
+        self.process.start()
+        theirs.close()
+        self._put = put
+        threading.Thread(target=self._listen, name=f"worker {index + 1}", daemon=True).start()
+
+    def send(self, message: tuple[Any, ...]) -> None:
+        """What is sent to a process that has ended is lost; its end is an event of its own."""
+        with contextlib.suppress(OSError):
+            self._connection.send(message)
+
+    def end(self) -> None:
+        """By SIGTERM, then by SIGKILL."""
+        self.process.terminate()
+        self.process.join(_PATIENCE)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self._put(*self._connection.recv())
+        self.process.join(_PATIENCE)
+        code = self.process.exitcode
+        self._put(ENDED, f"ended by signal {-code}" if code is not None and code < 0 else f"ended with code {code}")
+
+
+def work(connection: Connection, setup: bytes) -> None:
+    """What the process does: Ctrl-C is for the one that began it, and it ends when that one does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    inbox: queue.Queue[tuple[Any, ...]] = queue.Queue()
+
+    def listen() -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                inbox.put(connection.recv())
+        os._exit(1)
+
+    threading.Thread(target=listen, name="inbox", daemon=True).start()
+    from builders.workers.held import Held, said  # torch
+
+    try:
+        held = Held(pickle.loads(setup))
+    except BaseException as error:
+        connection.send((UNABLE, said(error)))
+        return
+    connection.send((READY, ""))
+    while True:
+        what, *values = inbox.get()
+        if what == "tell":
+            held.tell(*values)
+            continue
+        try:
+            answer = held.run(*values)
+        except BaseException as error:
+            connection.send((FAILED, said(error)))
+            continue
+        connection.send((DONE, answer))

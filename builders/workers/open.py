@@ -1,0 +1,97 @@
+"""From what `--workers` says to a pool of them."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from atlas.errors import UsageError
+from atlas.extras import require
+from builders.progress import Silent
+
+if TYPE_CHECKING:
+    from atlas.store.staging import Staging
+    from builders.build.plan import Plan
+    from builders.build.product import Product
+    from builders.workers.pool import Pool
+    from builders.workers.task import Setup
+
+MOST = 1024
+LOOPBACK = "local"
+
+
+class Workers(NamedTuple):
+    """`number`: None, as many as a cluster has room for. `address`: of a Ray cluster; None: processes of this one."""
+
+    number: int | None
+    address: str | None
+
+
+def check_workers(said: str | int | None) -> Workers | None:
+    """What is meant. Raises UsageError, or MissingExtraError where Ray is not installed."""
+    if said is None:
+        return None
+    text = str(said)
+    if re.fullmatch("[0-9]{1,4}", text) and 1 <= int(text) <= MOST:
+        return Workers(int(text), None)
+    if text == "ray" or (text.startswith("ray:") and len(text) > 4):
+        require("ray", "ray", "for --workers ray")
+        return Workers(None, text[4:] or LOOPBACK)
+    raise UsageError(f"--workers {text[:60]!r} is neither 1 to {MOST} nor ray or ray:ADDRESS", "Write --workers 2.")
+
+
+@contextmanager
+def pool_for(
+    said: str | int | None, plan: Plan, products: Sequence[Product], staging: Staging, progress: Silent
+) -> Iterator[Pool | None]:
+    """Workers for as long as the context lasts; None where there are to be none."""
+    wanted = check_workers(said)
+    if wanted is None:
+        yield None
+        return
+    from builders.workers.pool import Pool
+
+    if wanted.address is None:
+        import torch
+
+        from builders.workers.local import LocalWorker
+
+        assert wanted.number is not None
+        threads = max(1, torch.get_num_threads() // wanted.number) if plan.live.device.type == "cpu" else None
+        setups = [_setup(plan, products, staging, threads, index) for index in range(wanted.number)]
+        with Pool(wanted.number, LocalWorker, setups, progress) as pool:
+            yield pool
+        return
+    from builders.workers.on_ray import cluster
+
+    with cluster(wanted.address) as (number, start):
+        setups = [_setup(plan, products, staging, None, index) for index in range(number)]
+        with Pool(number, start, setups, progress) as pool:
+            yield pool
+
+
+def _setup(plan: Plan, products: Sequence[Product], staging: Staging, threads: int | None, index: int) -> Setup:
+    import torch
+
+    from atlas.live.devices import DEVICE_MAP
+    from builders.build.inputs import weights_alone
+    from builders.workers.task import Setup
+
+    live, device = plan.live, str(plan.live.device)
+    if plan.config.device.startswith(DEVICE_MAP):
+        device = plan.config.device
+    elif live.device.type == "cuda" and torch.cuda.device_count() > 1:
+        device = f"cuda:{index % torch.cuda.device_count()}"
+    return Setup(
+        pickle.dumps(replace(plan, live=None)),
+        staging.scratch.absolute(),
+        device,
+        str(live.dtype).removeprefix("torch."),
+        weights_alone(plan.config, products),
+        live.fingerprint,
+        threads,
+    )

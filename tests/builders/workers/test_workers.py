@@ -1,0 +1,169 @@
+"""Builds by several processes: the rows of one process, whoever is killed and whatever fails."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atlas.errors import BuildError, UsageError
+from atlas.store.staging import building_folder
+from builders.build.pipeline import build
+from builders.progress import Silent
+from builders.workers.open import check_workers
+from tests.end_to_end.workbench import all_rows, built, config, write_corpus
+from tests.synthetic import make_model
+
+ALL: dict[str, Any] = {
+    "context_length": 16,
+    "detectors": True,
+    "gradients": True,
+    "targets": (("pets", " dog"), ("sport", " team"), ("state", " France")),
+}
+"""Options that ask for every product of a labelled corpus and of running text."""
+
+
+class Heard(Silent):
+    """Keeps what is said of workers."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def event(self, text: str) -> None:
+        self.events.append(text)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model("llama", tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus") / "words.jsonl")
+
+
+@pytest.fixture(scope="module")
+def alone(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """The rows of one process."""
+    target = tmp_path_factory.mktemp("alone") / "a.duckdb"
+    return all_rows(built(model, target, corpus, texts=(str(corpus),), **ALL))
+
+
+def children() -> list[int]:
+    """The workers of this process."""
+    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
+    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "spawn_main" in line]
+
+
+@pytest.mark.parametrize("n_workers", [1, 3])
+def test_the_rows_are_those_of_one_process(
+    n_workers: int, model: Path, corpus: Path, alone: dict, tmp_path: Path
+) -> None:
+    heard = Heard()
+    options = config(model, tmp_path / "b.duckdb", corpus, texts=(str(corpus),), **ALL)
+    found = all_rows(build(options, workers=n_workers, progress=heard).path)
+    assert [table for table in alone if found[table] != alone[table]] == []
+    for product in ("decode ", "weights ", "words, batches ", "words/mlp_post/", "exemplars ", "gradients "):
+        assert any(f": {product}" in event for event in heard.events), product
+    assert children() == []
+
+
+def test_a_worker_is_killed_now_and_then(model: Path, corpus: Path, alone: dict, tmp_path: Path) -> None:
+    numbers, heard, over = random.Random(16), Heard(), threading.Event()
+
+    def killer() -> None:
+        while not over.wait(numbers.uniform(0.0, 0.4)):
+            if any("ready" in event for event in heard.events[-2:]) and (there := children()):
+                os.kill(numbers.choice(there), signal.SIGKILL)
+                heard.event("killed")
+                over.wait(8)
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    try:
+        options = config(model, tmp_path / "b.duckdb", corpus, texts=(str(corpus),), **ALL)
+        found = all_rows(build(options, workers=2, progress=heard).path)
+    finally:
+        over.set()
+        thread.join()
+    assert any("ended by signal 9, started again" in event for event in heard.events)
+    assert [table for table in alone if found[table] != alone[table]] == []
+
+
+HOST = """
+import sys
+from pathlib import Path
+from builders.build.pipeline import build
+from builders.progress import Lines
+from tests.builders.workers.test_workers import ALL
+from tests.end_to_end.workbench import config
+if __name__ == "__main__":
+    model, target, corpus = map(Path, sys.argv[1:])
+    build(config(model, target, corpus, texts=(str(corpus),), **ALL), workers=2, progress=Lines(sys.stderr))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_the_host_ends_in_the_middle(number: int, model: Path, corpus: Path, alone: dict, tmp_path: Path) -> None:
+    script, target = tmp_path / "host.py", tmp_path / "b.duckdb"
+    script.write_text(HOST)
+    child = [sys.executable, str(script), str(model), str(target), str(corpus)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    with subprocess.Popen(child, stderr=subprocess.PIPE, text=True, env=environment) as host:
+        assert host.stderr is not None
+        for line in host.stderr:
+            if "words, batches" in line:
+                break
+        workers = subprocess.run(["ps", "-o", "pid=", "--ppid", str(host.pid)], capture_output=True, text=True).stdout
+        host.send_signal(number)
+        host.stderr.read()
+    assert host.returncode != 0
+    while any(os.path.exists(f"/proc/{pid}") and _is_alive(pid) for pid in workers.split()):
+        time.sleep(0.05)  # they end by themselves: a test that hangs has failed
+    assert building_folder(target).is_dir()
+    options = config(model, target, corpus, texts=(str(corpus),), **ALL)
+    # Whoever goes on: other workers, or one process alone.
+    path = build(options, interrupted="resume", workers=1 if number == signal.SIGINT else None).path
+    found = all_rows(path)
+    assert [table for table in alone if found[table] != alone[table]] == []
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def test_a_unit_that_fails_is_named_and_the_rest_is_made(model: Path, corpus: Path, tmp_path: Path) -> None:
+    """A decoding whose weight is not finite fails wherever it is made."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    broken = make_model("llama", tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    weights["model.layers.1.mlp.down_proj.weight"][0, 0] = torch.nan
+    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    heard, target = Heard(), tmp_path / "b.duckdb"
+    options = config(broken, target, None, weights=("down_proj",), weight_facts=False)
+    with pytest.raises(BuildError, match=r"^1 unit failed: decode down_proj/1: .*not finite"):
+        build(options, workers=2, progress=heard)
+    tried = [event for event in heard.events if "decode down_proj/1" in event]
+    assert ["tried again" in event for event in tried] == [True, True, False]
+    assert any(": decode down_proj/0" in event for event in heard.events)
+    assert not target.exists() and building_folder(target).is_dir()
+
+
+def test_what_no_worker_is() -> None:
+    for said in ("0", "-1", "two", "ray:", "1.5", "99999"):
+        with pytest.raises(UsageError, match="--workers"):
+            check_workers(said)
