@@ -38,7 +38,11 @@ class Unembedding:
         d_model = len(seen_DD)
         value_D, vector_DD = torch.linalg.eigh(seen_DD)
         self.singular_D = value_D.clamp(min=0).sqrt()
-        self._null_DK = vector_DD[:, : null_directions(d_model)]
+        # Directions that it does not see at all are no order among themselves, so all of them count: a narrow decoder,
+        # and the norm before one, leave some out.
+        n_unseen = int((value_D <= d_model * torch.finfo(torch.float64).eps * value_D[-1]).sum())
+        self.null_directions = max(null_directions(d_model), n_unseen)
+        self._null_DK = vector_DD[:, : self.null_directions]
         some_SE = u_VE[torch.from_numpy(frequency.token_S).to(u_VE.device)]
         log_S = torch.from_numpy(frequency.log_S).to(u_VE.device)
         log_S = log_S - log_S.mean()
@@ -79,7 +83,7 @@ class _Before:
 
 
 def null_directions(d_model: int) -> int:
-    """How many singular directions of U, those with the smallest values, count as its null space."""
+    """How many singular directions of U, those with the smallest values, count as its null space at least."""
     return max(1, round(d_model / NULL_PART))
 
 

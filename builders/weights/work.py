@@ -18,7 +18,7 @@ from builders.weights.io_class import cosines, io_classes
 from builders.weights.nearest import find_nearest
 from builders.weights.redundant import REDUNDANT, Groups
 from builders.weights.rows import nearest_rows, neuron_fact_rows, redundant_rows, run_row
-from builders.weights.unembedding import Unembedding, null_directions
+from builders.weights.unembedding import Unembedding
 from builders.weights.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -118,13 +118,13 @@ class Weigher(Work):
             self._unembedding.singular_D.cpu().numpy(),
             run_id=self._run_id,
             mode=self._config.mode,
-            null_directions=null_directions(d_model),
+            null_directions=self._unembedding.null_directions,
             frequency_source=self._frequency.source,
             frequency_tokens=len(self._frequency.token_S),
             random_vectors=random_vectors.N_RANDOM,
             random_cosine_95=random_vectors.cosine_quantile(d_model),
             random_kurtosis_95=random_vectors.quantile(self._moments(random_RD)[:, 3].cpu().numpy()),
-            random_null_share_95=random_vectors.share_quantile(null_directions(d_model), d_model),
+            random_null_share_95=random_vectors.share_quantile(self._unembedding.null_directions, d_model),
             random_frequency_95=random_vectors.quantile(frequent_R.cpu().numpy()),
             neighbours=self._neighbours,
             redundant_cosine=REDUNDANT,
