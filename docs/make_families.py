@@ -44,6 +44,11 @@ refused with the numbers rather than measured wrongly.
   the architecture (with padding on both sides), weights, decodings in float64, and an edit in passes and in generation.
 """
 
+ENCODER_DECODERS = """Every checkpoint whose config has `is_encoder_decoder` is refused, T5 and BART among them, with
+this reason: a layer's number is of two blocks, one a side. An address such as `L3N5` says a layer and a neuron and not a
+side, so rows of the two sides would not be told apart; the decoder also reads states that the encoder makes of another
+text, which no table here has."""
+
 
 def page() -> str:
     """The whole page."""
@@ -83,8 +88,8 @@ def _lines() -> Iterator[str]:
     )
     yield "| model type | where | language model | exports | tested |\n|---|---|---|---|---|"
     for name, inside in MULTIMODAL.items():
-        is_causal = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(name) == MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[name]
-        exports = _exports(find_adapter({"model_type": name}), is_causal=is_causal)
+        text_alone = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(name) == MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES[name]
+        exports = _exports(find_adapter({"model_type": name}), reads_text_alone=text_alone)
         yield f"| {name} | {inside.path} | {inside.model_type} | {exports} | {_tested([name])} |"
     yield "\n## Variants that are refused by name\n"
     yield "| model type | config field | supported | otherwise |\n|---|---|---|---|"
@@ -97,6 +102,8 @@ def _lines() -> Iterator[str]:
     yield "| model types | reason |\n|---|---|"
     for reason, names in _by_reason().items():
         yield f"| {', '.join(names)} | {reason} |"
+    yield "\n## Encoder–decoders\n"
+    yield ENCODER_DECODERS
 
 
 def _by_module(names: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -108,7 +115,7 @@ def _by_module(names: list[str]) -> Iterator[tuple[str, list[str]]]:
 def _row(module: str, names: list[str]) -> str:
     adapter = find_adapter({"model_type": names[0]})
     gated = "yes" if adapter.gated else "no"
-    exports = _exports(adapter, is_causal=True)
+    exports = _exports(adapter, reads_text_alone=True)
     known = ", ".join(name for name in names if name in adapter.gguf_names) or "none"
     known = "all" if known == ", ".join(names) else known
     cells = [module, ", ".join(names), gated, _into_stream(adapter), _logits(adapter), exports, known, _tested(names)]
@@ -126,10 +133,10 @@ def _logits(adapter: Adapter) -> str:
     return ", ".join(f"{what} {field}" for what, field in said.items() if field) or "plain"
 
 
-def _exports(adapter: Adapter, *, is_causal: bool) -> str:
-    facts = {"flat": adapter.flat, "has_gguf_name": True, "is_causal": is_causal}
+def _exports(adapter: Adapter, *, reads_text_alone: bool) -> str:
+    facts = {"flat": adapter.flat, "has_gguf_name": True, "reads_text_alone": reads_text_alone}
     missing = [target for target, row in TARGETS.items() if limit(row, **facts)]
-    if not is_causal:
+    if not reads_text_alone:
         return "none"
     return "all" if not missing else f"all but {', '.join(missing)}"
 

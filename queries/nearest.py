@@ -17,6 +17,7 @@ from atlas.sites import weight as weight_of
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.decoded import VECTORS, notes_on_layers
+from queries.experts import all_experts
 from queries.head_tokens import head_tokens
 from queries.require import require_limit, require_neuron
 from queries.session.session import session_of
@@ -115,10 +116,10 @@ def _own(atlas: Atlas, kept: Directions | None, weight: str, layer: int, neuron:
         vector_1D = kept.vector_ND[(kept.layer_N == layer) & (kept.neuron_N == neuron)]
     if not len(vector_1D):
         here = f" in layer {layer}" if _has_vectors(atlas, weight) else ""
-        raise QuestionError(
-            f"this atlas has no vectors of {weight}{here}",
-            "Build it with --vectors, or for up_proj and down_proj --weight-facts.",
-        )
+        how = ", or for up_proj and down_proj --weight-facts."
+        if all_experts(atlas):
+            how = ": facts of weights have no nearest neurons in a mixture of experts, which has too many pairs."
+        raise QuestionError(f"this atlas has no vectors of {weight}{here}", f"Build it with --vectors{how}")
     if not vector_1D.any():
         raise QuestionError(f"{weight} of {format_neuron(layer, neuron)} is zero and has no direction")
     vector_D: np.ndarray = vector_1D[0]

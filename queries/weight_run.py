@@ -30,11 +30,23 @@ def weight_run(atlas: Atlas) -> WeightRun:
     return session_of(atlas).read("weight run", read)
 
 
+def no_tokens(atlas: Atlas) -> str | None:
+    """Why no fact is about tokens, where the model's head gives none; None where it does."""
+    what = {"classifier": "labels and no vocabulary", "none": "no head"}.get(atlas.manifest.head or "lm")
+    return None if what is None else f"the model has {what} behind its last block, so no fact here is about tokens"
+
+
 def remarks(atlas: Atlas) -> list[str]:
     """What a person should know beside the facts of one neuron."""
     run = weight_run(atlas)
     if not run:
         return [HOW_TO_ADD]
+    if (without := no_tokens(atlas)) is not None:
+        return [
+            f"of random vectors of {atlas.manifest.d_model} numbers 95 % reach at most |cosine| of two "
+            f"{run['random_cosine_95']:.2g}",
+            without,
+        ]
     kurtosis, frequent = run["random_kurtosis_95"], run["random_frequency_95"]
     return [
         f"of random vectors of {atlas.manifest.d_model} numbers 95 % reach at most: |cosine| of two "

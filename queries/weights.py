@@ -13,7 +13,7 @@ from queries.decoded import FACTS, notes_on_layers
 from queries.head_tokens import head_tokens
 from queries.require import require_io_class, require_layer, require_limit
 from queries.sqlfile import load_sql
-from queries.weight_run import HOW_TO_ADD, weight_run
+from queries.weight_run import HOW_TO_ADD, no_tokens, weight_run
 
 DEFAULT_BY, DEFAULT_WEIGHT = "cosine_kurtosis", "down_proj"
 
@@ -49,7 +49,8 @@ def neurons_by_weights(
     parameters = {"weight": weight, "layer": layer, "io_class": io_class, "limit": limit + 1}
     _, found = atlas.query(load_sql("weights_by", measure=by, direction=direction), parameters)
     if not found and not _known(atlas, measure, weight):
-        raise QuestionError(f"this atlas has no {by} of {weight}", f"{HOW_TO_ADD[0].upper()}{HOW_TO_ADD[1:]}.")
+        why = (no_tokens(atlas) if weight_run(atlas) else None) or HOW_TO_ADD
+        raise QuestionError(f"this atlas has no {by} of {weight}", f"{why[0].upper()}{why[1:]}.")
     tokens = head_tokens(atlas, weight, [row[:2] for row in found])
     rows = [
         (format_neuron(*row[:2]), *row[:2], weight, *row[2:], texts) for row, texts in zip(found, tokens, strict=True)

@@ -58,6 +58,11 @@ class Described:
         return [named[number] for number in range(len(named))]
 
     @property
+    def gives_tokens(self) -> bool:
+        """Whether its head gives tokens: a classifier's gives labels, and some encoders have none."""
+        return self.head_kind in ("lm", "mlm")
+
+    @property
     def n_outputs(self) -> int:
         """How many tokens or labels it chooses among."""
         return len(self.labels) if self.head_kind == "classifier" else self.d_vocab
@@ -83,8 +88,13 @@ class Described:
         return type(self.model).__name__
 
     @property
-    def is_causal(self) -> bool:
-        """Whether transformers loads it as a causal language model, and not by a class that also sees images."""
+    def reads_text_alone(self) -> bool:
+        """Whether transformers loads it by a class of text alone: of causal language models, or of an encoder's head.
+
+        Not so the language model of a checkpoint whose class also sees images.
+        """
+        if self.head is not None:
+            return True
         config = type(self.model.config)
         if config not in MODEL_FOR_CAUSAL_LM_MAPPING:
             return False

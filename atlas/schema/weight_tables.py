@@ -79,7 +79,11 @@ WEIGHT_TABLES: tuple[Table, ...] = (
         RUN,
         (
             Column("run_id", "INTEGER", "key; the last run says how what is there was measured"),
-            Column("mode", "VARCHAR", "raw or folded: whether U has the gain of the final norm"),
+            Column(
+                "mode",
+                "VARCHAR",
+                "raw, folded or linearised: U alone, with the gain of the final norm, or behind an encoder's head",
+            ),
             Column("null_directions", "INTEGER", "how many singular directions of U count as its null space"),
             Column("singular_values", "FLOAT[]", "of U without its mean row, smallest first, one a direction"),
             Column("frequency_source", "VARCHAR", "where the frequency of tokens is from: texts, merges or token ids"),

@@ -19,12 +19,12 @@ def fitted_to_model(config: BuildConfig, live: LiveModel) -> BuildConfig:
 
     Layers that are all there are become None: what compares all of them can be made.
 
-    No more tokens are kept of a neuron than a classifier has labels; facts of the weights, which are about an LM head,
-    are measured where they are asked for alone; own sets lose their template, which leads up to a next token.
+    No more tokens are kept of a neuron than a classifier has labels; own sets lose their template, which leads up to a
+    next token.
 
     Raises UsageError or ModelError for what was asked for and cannot be had.
     """
-    mode = config.mode or default_mode(live.head_kind)
+    mode = config.mode or ("raw" if live.head_kind == "none" else default_mode(live.head_kind))
     if config.layers == tuple(range(live.n_layers)):
         config = replace(config, layers=None)
     if config.neighbours is None:
@@ -38,7 +38,6 @@ def fitted_to_model(config: BuildConfig, live: LiveModel) -> BuildConfig:
         config,
         mode=mode,
         top=min(config.top, len(live.labels)) if live.head_kind == "classifier" and config.decode else config.top,
-        weight_facts=False,
         concepts=tuple(_for_encoder(source, config.position, live) for source in config.concepts),
     )
 
@@ -51,24 +50,24 @@ def _require_possible(config: BuildConfig, live: LiveModel, mode: str) -> None:
         raise UsageError(
             "--graphs explain a token by those before it, and an encoder reads those after it too", "Leave them out."
         )
-    if config.weight_facts:
-        raise UsageError(
-            "--weight-facts compare neurons with an LM head, and an encoder's head is not linear", "Leave it out."
-        )
     if config.texts and live.head_kind == "classifier":
         raise UsageError(
             "an atlas of a classifier has its labels for a vocabulary, so none of the tokens of running text",
             "Build one of the encoder that it was made from.",
         )
-    if not config.decode:
+    if not (config.decode or config.weighs):
         return
-    if live.head_kind == "none":
+    if live.head_kind == "none" and config.decode:
         raise ModelError(
             f"{live.model_id} has no head, so its neurons decode to neither tokens nor labels",
             "Build its statistics alone, with --no-decode, or use a checkpoint with its head.",
         )
     if mode == "folded":
         raise UsageError("--mode folded is of LM heads behind a final norm", "Use linearised, or raw.")
+    if live.head_kind == "none":
+        if mode == "linearised":
+            raise UsageError(f"--mode linearised is of a head, and {live.model_id} has none", "Leave it out.")
+        return
     width = live.unembedding().shape[1]
     if mode == "raw" and width != live.d_model:
         raise UsageError(

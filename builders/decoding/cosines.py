@@ -9,12 +9,38 @@ Axes: n neurons of a chunk, V tokens, D d_model.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Protocol
+
 import torch
 
 from builders.decoding.topk.vocabulary import row_norms
 
+if TYPE_CHECKING:
+    from atlas.live.model import LiveModel
+
 _CPU_TILE, _GPU_TILE = 1 << 18, 1 << 26  # logits at a time
 _ROWS = 1024  # of U in float64 at a time
+
+
+class Moments(Protocol):
+    """What says how the cosines of vectors are distributed."""
+
+    def moments(self, w_nD: torch.Tensor, logits_nV: torch.Tensor) -> torch.Tensor:
+        """[n, 4] float64, as those of `Cosines`."""
+        ...
+
+
+class NoCosines:
+    """Of a model without a vocabulary behind its last block: labels are too few for a distribution."""
+
+    def moments(self, w_nD: torch.Tensor, logits_nV: torch.Tensor) -> torch.Tensor:
+        """[n, 4] NaN."""
+        return torch.full((len(w_nD), 4), torch.nan, dtype=torch.float64, device=w_nD.device)
+
+
+def cosines_of(live: LiveModel, u_VD: torch.Tensor) -> Moments:
+    """The cosines to the model's tokens, where its head gives tokens."""
+    return Cosines(u_VD) if live.gives_tokens else NoCosines()
 
 
 class Cosines:

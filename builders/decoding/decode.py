@@ -18,7 +18,7 @@ from atlas.live.head import linear_map, mean_state
 from atlas.sites import format_neuron
 from builders.arrow import joined
 from builders.build.product import Activations, Tables, Work
-from builders.decoding.cosines import Cosines
+from builders.decoding.cosines import cosines_of
 from builders.decoding.rows import decoding_rows, vector_rows, weight_fact_rows
 from builders.decoding.topk.chunked import Look
 from builders.decoding.topk.top import top_tokens
@@ -46,7 +46,7 @@ class Decoder(Work):
         self._vocabulary = Vocabulary(finite_unembedding(plan))
         self._gain_D = live.final_norm_gain().float() if plan.config.mode == "folded" else None
         self._map_ED = linear_map(live, mean_state(live)) if plan.config.mode == "linearised" else None
-        self._cosines = Cosines(self._vocabulary.u_VD) if plan.config.weighs else None
+        self._cosines = cosines_of(live, self._vocabulary.u_VD) if plan.config.weighs else None
         self._n_fallback = 0
 
     def run(self, unit: str, activations: Activations | None = None) -> Tables:
@@ -104,7 +104,8 @@ class Decoder(Work):
 def finite_unembedding(plan: Plan) -> torch.Tensor:
     """Rows of U of the plan's tokens, float32 [V, D]. Raises BuildError for a value that is not finite."""
     token_ids = torch.tensor([token_id for token_id, _ in plan.tokens])
-    u_VD = torch.empty((len(token_ids), plan.live.d_model), device=plan.live.device)
+    width = plan.live.unembedding_rows(token_ids[:1]).shape[1]  # a head's decoder may be narrower than the stream
+    u_VD = torch.empty((len(token_ids), width), device=plan.live.device)
     for ids, rows in zip(token_ids.split(_ROWS), u_VD.split(_ROWS), strict=True):  # no second copy of the whole
         rows.copy_(plan.live.unembedding_rows(ids))
         if not torch.isfinite(rows).all():

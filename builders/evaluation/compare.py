@@ -16,7 +16,7 @@ from builders.evaluation.report import Score
 
 @dataclass(frozen=True)
 class Group:
-    """Texts that are judged together, with one outcome per arm. `kind`: CLASSIFICATION or TEXT."""
+    """Texts that are judged together, with one outcome per arm. `kind`: CLASSIFICATION, TEXT or MASKED_TEXT."""
 
     name: str
     kind: str

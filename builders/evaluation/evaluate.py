@@ -7,29 +7,26 @@ texts, with bootstrap intervals. docs/evaluation.md describes it.
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from atlas.errors import UnknownNameError, UsageError
-from atlas.live.batching import encode
 from atlas.live.model import LiveModel
 from atlas.manifest import utc_now
 from atlas.spec.document import InterventionSpec
 from atlas.spec.text import spec_hash
 from builders.evaluation.arms import BASELINE, Arm, arms_of
-from builders.evaluation.classifier import classifier_log_probs, classifier_prompts
 from builders.evaluation.compare import Group, compare
 from builders.evaluation.edited import DEFAULT_BUDGET, Budget
 from builders.evaluation.harness.scores import ability, run_tasks
 from builders.evaluation.harness.tasks import HarnessTasks
-from builders.evaluation.label_words import LabelWords, columns, measured, spellings
-from builders.evaluation.metrics.base import CLASSIFICATION, TEXT, Classified, Read
-from builders.evaluation.prompts import Example, make_prompts
+from builders.evaluation.label_words import LabelWords
+from builders.evaluation.metrics.base import CLASSIFICATION, Classified, Read
+from builders.evaluation.prompts import Example
 from builders.evaluation.report import COMPLEMENT, OTHER, TARGET, EvaluationReport, SpecEvaluation
-from builders.evaluation.scoring import next_log_probs, text_losses
+from builders.evaluation.ways import way_of
 from builders.progress import Silent
 
 
@@ -60,7 +57,8 @@ def evaluate(
     spec with ranges without them. The caller sees to it that the examples are not those the specs' statistics
     were made of. `seed` decides the resamples, and what the tasks draw.
 
-    A classifier is asked for its own labels, which `labels` name, and has no perplexity.
+    A masked language model is asked for the label word at the mask of `template`, and has a pseudo-perplexity; a
+    classifier for its own labels, which `labels` name, and has none.
 
     Arms that are the same edits are run once. Raises UsageError, UnknownNameError or SpecError before
     anything runs; see make_prompts and intervene.
@@ -71,35 +69,21 @@ def evaluate(
     if any(spec.tokenization.chat_template for spec in specs):
         raise UsageError("a spec for chat templates cannot be evaluated", "Texts are put into --template alone.")
     aims = _targets(specs, targets, labels)
-    classifies = live.head_kind == "classifier"
-    if not classifies:
-        live.require_generation("evaluate")
-    elif harness is not None:
+    way = way_of(live)
+    if harness is not None:
         live.require_generation("--lm-eval")
-    make = classifier_prompts if classifies else make_prompts
-    prompts = make(live, examples, labels, template, shots, max_tokens)
-    others = [] if classifies else spellings(live, template, labels)
-    texts, n_cut = encode(live, [] if classifies else list(other_texts), "{text}", max_tokens)
-    n_short = sum(len(ids) <= 1 for ids in texts)
-    texts = [ids for ids in texts if len(ids) > 1]  # of a single token nothing is predicted
+    prompts = way.make_prompts(live, examples, labels, template, shots, max_tokens)
+    texts, n_cut, n_short = way.texts(live, other_texts, max_tokens)
 
     arms = [arms_of(spec, whole_neuron) for spec in specs]
     runs = _distinct(arms)
     edits = [arm.spec for arm in runs.values()]
     options = {"budget": budget, "override_model": override_model}
     with progress.task("classification", len(edits) * len(examples)) as advance:
-        if classifies:
-            logprob_AEC = classifier_log_probs(live, prompts.input_ids, edits, advance=advance, **options)
-            words = LabelWords(1.0, None, None)
-        else:
-            # How else the label words could be written matters for the model itself alone, the first arm.
-            n_labels = len(prompts.concepts)
-            more = [columns(prompts.label_tokens, others), *[prompts.label_tokens] * (len(edits) - 1)]
-            first_EK, *edited_A = next_log_probs(live, prompts.input_ids, more, edits, advance=advance, **options)
-            logprob_AEC = [first_EK[:, :n_labels], *edited_A]
-            words = measured(first_EK, others, n_labels)
+        asked = {"advance": advance, **options}
+        logprob_AEC, words = way.scores(live, prompts, labels, template, edits, **asked)
     with progress.task("perplexity", len(edits) * len(texts)) as advance:
-        nll_AE = text_losses(live, texts, edits, advance=advance, **options)
+        nll_AE = way.losses(live, texts, edits, advance=advance, **options)
     outcomes = []
     if harness is not None:
         with progress.task("lm-eval", len(edits)) as advance:
@@ -107,9 +91,9 @@ def evaluate(
                 outcomes.append(run_tasks(live, harness, edit, seed=seed, **options))
                 advance(1)
 
-    numbers_of = dict(zip(prompts.concepts, prompts.label_tokens if classifies else itertools.count(), strict=False))
+    numbers_of = way.numbers(prompts)
     gold_E = np.array(prompts.gold)
-    tokens_E = np.array([len(ids) - 1 for ids in texts], dtype=np.int64)
+    tokens_E = np.array([way.n_predicted(live, ids) for ids in texts], dtype=np.int64)
     place = {key: number for number, key in enumerate(runs)}
     evaluations = []
     for spec, own, aim in zip(specs, arms, aims, strict=True):
@@ -120,7 +104,7 @@ def evaluate(
             Group(name, CLASSIFICATION, [Classified(logprob_AEC[number][rows_E], gold_E[rows_E]) for number in numbers])
             for name, rows_E in ((TARGET, inside_E), (COMPLEMENT, ~inside_E))
         ]
-        groups.append(Group(OTHER, TEXT, [Read(nll_AE[number], tokens_E) for number in numbers]))
+        groups.append(Group(OTHER, way.of_texts, [Read(nll_AE[number], tokens_E) for number in numbers]))
         names = [arm.name for arm in mine]
         scores = compare(names, groups, bootstrap, seed)
         if outcomes:
@@ -187,7 +171,7 @@ def _notes(
     if n_cut:
         notes.append(f"{n_cut} texts were cut to {max_tokens} tokens")
     if n_short:
-        notes.append(f"{n_short} other texts of a single token have no perplexity")
+        notes.append(f"{n_short} other texts have no token to predict, so no perplexity")
     if any(spec.phase == "generated" for spec in specs):
         notes.append("edits of phase generated do nothing in a classification, where every token is prompt")
     return notes

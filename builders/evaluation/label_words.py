@@ -53,24 +53,30 @@ class LabelWords:
         return f"{begin}write {_flags(self.best)}, which would hold {self.best_share:.2%}"
 
 
-def spellings(live: LiveModel, template: str, labels: Mapping[str, str]) -> list[Spelling]:
-    """The other cases and spacings of all `labels` together that can be scored by first tokens.
+def spellings(
+    live: LiveModel,
+    template: str,
+    labels: Mapping[str, str],
+    tokens_of: Callable[[LiveModel, str, Mapping[str, str]], list[int]] = label_tokens,
+) -> list[Spelling]:
+    """The other cases and spacings of all `labels` together that can be scored by the tokens that `tokens_of` gives.
 
     Left out are those whose words do not begin with tokens of their own (as label_tokens refuses them), and those of
     which a first token has fewer letters of a word than that of the word as given: " SP", of " SPORTS", also
     begins what is no label, and its share would be of all of that.
     """
-    least = _letters(live, label_tokens(live, template, labels))
-    found: dict[tuple[str, ...], Spelling] = {}
+    given = tokens_of(live, template, labels)
+    least = _letters(live, given)
+    found: dict[tuple[int, ...], Spelling] = {}
     for space in _SPACES:
         for case in _CASES:
             words = {concept: space + case(word.lstrip(" ")) for concept, word in labels.items()}
             try:
-                tokens = label_tokens(live, template, words)
+                tokens = tokens_of(live, template, words)
             except UsageError:
                 continue
-            if words != dict(labels) and all(np.greater_equal(_letters(live, tokens), least)):
-                found.setdefault(tuple(words.values()), Spelling(words, tokens))
+            if tokens != given and all(np.greater_equal(_letters(live, tokens), least)):
+                found.setdefault(tuple(tokens), Spelling(words, tokens))
     return list(found.values())
 
 

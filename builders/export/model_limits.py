@@ -7,15 +7,15 @@ from atlas.live.model import LiveModel
 from builders.export.registry import TARGETS, Target
 
 
-def limit(row: Target, *, flat: bool, has_gguf_name: bool, is_causal: bool) -> str | None:
+def limit(row: Target, *, flat: bool, has_gguf_name: bool, reads_text_alone: bool) -> str | None:
     """Why `row` cannot express anything of such a model, or None.
 
     `flat`: its MLPs see the tokens of all texts on one axis. `has_gguf_name`: llama.cpp knows the architecture.
-    `is_causal`: transformers loads it as a causal language model, and not as one that also sees images.
+    `reads_text_alone`: transformers loads it by a class of text alone, and not by one that also sees images.
     """
     if row.name == "control-vector" and not has_gguf_name:
         return "llama.cpp has no such architecture"
-    if not is_causal:
+    if not reads_text_alone:
         return "exports are loaded with AutoModelForCausalLM, and transformers has another class for this model"
     if row.output == "code" and flat:
         return "its blocks lay the tokens of all texts on one axis, and the emitted code does not tell them apart"
@@ -24,8 +24,8 @@ def limit(row: Target, *, flat: bool, has_gguf_name: bool, is_causal: bool) -> s
 
 def check_model_fits(row: Target, live: LiveModel) -> None:
     """Raise SpecError with the reason, and the targets that can, where the model rules the target out."""
-    causal = live.is_causal or live.head is not None  # exports of an encoder load the class of its head
-    facts = {"flat": live.adapter.flat, "has_gguf_name": live.gguf_name is not None, "is_causal": causal}
+    has_gguf_name = live.gguf_name is not None
+    facts = {"flat": live.adapter.flat, "has_gguf_name": has_gguf_name, "reads_text_alone": live.reads_text_alone}
     reason = limit(row, **facts)
     if reason is not None:
         able = [name for name, other in TARGETS.items() if limit(other, **facts) is None]

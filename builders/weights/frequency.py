@@ -61,6 +61,11 @@ def token_frequency(plan: Plan, counts: Mapping[int, int] | None = None) -> Freq
     return _of(TOKEN_IDS, {index: -float(np.log(rank)) for rank, index in enumerate(plain, start=1)})
 
 
+def no_frequency() -> Frequency:
+    """Of no token: for outputs that are no tokens."""
+    return _of(TOKEN_IDS, {})
+
+
 def _of(source: str, logs: dict[int, float]) -> Frequency:
     token_S = np.array(sorted(logs), np.int64)
     return Frequency(source, token_S, np.array([logs[index] for index in token_S.tolist()], np.float64))

@@ -1,10 +1,12 @@
 """What the unembedding sees of a vector: its null space, and the direction of frequent tokens.
 
-U has the gain of the final norm where the decoding mode is `folded`, and the mean of its rows taken out, since a
-softmax does not see what all logits have in common. Everything follows from the second moments of its rows in float64,
-so a vector costs products of d_model numbers and no pass over the vocabulary.
+U has the gain of the final norm where the decoding mode is `folded`, reads through the rest of an encoder's head where
+it is `linearised`, and has the mean of its rows taken out, since a softmax does not see what all logits have in common.
+Everything follows from the second moments of its rows in float64, so a vector costs products of d_model numbers and no
+pass over the vocabulary.
 
-Axes: V tokens, S those with a frequency, N neurons, D d_model, K directions.
+Axes: V tokens, S those with a frequency, N neurons, D d_model, K directions,
+E what U reads: D, or the width of an encoder's decoder.
 """
 
 from __future__ import annotations
@@ -19,20 +21,33 @@ NULL_PART = 64
 
 
 class Unembedding:
-    """The rows of U, float32 [V, D], with a gain [D] or None. `frequency` is of some of these rows."""
+    """The rows of U, float32 [V, E]; `frequency` is of some of these rows.
 
-    def __init__(self, u_VD: torch.Tensor, gain_D: torch.Tensor | None, frequency: Frequency) -> None:
-        d_model = u_VD.shape[1]
-        gain_D = torch.ones(d_model, device=u_VD.device) if gain_D is None else gain_D
-        gain_D = gain_D.double()
-        value_D, vector_DD = torch.linalg.eigh(_scatter(u_VD) * gain_D * gain_D[:, None])
+    What it sees of a vector w [D] is U w, or U (g * w) with a gain, or U J w with a map [E, D].
+    """
+
+    def __init__(
+        self,
+        u_VE: torch.Tensor,
+        gain_D: torch.Tensor | None,
+        frequency: Frequency,
+        map_ED: torch.Tensor | None = None,
+    ) -> None:
+        before = _Before(gain_D, map_ED)
+        seen_DD = before.around(_scatter(u_VE))
+        d_model = len(seen_DD)
+        value_D, vector_DD = torch.linalg.eigh(seen_DD)
         self.singular_D = value_D.clamp(min=0).sqrt()
-        self._null_DK = vector_DD[:, : null_directions(d_model)]
-        some_SD = u_VD[torch.from_numpy(frequency.token_S).to(u_VD.device)]
-        log_S = torch.from_numpy(frequency.log_S).to(u_VD.device)
+        # Directions that it does not see at all are no order among themselves, so all of them count: a narrow decoder,
+        # and the norm before one, leave some out.
+        n_unseen = int((value_D <= d_model * torch.finfo(torch.float64).eps * value_D[-1]).sum())
+        self.null_directions = max(null_directions(d_model), n_unseen)
+        self._null_DK = vector_DD[:, : self.null_directions]
+        some_SE = u_VE[torch.from_numpy(frequency.token_S).to(u_VE.device)]
+        log_S = torch.from_numpy(frequency.log_S).to(u_VE.device)
         log_S = log_S - log_S.mean()
-        self._scatter_DD = _scatter(some_SD) * gain_D * gain_D[:, None]
-        self._frequent_D = gain_D * _weighed_sum(some_SD, log_S)
+        self._scatter_DD = before.around(_scatter(some_SE))
+        self._frequent_D = before.back(_weighed_sum(some_SE, log_S))
         self._log_square = log_S @ log_S
 
     def null_share(self, w_ND: torch.Tensor) -> torch.Tensor:
@@ -47,8 +62,28 @@ class Unembedding:
         return (w_ND @ self._frequent_D / _positive(square_N * self._log_square).sqrt()).clamp(-1, 1)
 
 
+class _Before:
+    """What stands between a vector and U: a gain [D], a map [E, D], or nothing; in float64."""
+
+    def __init__(self, gain_D: torch.Tensor | None, map_ED: torch.Tensor | None) -> None:
+        self._gain_D = None if gain_D is None else gain_D.double()
+        self._map_ED = None if map_ED is None else map_ED.double()
+
+    def back(self, x_E: torch.Tensor) -> torch.Tensor:
+        """Its transpose times x: [D]."""
+        if self._map_ED is not None:
+            return self._map_ED.T @ x_E
+        return x_E if self._gain_D is None else self._gain_D * x_E
+
+    def around(self, x_EE: torch.Tensor) -> torch.Tensor:
+        """Its transpose times x times itself: [D, D]."""
+        if self._map_ED is not None:
+            return self._map_ED.T @ x_EE @ self._map_ED
+        return x_EE if self._gain_D is None else x_EE * self._gain_D * self._gain_D[:, None]
+
+
 def null_directions(d_model: int) -> int:
-    """How many singular directions of U, those with the smallest values, count as its null space."""
+    """How many singular directions of U, those with the smallest values, count as its null space at least."""
     return max(1, round(d_model / NULL_PART))
 
 

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from atlas.live.head import linear_map, mean_state
 from builders.build.product import Activations, Tables, Work
-from builders.decoding.cosines import Cosines
+from builders.decoding.cosines import cosines_of
 from builders.decoding.decode import finite_unembedding, require_finite
 from builders.decoding.rows import weight_fact_rows
 from builders.decoding.topk.chunked import look_at_all
 from builders.weights import random_vectors
-from builders.weights.frequency import counts_in_texts, token_frequency
+from builders.weights.frequency import counts_in_texts, no_frequency, token_frequency
 from builders.weights.io_class import cosines, io_classes
 from builders.weights.nearest import find_nearest
 from builders.weights.redundant import REDUNDANT, Groups
 from builders.weights.rows import nearest_rows, neuron_fact_rows, redundant_rows, run_row
-from builders.weights.unembedding import Unembedding, null_directions
+from builders.weights.unembedding import Unembedding
 from builders.weights.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -37,11 +38,14 @@ class Weigher(Work):
     def __init__(self, plan: Plan, run_id: int, neighbours: int) -> None:
         self._live, self._config = plan.live, plan.config
         self._run_id, self._neighbours = run_id, neighbours
-        self._u_VD = finite_unembedding(plan)
+        self._tokens = plan.live.gives_tokens  # else there is nothing to measure against: labels are no vocabulary
+        self._u_VE = finite_unembedding(plan) if plan.live.head_kind != "none" else self._nothing()
         self._gain_D = plan.live.final_norm_gain().float() if plan.config.mode == "folded" else None
-        self._frequency = token_frequency(plan, counts_in_texts(plan))
-        self._unembedding = Unembedding(self._u_VD, self._gain_D, self._frequency)
-        self._cosines = Cosines(self._u_VD)
+        linearised = plan.config.mode == "linearised"
+        self._map_ED = linear_map(plan.live, mean_state(plan.live)) if linearised else None
+        self._frequency = token_frequency(plan, counts_in_texts(plan)) if self._tokens else no_frequency()
+        self._unembedding = Unembedding(self._u_VE, self._gain_D, self._frequency, self._map_ED)
+        self._cosines = cosines_of(plan.live, self._u_VE)
         self._gates = GATE in plan.live.weights()
 
     def run(self, unit: str, activations: Activations | None = None) -> Tables:
@@ -66,20 +70,28 @@ class Weigher(Work):
             return []
         return ["nearest neurons and redundant groups compare all layers, so a build with --layers makes none"]
 
+    def _nothing(self) -> torch.Tensor:
+        """[0, D]: the rows of no unembedding."""
+        return torch.empty((0, self._live.d_model), device=self._live.device)
+
     def _vectors(self, weight: str, layer: int) -> torch.Tensor:
         w_ND = self._live.weight(weight, layer).detach().float().contiguous()
         require_finite(weight, layer, w_ND)
         return w_ND
 
     def _moments(self, w_ND: torch.Tensor) -> torch.Tensor:
-        """[N, 4] of the cosines that are decoded: of vectors with the gain, in the mode that has it."""
+        """[N, 4] of the cosines that are decoded: of vectors with the gain or through the map of their mode."""
         parts: list[torch.Tensor] = []
-        vectors_ND = w_ND if self._gain_D is None else w_ND * self._gain_D
+        vectors_NE = w_ND if self._gain_D is None else w_ND * self._gain_D
+        if self._map_ED is not None:
+            vectors_NE = (vectors_NE.double() @ self._map_ED.T).float()
+        if not self._tokens:
+            return self._cosines.moments(vectors_NE, vectors_NE)
         look_at_all(
-            vectors_ND,
-            self._u_VD,
+            vectors_NE,
+            self._u_VE,
             self._config.memory // 8,
-            lambda w_nD, logits_nV: parts.append(self._cosines.moments(w_nD, logits_nV)),
+            lambda w_nE, logits_nV: parts.append(self._cosines.moments(w_nE, logits_nV)),
         )
         return torch.cat(parts)
 
@@ -93,26 +105,26 @@ class Weigher(Work):
             "cos_in_out": in_out_N,
             "cos_gate_out": gate_out_N,
             "cos_gate_in": gate_in_N,
-            "null_share": self._unembedding.null_share(written_ND).cpu().numpy(),
+            "null_share": self._unembedding.null_share(written_ND).cpu().numpy() if self._tokens else None,
             "frequency_correlation": self._unembedding.frequency_correlation(written_ND).cpu().numpy(),
         }
         return neuron_fact_rows(layer, io_classes(in_out_N, gate_out_N, gate_in_N), numbers, len(read_ND))
 
     def _random(self) -> object:
         d_model = self._live.d_model
-        random_RD = random_vectors.drawn(d_model, self._u_VD.device)
+        random_RD = random_vectors.drawn(d_model, self._u_VE.device)
         frequent_R = self._unembedding.frequency_correlation(random_RD).abs()
         return run_row(
             self._unembedding.singular_D.cpu().numpy(),
             run_id=self._run_id,
             mode=self._config.mode,
-            null_directions=null_directions(d_model),
+            null_directions=self._unembedding.null_directions,
             frequency_source=self._frequency.source,
             frequency_tokens=len(self._frequency.token_S),
             random_vectors=random_vectors.N_RANDOM,
             random_cosine_95=random_vectors.cosine_quantile(d_model),
             random_kurtosis_95=random_vectors.quantile(self._moments(random_RD)[:, 3].cpu().numpy()),
-            random_null_share_95=random_vectors.share_quantile(null_directions(d_model), d_model),
+            random_null_share_95=random_vectors.share_quantile(self._unembedding.null_directions, d_model),
             random_frequency_95=random_vectors.quantile(frequent_R.cpu().numpy()),
             neighbours=self._neighbours,
             redundant_cosine=REDUNDANT,

@@ -15,7 +15,8 @@ from queries.cli.options import Source, source_options
 @click.option(
     "--metric",
     metavar="NAME",
-    help="Only this metric: accuracy, confidence, label_confidence, label_share, perplexity, or one of lm-eval.",
+    help="Only this metric: accuracy, confidence, label_confidence, label_share, perplexity, pseudo_perplexity, or one "
+    "of lm-eval.",
 )
 @click.option("--sweep", "sweep_id", metavar="ID", help="Only this sweep.")
 @limit_option(200)

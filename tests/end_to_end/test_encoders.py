@@ -222,7 +222,6 @@ def test_run_shows_labels_and_the_token_at_the_mask(classifier, spec, folder, co
     [
         ("none", {}, "no head, so its neurons decode to neither"),
         ("mlm", {"mode": "folded"}, "folded is of LM heads"),
-        ("mlm", {"weight_facts": True}, "an encoder's head is not linear"),
         ("mlm", {"gradients": True}, "--gradients is about the next token"),
         ("mlm", {"graphs": ("L0N1",)}, "an encoder reads those after it too"),
         ("classifier", {"texts": ("topics",)}, "labels for a vocabulary"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CLASSIFICATION, TEXT = "classification", "text"
+CLASSIFICATION, TEXT, MASKED_TEXT = "classification", "text", "masked text"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Metric:
 
     name: str
     of: str
-    """CLASSIFICATION (parts of a Classified) or TEXT (parts of a Read)."""
+    """CLASSIFICATION (parts of a Classified), TEXT or MASKED_TEXT (parts of a Read)."""
     meaning: str
     parts: Callable[..., tuple[np.ndarray, np.ndarray]]
     finish: Callable[[np.ndarray], np.ndarray] = as_it_is

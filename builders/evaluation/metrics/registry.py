@@ -13,6 +13,7 @@ METRICS = {
     "label_confidence": "builders.evaluation.metrics.label_confidence",
     "label_share": "builders.evaluation.metrics.label_share",
     "perplexity": "builders.evaluation.metrics.perplexity",
+    "pseudo_perplexity": "builders.evaluation.metrics.pseudo_perplexity",
 }
 
 
@@ -24,5 +25,5 @@ def metric(name: str) -> Metric:
 
 
 def metrics_of(kind: str) -> list[Metric]:
-    """All metrics of one kind (CLASSIFICATION or TEXT), in the order of the table."""
+    """All metrics of one kind (CLASSIFICATION, TEXT or MASKED_TEXT), in the order of the table."""
     return [found for found in map(metric, METRICS) if found.of == kind]

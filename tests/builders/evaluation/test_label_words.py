@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from atlas.__main__ import main
 from atlas.errors import UsageError
 from atlas.live.model import LiveModel
-from builders.evaluation import evaluate as module
+from builders.evaluation import ways as module
 from builders.evaluation.evaluate import evaluate
 from builders.evaluation.label_words import LITTLE, LabelWords, spellings
 from tests.builders.evaluation.planted import EXAMPLES, LABELS, TEMPLATE
