@@ -29,7 +29,12 @@ class LocalWorker(Worker):
         self.process = context.Process(
             target=work, args=(theirs, pickle.dumps(setup)), name=f"worker {index + 1}", daemon=True
         )
-        self.process.start()
+        # Ctrl-C is for this process alone, also before the other one can say so: what is blocked stays so in it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._put = put
         threading.Thread(target=self._listen, name=f"worker {index + 1}", daemon=True).start()

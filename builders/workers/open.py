@@ -84,7 +84,7 @@ def _setup(plan: Plan, products: Sequence[Product], staging: Staging, threads: i
     live, device = plan.live, str(plan.live.device)
     if plan.config.device.startswith(DEVICE_MAP):
         device = plan.config.device
-    elif live.device.type == "cuda" and torch.cuda.device_count() > 1:
+    elif plan.config.device in ("auto", "cuda") and live.device.type == "cuda":
         device = f"cuda:{index % torch.cuda.device_count()}"
     return Setup(
         pickle.dumps(replace(plan, live=None)),

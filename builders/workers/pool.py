@@ -57,7 +57,7 @@ class _Seat:
 
 
 class Pool:
-    """A context manager: leaving it ends all workers."""
+    """A context manager: leaving it ends all workers. They begin with the first task."""
 
     def __init__(self, n_workers: int, start: Start, setups: Sequence[Setup], progress: Silent) -> None:
         self.n_workers, self._start, self._setups, self._progress = n_workers, start, list(setups), progress
@@ -70,12 +70,6 @@ class Pool:
         self._unready = 0
 
     def __enter__(self) -> Pool:
-        try:
-            for index in range(self.n_workers):
-                self._seats.append(_Seat(self._begin(index, 0)))
-        except BaseException:
-            self.end()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,6 +90,9 @@ class Pool:
 
         Raises BuildError where workers cannot be started.
         """
+        if tasks and not self._seats:
+            for index in range(self.n_workers):
+                self._seats.append(_Seat(self._begin(index, 0)))
         self._waiting.extend(tasks)
         missing = len(tasks)
         while missing:

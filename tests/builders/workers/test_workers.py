@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import pickle
+import queue
 import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,10 @@ from atlas.errors import BuildError, UsageError
 from atlas.store.staging import building_folder
 from builders.build.pipeline import build
 from builders.progress import Silent
+from builders.workers.held import Held, said
 from builders.workers.open import check_workers
+from builders.workers.pool import DONE, FAILED, READY, Worker
+from builders.workers.task import Setup
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
 from tests.synthetic import make_model
 
@@ -64,7 +70,40 @@ def children() -> list[int]:
     return [int(line.split()[0]) for line in listed.stdout.splitlines() if "spawn_main" in line]
 
 
-@pytest.mark.parametrize("n_workers", [1, 3])
+class ThreadWorker(Worker):
+    """A worker in a thread of this process: what a process does, without its start."""
+
+    loading = threading.Lock()
+
+    def __init__(self, index: int, setup: Setup, put: Callable[[str, Any], None]) -> None:
+        self.inbox: queue.Queue[Any] = queue.Queue()
+        threading.Thread(target=self.work, args=(pickle.dumps(setup), put), daemon=True).start()
+
+    def send(self, message: tuple[Any, ...]) -> None:
+        self.inbox.put(pickle.dumps(message))
+
+    def end(self) -> None:
+        self.inbox.put(None)
+
+    def work(self, setup: bytes, put: Callable[[str, Any], None]) -> None:
+        with self.loading:
+            held = Held(pickle.loads(setup))
+        put(READY, "")
+        while (message := self.inbox.get()) is not None:
+            what, *values = pickle.loads(message)
+            try:
+                held.tell(*values) if what == "tell" else put(DONE, held.run(*values))
+            except BuildError as error:
+                put(FAILED, said(error))
+
+
+@pytest.fixture
+def in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builders.workers.local.LocalWorker", ThreadWorker)
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 3])
+@pytest.mark.usefixtures("in_threads")
 def test_the_rows_are_those_of_one_process(
     n_workers: int, model: Path, corpus: Path, alone: dict, tmp_path: Path
 ) -> None:
@@ -74,29 +113,33 @@ def test_the_rows_are_those_of_one_process(
     assert [table for table in alone if found[table] != alone[table]] == []
     for product in ("decode ", "weights ", "words, batches ", "words/mlp_post/", "exemplars ", "gradients "):
         assert any(f": {product}" in event for event in heard.events), product
-    assert children() == []
 
 
-def test_a_worker_is_killed_now_and_then(model: Path, corpus: Path, alone: dict, tmp_path: Path) -> None:
-    numbers, heard, over = random.Random(16), Heard(), threading.Event()
-
-    def killer() -> None:
-        while not over.wait(numbers.uniform(0.0, 0.4)):
-            if any("ready" in event for event in heard.events[-2:]) and (there := children()):
-                os.kill(numbers.choice(there), signal.SIGKILL)
-                heard.event("killed")
-                over.wait(8)
-
-    thread = threading.Thread(target=killer)
-    thread.start()
-    try:
-        options = config(model, tmp_path / "b.duckdb", corpus, texts=(str(corpus),), **ALL)
-        found = all_rows(build(options, workers=2, progress=heard).path)
-    finally:
-        over.set()
-        thread.join()
-    assert any("ended by signal 9, started again" in event for event in heard.events)
+@pytest.mark.usefixtures("in_threads")
+def test_a_mixture_of_experts(corpus: Path, tmp_path: Path) -> None:
+    mixture = make_model("qwen2_moe", tmp_path / "model")
+    alone = all_rows(built(mixture, tmp_path / "a.duckdb", corpus))
+    found = all_rows(build(config(mixture, tmp_path / "b.duckdb", corpus), workers=2).path)
     assert [table for table in alone if found[table] != alone[table]] == []
+
+
+def test_workers_are_killed(model: Path, corpus: Path, alone: dict, tmp_path: Path) -> None:
+    """Each once, at a moment that is drawn among the events."""
+    numbers = random.Random(16)
+    moments = [numbers.randrange(3, 12), numbers.randrange(14, 24)]
+
+    class Killing(Heard):
+        def event(self, text: str) -> None:
+            super().event(text)
+            if len(self.events) in moments and (there := children()):
+                os.kill(numbers.choice(there), signal.SIGKILL)
+
+    heard = Killing()
+    options = config(model, tmp_path / "b.duckdb", corpus, texts=(str(corpus),), **ALL)
+    found = all_rows(build(options, workers=2, progress=heard).path)
+    assert sum("ended by signal 9, started again" in event for event in heard.events) >= 1
+    assert [table for table in alone if found[table] != alone[table]] == []
+    assert children() == []
 
 
 HOST = """
@@ -124,16 +167,14 @@ def test_the_host_ends_in_the_middle(number: int, model: Path, corpus: Path, alo
             if "words, batches" in line:
                 break
         workers = subprocess.run(["ps", "-o", "pid=", "--ppid", str(host.pid)], capture_output=True, text=True).stdout
-        host.send_signal(number)
+        host.kill()
         host.stderr.read()
     assert host.returncode != 0
     while any(os.path.exists(f"/proc/{pid}") and _is_alive(pid) for pid in workers.split()):
         time.sleep(0.05)  # they end by themselves: a test that hangs has failed
     assert building_folder(target).is_dir()
     options = config(model, target, corpus, texts=(str(corpus),), **ALL)
-    # Whoever goes on: other workers, or one process alone.
-    path = build(options, interrupted="resume", workers=1 if number == signal.SIGINT else None).path
-    found = all_rows(path)
+    found = all_rows(build(options, interrupted="resume").path)  # one process goes on with what two have begun
     assert [table for table in alone if found[table] != alone[table]] == []
 
 
@@ -144,6 +185,7 @@ def _is_alive(pid: str) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("in_threads")
 def test_a_unit_that_fails_is_named_and_the_rest_is_made(model: Path, corpus: Path, tmp_path: Path) -> None:
     """A decoding whose weight is not finite fails wherever it is made."""
     import torch
@@ -164,6 +206,6 @@ def test_a_unit_that_fails_is_named_and_the_rest_is_made(model: Path, corpus: Pa
 
 
 def test_what_no_worker_is() -> None:
-    for said in ("0", "-1", "two", "ray:", "1.5", "99999"):
+    for text in ("0", "-1", "two", "ray:", "1.5", "99999"):
         with pytest.raises(UsageError, match="--workers"):
-            check_workers(said)
+            check_workers(text)
