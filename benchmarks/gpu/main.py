@@ -34,7 +34,8 @@ def main() -> None:
     end = time.monotonic() + 60 * options.minutes
     failed = [name for name, command in _steps(options).items() if not _done(name, command, end, options.device)]
     if not options.tiny:
-        _done("pages", ["-m", "benchmarks.common.report"], end + LEFT_FOR_PAGES, options.device)
+        for page in ("benchmarks.gpu.pages", "benchmarks.common.report"):
+            _done("pages", ["-m", page], end + LEFT_FOR_PAGES, options.device)
     sys.stdout.write(f"{', '.join(failed)}: failed\n" if failed else "all steps done\n")
     raise SystemExit(bool(failed))
 
