@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.encoders import make_encoder
 from tests.hostile.counts import SEED, count
 from tests.synthetic import make_model
 
@@ -25,6 +26,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("honest")
     for family in ("llama", "gpt2", "gemma3"):
         make_model(family, folder / family)
+    make_encoder("bert", "classifier", folder / "bert")
+    make_encoder("roberta", "mlm", folder / "roberta")
     return folder
 
 

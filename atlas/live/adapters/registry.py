@@ -135,6 +135,11 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
     text = config.get("text_config") if inside else None
     text = text if isinstance(text, dict) else {}
     own_type = model_type if inside is None else text.get("model_type") or inside.model_type
+    if config.get("is_encoder_decoder"):  # of a type whose decoder alone is a language model too, as BART's
+        raise ModelError(
+            f"model type {str(model_type)[:60]!r} is an encoder-decoder: a layer's number is of two blocks, one a side",
+            "Use an encoder or a language model. " + supported,
+        )
     if isinstance(model_type, str) and model_type in UNSUPPORTED:
         raise ModelError(f"model type {model_type!r} has no adapter: {UNSUPPORTED[model_type]}", supported)
     with_experts = any((part.get(key) or 0) > 1 for part in (config, text) for key in _EXPERT_COUNTS)
@@ -147,11 +152,6 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
         raise ModelError(
             f"model type {model_type!r} is a multimodal model, and where its language model is is not known here",
             "Use the text-only checkpoint of the family, if there is one. " + supported,
-        )
-    if config.get("is_encoder_decoder"):
-        raise ModelError(
-            f"model type {str(model_type)[:60]!r} is an encoder-decoder: a layer's number is of two blocks, one a side",
-            "Use an encoder or a language model. " + supported,
         )
     known = FAMILIES if inside is None else FAMILIES | INSIDE
     if own_type not in known:

@@ -233,6 +233,7 @@ def test_older_configs_say_the_rotary_bases_in_their_own_words(tmp_path):
         ("bert", "classifier", {"id2label": ["a", "b"]}, "id2label is no list"),
         ("deberta", "mlm", {"position_buckets": -1000}, "nothing in a config is negative"),
         ("bert", "none", {"model_type": "t5", "is_encoder_decoder": True}, "'t5' is an encoder-decoder"),
+        ("bert", "none", {"model_type": "bart", "is_encoder_decoder": True}, "'bart' is an encoder-decoder"),
     ],
 )
 def test_refused_by_name(family, head, config, message, tmp_path):
