@@ -72,7 +72,7 @@ def claim(options: argparse.Namespace, seconds: dict[str, list[float]], equal: b
         "Workers",
         f"{command} --rounds {options.rounds}",
         "The whole command, from its start to the published atlas, with loading the model, which every worker does "
-        "once more: a part of the demo build, all processes with one thread. The floor is half the time of one process.",
+        "once more: a part of the demo build, all processes with one thread. The floor is half the time of one.",
         machine(),
         [
             Table(

@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from builders.workers.open import LOOPBACK
 from builders.workers.pool import DONE, ENDED, FAILED, READY, UNABLE, Start, Worker
-from builders.workers.task import Setup
+from builders.workers.task import LOOPBACK, Setup
 
 
 class RayWorker(Worker):

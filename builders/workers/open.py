@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from atlas.errors import UsageError
 from atlas.extras import require
 from builders.progress import Silent
+from builders.workers.task import LOOPBACK
 
 if TYPE_CHECKING:
     from atlas.store.staging import Staging
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from builders.workers.task import Setup
 
 MOST = 1024
-LOOPBACK = "local"
 
 
 class Workers(NamedTuple):

@@ -12,6 +12,9 @@ from builders.build.product import Place, Tables
 if TYPE_CHECKING:
     from builders.activations.blocks import Block
 
+LOOPBACK = "local"
+"""The address of a Ray cluster that is begun on this machine alone."""
+
 
 @dataclass(frozen=True)
 class Setup:
