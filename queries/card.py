@@ -45,14 +45,21 @@ TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND, ATTRIBUTION, *_ = SECTIONS = (
 
 @question
 def neuron_card(
-    atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT, tau: float | None = None, top: int | None = None
+    atlas: Atlas,
+    address: str,
+    *,
+    fit: FitChoice = ANY_FIT,
+    tau: float | None = None,
+    top: int | None = None,
+    texts: Document | None = None,
 ) -> Document:
     """The card of one neuron: its SECTIONS; attribution is empty, with a note, where the atlas has no gradients, and
     those of running text and descriptions stand there where it has some.
 
     `fit` narrows the fits that are listed. Without a site in it the card is about the neuron of the MLP, at every
     site that its activation passes; at site "resid_post" the address is a coordinate of the residual stream, which
-    has no tokens and no weights. `tau` as in neuron_concepts, `top` as in neuron_tokens:
+    has no tokens and no weights. `tau` as in neuron_concepts, `top` as in neuron_tokens. `texts`: the answer of
+    `exemplars` for the neuron, where it was asked already, so that it is not read twice:
 
         neuron_card(atlas, "L29N808", fit=FitChoice(family="topics"), tau=2.5, top=5)
 
@@ -86,7 +93,7 @@ def neuron_card(
     sections[BACKGROUND] = _background(found, fits)
     if decoded or found[STATEMENT]:
         sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)
-    sections |= on_card(atlas, layer, neuron, fit.site)
+    sections |= on_card(atlas, layer, neuron, fit.site, texts)
     if decoded:
         sections |= descriptions_on_card(atlas, layer, neuron)
     return Document(fields, sections)

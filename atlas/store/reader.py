@@ -73,13 +73,13 @@ class Atlas:
             cursor = lane.connection.execute(_only_reads(lane, sql), parameters)
             return [column[0] for column in cursor.description or []], cursor.fetchall()
 
-    def rows(self, statements: Sequence[str], **numbers: int) -> list[list[tuple[Any, ...]]]:
-        """All rows of each of some statements that are asked often: parsed once, parameters are integers.
+    def rows(self, statements: Sequence[str], **parameters: int | str) -> list[list[tuple[Any, ...]]]:
+        """All rows of each of some statements that are asked often: parsed once, with integers and texts to fill in.
 
         Two connections take turns, each in a thread of its own, unless another question has the second thread: a
         look-up keeps no more than one processor busy. Raises as `query`.
         """
-        values = ", ".join(f"{name} := {int(value)}" for name, value in numbers.items())
+        values = ", ".join(f"{name} := {_literal(value)}" for name, value in parameters.items())
         with self._ask() as lane:
             if len(statements) < 2 or not self._helper_free.acquire(blocking=False):
                 return [lane.run(sql, values) for sql in statements]
@@ -153,6 +153,10 @@ class Atlas:
         if is_damage(error):
             return translate(error, self.path)
         return stopped_by_it(text) or QuestionError(text[:400])
+
+
+def _literal(value: int | str) -> str:
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(int(value))
 
 
 def _only_reads(lane: Lane, sql: str) -> duckdb.Statement:
