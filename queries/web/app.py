@@ -190,7 +190,7 @@ def _asked(
         query.setdefault(key, []).append(value)
     with served.atlas() as atlas:
         live = explorer.live_of(served)
-        yield Asked(atlas, explorer.links(served), part, query, live, explorer.served, stopped)
+        yield Asked(atlas, explorer.links(served), part, query, live, explorer.served, stopped, served.embed)
 
 
 def _answer(
