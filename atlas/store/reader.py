@@ -177,10 +177,11 @@ def _end(others: Future[Any], lane: Lane) -> None:
         threading.Event().wait(0.01)
 
 
-def open_atlas(path: str | Path, timeout_s: float | None = None) -> Atlas:
+def open_atlas(path: str | Path, timeout_s: float | None = None, memory: int | None = None) -> Atlas:
     """Open an atlas for reading. Each statement of a question may take `timeout_s` seconds, 0 for any time.
 
-    Without it $NEURON_ATLAS_TIMEOUT says how long, else a minute. What is opened is the file that stands at `path`
+    Without it $NEURON_ATLAS_TIMEOUT says how long, else a minute. `memory`: the most bytes that DuckDB takes for it,
+    without it a quarter of the machine's. What is opened is the file that stands at `path`
     now: one that is published there later does not show in this atlas, but in the next opening.
 
     Raises AtlasFileError (exit code 3) when the file is missing, no atlas, damaged, locked by a writer, of another
@@ -195,7 +196,7 @@ def open_atlas(path: str | Path, timeout_s: float | None = None) -> Atlas:
         seen = recall(mark)
         if seen is None:
             require_seal(path)
-        connection = attach(path, timeout_s)
+        connection = attach(path, timeout_s, memory)
     except duckdb.Error as error:
         raise translate(error, path) from error
     except OSError as error:

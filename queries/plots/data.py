@@ -12,10 +12,10 @@ from atlas.fit_choice import FitChoice
 from atlas.schema.measures import MEASURES
 from atlas.sites import format_neuron
 from atlas.store.reader import Atlas
+from queries.card_rows import Read, read
 from queries.fits import Fit, fits_of_neurons
-from queries.measured import EXPECTED, GAUSSIANS, INTERVALS, SIGNIFICANCE, card_columns, card_sql
+from queries.measured import EXPECTED, GAUSSIANS, INTERVALS, SIGNIFICANCE, card_columns
 from queries.measured import RANGES as MEASURED_RANGES
-from queries.sqlfile import load_sql
 
 INTERVAL, GAUSSIAN = RANGES = ("interval", "gaussian")
 
@@ -73,20 +73,26 @@ class Stored(NamedTuple):
 _TABLES = (GAUSSIANS, MEASURED_RANGES, INTERVALS, SIGNIFICANCE)
 
 
+HISTOGRAMS = ("plot_histograms", "plot_ends")
+"""What pictures need besides the tables of measures."""
+
+
 def stored_of_neuron(atlas: Atlas, layer: int, neuron: int) -> Stored:
     """All rows of one neuron that its pictures need.
 
     Table by table: a join would take DuckDB twenty times as long as reading these rows does.
     """
-    statements = [card_sql(table) for table in _TABLES]
-    *found, counts, ends = atlas.rows(
-        [*statements, load_sql("plot_histograms"), load_sql("plot_ends")], layer=layer, neuron=neuron
-    )
+    return stored_in(read(atlas, layer, neuron, *_TABLES, *HISTOGRAMS), layer, neuron)
+
+
+def stored_in(found: Read, layer: int, neuron: int) -> Stored:
+    """The same, of what was read: of the tables of measures and HISTOGRAMS."""
     tables: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
-    for table, rows in zip(_TABLES, found, strict=True):
+    for table in _TABLES:
         keys = 3 if table == MEASURED_RANGES else 2
         names = card_columns(table)
-        tables[table] = {row[:keys]: dict(zip(names, row[keys:], strict=True)) for row in rows}
+        tables[table] = {row[:keys]: dict(zip(names, row[keys:], strict=True)) for row in found[table]}
+    counts, ends = (found[name] for name in HISTOGRAMS)
     return Stored(
         format_neuron(layer, neuron),
         tables,

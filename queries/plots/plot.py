@@ -15,7 +15,17 @@ from queries.fits import Fit, choose_fit, choose_tau, choose_taus
 from queries.neurons import neurons_for_concept
 from queries.plots import bumps as look
 from queries.plots.bars import axis
-from queries.plots.data import GAUSSIAN, INTERVAL, Bump, Span, bumps_of, kind_of, measured_fits, rest_of, stored_of_neuron
+from queries.plots.data import (
+    GAUSSIAN,
+    INTERVAL,
+    Bump,
+    Span,
+    bumps_of,
+    kind_of,
+    measured_fits,
+    rest_of,
+    stored_of_neuron,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,10 +76,7 @@ def draw_neuron(
     kinds = {found.fit_id: kind_of(found, range, tau) for found in fits}
     # A tau that was not measured is refused; one is needed for Gaussian ranges alone.
     taus = choose_taus([found for found in fits if tau is not None or kinds[found.fit_id] == GAUSSIAN], tau)
-    pictures = [
-        bumps_of(stored, found, taus.get(found.fit_id), kinds[found.fit_id])
-        for found in fits
-    ]
+    pictures = [bumps_of(stored, found, taus.get(found.fit_id), kinds[found.fit_id]) for found in fits]
     rows = max(len(bumps) for _, bumps in pictures)
     figure = new_figure(max(6.4, 5.0 * len(fits)), 1.6 + 0.62 * rows)
     figure.suptitle(f"{address} of {atlas.manifest.model_id}", fontweight="bold")

@@ -17,6 +17,8 @@ from queries.session.vectors import embedder_of
 
 TIMEOUT_S = 20.0
 """After so long a question to an atlas is given up."""
+DATABASE_MEMORY = 2**30
+"""Bytes that DuckDB takes of each atlas at most: what it keeps of the file gives way to the questions that run."""
 
 
 class _Open:
@@ -24,7 +26,7 @@ class _Open:
 
     def __init__(self, path: Path, memory: int) -> None:
         self.mark = _mark(path)
-        self.atlas = open_atlas(path, TIMEOUT_S)
+        self.atlas = open_atlas(path, TIMEOUT_S, DATABASE_MEMORY)
         Session(self.atlas, memory)
         self.asked = 0
         self.leaving = False
