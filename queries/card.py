@@ -17,6 +17,7 @@ from queries.card_rows import (
     BACKGROUND_COLUMNS,
     CONCEPT_COLUMNS,
     TOKEN_COLUMNS,
+    Read,
     background_rows,
     concept_rows,
     read,
@@ -45,14 +46,23 @@ TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND, ATTRIBUTION, *_ = SECTIONS = (
 
 @question
 def neuron_card(
-    atlas: Atlas, address: str, *, fit: FitChoice = ANY_FIT, tau: float | None = None, top: int | None = None
+    atlas: Atlas,
+    address: str,
+    *,
+    fit: FitChoice = ANY_FIT,
+    tau: float | None = None,
+    top: int | None = None,
+    texts: Document | None = None,
+    found: Read | None = None,
 ) -> Document:
     """The card of one neuron: its SECTIONS; attribution is empty, with a note, where the atlas has no gradients, and
     those of running text and descriptions stand there where it has some.
 
     `fit` narrows the fits that are listed. Without a site in it the card is about the neuron of the MLP, at every
     site that its activation passes; at site "resid_post" the address is a coordinate of the residual stream, which
-    has no tokens and no weights. `tau` as in neuron_concepts, `top` as in neuron_tokens:
+    has no tokens and no weights. `tau` as in neuron_concepts, `top` as in neuron_tokens. `texts`: the answer of
+    `exemplars` for the neuron, and `found`: its `card_reading`, where they were asked already, so that nothing is
+    read twice:
 
         neuron_card(atlas, "L29N808", fit=FitChoice(family="topics"), tau=2.5, top=5)
 
@@ -71,10 +81,7 @@ def neuron_card(
         "model": atlas.manifest.model_id,
         "decoding_mode": atlas.manifest.decoding_mode,
     }
-    # The longest two first: they are read at the same time.
-    first, *others = table_names("card")
-    wanted = [first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND, *_OF_WEIGHTS * decoded, STATEMENT]
-    found = read(atlas, layer, neuron, *wanted)
+    found = found or card_reading(atlas, layer, neuron, decoded=decoded)
     tokens = found.get("neuron_tokens", [])
     sections = {TOKENS: _tokens(atlas, tokens, top, layer), **_weights(atlas, found, layer)} if decoded else {}
     sections[CONCEPTS] = _concepts(atlas, found, fits, taus, layer)
@@ -86,10 +93,21 @@ def neuron_card(
     sections[BACKGROUND] = _background(found, fits)
     if decoded or found[STATEMENT]:
         sections[ATTRIBUTION] = attribution_rows(atlas, found[STATEMENT], fits)
-    sections |= on_card(atlas, layer, neuron, fit.site)
+    sections |= on_card(atlas, layer, neuron, fit.site, texts)
     if decoded:
         sections |= descriptions_on_card(atlas, layer, neuron)
     return Document(fields, sections)
+
+
+def card_reading(atlas: Atlas, layer: int, neuron: int, *more: str, decoded: bool = True) -> Read:
+    """What the card of a neuron is made of, and the statements `more` of queries/sql, in one reading.
+
+    `decoded`: whether it is a neuron of the MLP, which has tokens and weights. The caller has checked the place.
+    """
+    # The longest two first: they are read at the same time.
+    first, *others = table_names("card")
+    wanted = [first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND, *_OF_WEIGHTS * decoded, STATEMENT, *more]
+    return read(atlas, layer, neuron, *wanted)
 
 
 @question
@@ -152,7 +170,7 @@ def _tokens(atlas: Atlas, lists: list[tuple[Any, ...]], top: int, layer: int) ->
     return Result(TOKEN_COLUMNS, token_rows(atlas, lists, top), notes)
 
 
-def _weights(atlas: Atlas, found: dict[str, list[tuple[Any, ...]]], layer: int) -> dict[str, Result]:
+def _weights(atlas: Atlas, found: Read, layer: int) -> dict[str, Result]:
     """The sections about the weights alone; without rows, and with a note, where the atlas has no facts of them."""
     vectors, facts = (found[name] for name in _OF_WEIGHTS)
     by_weight = sorted(vectors, key=lambda row: list(WEIGHTS).index(row[0]))
@@ -167,7 +185,7 @@ def _weights(atlas: Atlas, found: dict[str, list[tuple[Any, ...]]], layer: int) 
 
 def _concepts(
     atlas: Atlas,
-    found: dict[str, list[tuple[Any, ...]]],
+    found: Read,
     fits: dict[int, Fit],
     taus: dict[int, float | None],
     layer: int,
@@ -183,7 +201,7 @@ def _concepts(
     return Result(CONCEPT_COLUMNS, rows, notes, shown=shown)
 
 
-def _background(found: dict[str, list[tuple[Any, ...]]], fits: dict[int, Fit]) -> Result:
+def _background(found: Read, fits: dict[int, Fit]) -> Result:
     moments, lengths = (found[name] for name in _BACKGROUND)
     rows = background_rows(moments, lengths, fits)
     by_length = any(row[-1] is not None for row in rows)

@@ -23,7 +23,11 @@ CONCEPT_COLUMNS = ["family", "concept", "site", "position", *columns_on("card"),
 BACKGROUND_COLUMNS = "family site position n mean std skewness kurtosis min max mean_abs ks length_correlation".split()
 
 
-def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> dict[str, list[tuple[Any, ...]]]:
+Read = dict[str, list[tuple[Any, ...]]]
+"""Rows of one neuron by the name of what was read."""
+
+
+def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> Read:
     """What the tables have about one neuron: by statement of queries/sql, and by table of measures."""
     statements = [card_sql(name) if name in table_names("card") else load_sql(name) for name in names]
     return dict(zip(names, atlas.rows(statements, layer=layer, neuron=neuron), strict=True))
@@ -50,7 +54,7 @@ def token_rows(atlas: Atlas, lists: list[tuple[Any, ...]], top: int) -> list[tup
 
 
 def concept_rows(
-    found: dict[str, list[tuple[Any, ...]]],
+    found: Read,
     fits: dict[int, Fit],
     taus: dict[int, float | None],
     luck: Mapping[tuple[int, int | None], float | None],

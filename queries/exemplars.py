@@ -83,17 +83,28 @@ def exemplars(
     )
 
 
-def on_card(atlas: Atlas, layer: int, neuron: int, site: str | None) -> dict[str, Result]:
-    """Sections of the card of a neuron: none where the atlas has no running text at the site (None: the default)."""
+def on_card(
+    atlas: Atlas, layer: int, neuron: int, site: str | None, known: Document | None = None
+) -> dict[str, Result]:
+    """Sections of the card of a neuron: none where the atlas has no running text at the site (None: the default).
+
+    `known`: the answer of `exemplars` for the neuron, where it was asked already, at the site or at another.
+    """
     if not has_texts(atlas):
         return {}
     read = text_set(atlas)
     site = site or DEFAULT_SITE
     if site not in read.sites:
         return {}
-    found = stored_exemplars(atlas, layer, neuron, site, ("top", "bottom"))
-    rows = _rows(atlas, read, [each for each in found if each.rank <= ON_CARD], DEFAULT_WIDTH)
-    sections = _firing(atlas, read, layer, neuron, site)
+    if known is None or known.fields["site"] != site:
+        found = stored_exemplars(atlas, layer, neuron, site, ("top", "bottom"))
+        rows = _rows(atlas, read, [each for each in found if each.rank <= ON_CARD], DEFAULT_WIDTH)
+        sections = _firing(atlas, read, layer, neuron, site)
+    else:
+        sections, rows = known.sections, known.sections[EXEMPLARS]
+        kind, rank = rows.columns.index("kind"), rows.columns.index("rank")
+        kept = [row for row in rows.rows if row[kind] in ("top", "bottom") and row[rank] <= ON_CARD]
+        rows = Result(rows.columns, kept, rows.notes, shown=rows.shown)
     return {EXEMPLARS: rows, **{name: sections[name] for name in (FIRING, QUADRANT_SHARES) if name in sections}}
 
 

@@ -62,7 +62,7 @@ def stored_graph(atlas: Atlas, address: str, *, site: str = DEFAULT_SITE) -> Sto
     width = getattr(atlas.manifest, site_of(site).width)
     layer, neuron = parse_neuron(address)
     require_neuron(atlas, layer, neuron, width)
-    _, rows = atlas.query(load_sql("graph"), {"site": site, "layer": layer, "neuron": neuron})
+    (rows,) = atlas.rows([load_sql("graph")], site=site, layer=layer, neuron=neuron)
     if not rows:
         raise QuestionError(
             f"there is no graph of {address} at {site} here",

@@ -24,8 +24,8 @@ _CARD = (
 )
 GAUSSIANS, RANGES = BASE = ("_gaussian", "_range")
 """The tables that every fit has; those of further measures came later, and an older fit lacks them."""
-INTERVALS = "_interval"
-_OF_INTERVALS = (INTERVALS, "_significance")
+INTERVALS, SIGNIFICANCE = "_interval", "_significance"
+_OF_INTERVALS = (INTERVALS, SIGNIFICANCE)
 EXPECTED = ("expected_coverage", "expected_leakage")
 """What came after the other measures of intervals: an older atlas has them and not these."""
 

@@ -15,6 +15,7 @@ from queries.sqlfile import load_sql
 if TYPE_CHECKING:
     import numpy as np
 
+_TEXT_SET = "text set"
 _BY_CODE = {kind.code: kind for kind in KINDS}
 
 
@@ -108,7 +109,7 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
 
     if site is not None:
         site_of(site)
-    found = session_of(atlas).read("text set", read)
+    found = session_of(atlas).read(_TEXT_SET, read)
     if site is not None and site not in found.sites:
         raise QuestionError(
             f"the running text of this atlas was not read at {site}",
@@ -119,7 +120,8 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
 
 def has_texts(atlas: Atlas) -> bool:
     """Whether the atlas has running text."""
-    return bool(atlas.query(load_sql("text_set"))[1])
+    known = session_of(atlas).get(_TEXT_SET) is not None
+    return known or bool(atlas.query("SELECT 1 FROM _text_set")[1])
 
 
 def stored_exemplars(
@@ -130,7 +132,7 @@ def stored_exemplars(
     Raises as `text_set`. A neuron that no text is long enough for has none.
     """
     read = text_set(atlas, site)
-    _, rows = atlas.query(load_sql("exemplars"), {"site": site, "layer": layer, "neuron": neuron})
+    (rows,) = atlas.rows([load_sql("exemplars")], site=site, layer=layer, neuron=neuron)
     rows = [row for row in rows if kinds is None or _BY_CODE[row[0]].kind in kinds]
     texts = texts_of(atlas, {text_id for row in rows for text_id in row[1]})
     found = []
@@ -165,7 +167,7 @@ def stored_firing(atlas: Atlas, layer: int, neuron: int, site: str) -> Firing | 
     None for a layer that was not read, and for a neuron of an expert that no token was routed to. Raises as `text_set`.
     """
     text_set(atlas, site)
-    _, rows = atlas.query(load_sql("firing"), {"site": site, "layer": layer, "neuron": neuron})
+    (rows,) = atlas.rows([load_sql("firing")], site=site, layer=layer, neuron=neuron)
     return Firing(*rows[0]) if rows else None
 
 

@@ -27,8 +27,7 @@ class Stored(NamedTuple):
 
 def stored_nearest(atlas: Atlas, weight: str, layer: int, neuron: int, among: str) -> Stored | None:
     """What the atlas has stored of a neuron; None where it has nothing of this weight."""
-    place = {"weight": weight, "layer": layer, "neuron": neuron}
-    _, rows = atlas.query(load_sql("stored_nearest"), place)
+    (rows,) = atlas.rows([load_sql("stored_nearest")], weight=weight, layer=layer, neuron=neuron)
     kept = weight_run(atlas).get("neighbours")
     if not rows or not kept:
         return None

@@ -31,14 +31,14 @@ NAME = "atlas_file"
 _MEMORY_SHARE = 1 / 4
 
 
-def attach(path: Path, timeout_s: float | None = None) -> duckdb.DuckDBPyConnection:
+def attach(path: Path, timeout_s: float | None = None, memory: int | None = None) -> duckdb.DuckDBPyConnection:
     """A connection whose only database is the file at `path`, read-only; a statement may take `timeout_s` seconds.
 
-    Without `timeout_s` any time. A quarter of the machine's memory is the most that a statement may use, nothing is
-    spilled to disk. Raises duckdb.Error.
+    Without `timeout_s` any time. `memory`: the most bytes that DuckDB takes, for what it keeps of the file and for all
+    statements that run; without it a quarter of the machine's. Nothing is spilled to disk. Raises duckdb.Error.
     """
     config = {name: value for name, value in SAFE_CONFIG.items() if name != "enable_external_access"}
-    connection = duckdb.connect(":memory:", config=config | _limits(timeout_s))
+    connection = duckdb.connect(":memory:", config=config | _limits(timeout_s, memory))
     try:
         quoted = full_name(path).replace("'", "''")
         connection.execute(
@@ -59,10 +59,10 @@ def another(connection: duckdb.DuckDBPyConnection, overlay: str = "") -> duckdb.
     return cursor
 
 
-def _limits(timeout_s: float | None) -> dict[str, Any]:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def _limits(timeout_s: float | None, memory: int | None) -> dict[str, Any]:
+    most = int(_MEMORY_SHARE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     limits: dict[str, Any] = {
-        "memory_limit": f"{int(_MEMORY_SHARE * memory)}B",
+        "memory_limit": f"{most if memory is None else min(memory, most)}B",
         "temp_directory": "",
         "max_temp_directory_size": "0B",
     }

@@ -73,13 +73,13 @@ class Atlas:
             cursor = lane.connection.execute(_only_reads(lane, sql), parameters)
             return [column[0] for column in cursor.description or []], cursor.fetchall()
 
-    def rows(self, statements: Sequence[str], **numbers: int) -> list[list[tuple[Any, ...]]]:
-        """All rows of each of some statements that are asked often: parsed once, parameters are integers.
+    def rows(self, statements: Sequence[str], **parameters: int | str) -> list[list[tuple[Any, ...]]]:
+        """All rows of each of some statements that are asked often: parsed once, with integers and texts to fill in.
 
         Two connections take turns, each in a thread of its own, unless another question has the second thread: a
         look-up keeps no more than one processor busy. Raises as `query`.
         """
-        values = ", ".join(f"{name} := {int(value)}" for name, value in numbers.items())
+        values = ", ".join(f"{name} := {_literal(value)}" for name, value in parameters.items())
         with self._ask() as lane:
             if len(statements) < 2 or not self._helper_free.acquire(blocking=False):
                 return [lane.run(sql, values) for sql in statements]
@@ -155,6 +155,10 @@ class Atlas:
         return stopped_by_it(text) or QuestionError(text[:400])
 
 
+def _literal(value: int | str) -> str:
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(int(value))
+
+
 def _only_reads(lane: Lane, sql: str) -> duckdb.Statement:
     """The statement, parsed. QuestionError for several, and for one that would leave something in the lane."""
     statements = lane.connection.extract_statements(sql)
@@ -173,10 +177,11 @@ def _end(others: Future[Any], lane: Lane) -> None:
         threading.Event().wait(0.01)
 
 
-def open_atlas(path: str | Path, timeout_s: float | None = None) -> Atlas:
+def open_atlas(path: str | Path, timeout_s: float | None = None, memory: int | None = None) -> Atlas:
     """Open an atlas for reading. Each statement of a question may take `timeout_s` seconds, 0 for any time.
 
-    Without it $NEURON_ATLAS_TIMEOUT says how long, else a minute. What is opened is the file that stands at `path`
+    Without it $NEURON_ATLAS_TIMEOUT says how long, else a minute. `memory`: the most bytes that DuckDB takes for it,
+    without it a quarter of the machine's. What is opened is the file that stands at `path`
     now: one that is published there later does not show in this atlas, but in the next opening.
 
     Raises AtlasFileError (exit code 3) when the file is missing, no atlas, damaged, locked by a writer, of another
@@ -191,7 +196,7 @@ def open_atlas(path: str | Path, timeout_s: float | None = None) -> Atlas:
         seen = recall(mark)
         if seen is None:
             require_seal(path)
-        connection = attach(path, timeout_s)
+        connection = attach(path, timeout_s, memory)
     except duckdb.Error as error:
         raise translate(error, path) from error
     except OSError as error:

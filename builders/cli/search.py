@@ -9,7 +9,6 @@ import click
 
 from atlas.cli.emit import Output, note
 from atlas.cli.options import answer_options, atlas_option, limit_option, timeout_option
-from atlas.errors import AtlasError, UsageError
 from atlas.schema.description_tables import SIDES
 from atlas.store.reader import open_atlas
 from queries.search import DEFAULT_LIMIT, search
@@ -51,27 +50,10 @@ def search_command(
 
 
 def _embed(stored: str | None, named: str | None) -> Callable[[str], Sequence[float]] | None:
-    """What embeds a text as the atlas was embedded; None, with a note, where that cannot be done.
+    """What embeds a text as the atlas was embedded; None, with a note, where that cannot be done."""
+    from builders.embeddings.question import embed_of  # numpy: only now
 
-    Raises UsageError where `named` is another embedder than that of the atlas, and what goes wrong with it.
-    """
-    if stored is None:
-        if named is not None:
-            raise UsageError("nothing is embedded in this atlas", "`build --add --embed` does it; or leave it out.")
-        note("nothing is embedded in this atlas; `build --add --embed` does it")
-        return None
-    from builders.embeddings.embedder import embedder_named, name_of
-
-    if named is not None and name_of(named) != stored:
-        raise UsageError(f"the atlas was embedded by {stored}, not by {name_of(named)}", "Name that one.")
-    if named is None and not stored.startswith("local:"):
-        note(f"the atlas was embedded by {stored}: name its endpoint with --embedder openai:URL#MODEL")
-        return None
-    try:
-        found = embedder_named(named or stored)
-    except AtlasError as error:
-        if named is not None:
-            raise
-        note(f"{error.message}: {error.hint}")
-        return None
-    return lambda text: found.embed([text])[0].tolist()
+    embed, why_not = embed_of(stored, named)
+    if embed is None:
+        note(why_not)
+    return embed

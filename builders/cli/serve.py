@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -46,16 +46,21 @@ DEFAULT_MEMORY_MB = 256
     help="Also run the model of ATLAS: texts of visitors, explanations, specs. Packaged name, folder, .gguf file or "
     "Hugging Face id.",
 )
+@click.option(
+    "--embedder",
+    metavar="EMBEDDER",
+    help="What embeds the words of a search, to find neurons by meaning: that of ATLAS, local:MODEL or "
+    "openai:URL#MODEL. Default: with --live what embedded it, if it is on this machine; else tokens.",
+)
 @device_options
 def serve_command(
     atlases: tuple[Path, ...],
-    port: int,
-    host: str,
-    opened: bool,
     memory: int,
     live: str | None,
+    embedder: str | None,
     device: str,
     dtype: str,
+    **listening: Any,
 ) -> None:
     """Look at ATLAS in a browser, or at several; without a name at the one in data/atlases.
 
@@ -78,10 +83,26 @@ def serve_command(
     served = open_all(atlases or [find_atlas()], memory * 2**20)
     try:
         model = None if live is None else _load(live, served, device, dtype)
-        serve(served, host=host, port=port, live=model, opened=opened, say=click.echo)
+        if live is not None or embedder is not None:
+            _find_embedders(served, embedder)
+        serve(served, live=model, say=click.echo, **listening)
     finally:
         for each in served:
             each.close()
+
+
+def _find_embedders(served: Sequence[Served], named: str | None) -> None:
+    """Give the atlases what embeds the words of a search. Raises as `embed_of` where a named one fits none."""
+    from builders.embeddings.embedder import name_of
+    from builders.embeddings.question import embed_of
+
+    having = [each for each in served if each.embedder is not None]
+    if named is not None:
+        wanted = name_of(named)
+        alike = [each for each in having if each.embedder == wanted]
+        having = alike or having or list(served)[:1]  # what fits none is refused, and says why
+    for each in having:
+        each.embed, _ = embed_of(each.embedder, named)
 
 
 def _load(name: str, served: Sequence[Served], device: str, dtype: str) -> Live:

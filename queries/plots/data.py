@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
 from atlas.fit_choice import FitChoice
+from atlas.schema.measures import MEASURES
 from atlas.sites import format_neuron
 from atlas.store.reader import Atlas
+from queries.card_rows import Read, read
 from queries.fits import Fit, fits_of_neurons
-from queries.measured import EXPECTED
-from queries.sqlfile import load_sql
+from queries.measured import EXPECTED, GAUSSIANS, INTERVALS, SIGNIFICANCE, card_columns
+from queries.measured import RANGES as MEASURED_RANGES
 
 INTERVAL, GAUSSIAN = RANGES = ("interval", "gaussian")
 
@@ -54,19 +58,60 @@ class Bump:
         return -2.0 if span is None or span.coverage is None or span.leakage is None else span.coverage - span.leakage
 
 
-def measured_fits(atlas: Atlas, layer: int, neuron: int, choice: FitChoice) -> list[Fit]:
+class Stored(NamedTuple):
+    """What the atlas has of one neuron, of every fit: a row of numbers by (fit_id, concept_id), ranges also by tau.
+
+    `ends`: the outer edges of its bins by fit_id.
+    """
+
+    address: str
+    tables: dict[str, dict[tuple[Any, ...], dict[str, Any]]]
+    counts: dict[tuple[int, int], Sequence[int] | None]
+    ends: dict[int, tuple[float, float]]
+
+
+_TABLES = (GAUSSIANS, MEASURED_RANGES, INTERVALS, SIGNIFICANCE)
+
+
+HISTOGRAMS = ("plot_histograms", "plot_ends")
+"""What pictures need besides the tables of measures."""
+
+
+def stored_of_neuron(atlas: Atlas, layer: int, neuron: int) -> Stored:
+    """All rows of one neuron that its pictures need.
+
+    Table by table: a join would take DuckDB twenty times as long as reading these rows does.
+    """
+    return stored_in(read(atlas, layer, neuron, *_TABLES, *HISTOGRAMS), layer, neuron)
+
+
+def stored_in(found: Read, layer: int, neuron: int) -> Stored:
+    """The same, of what was read: of the tables of measures and HISTOGRAMS."""
+    tables: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
+    for table in _TABLES:
+        keys = 3 if table == MEASURED_RANGES else 2
+        names = card_columns(table)
+        tables[table] = {row[:keys]: dict(zip(names, row[keys:], strict=True)) for row in found[table]}
+    counts, ends = (found[name] for name in HISTOGRAMS)
+    return Stored(
+        format_neuron(layer, neuron),
+        tables,
+        {(fit_id, concept_id): bins for fit_id, concept_id, bins in counts},
+        {fit_id: (first, last) for fit_id, first, last in ends},
+    )
+
+
+def measured_fits(atlas: Atlas, stored: Stored, choice: FitChoice) -> list[Fit]:
     """The fits that `choice` allows and that measured the neuron, by family, site and position.
 
     Without a site in it those of the MLP; a coordinate of the residual stream must be asked for by its site.
     Raises UnknownNameError for a name that no fit has, QuestionError when nothing was measured.
     """
-    fits = fits_of_neurons(atlas, choice)
-    _, rows = atlas.query(load_sql("plot_fits"), {"layer": layer, "neuron": neuron})
-    found = [fits[fit_id] for (fit_id,) in rows if fit_id in fits]
+    found = [fit for fit_id, fit in fits_of_neurons(atlas, choice).items() if fit_id in stored.ends]
     if not found:
         which = ", ".join(value for _, value in choice.given()) or "any site of the MLP"
         raise QuestionError(
-            f"no activations of {format_neuron(layer, neuron)} were measured for {which}",
+            f"no activations of {stored.address} were measured for {which}",
             "`neuron-atlas info` lists what was.",
         )
     return sorted(found, key=lambda fit: (fit.family, fit.site, fit.position, fit.fit_id))
@@ -88,37 +133,54 @@ def kind_of(fit: Fit, range: str | None, tau: float | None) -> str:
     return range or (INTERVAL if known and tau is None else GAUSSIAN)
 
 
-def bumps_of_neuron(
-    atlas: Atlas, fit_id: int, layer: int, neuron: int, tau: float | None, kind: str = GAUSSIAN
+def bumps_of(
+    stored: Stored, fit: Fit, tau: float | None = None, kind: str = GAUSSIAN
 ) -> tuple[list[float], list[Bump]]:
     """(bin edges, bumps of all concepts of the fit), best separated first: by AUC, or by held-out shares.
 
     There is one edge more than counts, in units of the activation. Raises QuestionError when the atlas has
     no histogram of this neuron, or it has the same activation on all examples.
     """
-    parameters = {"fit_id": fit_id, "layer": layer, "neuron": neuron, "tau": tau}
-    columns, rows = atlas.query(load_sql("plot_concepts"), parameters)
-    found = [dict(zip(columns, row, strict=True)) for row in rows]
-    address = format_neuron(layer, neuron)
-    if not found or any(row["counts"] is None for row in found):
-        raise QuestionError(f"no histogram of {address} is stored", "Rebuild the atlas to draw it.")
-    first, last = found[0]["first"], found[0]["last"]
+    concepts = [place for place in stored.tables[GAUSSIANS] if place[0] == fit.fit_id]
+    counts = [stored.counts.get(place) for place in concepts]
+    if not concepts or any(bins is None for bins in counts):
+        raise QuestionError(f"no histogram of {stored.address} is stored", "Rebuild the atlas to draw it.")
+    first, last = stored.ends[fit.fit_id]
     if not last > first:
-        raise QuestionError(f"{address} is {first:g} on every example", "There is nothing to draw.")
-    bins = len(found[0]["counts"])
+        raise QuestionError(f"{stored.address} is {first:g} on every example", "There is nothing to draw.")
+    bumps = [_bump(stored, fit, place, tau) for place in concepts]
+    bins = len(bumps[0].counts)
     edges = [first + (last - first) * step / bins for step in range(bins + 1)]
-    bumps = []
-    for row in found:
-        spans = {
-            name: Span(*(row[prefix + column] for column in ("lower", "upper", "coverage", "leakage")))
-            for name, prefix in ((GAUSSIAN, ""), (INTERVAL, "interval_"))
-            if row[prefix + "lower"] is not None and row[prefix + "upper"] is not None
-        }
-        if INTERVAL in spans and row[EXPECTED[0]] is not None:
-            spans[INTERVAL] = replace(spans[INTERVAL], expected=tuple(row[name] for name in EXPECTED))
-        numbers = {name: row[name] for name in ("n", "mean", "std", "counts", "auc")}
-        bumps.append(Bump(name=row["concept"], spans=spans, **numbers))
     return edges, sorted(bumps, key=lambda bump: (-bump.told_apart(kind), bump.name))
+
+
+def _bump(stored: Stored, fit: Fit, place: tuple[int, int], tau: float | None) -> Bump:
+    """The bump of one concept, its numbers computed as on the card."""
+    numbers: dict[str, Any] = {"tau": tau}
+    for table in _TABLES:
+        numbers |= stored.tables[table].get((*place, tau) if table == MEASURED_RANGES else place, {})
+    numbers["n_all"] = fit.n if numbers["n_all"] is None else numbers["n_all"]
+
+    def span(*names: str) -> Span | None:
+        lower, upper, coverage, leakage = (MEASURES[name].of(numbers) for name in names)
+        return None if lower is None or upper is None else Span(lower, upper, coverage, leakage)
+
+    spans = {
+        GAUSSIAN: span("lower", "upper", "coverage", "leakage"),
+        INTERVAL: span("interval_lower", "interval_upper", "held_out_coverage", "held_out_leakage"),
+    }
+    interval, expected = spans[INTERVAL], tuple(numbers.get(name) for name in EXPECTED)
+    if interval is not None and expected[0] is not None:
+        spans[INTERVAL] = replace(interval, expected=expected)
+    return Bump(
+        name=fit.concepts[place[1]][0],
+        n=numbers["n"],
+        mean=numbers["mean"],
+        std=numbers["std"],
+        counts=list(stored.counts[place] or ()),
+        auc=MEASURES["auc"].of(numbers),
+        spans={name: found for name, found in spans.items() if found is not None},
+    )
 
 
 def rest_of(bumps: list[Bump], concept: str) -> Bump:

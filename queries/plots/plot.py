@@ -15,7 +15,17 @@ from queries.fits import Fit, choose_fit, choose_tau, choose_taus
 from queries.neurons import neurons_for_concept
 from queries.plots import bumps as look
 from queries.plots.bars import axis
-from queries.plots.data import GAUSSIAN, INTERVAL, Bump, Span, bumps_of_neuron, kind_of, measured_fits, rest_of
+from queries.plots.data import (
+    GAUSSIAN,
+    INTERVAL,
+    Bump,
+    Span,
+    bumps_of,
+    kind_of,
+    measured_fits,
+    rest_of,
+    stored_of_neuron,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,16 +69,14 @@ def draw_neuron(
 ) -> Figure:
     """The figure of `plot_neuron`."""
     layer, neuron = parse_neuron(address)
-    fits = measured_fits(atlas, layer, neuron, fit)
+    stored = stored_of_neuron(atlas, layer, neuron)
+    fits = measured_fits(atlas, stored, fit)
     if len(fits) > MOST_FITS:
         raise UsageError(f"{address} has {len(fits)} fits here", "Choose some with --family, --site or --position.")
     kinds = {found.fit_id: kind_of(found, range, tau) for found in fits}
     # A tau that was not measured is refused; one is needed for Gaussian ranges alone.
     taus = choose_taus([found for found in fits if tau is not None or kinds[found.fit_id] == GAUSSIAN], tau)
-    pictures = [
-        bumps_of_neuron(atlas, found.fit_id, layer, neuron, taus.get(found.fit_id), kinds[found.fit_id])
-        for found in fits
-    ]
+    pictures = [bumps_of(stored, found, taus.get(found.fit_id), kinds[found.fit_id]) for found in fits]
     rows = max(len(bumps) for _, bumps in pictures)
     figure = new_figure(max(6.4, 5.0 * len(fits)), 1.6 + 0.62 * rows)
     figure.suptitle(f"{address} of {atlas.manifest.model_id}", fontweight="bold")
@@ -178,7 +186,7 @@ def draw_concept(
     head, body = figure.subfigures(2, 1, squeeze=False, height_ratios=[0.6, 0.5 + 2.0 * down])[:, 0]
     panels = body.subplots(down, across, squeeze=False).flatten()
     for axes, row in zip(panels, best, strict=False):
-        edges, bumps = bumps_of_neuron(atlas, found.fit_id, row["layer"], row["neuron"], tau, kind)
+        edges, bumps = bumps_of(stored_of_neuron(atlas, row["layer"], row["neuron"]), found, tau, kind)
         (own,) = (bump for bump in bumps if bump.name == concept)
         rest = rest_of(bumps, concept)
         _against_rest(axes, edges, own, rest, kind)

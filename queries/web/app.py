@@ -13,7 +13,7 @@ from anyio import CapacityLimiter
 from starlette.applications import Starlette
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from atlas.answers.result import Result
@@ -22,13 +22,15 @@ from queries.web.asked import Asked
 from queries.web.guard import Guard
 from queries.web.links import Links, ServerLinks
 from queries.web.live import Live, Stopped
+from queries.web.packed import LEVEL, pack, packed
 from queries.web.page import Page
 from queries.web.pages_in_memory import PagesInMemory
 from queries.web.previews import SUFFIX as PICTURE
 from queries.web.previews import picture
 from queries.web.registry import PAGES
-from queries.web.render import STATIC, render
+from queries.web.render import render
 from queries.web.served import Served
+from queries.web.static_files import icon, robots, static_file
 from queries.web.twins import EVENTS, TWINS, data, twin_of
 from queries.web.visits import MOST_AT_ONCE, Events, Send, asked_of_model, require_room
 
@@ -39,7 +41,6 @@ _MENU = {
     "atlas": "Atlas", "layer": "Layers", "compare": "Compare", "sql": "SQL", "spec": "Spec", "live": "Your text",
     "explain": "Explain",
 }  # fmt: skip
-_STATIC = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png"}
 SLOW, MOST_WAITING = 2, 8
 """Of pages that may take seconds: how many are made at the same time, in threads of their own, and how many wait."""
 T = TypeVar("T")
@@ -116,9 +117,9 @@ def make_app(
 
     routes = [
         Route("/", endpoint(_front)),
-        Route("/favicon.ico", _icon),
-        Route("/robots.txt", _robots),
-        Route("/static/{name}", _static_file),
+        Route("/favicon.ico", icon),
+        Route("/robots.txt", robots),
+        Route("/static/{name}", static_file),
         Route("/{atlas}", endpoint(_front)),
         Route("/{atlas}/reopen", endpoint(_reopen), methods=["POST"]),
         Route("/{atlas}/", endpoint(_page), methods=["GET"]),
@@ -126,7 +127,7 @@ def make_app(
         Route("/{atlas}/{kind}/{part:path}", endpoint(_page), methods=["GET"]),
     ]
     app = Starlette(routes=routes)
-    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=LEVEL)
     app.add_middleware(Guard, hosts=hosts, token=token)
     app.state.explorer = explorer
     return app
@@ -165,6 +166,8 @@ async def _page(explorer: Explorer, request: Request) -> Response:
         ):
             raise UnknownNameError("page", f"{name}/{part}" if part else name, list(PAGES))
         slow = kind.slow or twin == PICTURE
+        if kind.kept and twin is None and (found := _kept(explorer, request, served, part)) is not None:
+            return found
         if not kind.live:
             return await explorer.ask(lambda: _answer(explorer, request, served, stem, part, twin), slow=slow)
         if stem == name:
@@ -190,7 +193,7 @@ def _asked(
         query.setdefault(key, []).append(value)
     with served.atlas() as atlas:
         live = explorer.live_of(served)
-        yield Asked(atlas, explorer.links(served), part, query, live, explorer.served, stopped)
+        yield Asked(atlas, explorer.links(served), part, query, live, explorer.served, stopped, served.embed)
 
 
 def _answer(
@@ -205,16 +208,22 @@ def _answer(
     with _asked(explorer, request, served, part, stopped) as asked:
         if twin == PICTURE:
             return Response(picture(asked, name), media_type="image/png", headers={"Cache-Control": "max-age=3600"})
-        kept = PagesInMemory(asked, request, served.newer) if PAGES[name].kept and twin is None else None
-        if kept is not None and (content := kept.get()) is not None:
-            return Response(content, media_type=HTML)
         page = PAGES[name].page(asked)
         if twin is not None:
             return data(page, twin)
         response = _html(explorer, request, served, asked, page)
-        if kept is not None:
-            kept.put(bytes(response.body))
-        return response
+        if not PAGES[name].kept:
+            return response
+        content = pack(bytes(response.body))
+        PagesInMemory(asked, request, served.newer).put(content)
+        return packed(content, request, HTML)
+
+
+def _kept(explorer: Explorer, request: Request, served: Served, part: str) -> Response | None:
+    """The page as it was made before, if it was: found at once, so that it needs no thread."""
+    with _asked(explorer, request, served, part) as asked:
+        content = PagesInMemory(asked, request, served.newer).get()
+    return None if content is None else packed(content, request, HTML)
 
 
 def _send(explorer: Explorer, request: Request, served: Served, name: str, send: Send, stopped: Stopped) -> None:
@@ -277,20 +286,3 @@ async def _failed(
 
 
 _STATUS: Mapping[int, str] = {404: "Not found", 400: "This was not understood", 500: "The file is damaged", 503: "Busy"}
-
-
-async def _icon(request: Request) -> Response:
-    return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml")
-
-
-async def _robots(request: Request) -> Response:
-    return Response("User-agent: *\nDisallow: /\n", media_type="text/plain")
-
-
-async def _static_file(request: Request) -> Response:
-    """A file of the folder `static` itself: names with a slash do not come here, and others are looked up."""
-    name = request.path_params["name"]
-    if name not in {each.name for each in STATIC.iterdir() if each.is_file()}:
-        return Response("not found", status_code=404, media_type="text/plain")
-    media = _STATIC.get("." + name.rpartition(".")[2], "application/octet-stream")
-    return FileResponse(STATIC / name, media_type=media, headers={"Cache-Control": "max-age=3600"})

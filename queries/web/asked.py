@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from atlas.errors import UsageError
 from atlas.fit_choice import FIT_NAMES, FitChoice
 from atlas.store.reader import Atlas
+from queries.search import Embed
 from queries.web.links import Links
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class Asked:
     """One question to a page: the atlas, what the address names (`part`), and the values behind its `?`.
 
     `query` has all values of each name. `live` is the model, where the server runs one of this atlas, and `stopped`
-    says whether the visitor has left meanwhile; `served` are the atlases that the same server shows.
+    says whether the visitor has left meanwhile; `served` are the atlases that the same server shows. `embed` turns the
+    words of a search into a vector, where the server has what embedded the atlas.
     """
 
     atlas: Atlas
@@ -34,6 +36,7 @@ class Asked:
     live: Live | None = None
     served: Sequence[Served] = ()
     stopped: Callable[[], bool] = lambda: False
+    embed: Embed | None = None
 
     def text(self, name: str, most: int = MOST_CHARACTERS) -> str | None:
         """A value as text, None where it is missing or empty; UsageError where it is too long."""

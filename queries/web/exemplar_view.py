@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup, escape
+
+from atlas.answers.cells import number
 from atlas.answers.result import Result
 from atlas.schema.exemplar_tables import QUADRANTS
 
 SHADES = 8
+STOPS = ALL, PEAK = "all", "peak"
+"""Which tokens the tab key stops at; from one the arrow keys go on to its neighbours (static/explorer.js)."""
 _PARTS = {"top": "Largest", "bottom": "Smallest", "band": "Quarter {part} of its texts, from the lowest"}
 
 
@@ -55,6 +60,22 @@ def shaded(tokens: Sequence[str], values: Sequence[float | None]) -> list[Piece]
         Piece(token, value, _shade(value, max(largest, 0.0)), index == peak)
         for index, (token, value) in enumerate(zip(tokens, values, strict=True))
     ]
+
+
+def marked_up(pieces: Sequence[Piece], stops: str = PEAK) -> Markup:
+    """The tokens as HTML: shaded, each with its value to be seen at the pointer and on focus.
+
+    Written here and not in a template: a page has a thousand of them.
+    """
+    written = []
+    for piece in pieces:
+        names = "t peak" if piece.peak else "t"
+        if piece.shade:
+            names += f" up{piece.shade}" if piece.shade > 0 else f" down{-piece.shade}"
+        stop = ' tabindex="0"' if stops == ALL or piece.peak else ""
+        value = "not counted" if piece.value is None else number(piece.value, 3).replace("-", "−")
+        written.append(f'<span class="{names}"{stop} data-value="{value}">{escape(piece.token)}</span>')
+    return Markup("".join(written))
 
 
 def _title(kind: str, part: int | None) -> str:

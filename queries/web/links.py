@@ -30,6 +30,7 @@ class ServerLinks:
 
     def __init__(self, atlas: str, kinds: Collection[str], prefix: str = "") -> None:
         self.atlas, self.kinds, self.prefix = atlas, kinds, prefix
+        self._home = f"{prefix}/{quote(atlas, safe='')}/"
 
     def page(self, kind: str, part: str | int | None = None, /, **query: Any) -> str | None:
         """PREFIX/ATLAS/KIND/PART?QUERY; values of None are left out. None for a kind that the server has not.
@@ -38,12 +39,10 @@ class ServerLinks:
         """
         if kind.removesuffix(".events") not in self.kinds:
             return None
-        path = f"{self.prefix}/{quote(self.atlas, safe='')}/"
-        if kind != "atlas":
-            path += kind
+        path = self._home if kind == "atlas" else self._home + kind
         if part is not None:
             path += "/" + quote(str(part), safe="")
-        return path + query_text(query)
+        return path + query_text(query) if query else path
 
     def static(self, name: str) -> str:
         """PREFIX/static/NAME."""

@@ -34,10 +34,10 @@ class PagesInMemory:
         self._key_bytes = len(address)
 
     def get(self) -> bytes | None:
-        """What was made before, or None."""
+        """What was made before, packed, or None."""
         found: _Content | None = self._session.get(self._key)
         return None if found is None else found.content
 
     def put(self, content: bytes) -> None:
-        """Keep what was made."""
+        """Keep what was made, packed."""
         self._session.put(self._key, _Content(content, self._key_bytes))

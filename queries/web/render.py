@@ -11,6 +11,9 @@ from markupsafe import Markup, escape
 
 from atlas.answers.cells import cell, is_number, number
 from queries.web.asked import Asked
+from queries.web.charts.density import BELL
+from queries.web.exemplar_view import marked_up
+from queries.web.links import Links
 from queries.web.page import Page
 from queries.web.words import explain_column
 
@@ -53,6 +56,7 @@ def environment(look: str = "") -> Environment:
     )
     made.filters |= {
         "token": token,
+        "marked_up": marked_up,
         "number": figure,
         "percent": percent,
         "cell": cell,
@@ -60,6 +64,7 @@ def environment(look: str = "") -> Environment:
         "explained": explain_column,
         "p_value": p_value,
     }
+    made.globals |= {"linked": linked, "BELL": BELL}
     made.tests["numeric"] = is_number
     return made
 
@@ -69,9 +74,18 @@ def token(text: str | None) -> Markup:
     if text is None:
         return Markup("")
     bare = text.lstrip(" ")
-    dots = Markup('<i class="space">·</i>') * (len(text) - len(bare))
-    seen = "".join(_UNSEEN.get(letter, letter if letter.isprintable() else "�") for letter in bare)
-    return dots + escape(seen)
+    dots = '<i class="space">·</i>' * (len(text) - len(bare))
+    if not bare.isprintable():
+        bare = "".join(_UNSEEN.get(letter, letter if letter.isprintable() else "�") for letter in bare)
+    return Markup(f"{dots}{escape(bare)}")
+
+
+def linked(links: Links, text: str | None) -> Markup:
+    """A token that leads to its page, where there is one."""
+    to = links.page("token", word=text, exact="on") if text else None
+    if to is None:
+        return Markup(f'<span class="token">{token(text)}</span>')
+    return Markup(f'<a class="token" href="{escape(to)}">{token(text)}</a>')
 
 
 def figure(value: float | int | None, digits: int = 3) -> str:

@@ -11,10 +11,14 @@ from pathlib import Path
 
 from atlas.errors import AtlasError
 from atlas.store.reader import Atlas, open_atlas
+from queries.search import Embed
 from queries.session.session import Session
+from queries.session.vectors import embedder_of
 
 TIMEOUT_S = 20.0
 """After so long a question to an atlas is given up."""
+DATABASE_MEMORY = 2**30
+"""Bytes that DuckDB takes of each atlas at most: what it keeps of the file gives way to the questions that run."""
 
 
 class _Open:
@@ -22,7 +26,7 @@ class _Open:
 
     def __init__(self, path: Path, memory: int) -> None:
         self.mark = _mark(path)
-        self.atlas = open_atlas(path, TIMEOUT_S)
+        self.atlas = open_atlas(path, TIMEOUT_S, DATABASE_MEMORY)
         Session(self.atlas, memory)
         self.asked = 0
         self.leaving = False
@@ -36,6 +40,14 @@ class Served:
         self.path, self.name, self._memory = path, name, memory
         self._guard = threading.Lock()
         self._open = _Open(path, memory)
+        self.embed: Embed | None = None
+        """Turns the words of a search into a vector as the atlas was embedded, where that can be done here."""
+
+    @property
+    def embedder(self) -> str | None:
+        """Who embedded the descriptions of the atlas; None: nothing is embedded."""
+        with self.atlas() as atlas:
+            return embedder_of(atlas)
 
     @contextmanager
     def atlas(self) -> Iterator[Atlas]:

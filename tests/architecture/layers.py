@@ -66,7 +66,7 @@ LAYERS = (
         ("atlas", "builders", "queries.web"),
         ("click",),
         ("torch",),
-        "it serves what questions answer, and hands the server a model where one is asked for",
+        "it serves what questions answer, and hands the server a model, and what embeds a search, where asked for",
     ),
     Layer("builders/cli", ("atlas", "builders"), ("click",), ("queries", "torch")),
     Layer(

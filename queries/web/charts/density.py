@@ -6,19 +6,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import NormalDist
 
 from queries.plots.bars import axis, bars, outside
 from queries.plots.data import Bump, Span
 from queries.web.charts.scale import Scale
 
 WIDTH, HEIGHT, FOOT = 360, 96, 18
-_POINTS = 80
+_ENDS, _STEPS = 4, 64
+BELL = "M" + "L".join(
+    f"{z:g} {-math.exp(-z * z / 2):.4f}" for z in (_ENDS * (2 * step / _STEPS - 1) for step in range(_STEPS + 1))
+)
+"""A Gaussian of mean 0, standard deviation 1 and height 1 as an SVG path: every curve of a page is this one, moved."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """One set of examples: its histogram and its Gaussian as SVG paths."""
+    """One set of examples: its histogram as an SVG path, and what makes BELL its Gaussian, "" for none."""
 
     histogram: str
     curve: str
@@ -51,9 +54,7 @@ def density(
     drawn = [(bump, *_heights(edges, bump)) for bump in bumps]
     tallest = max((max(heights) for _, _, heights in drawn if heights), default=0.0) or 1.0
     y = Scale(0.0, tallest * 1.08, HEIGHT - FOOT, 2)
-    shapes = [
-        Shape(_steps(shown, heights, x, y), _curve(bump, low, high, x, y)) for bump, shown, heights in reversed(drawn)
-    ]
+    shapes = [Shape(_steps(shown, heights, x, y), _curve(bump, x, y)) for bump, shown, heights in reversed(drawn)]
     beyond = [outside(edges, bump.counts, (low, high)) for bump in bumps]
     return Density(shapes, _band(span, x), x.ticks(), (sum(a for a, _ in beyond), sum(b for _, b in beyond)))
 
@@ -73,12 +74,15 @@ def _steps(shown: list[float], heights: list[float], x: Scale, y: Scale) -> str:
     return "".join([*path, f"V{y(0)}Z"])
 
 
-def _curve(bump: Bump, low: float, high: float, x: Scale, y: Scale) -> str:
-    if not bump.std > 0:
+def _curve(bump: Bump, x: Scale, y: Scale) -> str:
+    """What moves the middle, the width and the top of BELL to those of the bump's Gaussian."""
+    if not bump.std > 0 or not x.high > x.low:
         return ""
-    curve = NormalDist(bump.mean, bump.std)
-    values = [low + (high - low) * step / _POINTS for step in range(_POINTS + 1)]
-    return "M" + "L".join(f"{x(value)} {y(curve.pdf(value))}" for value in values)
+    across = (x.end - x.start) / (x.high - x.low)
+    up = (y.start - y.end) / (y.high - y.low)
+    top = up / (math.sqrt(2 * math.pi) * bump.std)
+    middle = x.start + (bump.mean - x.low) * across
+    return f"translate({middle:.2f} {y.start}) scale({bump.std * across:.4f} {top:.3f})"
 
 
 def _band(span: Span | None, x: Scale) -> tuple[float, float] | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from queries.web.charts.scale import Scale, label
 
@@ -53,6 +56,20 @@ class Scatter:
     left: int = LEFT
     foot: int = FOOT
     top: int = TOP
+
+    @cached_property
+    def dots(self) -> Markup:
+        """The points as SVG: written here and not in a template, because there are up to MOST_LINKED."""
+        drawn = []
+        for point in self.points:
+            title = f"<title>{escape(point.title)}</title>"
+            dot = f'<circle cx="{point.x:g}" cy="{point.y:g}" r="3"'
+            drawn.append(
+                f"{dot}>{title}</circle>"
+                if point.to is None
+                else f'<a href="{escape(point.to)}" tabindex="-1">{title}{dot}/></a>'
+            )
+        return Markup("".join(drawn))
 
 
 class Axis:

@@ -12,7 +12,7 @@ from atlas.sites import format_neuron, parse_neuron
 from atlas.store.reader import Atlas
 from queries.compare import compare
 from queries.compare_neuron import compare_neuron
-from queries.plots.data import Bump, bumps_of_neuron, kind_of, measured_fits
+from queries.plots.data import Bump, bumps_of, kind_of, measured_fits, stored_of_neuron
 from queries.session.session import session_of
 from queries.web.asked import Asked
 from queries.web.charts.agreement import Agreement, agreement
@@ -128,8 +128,9 @@ def _pictures(asked: Asked, other: Atlas, address: str) -> list[tuple[str, str, 
     """(family, where, [(concept, chart here, chart there)]) of fits that both atlases have, each pair on one axis."""
     layer, neuron = parse_neuron(address)
     found = []
+    stored = [stored_of_neuron(atlas, layer, neuron) for atlas in (asked.atlas, other)]
     try:
-        fits = [measured_fits(atlas, layer, neuron, asked.fit) for atlas in (asked.atlas, other)]
+        fits = [measured_fits(atlas, each, asked.fit) for atlas, each in zip((asked.atlas, other), stored, strict=True)]
     except QuestionError:
         return []
     for fit in fits[0]:
@@ -138,8 +139,8 @@ def _pictures(asked: Asked, other: Atlas, address: str) -> list[tuple[str, str, 
             continue
         try:
             sides = [
-                (*bumps_of_neuron(atlas, each.fit_id, layer, neuron, None, kind), kind)
-                for atlas, each in ((asked.atlas, fit), (other, same))
+                (*bumps_of(rows, each, None, kind), kind)
+                for rows, each in zip(stored, (fit, same), strict=True)
                 for kind in [kind_of(each, None, None)]
             ]
         except AtlasError:

@@ -10,7 +10,7 @@ from queries.detectors import detectors
 from queries.experts import all_experts
 from queries.fits import Fit, all_fits, choose_fit
 from queries.neurons import Only, neurons_for_concept
-from queries.plots.data import INTERVAL, bumps_of_neuron, kind_of, rest_of
+from queries.plots.data import INTERVAL, bumps_of, kind_of, rest_of, stored_of_neuron
 from queries.web.asked import Asked
 from queries.web.charts.density import Density, density
 from queries.web.commands import command, literal
@@ -68,7 +68,7 @@ def _pictures(asked: Asked, fit: Fit, concept: str, rows: list[dict[str, Any]], 
     for row in rows:
         picture: Density | None = None
         try:
-            edges, bumps = bumps_of_neuron(asked.atlas, fit.fit_id, row["layer"], row["neuron"], None, kind)
+            edges, bumps = bumps_of(stored_of_neuron(asked.atlas, row["layer"], row["neuron"]), fit, None, kind)
             own = next(bump for bump in bumps if bump.name == concept)
             picture = density(edges, [own, rest_of(bumps, concept)], own.spans.get(kind))
         except AtlasError:  # an atlas without histograms, a neuron that never moves, a concept that is alone

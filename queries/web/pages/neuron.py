@@ -8,17 +8,30 @@ from typing import Any
 
 from atlas.answers.result import Document
 from atlas.errors import AtlasError, QuestionError
-from atlas.sites import format_neuron
-from queries.card import neuron_card
+from atlas.sites import format_neuron, parse_neuron
+from atlas.sites import site as site_of
+from queries.card import card_reading, neuron_card
+from queries.card_rows import Read
 from queries.exemplars import exemplars
 from queries.graph import neuron_graph
 from queries.nearest import nearest
-from queries.plots.data import INTERVAL, Bump, bumps_of_neuron, kind_of, measured_fits
+from queries.plots.data import (
+    HISTOGRAMS,
+    INTERVAL,
+    Bump,
+    Stored,
+    bumps_of,
+    kind_of,
+    measured_fits,
+    stored_in,
+    stored_of_neuron,
+)
 from queries.plots.plot import MOST_FITS
+from queries.require import require_neuron
 from queries.web.asked import Asked
 from queries.web.charts.density import Density, density, ends_of
 from queries.web.commands import command
-from queries.web.exemplar_view import Shown, shown_exemplars
+from queries.web.exemplar_view import shown_exemplars
 from queries.web.page import Page
 from queries.web.previews import preview_of
 
@@ -28,17 +41,20 @@ NEAREST = 8
 def neuron_page(asked: Asked) -> Page:
     """The card of a neuron, with pictures, exemplars, neighbours."""
     atlas = asked.atlas
-    card = neuron_card(atlas, asked.part, fit=asked.fit)
+    texts = _answer(lambda: exemplars(atlas, asked.part))
+    found = _reading(asked)
+    card = neuron_card(atlas, asked.part, fit=asked.fit, texts=texts, found=found)
     layer, neuron = card.fields["layer"], card.fields["neuron"]
     address = format_neuron(layer, neuron)
+    stored = stored_in(found, layer, neuron) if found else stored_of_neuron(atlas, layer, neuron)
     context: dict[str, Any] = {
         "card": card,
         "address": address,
         "before": format_neuron(layer, neuron - 1) if neuron else None,
         "after": _after(asked, layer, neuron),
         "tokens": _tokens(card),
-        "fits": sorted(_fits(asked, layer, neuron), key=_told, reverse=True),
-        "texts": _exemplars(asked, address),
+        "fits": sorted(_fits(asked, stored), key=_told, reverse=True),
+        "texts": None if texts is None else (texts, shown_exemplars(texts.sections["exemplars"])),
         "neighbours": _answer(lambda: nearest(atlas, address, limit=NEAREST)),
         "graph": _answer(lambda: neuron_graph(atlas, address)),
     }
@@ -63,16 +79,16 @@ def _tokens(card: Document) -> list[tuple[str, list[tuple[int, list[dict[str, An
     ]
 
 
-def _fits(asked: Asked, layer: int, neuron: int) -> Iterator[tuple[Any, str, list[tuple[Bump, Density]]]]:
+def _fits(asked: Asked, stored: Stored) -> Iterator[tuple[Any, str, list[tuple[Bump, Density]]]]:
     """(fit, kind of range, pictures of all its concepts, best first) of each fit that measured the neuron."""
     try:
-        fits = measured_fits(asked.atlas, layer, neuron, asked.fit)
+        fits = measured_fits(asked.atlas, stored, asked.fit)
     except QuestionError:
         return
     for fit in fits:
         kind = kind_of(fit, None, None)
         try:
-            edges, bumps = bumps_of_neuron(asked.atlas, fit.fit_id, layer, neuron, None, kind)
+            edges, bumps = bumps_of(stored, fit, None, kind)
         except AtlasError:
             continue
         best = bumps[0].spans.get(kind)
@@ -86,9 +102,13 @@ def _told(drawn: tuple[Any, str, list[tuple[Bump, Density]]]) -> float:
     return max((bump.told_apart(kind) for bump, _ in pictures), default=-2.0)
 
 
-def _exemplars(asked: Asked, address: str) -> tuple[Document, list[tuple[str, str, list[Shown]]]] | None:
-    found = _answer(lambda: exemplars(asked.atlas, address, width=32))
-    return None if found is None else (found, shown_exemplars(found.sections["exemplars"]))
+def _reading(asked: Asked) -> Read | None:
+    """What the card and the pictures are made of, read once; None for another site than those of the MLP."""
+    if asked.fit.site is not None and site_of(asked.fit.site).width != "d_mlp":
+        return None
+    layer, neuron = parse_neuron(asked.part)
+    require_neuron(asked.atlas, layer, neuron, asked.atlas.manifest.d_mlp)
+    return card_reading(asked.atlas, layer, neuron, *HISTOGRAMS)
 
 
 def _after(asked: Asked, layer: int, neuron: int) -> str | None:

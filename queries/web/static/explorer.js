@@ -1,4 +1,4 @@
-// What a page does besides links and forms: buttons that copy. Everything else works without a script.
+// What a page does besides links and forms: buttons that copy, arrow keys among the tokens of a text. Everything else works without a script.
 "use strict";
 function showCopy(part) {
   for (const button of part.querySelectorAll("[data-copy]")) button.hidden = false;
@@ -11,4 +11,13 @@ document.addEventListener("click", async (event) => {
   await navigator.clipboard.writeText(button.closest(".copied").querySelector("pre").textContent);
   button.textContent = "Copied";
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
+});
+document.addEventListener("keydown", (event) => {
+  const token = event.target.closest(".t");
+  const next = { ArrowLeft: "previousElementSibling", ArrowRight: "nextElementSibling" }[event.key];
+  const other = token && next && token[next];
+  if (!other || !other.matches(".t")) return;
+  event.preventDefault();
+  if (!other.hasAttribute("tabindex")) other.tabIndex = -1;
+  other.focus();
 });

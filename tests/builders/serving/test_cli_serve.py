@@ -47,3 +47,10 @@ def test_a_device_without_a_model_is_refused(path, capsys, nobody_listens):
 def test_without_live_no_model_is_handed_on(path, nobody_listens):
     assert main(["serve", str(path)]) == 0
     assert [call["live"] for call in nobody_listens] == [None]
+
+
+def test_an_embedder_of_an_atlas_without_vectors_and_none_at_all_are_refused(path, capsys, nobody_listens):
+    assert main(["serve", str(path), "--embedder", "local:minilm"]) == 2
+    assert "nothing is embedded in this atlas" in capsys.readouterr().err
+    assert main(["serve", str(path), "--embedder", "nonsense"]) == 2
+    assert "is no embedder" in capsys.readouterr().err and not nobody_listens
