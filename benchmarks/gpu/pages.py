@@ -18,8 +18,8 @@ KEPT_RATES = KEPT / "rates" / "gpu.json"
 PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
 BEGIN, END = "<!-- rates of a GPU -->", "<!-- end of rates of a GPU -->"
 NOTHING = (
-    "**No rate of a GPU has been measured for this project.** The GPU code has run only in Triton's interpreter and on a\n"
-    "processor; read its columns as what to expect if it does what it was written to do. `make gpu` measures."
+    "**No rate of a GPU has been measured for this project.** The GPU code has run only in Triton's interpreter and\n"
+    "on a processor; read its columns as what to expect if it does what it was written to do. `make gpu` measures."
 )
 
 
