@@ -58,7 +58,7 @@ def test_joined_they_are_the_files_of_one_process(plan: Plan, before: int, tmp_p
     assert blocks is not None and len(blocks.blocks) > 2
     again = divided(plan, reading, places, shared, begin=False)
     assert again is not None and again.blocks == blocks.blocks and blocks.blocks[0].start == before
-    for block in [*blocks.blocks[1::2], *blocks.blocks[::-2], *blocks.blocks[:2]]:  # some are made twice
+    for block in [*blocks.blocks[1::2], *blocks.blocks[::2][::-1], *blocks.blocks[:2]]:  # some are made twice
         (again if block.start % 2 else blocks).run(block)
     join_killed_once(blocks, places[0])
     for place in places[::-1]:
