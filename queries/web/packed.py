@@ -22,7 +22,7 @@ def packed(
     content: bytes, request: Request, media_type: str, headers: Mapping[str, str] = MappingProxyType({})
 ) -> Response:
     """What `pack` made as an answer: unpacked for who does not take gzip."""
-    said = {"Vary": "Accept-Encoding", **headers}
     if "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(content, media_type=media_type, headers=said | {"Content-Encoding": "gzip"})
-    return Response(gzip.decompress(content), media_type=media_type, headers=said)
+        told = {**headers, "Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        return Response(content, media_type=media_type, headers=told)
+    return Response(gzip.decompress(content), media_type=media_type, headers=headers)  # the middleware says Vary

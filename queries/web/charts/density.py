@@ -12,6 +12,8 @@ from queries.plots.data import Bump, Span
 from queries.web.charts.scale import Scale
 
 WIDTH, HEIGHT, FOOT = 360, 96, 18
+_ROOM = 1.5
+"""How much higher than the highest bar a curve may make the chart."""
 _ENDS, _STEPS = 4, 64
 BELL = "M" + "L".join(
     f"{z:g} {-math.exp(-z * z / 2):.4f}" for z in (_ENDS * (2 * step / _STEPS - 1) for step in range(_STEPS + 1))
@@ -53,6 +55,9 @@ def density(
     x = Scale(low, high, 0, WIDTH)
     drawn = [(bump, *_heights(edges, bump)) for bump in bumps]
     tallest = max((max(heights) for _, _, heights in drawn if heights), default=0.0) or 1.0
+    # Room for the curves, but those of a narrow Gaussian are cut rather than that they flatten everything.
+    peaks = [1 / (math.sqrt(2 * math.pi) * bump.std) for bump, _, _ in drawn if bump.std > 0]
+    tallest = max(tallest, min(max(peaks, default=0.0), _ROOM * tallest))
     y = Scale(0.0, tallest * 1.08, HEIGHT - FOOT, 2)
     shapes = [Shape(_steps(shown, heights, x, y), _curve(bump, x, y)) for bump, shown, heights in reversed(drawn)]
     beyond = [outside(edges, bump.counts, (low, high)) for bump in bumps]
