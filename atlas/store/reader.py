@@ -98,6 +98,11 @@ class Atlas:
         with self._ask() as lane:
             return lane.connection.execute(_only_reads(lane, sql), parameters).fetchnumpy()
 
+    def batches(self, sql: str, rows: int) -> Iterator[pyarrow.RecordBatch]:
+        """The result of one statement, about `rows` rows at a time. Raises as `query`."""
+        with self._ask() as lane:
+            yield from lane.connection.sql(_only_reads(lane, sql)).to_arrow_reader(rows)
+
     def close(self) -> None:
         """Close the file, and drop what questions kept; calling it twice is harmless."""
         self.closed = True
