@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from atlas.errors import AtlasFileError
+from atlas.errors import AtlasFileError, BuildError
 from atlas.manifest import Manifest
-from atlas.store.files import translate
+from atlas.store.files import full_name, translate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -159,6 +160,19 @@ def require_sound(connection: duckdb.DuckDBPyConnection, manifest: Manifest, pat
         raise AtlasFileError(f"{path} is damaged: {wrong}", "Rebuild it with `neuron-atlas build`.")
 
 
+def require_digests(path: Path, due: dict[str, dict[str, int]], altered: Collection[str]) -> None:
+    """Raise BuildError unless the columns of a finished file have these digests; `altered`: what may have others."""
+    with duckdb.connect(full_name(path), read_only=True) as connection:
+        found = stored_digests(connection)
+    for table, columns in due.items():
+        for column, crc32 in columns.items():
+            if table not in altered and f"{table}.{column}" not in altered and table != TABLE:
+                if found.get(table, {}).get(column, (0, -1))[1] != crc32:
+                    raise BuildError(
+                        f"the column {column[:60]} of {table[:60]} is not what was published", "There is no new file."
+                    )
+
+
 def wrong_dims(manifest: Manifest) -> str:
     """What of the manifest no model has; '' for nothing."""
     for name in ("n_layers", "d_model", "d_mlp", "d_vocab", "top", "bins"):
@@ -166,3 +180,13 @@ def wrong_dims(manifest: Manifest) -> str:
         if not isinstance(value, int) or not 0 < value < 2**31:
             return f"{name} is {value!r}"
     return ""
+
+
+def digests_in(path: Path) -> dict[str, dict[str, int]]:
+    """Table -> column -> CRC-32 of a finished file of ours. Raises duckdb.Error."""
+    with duckdb.connect(full_name(path), read_only=True) as connection:
+        stored = stored_digests(connection)
+    return {
+        name: {part: crc32 for part, (_, crc32) in parts.items() if not part.startswith(WORDING)}
+        for name, parts in stored.items()
+    }

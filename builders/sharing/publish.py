@@ -54,7 +54,7 @@ def publish_atlas(request: PublishRequest, said: Callable[[str], None] = lambda 
     with open_atlas(request.atlas, 0) as atlas, _work(request.dest) as work:
         rows = Rows(atlas, request.with_texts)
         corpora = corpora_of(atlas, request)
-        to = destination_of(request.dest, work)
+        to = destination_of(request.dest, Path(work))
         to.begin()
         found: list[PublishedFile] = []
         tables: dict[str, dict[str, Any]] = {}
@@ -86,7 +86,7 @@ def publish_atlas(request: PublishRequest, said: Callable[[str], None] = lambda 
         }
         documents = {
             README: dataset_card(document).encode(),
-            MANIFEST: (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode(),
+            MANIFEST: (json.dumps(document, ensure_ascii=False) + "\n").encode(),
         }
         to.finish(documents, {file.path for file in found})
         size = sum(file.bytes for file in found)
@@ -152,7 +152,7 @@ def _table_files(rows: Rows, table: Table, work: Path | str, to: Destination) ->
 
 
 def _card_files(rows: Rows, work: Path | str, to: Destination) -> Iterator[PublishedFile]:
-    tables = card_tables(rows.tables)
+    tables = [table for table in card_tables(rows.tables) if rows.counts[table.name]]
     layers = sorted({layer for table in tables for held in rows.layers(table).values() for layer in held})
     for layer in layers:
         cards = rows.cards(layer, tables)
@@ -173,3 +173,10 @@ def _model_file(rows: Rows, work: Path | str, to: Destination) -> tuple[list[Tab
 
 def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
+
+
+def warning_of_texts(request: PublishRequest) -> str:
+    """What to say before running text is published: whose it is. Raises as `publish_atlas`."""
+    with open_atlas(request.atlas, 0) as atlas:
+        named = text_licences(corpora_of(atlas, request))
+    return f"--with-texts publishes running text: {', '.join(named) or 'none'}; publish what its licence allows"
