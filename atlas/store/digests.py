@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from atlas.errors import AtlasFileError, BuildError
+from atlas.errors import AtlasFileError
 from atlas.manifest import Manifest
 from atlas.store.files import full_name, translate
 
@@ -158,19 +157,6 @@ def require_sound(connection: duckdb.DuckDBPyConnection, manifest: Manifest, pat
             wrong = wrong or f"{table} has {rows.get(table, 'no')} rows instead of {due}"
     if wrong:
         raise AtlasFileError(f"{path} is damaged: {wrong}", "Rebuild it with `neuron-atlas build`.")
-
-
-def require_digests(path: Path, due: dict[str, dict[str, int]], altered: Collection[str]) -> None:
-    """Raise BuildError unless the columns of a finished file have these digests; `altered`: what may have others."""
-    with duckdb.connect(full_name(path), read_only=True) as connection:
-        found = stored_digests(connection)
-    for table, columns in due.items():
-        for column, crc32 in columns.items():
-            if table not in altered and f"{table}.{column}" not in altered and table != TABLE:
-                if found.get(table, {}).get(column, (0, -1))[1] != crc32:
-                    raise BuildError(
-                        f"the column {column[:60]} of {table[:60]} is not what was published", "There is no new file."
-                    )
 
 
 def wrong_dims(manifest: Manifest) -> str:

@@ -14,7 +14,7 @@ from atlas.store.far.publication import Publication, PublishedFile
 class Choice(NamedTuple):
     """`layers`, `tables`: as asked for; None for all. `chosen`: the tables that are filled."""
 
-    layers: list[int] | None
+    layers: tuple[int, ...] | None
     tables: list[str] | None
     chosen: list[Table]
 
@@ -28,7 +28,7 @@ class Choice(NamedTuple):
         return self.layers is not None and is_of_neurons(table)
 
 
-def choose(publication: Publication, layers: list[int] | None, tables: Sequence[str] | None) -> Choice:
+def choose(publication: Publication, layers: tuple[int, ...] | None, tables: Sequence[str] | None) -> Choice:
     """What to pull. UnknownNameError for a table that is not there, UsageError for a layer that no neuron has.
 
     A table brings those that are about the same thing (weights, fits, running text, descriptions), which say how it

@@ -90,7 +90,7 @@ def publish_atlas(request: PublishRequest, said: Callable[[str], None] = lambda 
         }
         to.finish(documents, {file.path for file in found})
         size = sum(file.bytes for file in found)
-        row = {"place": to.url, "files": len(found) + len(documents), "bytes": size, "texts": request.with_texts}
+        row = {"path": to.url, "files": len(found) + len(documents), "bytes": size, "texts": request.with_texts}
         return Result(list(row), [tuple(row.values())])
 
 
