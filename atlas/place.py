@@ -31,4 +31,9 @@ def place_of(place: str | Path) -> Path:
     text = str(place)
     if isinstance(place, FarPath):
         return place
-    return FarPath(text) if is_url(text) else Path(place)
+    if is_url(text):
+        return FarPath(text)
+    path = Path(place)
+    if (path / "manifest.json").is_file():
+        return FarPath(f"file://{path.absolute()}")
+    return path

@@ -38,7 +38,7 @@ def attach(path: Path, timeout_s: float | None = None) -> duckdb.DuckDBPyConnect
     spilled to disk. Raises duckdb.Error.
     """
     config = {name: value for name, value in SAFE_CONFIG.items() if name != "enable_external_access"}
-    connection = duckdb.connect(":memory:", config=config | _limits(timeout_s))
+    connection = duckdb.connect(":memory:", config=config | limits(timeout_s))
     try:
         quoted = full_name(path).replace("'", "''")
         connection.execute(
@@ -59,7 +59,8 @@ def another(connection: duckdb.DuckDBPyConnection, overlay: str = "") -> duckdb.
     return cursor
 
 
-def _limits(timeout_s: float | None) -> dict[str, Any]:
+def limits(timeout_s: float | None) -> dict[str, Any]:
+    """How much memory and time a statement may take, as settings of DuckDB."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limits: dict[str, Any] = {
         "memory_limit": f"{int(_MEMORY_SHARE * memory)}B",

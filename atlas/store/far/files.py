@@ -23,7 +23,9 @@ _AT_ONCE = 6
 
 
 class Files(Protocol):
-    """Files by name. Any number of threads may read."""
+    """Files below a URL, by name. Any number of threads may read."""
+
+    url: str
 
     trouble: AtlasError | None
     """Why the last reading failed that did: DuckDB makes a text of what it is told."""
@@ -36,6 +38,18 @@ class Files(Protocol):
 
         `ahead`: whether who reads on may be given more than was asked for.
         """
+
+    def whole(self, name: str, most: int) -> bytes:
+        """A file that no manifest describes, at most so many bytes of it; not kept. Raises AtlasFileError."""
+
+    def know(self, files: dict[str, Version]) -> None:
+        """What a manifest says of these files: nothing has to be asked to know their size."""
+
+    def prefetch(self, wanted: Iterable[tuple[str, int, int]]) -> None:
+        """Bring ranges of several files at the same time. Raises AtlasFileError."""
+
+    def close(self) -> None:
+        """Nothing more is read."""
 
 
 class FarFiles:

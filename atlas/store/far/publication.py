@@ -12,7 +12,7 @@ from atlas.errors import AtlasFileError
 from atlas.manifest import SCHEMA_VERSION, Manifest
 from atlas.schema.published import FORMAT, FORMAT_VERSION, MANIFEST, is_of_neurons, kind_of, published_tables, table_of
 from atlas.schema.table import Table
-from atlas.store.far.files import FarFiles
+from atlas.store.far.files import FarFiles, Files
 from atlas.store.far.transport import Version, transport_of
 
 MOST_BYTES = 64 * 2**20
@@ -72,8 +72,12 @@ class Publication(NamedTuple):
 
 def read_publication(url: str, files: FarFiles | None = None) -> Publication:
     """The manifest of the folder at `url`. Raises AtlasFileError for none, or one that does not fit, UsageError."""
-    files = files or FarFiles(url, transport_of(url))
-    found = parse(files.whole(MANIFEST, MOST_BYTES), url)
+    return parse_manifest(files or FarFiles(url, transport_of(url)))
+
+
+def parse_manifest(files: Files) -> Publication:
+    """The same through files that know what they are read from."""
+    found = parse(files.whole(MANIFEST, MOST_BYTES), files.url)
     files.know({path: Version(file.bytes, file.sha256) for path, file in found.files.items()})
     return found
 
@@ -83,7 +87,9 @@ def parse(content: bytes, url: str) -> Publication:
     try:
         return _publication(_json(content), url)
     except _Unfit as error:
-        raise AtlasFileError(f"the manifest of {url} does not fit: {error}", "It is no atlas that can be read.") from None
+        raise AtlasFileError(
+            f"the manifest of {url} does not fit: {error}", "It is no atlas that can be read."
+        ) from None
 
 
 class _Unfit(Exception):
@@ -101,7 +107,9 @@ def _json(content: bytes) -> dict[str, Any]:
         raise _Unfit("it is of no neuron atlas")
     version = _whole(found.get("format_version"), "format_version")
     if version > FORMAT_VERSION:
-        raise _Unfit(f"it has format version {version}, this software reads {FORMAT_VERSION}: pip install -U neuron-atlas")
+        raise _Unfit(
+            f"it has format version {version}, this software reads {FORMAT_VERSION}: pip install -U neuron-atlas"
+        )
     return found
 
 
@@ -169,7 +177,9 @@ def _file(said: dict[str, Any], manifest: Manifest) -> PublishedFile:
     if path.startswith("cards/"):
         layer = _whole(said.get("layer"), "layer", manifest.n_layers - 1)
     first = None if layer is None else _whole(said.get("first_neuron"), "first_neuron", _MOST)
-    return PublishedFile(path, sha256, _whole(said.get("bytes"), "bytes"), _whole(said.get("rows"), "rows"), layer, first)
+    return PublishedFile(
+        path, sha256, _whole(said.get("bytes"), "bytes"), _whole(said.get("rows"), "rows"), layer, first
+    )
 
 
 def _tables(
