@@ -1,4 +1,4 @@
-"""The fsspec filesystem that a URL belongs to. What a filesystem needs to know of us (keys, endpoints) it finds itself."""
+"""The fsspec filesystem that a URL belongs to. Keys and endpoints it finds itself."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ class Table(NamedTuple):
     other tables on publishing. `later`: introduced without a new schema version, so an older atlas lacks it.
     `complete`: of a table about fits, whether it has a row for every neuron of its layers (and concept, and tau).
     `whole`: of a table with rows of neurons, whether questions read it as a whole: it is published beside the cards
-    (schema/published.py), not in them. `view`: the public view that shows its columns beside those of the view's own tables. `counted`: whether `info`
-    says how many rows it has, if it is public.
+    (schema/published.py), not in them. `view`: the public view that shows its columns beside those of the view's own
+    tables. `counted`: whether `info` says how many rows it has, if it is public.
     """
 
     name: str

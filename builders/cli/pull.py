@@ -46,7 +46,8 @@ def pull(
     that ended early goes on where it was. With --layers or --tables the file says, in its runs, that it is a part.
     """
     from builders.config import parse_bytes, parse_layers
-    from builders.sharing.pull import PullRequest, pull as pulled
+    from builders.sharing.pull import PullRequest
+    from builders.sharing.pull import pull as pulled
 
     parse_bytes(memory)
     request = PullRequest(

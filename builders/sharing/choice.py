@@ -48,7 +48,9 @@ def choose(publication: Publication, layers: tuple[int, ...] | None, tables: Seq
         held = {file.layer for file in publication.cards}
         absent = [layer for layer in layers if layer not in held]
         if absent:
-            raise UsageError(f"no neuron of layer {absent[0]} is published", f"There are {len(held)} layers, from 0 on.")
+            raise UsageError(
+                f"no neuron of layer {absent[0]} is published", f"There are {len(held)} layers, from 0 on."
+            )
     return Choice(layers, list(tables) if tables else None, chosen)
 
 

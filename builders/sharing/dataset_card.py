@@ -69,7 +69,10 @@ def _about(document: dict[str, Any]) -> str:
         ("built by", atlas["software"]),
         ("published", document["published_at"]),
     ]
-    corpora = [f"- {_cell(each['name'])}: {each['kind']}, {each['texts']:,}, licence {_cell(each['licence'])}" for each in document["corpora"]]
+    corpora = [
+        f"- {_cell(each['name'])}: {each['kind']}, {each['texts']:,}, licence {_cell(each['licence'])}"
+        for each in document["corpora"]
+    ]
     texts = "The running text itself is here." if document["texts"] else "The running text itself is left out."
     return "\n".join(
         [
@@ -118,7 +121,12 @@ def _files(document: dict[str, Any]) -> str:
 
 
 def _columns(tables: list[Table]) -> str:
-    lines = ["## Columns", "", "A row of `cards` is a neuron (layer, neuron): of each table marked * a list of its rows.", ""]
+    lines = [
+        "## Columns",
+        "",
+        "A row of `cards` is a neuron (layer, neuron): of each table marked * a list of its rows.",
+        "",
+    ]
     for table in tables:
         name = table.name.removeprefix("_")
         lines += [f"### {name}{' *' if is_of_neurons(table) else ''}", ""]

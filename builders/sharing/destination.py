@@ -154,7 +154,7 @@ class Hub(Destination):
 
 
 def destination_of(dest: str, work: Path) -> Destination:
-    """The place that DEST means; `work`: a folder for what is on its way. UsageError for what cannot be published to."""
+    """The place that DEST means; `work`: a folder for what is on its way. UsageError for a place that is read only."""
     if dest.startswith(_HUB):
         return Hub(dest, work)
     if not is_url(dest):

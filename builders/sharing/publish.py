@@ -95,7 +95,7 @@ def publish_atlas(request: PublishRequest, said: Callable[[str], None] = lambda 
 
 
 def corpora_of(atlas: Atlas, request: PublishRequest) -> list[dict[str, Any]]:
-    """What the atlas was made of, with the licences that were given. UsageError for one of a corpus that is not there."""
+    """What the atlas was made of, with the licences that were given. UsageError for one of another corpus."""
     families = """SELECT family, any_value(corpus_sha256), any_value(n) FROM fit GROUP BY family ORDER BY family"""
     found = [
         {"name": name, "kind": "labelled texts", "sha256": sha256, "texts": n}

@@ -137,14 +137,10 @@ def _run(staging: Staging, publication: Publication, choice: Choice) -> pa.Table
     said |= {"layers": list(choice.layers)} if choice.layers is not None else {}
     said |= {"tables": choice.tables} if choice.tables is not None else {}
     row = {"run_id": last + 1, "builder": "pull", "parameters": json.dumps(said), "versions": json.dumps(versions())}
-    return pa.Table.from_pylist(
-        [row | {"device": "", "dtype": "", "started_at": utc_now(), "finished_at": utc_now()}]
-    )
+    return pa.Table.from_pylist([row | {"device": "", "dtype": "", "started_at": utc_now(), "finished_at": utc_now()}])
 
 
-def _fill(
-    staging: Staging, publication: Publication, choice: Choice, table: Table, brought: dict[str, Path]
-) -> None:
+def _fill(staging: Staging, publication: Publication, choice: Choice, table: Table, brought: dict[str, Path]) -> None:
     """All rows of one table. AtlasFileError for a file that holds something else than the manifest says."""
     layout = layout_of(publication.manifest)
     own = publication.tables[table.name]

@@ -62,7 +62,7 @@ def of_layers(rows: pa.Table, table: Table, layers: Sequence[int] | None) -> pa.
 
 def as_stored(rows: pa.Table, table: Table, layout: Layout) -> pa.Table:
     """With lists of a fixed length where the table has them. pa.ArrowException for a list of another length."""
-    for index, column in enumerate(table.columns):
+    for column in table.columns:
         found = re.fullmatch(r"(\w+)\[\{?(\w+)\}?\]", column.type)
         if found is not None and column.name in rows.column_names:
             length = getattr(layout, found[2]) if not found[2].isdecimal() else int(found[2])

@@ -70,7 +70,9 @@ class Rows:
             key = [name for name in table.key if name not in ("layer", "neuron", "nid")]
             order = ", ".join(["neuron", *(["weight"] if "nid" in table.key else key)])
             columns = ["neuron", *(column for column in self._columns(table)[0] if column != "neuron")]
-            rows = list(self._read(table, (columns, self._columns(table)[1]), f"WHERE layer = {layer} ORDER BY {order}"))
+            rows = list(
+                self._read(table, (columns, self._columns(table)[1]), f"WHERE layer = {layer} ORDER BY {order}")
+            )
             found[table.name] = pa.Table.from_batches(rows).combine_chunks() if rows else None
         tops = [int(rows["neuron"][-1].as_py()) for rows in found.values() if rows is not None]
         width = max(tops, default=-1) + 1

@@ -54,7 +54,8 @@ def test_an_older_duckdb(pasted: dict[str, str], due, published: Path) -> None:
     folder = os.environ.get(OLDER)
     if not folder:
         pytest.skip(f"no older DuckDB: pip install --target FOLDER 'duckdb<2', and {OLDER}=FOLDER")
-    code = f"import duckdb; assert duckdb.__version__ < '2', duckdb.__version__\nfound = duckdb.sql({pasted['DuckDB']!r}).fetchall()"
+    code = "import duckdb; assert duckdb.__version__ < '2', duckdb.__version__\n"
+    code += f"found = duckdb.sql({pasted['DuckDB']!r}).fetchall()"
     assert _run(code, published, folder) == due
 
 

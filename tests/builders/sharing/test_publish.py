@@ -88,13 +88,21 @@ def test_texts_and_folders_of_this_machine_are_left_out(tmp_path: Path) -> None:
     manifest = manifest_of(tmp_path / "out")
     assert not manifest["texts"] and "_text.tokens" in manifest["altered"]
     with duckdb.connect() as connection:
-        texts = connection.execute(f"SELECT count(*), count(tokens) FROM '{tmp_path}/out/tables/text-*.parquet'").fetchone()
+        texts = connection.execute(
+            f"SELECT count(*), count(tokens) FROM '{tmp_path}/out/tables/text-*.parquet'"
+        ).fetchone()
         assert texts[0] > 0 and texts[1] == 0
-        assert connection.execute(f"SELECT words FROM '{tmp_path}/out/tables/text_set-*.parquet'").fetchone() == (False,)
-        assert connection.execute(f"SELECT count(*) FROM '{tmp_path}/out/tables/token_count-*.parquet'").fetchone() == (0,)
+        assert connection.execute(f"SELECT words FROM '{tmp_path}/out/tables/text_set-*.parquet'").fetchone() == (
+            False,
+        )
+        assert connection.execute(f"SELECT count(*) FROM '{tmp_path}/out/tables/token_count-*.parquet'").fetchone() == (
+            0,
+        )
         said = connection.execute(f"SELECT DISTINCT parameters FROM '{tmp_path}/out/tables/run-*.parquet'").fetchall()
         assert said == [('{"source": "topics.jsonl"}',)]
-        row = connection.execute(f"SELECT model_path, model_beside FROM '{tmp_path}/out/tables/atlas-*.parquet'").fetchone()
+        row = connection.execute(
+            f"SELECT model_path, model_beside FROM '{tmp_path}/out/tables/atlas-*.parquet'"
+        ).fetchone()
         assert row == (None, None)
     assert TEXT not in (tmp_path / "out" / "manifest.json").read_text()
 
@@ -137,7 +145,7 @@ def test_another_atlas_takes_the_place_of_the_first(published: Path, tmp_path: P
 
 def test_a_place_of_something_else_is_left_alone(small: Path, tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("mine")
-    with pytest.raises(UsageError, match="letter.txt"):
+    with pytest.raises(UsageError, match="letter"):
         publish_atlas(PublishRequest(small, str(tmp_path)))
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "manifest.json").write_text("{}")

@@ -10,7 +10,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 import pytest
@@ -26,8 +26,8 @@ from builders.sharing.pull import PullRequest, pull
 class Ranges(http.server.SimpleHTTPRequestHandler):
     """Serves a folder by ranges; `served` counts, and from `cut` on answers break off in the middle."""
 
-    served: list[str] = []
-    cut: int | None = None
+    served: ClassVar[list[str]] = []
+    cut: ClassVar[int | None] = None
 
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
@@ -140,7 +140,9 @@ def test_what_cannot_be_pulled(choice, error, published: Path, tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_atlas_is_replaced_only_when_asked_and_a_file_of_something_else_never(published: Path, tmp_path: Path) -> None:
+def test_an_atlas_is_replaced_only_when_asked_and_a_file_of_something_else_never(
+    published: Path, tmp_path: Path
+) -> None:
     target = tmp_path / "x.duckdb"
     target.write_text("mine")
     for replace, words in ((False, "exists"), (True, "no atlas")):
