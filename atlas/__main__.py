@@ -48,6 +48,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "site": ("queries.cli.site:site", "Save pages of the explorer as a static site."),
     "verify": ("queries.cli.verify:verify", "Is the file whole? Digests and every promise of builders."),
     "compare": ("queries.cli.compare:compare", "How far two atlases agree."),
+    "publish": ("builders.cli.publish:publish", "Publish an atlas as Parquet files that any program reads."),
+    "pull": ("builders.cli.pull:pull", "Bring a published atlas as one file, verified."),
     "completion": ("queries.cli.completion:completion", "Print the shell completion script."),
 }
 

@@ -21,7 +21,7 @@ def info(atlas: Atlas) -> Document:
         del sections[TEXTS]
     fields = {
         "file": str(atlas.path),
-        "bytes": atlas.path.stat().st_size,
+        "bytes": atlas.far.bytes if atlas.far is not None else atlas.path.stat().st_size,
         **atlas.manifest._asdict(),
         "built_with": built_with(sections["runs"]),
     }

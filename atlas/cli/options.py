@@ -15,11 +15,23 @@ from atlas.cli.emit import Output, note
 from atlas.errors import UsageError
 from atlas.fit_choice import FIT_NAMES, FitChoice
 from atlas.newest import ATLAS_FOLDER, ATLAS_VARIABLE, newest_atlas
+from atlas.place import place_of
 from atlas.sites import POSITIONS, SITES
 from atlas.time_limit import DEFAULT_TIMEOUT_S, TIMEOUT_VARIABLE
 from atlas.whole_file import require_apart, require_output
 
 Command = Callable[..., Any]
+
+
+class AtlasPlace(click.Path):
+    """A file, or a URL, which a path would shorten; what a command is given is a path either way (atlas/place.py)."""
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Path:
+        """As click does."""
+        return value if isinstance(value, Path) else place_of(super().convert(value, parameter, context))
+
+
+ATLAS_PLACE = AtlasPlace()
 _CSV_SAFE = "atlas.csv_safe"
 
 
@@ -46,11 +58,11 @@ def atlas_option(command: Command) -> Command:
         "-a",
         "--atlas",
         "atlas_path",
-        type=click.Path(path_type=Path),
+        type=ATLAS_PLACE,
         envvar=ATLAS_VARIABLE,
         callback=_resolve_atlas,
         metavar="FILE",
-        help=f"The atlas to read. Default: ${ATLAS_VARIABLE}, else the newest in {ATLAS_FOLDER}.",
+        help=f"The atlas to read: a file, or the URL of one or of a published folder. Default: ${ATLAS_VARIABLE}, else the newest in {ATLAS_FOLDER}.",
     )(command)
 
 

@@ -58,5 +58,6 @@ DESCRIPTION_TABLES: tuple[Table, ...] = (
         ),
         key=("layer", "neuron", "side", "sign", "author"),
         later=True,
+        whole=True,
     ),
 )

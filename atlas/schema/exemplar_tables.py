@@ -145,6 +145,7 @@ EXEMPLAR_TABLES: tuple[Table, ...] = (
         (_SITE, _LAYER, _NEURON, Column("group_id", "INTEGER", "key: from 0, in order of its first neuron")),
         key=("site", "layer", "neuron"),
         later=True,
+        whole=True,
     ),
     Table(
         "token_count",

@@ -86,6 +86,7 @@ GRADIENT_TABLES: tuple[Table, ...] = (
         ),
         key=("fit_id", "place", "layer", "neuron"),
         later=True,
+        whole=True,
     ),
     Table(
         "_gradient_check",

@@ -42,8 +42,9 @@ class Table(NamedTuple):
     `waiting`: rows of a build wait for publishing as files, because nobody asks for them before. `derived`: made from
     other tables on publishing. `later`: introduced without a new schema version, so an older atlas lacks it.
     `complete`: of a table about fits, whether it has a row for every neuron of its layers (and concept, and tau).
-    `view`: the public view that shows its columns beside those of the view's own tables. `counted`: whether `info`
-    says how many rows it has, if it is public.
+    `whole`: of a table with rows of neurons, whether questions read it as a whole: it is published beside the cards
+    (schema/published.py), not in them. `view`: the public view that shows its columns beside those of the view's own
+    tables. `counted`: whether `info` says how many rows it has, if it is public.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Table(NamedTuple):
     complete: bool = False
     view: str = ""
     counted: bool = True
+    whole: bool = False
 
     @property
     def public(self) -> bool:

@@ -230,6 +230,7 @@ ALL: tuple[Table, ...] = (
             Column("vector", "FLOAT[{d_model}]", "the neuron's vector in the residual space"),
         ),
         key=("weight", "layer", "neuron"),
+        whole=True,
         meaning="Only after `build --vectors`: the weight vectors themselves, without the norm's gain.",
     ),
     *WEIGHT_TABLES,

@@ -73,6 +73,7 @@ WEIGHT_TABLES: tuple[Table, ...] = (
         (_LAYER, _NEURON, Column("group_id", "INTEGER", "from 0, the group of the first neuron first")),
         key=("layer", "neuron"),
         later=True,
+        whole=True,
     ),
     Table(
         "weight_run",

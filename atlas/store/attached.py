@@ -38,7 +38,7 @@ def attach(path: Path, timeout_s: float | None = None, memory: int | None = None
     statements that run; without it a quarter of the machine's. Nothing is spilled to disk. Raises duckdb.Error.
     """
     config = {name: value for name, value in SAFE_CONFIG.items() if name != "enable_external_access"}
-    connection = duckdb.connect(":memory:", config=config | _limits(timeout_s, memory))
+    connection = duckdb.connect(":memory:", config=config | limits(timeout_s, memory))
     try:
         quoted = full_name(path).replace("'", "''")
         connection.execute(
@@ -59,13 +59,14 @@ def another(connection: duckdb.DuckDBPyConnection, overlay: str = "") -> duckdb.
     return cursor
 
 
-def _limits(timeout_s: float | None, memory: int | None) -> dict[str, Any]:
+def limits(timeout_s: float | None, memory: int | None = None) -> dict[str, Any]:
+    """How much memory, in bytes, and time a statement may take, as settings of DuckDB; see `attach`."""
     most = int(_MEMORY_SHARE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    limits: dict[str, Any] = {
+    found: dict[str, Any] = {
         "memory_limit": f"{most if memory is None else min(memory, most)}B",
         "temp_directory": "",
         "max_temp_directory_size": "0B",
     }
     if timeout_s is not None:
-        limits["max_execution_time"] = max(1, int(1000 * timeout_s))
-    return limits
+        found["max_execution_time"] = max(1, int(1000 * timeout_s))
+    return found

@@ -20,7 +20,7 @@ import duckdb
 
 from atlas.errors import AtlasFileError
 from atlas.manifest import Manifest
-from atlas.store.files import translate
+from atlas.store.files import full_name, translate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,3 +166,13 @@ def wrong_dims(manifest: Manifest) -> str:
         if not isinstance(value, int) or not 0 < value < 2**31:
             return f"{name} is {value!r}"
     return ""
+
+
+def digests_in(path: Path) -> dict[str, dict[str, int]]:
+    """Table -> column -> CRC-32 of a finished file of ours. Raises duckdb.Error."""
+    with duckdb.connect(full_name(path), read_only=True) as connection:
+        stored = stored_digests(connection)
+    return {
+        name: {part: crc32 for part, (_, crc32) in parts.items() if not part.startswith(WORDING)}
+        for name, parts in stored.items()
+    }

@@ -13,6 +13,8 @@ import duckdb
 from atlas.errors import AtlasError, AtlasFileError, BuildError
 from atlas.time_limit import stopped_by_it
 
+DatabaseError = duckdb.Error
+"""What is raised where a database does not take rows: for those who write without opening one."""
 _REBUILD = "Rebuild it with `neuron-atlas build`."
 # How DuckDB words it, and what it raises then; others repeat words of a statement, which may be any.
 _DAMAGED = ("checksum", "corrupt", "read enough bytes", "not a valid duckdb", "wal file", "serializ")

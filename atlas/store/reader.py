@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
-from atlas.errors import AtlasFileError, QuestionError
+from atlas.errors import AtlasError, AtlasFileError, QuestionError
 from atlas.interrupt import reacting
 from atlas.manifest import SCHEMA_VERSION, Manifest
+from atlas.place import FarPath, place_of
 from atlas.schema.statements import Layout, layout_of
 from atlas.store import definitions
 from atlas.store.attached import NAME, attach
@@ -36,6 +37,30 @@ Parameters = dict[str, Any] | list[Any] | None
 _READS = ("SELECT", "EXPLAIN")
 
 
+class FolderTables(Protocol):
+    """The database of a published folder."""
+
+    manifest: Manifest
+    lacking: Lacking
+
+
+class Far(Protocol):
+    """What an atlas that is far away is read through. `tables`: of a published folder."""
+
+    connection: duckdb.DuckDBPyConnection
+    tables: FolderTables | None
+    bytes: int
+
+    def ready(self, sql: str, parameters: Parameters) -> Connections | None:
+        """Make ready what a statement asks for; the connections to ask, None for those of the atlas."""
+
+    def trouble(self) -> AtlasError | None:
+        """Why the last reading failed that did, told once."""
+
+    def close(self) -> None:
+        """Read nothing more; called any number of times."""
+
+
 class Closable(Protocol):
     """What ends with an open atlas."""
 
@@ -51,14 +76,24 @@ class Atlas:
     (`session`). Closing it ends the questions that are still being asked with a QuestionError.
     """
 
-    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, manifest: Manifest, lacking: Lacking) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: duckdb.DuckDBPyConnection,
+        manifest: Manifest,
+        lacking: Lacking,
+        far: Far | None = None,
+    ) -> None:
         self.path = path
+        self.far = far
+        """Where it is read from, if that is no file of this machine (far/source.py)."""
         self.manifest = manifest
         self.lacking = lacking
         """What the schema has and this file has not. Questions find it all the same, empty or NULL (overlay.py)."""
         self.session: Closable | None = None
         """What questions keep in memory for the next ones (queries/session/session.py makes it); closed with it."""
-        self._connections = Connections(connection, overlay_of(lacking, manifest, NAME))
+        whole = far is not None and far.tables is not None  # a folder is given all that it lacks when it is opened
+        self._connections = Connections(connection, "" if whole else overlay_of(lacking, manifest, NAME))
         self.closed = False
         self._helper: ThreadPoolExecutor | None = None
         self._helper_free = threading.Lock()
@@ -69,7 +104,7 @@ class Atlas:
         Raises QuestionError when DuckDB rejects the statement, when it does something else than read, or takes longer
         than the atlas was opened for; AtlasFileError when the file is damaged.
         """
-        with self._ask() as lane:
+        with self._ask(sql, parameters) as lane:
             cursor = lane.connection.execute(_only_reads(lane, sql), parameters)
             return [column[0] for column in cursor.description or []], cursor.fetchall()
 
@@ -80,7 +115,9 @@ class Atlas:
         look-up keeps no more than one processor busy. Raises as `query`.
         """
         values = ", ".join(f"{name} := {_literal(value)}" for name, value in parameters.items())
-        with self._ask() as lane:
+        with self._ask("".join(statements), parameters) as lane:
+            if self.far is not None:
+                return [lane.run(sql, values) for sql in statements]
             if len(statements) < 2 or not self._helper_free.acquire(blocking=False):
                 return [lane.run(sql, values) for sql in statements]
             try:
@@ -90,13 +127,18 @@ class Atlas:
 
     def arrow(self, sql: str, parameters: Parameters = None) -> pyarrow.Table:
         """The result of one statement as an Arrow table. Raises as `query`."""
-        with self._ask() as lane:
+        with self._ask(sql, parameters) as lane:
             return lane.connection.sql(_only_reads(lane, sql), params=parameters).to_arrow_table()
 
     def arrays(self, sql: str, parameters: Parameters = None) -> dict[str, numpy.ndarray]:
         """The result of one statement as one numpy array a column; columns must not hold NULL. Raises as `query`."""
-        with self._ask() as lane:
+        with self._ask(sql, parameters) as lane:
             return lane.connection.execute(_only_reads(lane, sql), parameters).fetchnumpy()
+
+    def batches(self, sql: str, rows: int) -> Iterator[pyarrow.RecordBatch]:
+        """The result of one statement, about `rows` rows at a time. Raises as `query`."""
+        with self._ask(sql) as lane:
+            yield from lane.connection.sql(_only_reads(lane, sql)).to_arrow_reader(rows)
 
     def close(self) -> None:
         """Close the file, and drop what questions kept; calling it twice is harmless."""
@@ -104,6 +146,8 @@ class Atlas:
         if self.session is not None:
             self.session.close()
         self._connections.close()
+        if self.far is not None:
+            self.far.close()
         helper, self._helper = self._helper, None
         if helper is not None:
             helper.shutdown()
@@ -117,13 +161,16 @@ class Atlas:
         self.close()
 
     @contextmanager
-    def _ask(self) -> Iterator[Lane]:
+    def _ask(self, sql: str, parameters: Parameters = None) -> Iterator[Lane]:
         """A connection for one question; what goes wrong in it as an error of ours."""
         try:
-            with self._connections.lend() as lane, reacting(lane.connection.interrupt):
+            connections = self._connections
+            if self.far is not None and not self.closed:
+                connections = self.far.ready(sql, parameters) or connections
+            with connections.lend() as lane, reacting(lane.connection.interrupt):
                 yield lane
         except duckdb.Error as error:
-            raise self._refusal(error) from error
+            raise (self.far and self.far.trouble()) or self._refusal(error) from error
         except RuntimeError as error:
             if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C when it sees it first
                 raise KeyboardInterrupt from error
@@ -188,8 +235,12 @@ def open_atlas(path: str | Path, timeout_s: float | None = None, memory: int | N
     schema version, has a log beside it, or holds anything but the objects of our schema; UsageError for a time
     that is no number of seconds.
     """
-    path = Path(path)
+    path = place_of(path)
     timeout_s = time_limit(timeout_s)
+    if isinstance(path, FarPath):
+        from atlas.store.far.source import far_source  # only for these
+
+        return _open_far(path, far_source(path, timeout_s))
     require_database(path)
     try:
         mark = mark_of(path, f"{duckdb.__version__} {definitions.identity()}")
@@ -210,6 +261,23 @@ def open_atlas(path: str | Path, timeout_s: float | None = None, memory: int | N
         connection.close()
         raise
     return Atlas(path, connection, manifest, lacking)
+
+
+def _open_far(path: Path, far: Far) -> Atlas:
+    """What `open_atlas` does of an atlas that is far away. Raises as it does."""
+    try:
+        if far.tables is None:
+            manifest, lacking = read_atlas(far.connection, path)
+            require_sound(far.connection, manifest, path)
+        else:
+            manifest, lacking = far.tables.manifest, far.tables.lacking
+        return Atlas(path, far.connection, manifest, lacking, far)
+    except BaseException as error:
+        trouble = far.trouble()
+        far.close()
+        if trouble is not None and isinstance(error, AtlasFileError | duckdb.Error):
+            raise trouble from error
+        raise
 
 
 def is_atlas(path: Path) -> bool:

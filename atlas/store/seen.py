@@ -52,7 +52,12 @@ def remember(mark: str, lacking: Lacking) -> None:
         os.replace(fresh, place)
 
 
-def _place() -> Path:
+def cache_folder() -> Path:
+    """Where what can be made again is kept for this user."""
     folder = os.environ.get(CACHE_VARIABLE, "")
     # The specification of these folders: a relative one is to be ignored.
-    return (Path(folder) if os.path.isabs(folder) else Path.home() / ".cache") / "neuron-atlas" / "looked-through"
+    return (Path(folder) if os.path.isabs(folder) else Path.home() / ".cache") / "neuron-atlas"
+
+
+def _place() -> Path:
+    return cache_folder() / "looked-through"

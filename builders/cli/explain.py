@@ -11,9 +11,10 @@ import click
 from atlas.answers.formats import of_documents
 from atlas.cli.emit import Output
 from atlas.cli.model_options import device_options
-from atlas.cli.options import answer_options, bundled, find_atlas, section_option, writable
+from atlas.cli.options import ATLAS_PLACE, answer_options, bundled, find_atlas, section_option, writable
 from atlas.errors import UsageError
 from atlas.newest import ATLAS_FOLDER, ATLAS_VARIABLE
+from atlas.place import place_of
 from atlas.whole_file import require_apart
 from builders.attribution.request import (
     DEFAULT_RULE,
@@ -106,7 +107,7 @@ def _bundle(**options: Any) -> dict[str, Any]:
 @click.option(
     "-a",
     "--atlas",
-    type=click.Path(path_type=Path),
+    type=ATLAS_PLACE,
     metavar="FILE",
     help="An atlas of the model, which also says which concept a neuron tells. "
     f"Default without --model: ${ATLAS_VARIABLE}, else the newest in {ATLAS_FOLDER}.",
@@ -148,7 +149,7 @@ def explain(
     atlas = place["atlas"]
     if atlas is None and place["model"] is None:
         named = os.environ.get(ATLAS_VARIABLE)
-        atlas = Path(named) if named else find_atlas()
+        atlas = place_of(named) if named else find_atlas()
     prompts = _prompts(asked)
     from builders.attribution.command import ExplainCommand, run  # torch: only now
 

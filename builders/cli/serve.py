@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atlas.cli.model_options import device_options
-from atlas.cli.options import find_atlas
+from atlas.cli.options import ATLAS_PLACE, find_atlas
 from atlas.errors import UsageError
 from atlas.extras import require
 from atlas.printable import say
@@ -23,7 +23,7 @@ DEFAULT_MEMORY_MB = 256
 
 
 @click.command("serve", epilog="Example: neuron-atlas serve --open --live smollm2-135m")
-@click.argument("atlases", nargs=-1, type=click.Path(path_type=Path), metavar="[ATLAS]...")
+@click.argument("atlases", nargs=-1, type=ATLAS_PLACE, metavar="[ATLAS]...")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default="a free one", help="Port to listen on.")
 @click.option(
     "--host",

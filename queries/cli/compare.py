@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from atlas.cli.emit import Output
-from atlas.cli.options import answer_options, section_option, timeout_option
+from atlas.cli.options import ATLAS_PLACE, answer_options, section_option, timeout_option
 from atlas.errors import UsageError
 from atlas.store.reader import open_atlas
 from queries import compare as question
 from queries.compare_neuron import compare_neuron
 
-_FILE = click.Path(path_type=Path)
+_FILE = ATLAS_PLACE
 
 
 @click.command("compare", epilog="Example: neuron-atlas compare base.duckdb instruct.duckdb --by layer")

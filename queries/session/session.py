@@ -108,7 +108,12 @@ class Session:
         return self._kept.read(key, read)
 
     def read_if_often(self, key: Hashable, read: Callable[[], Value], patience: int) -> Value | None:
-        """The same, but None for the first `patience` questions, and for a value that is larger than the memory."""
+        """The same, but None for the first `patience` questions, and for a value that is larger than the memory.
+
+        None always of an atlas that is far away: what is read for many questions is most of it.
+        """
+        if self.atlas.far is not None:
+            return None
         return self._kept.read_if_often(key, read, patience)
 
     def clear(self) -> None:

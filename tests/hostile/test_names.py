@@ -42,6 +42,8 @@ LINES |= {
     "compare": ["compare {bad} {atlas}", "compare {atlas} {bad}", "compare {atlas} {atlas} -o {bad}"],
     "verify": ["verify {bad}", "verify {atlas} -o {bad}"],
     "fetch": ["fetch {bad}"],
+    "publish": ["publish {bad} out", "publish {atlas} {bad}"],
+    "pull": ["pull {bad} -o x.duckdb", "pull out -o {bad}"],
     "experts": ["experts -a {bad}"],
     "mcp": ["mcp -a {bad}"],
     "serve": ["serve {bad}"],
