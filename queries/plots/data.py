@@ -169,9 +169,9 @@ def _bump(stored: Stored, fit: Fit, place: tuple[int, int], tau: float | None) -
         GAUSSIAN: span("lower", "upper", "coverage", "leakage"),
         INTERVAL: span("interval_lower", "interval_upper", "held_out_coverage", "held_out_leakage"),
     }
-    interval, expected = spans[INTERVAL], tuple(numbers.get(name) for name in EXPECTED)
-    if interval is not None and expected[0] is not None:
-        spans[INTERVAL] = replace(interval, expected=expected)
+    interval, (inside, outside) = spans[INTERVAL], (numbers.get(name) for name in EXPECTED)
+    if interval is not None and inside is not None and outside is not None:
+        spans[INTERVAL] = replace(interval, expected=(inside, outside))
     return Bump(
         name=fit.concepts[place[1]][0],
         n=numbers["n"],
