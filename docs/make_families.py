@@ -45,8 +45,8 @@ refused with the numbers rather than measured wrongly.
 """
 
 ENCODER_DECODERS = """Every checkpoint whose config has `is_encoder_decoder` is refused, T5 and BART among them: a
-layer's number is of two blocks, one a side. An address such as `L3N5` says a layer and a neuron and not a side, so rows of the
-two sides would not be told apart; the decoder also reads states that the encoder makes of another text, which no table
+layer's number is of two blocks, one a side. An address such as `L3N5` says a layer and a neuron and not a side, so rows of
+the two sides would not be told apart; the decoder also reads states that the encoder makes of another text, which no table
 here has."""
 
 
