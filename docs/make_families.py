@@ -44,10 +44,10 @@ refused with the numbers rather than measured wrongly.
   the architecture (with padding on both sides), weights, decodings in float64, and an edit in passes and in generation.
 """
 
-ENCODER_DECODERS = """Every checkpoint whose config has `is_encoder_decoder` is refused, T5 and BART among them, with
-this reason: a layer's number is of two blocks, one a side. An address such as `L3N5` says a layer and a neuron and not a
-side, so rows of the two sides would not be told apart; the decoder also reads states that the encoder makes of
-another text, which no table here has."""
+ENCODER_DECODERS = """Every checkpoint whose config has `is_encoder_decoder` is refused, T5 and BART among them:
+a layer's number is of two blocks, one a side. An address such as `L3N5` says a layer and a neuron and not a side, so
+rows of the two sides would not be told apart; the decoder also reads states that the encoder makes of another text,
+which no table here has."""
 
 
 def page() -> str:
