@@ -20,7 +20,8 @@ class FarPath(PosixPath):
     """A URL as a path. Nothing on this machine has its name, so whoever asks for a file there finds none."""
 
     def __str__(self) -> str:
-        return _SCHEME.sub(r"\1://", super().__str__(), count=1)
+        text = super().__str__()  # which has one slash where several were
+        return _SCHEME.sub(r"\1:///" if text[:5].lower() == "file:" else r"\1://", text, count=1)
 
     def __fspath__(self) -> str:
         return str(self)

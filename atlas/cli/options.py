@@ -62,7 +62,8 @@ def atlas_option(command: Command) -> Command:
         envvar=ATLAS_VARIABLE,
         callback=_resolve_atlas,
         metavar="FILE",
-        help=f"The atlas to read: a file, or the URL of one or of a published folder. Default: ${ATLAS_VARIABLE}, else the newest in {ATLAS_FOLDER}.",
+        help="The atlas to read: a file, or the URL of one or of a published folder. "
+        f"Default: ${ATLAS_VARIABLE}, else the newest in {ATLAS_FOLDER}.",
     )(command)
 
 

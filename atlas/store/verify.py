@@ -23,6 +23,7 @@ from atlas.manifest import Manifest
 from atlas.schema.expert_tables import EXPERT_NAMES
 from atlas.schema.statements import Layout, earlier_sql, layout_of, macros_sql, schema_sql
 from atlas.schema.tables import TABLES
+from atlas.store.atlas_row import read_atlas
 from atlas.store.attached import SAFE_CONFIG
 from atlas.store.checks import ask_rules, list_rules, mirror_rule, scanned_tables
 from atlas.store.columns import misplaced_rows
@@ -31,7 +32,6 @@ from atlas.store.evaluations import sidecar_of
 from atlas.store.files import full_name, require_database, translate
 from atlas.store.lacking import Lacking
 from atlas.store.overlay import columns_sql
-from atlas.store.reader import read_atlas
 from atlas.store.scan import Scan, begin
 from atlas.store.seal import seal_holds
 from atlas.store.verify_evaluations import evaluation_checks

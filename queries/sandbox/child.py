@@ -20,6 +20,8 @@ from atlas.errors import AtlasError, QuestionError
 from queries.sandbox import wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import duckdb
 
 _ROWS_AT_ONCE = 100
@@ -40,12 +42,18 @@ def main() -> None:
         _end_with(place.get("parent"))
         _limit(place["memory_mb"])
         _alarm(place["open_s"] + 2)
-        connection = _connect(place["path"], place["open_s"], place["memory_mb"], place["atlas_id"])
+        mount: Callable[[str], None] | None = None
+        if "relay" in place:
+            connection, mount = _connect_far(place)
+        else:
+            connection = _connect(place["path"], place["open_s"], place["memory_mb"], place["atlas_id"])
         # Nothing more is opened from here on: not by SQL, and not by whatever SQL may find to run.
         _lower(resource.RLIMIT_NOFILE, 0)
         _alarm(0)
         _, request = wire.decode(_read_line())
         _limit_time(request["timeout_s"])
+        if mount is not None:
+            mount(request["sql"])
         _answer(connection, request, Path(place["path"]), out)
     except AtlasError as error:
         out.write(wire.encode("error", [type(error).__name__, error.message, error.hint]))
@@ -149,6 +157,27 @@ def _connect(name: str, open_s: float, memory_mb: int, atlas_id: str | None = No
         database = connection.execute("SELECT current_database()").fetchall()[0][0]
         connection.execute(overlay_of(lacking, manifest, database))
     return connection
+
+
+def _connect_far(place: dict[str, Any]) -> tuple[duckdb.DuckDBPyConnection, Callable[[str], None] | None]:
+    """The same for an atlas that the parent reads; and what makes ready the tables that a statement names."""
+    import socket
+
+    from atlas.place import FarPath
+    from atlas.store.far.relay import RelayedFiles
+    from atlas.store.far.source import far_source
+    from atlas.store.reader import overlay_of, read_atlas
+
+    path = FarPath(place["path"])
+    files = RelayedFiles(str(path), socket.socket(fileno=place["relay"]))
+    settings = {**_settings(place["open_s"], place["memory_mb"])}
+    far = far_source(path, None, files, settings)
+    if far.tables is not None:
+        return far.connection, far.tables.mount
+    _, lacking = read_atlas(far.connection, path)
+    if lacking:
+        far.connection.execute(overlay_of(lacking, read_atlas(far.connection, path)[0], "atlas_file"))
+    return far.connection, None
 
 
 def _settings(open_s: float, memory_mb: int) -> dict[str, object]:

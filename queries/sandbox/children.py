@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import selectors
+import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +28,8 @@ from queries.sandbox import wire
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
+    from atlas.store.far.source import FarSource
+
 DEFAULT_MEMORY_MB = 2048
 MOST = 4
 """Statements of one session that run at the same time; each may take a processor and its whole memory."""
@@ -39,10 +42,14 @@ _BOOT = "import sys; sys.path += sys.argv[1:]; from queries.sandbox.child import
 class Child:
     """A process that opens the atlas at `path` within `open_s` seconds, and then answers one statement.
 
-    `atlas_id`: the atlas that must stand there, None for any.
+    `atlas_id`: the atlas that must stand there, None for any. `far`: through what one is read that is far away: the
+    process itself reaches nothing.
     """
 
-    def __init__(self, path: Path, atlas_id: str | None, memory_mb: int, open_s: float) -> None:
+    def __init__(
+        self, path: Path, atlas_id: str | None, memory_mb: int, open_s: float, far: FarSource | None = None
+    ) -> None:
+        ours, its = socket.socketpair() if far is not None else (None, None)
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", "-c", _BOOT, *import_path()],
             stdin=subprocess.PIPE,
@@ -51,8 +58,15 @@ class Child:
             env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
             start_new_session=True,
             bufsize=0,
+            pass_fds=() if its is None else (its.fileno(),),
         )
         place = {"path": str(path), "atlas_id": atlas_id, "memory_mb": memory_mb, "open_s": open_s}
+        if far is not None and ours is not None and its is not None:
+            from atlas.store.far.relay import relay
+
+            place["relay"] = its.fileno()
+            its.close()
+            relay(ours, far.files, far.names)
         self._place = wire.encode("place", {**place, "parent": os.getpid()})
 
     def ask(self, statement: bytes, within_s: float) -> tuple[bytes, int | None]:
@@ -129,8 +143,8 @@ class Children:
     with the thread that started it.
     """
 
-    def __init__(self, path: Path, atlas_id: str) -> None:
-        self._path, self._atlas_id = path, atlas_id
+    def __init__(self, path: Path, atlas_id: str, far: FarSource | None = None) -> None:
+        self._path, self._atlas_id, self._far = path, atlas_id, far
         self._waiting: list[Child] = []
         self._at_work: list[Child] = []
         self._nursery: ThreadPoolExecutor | None = None
@@ -197,7 +211,7 @@ class Children:
         """In the nursery: a child that waits, unless the session has been closed meanwhile."""
         child = None
         with suppress(OSError):  # no processes left: the next statement says so
-            child = Child(self._path, self._atlas_id, DEFAULT_MEMORY_MB, _OPEN_S)
+            child = Child(self._path, self._atlas_id, DEFAULT_MEMORY_MB, _OPEN_S, self._far)
             child.prepare()
         with self._guard:
             self._starting = False
@@ -211,7 +225,7 @@ class Children:
             child.end()
             child = None
         if child is None:
-            child = Child(self._path, self._atlas_id, memory_mb, timeout_s)
+            child = Child(self._path, self._atlas_id, memory_mb, timeout_s, self._far)
         with self._guard:
             if not self._closed:
                 self._at_work.append(child)

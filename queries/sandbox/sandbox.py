@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from atlas import errors
 from atlas.answers.result import Result
 from atlas.errors import AtlasError, QuestionError, UsageError
+from atlas.place import FarPath, place_of
 from queries.sandbox import wire
 from queries.sandbox.children import DEFAULT_MEMORY_MB, Child
 
@@ -67,6 +68,19 @@ def run_sql(
         line = wire.encode("statement", request)
     except TypeError as error:
         raise UsageError(f"a parameter does not fit: {error}", "Pass plain Python values.") from None
+    if isinstance(asked, str | Path) and isinstance(place_of(asked), FarPath):
+        from atlas.store.reader import open_atlas
+
+        with open_atlas(asked, timeout_s) as far:
+            return run_sql(
+                far,
+                sql,
+                parameters=parameters,
+                max_rows=max_rows,
+                timeout_s=timeout_s,
+                memory_mb=memory_mb,
+                max_mb=max_mb,
+            )
     if isinstance(asked, str | Path):
         path = Path(asked)
         answer, code = Child(path, None, memory_mb, float(timeout_s)).ask(line, timeout_s + _START_S)

@@ -75,7 +75,7 @@ class Session:
             if self._closed:
                 raise QuestionError("the session is closed", "Open the atlas again.")
             if self._children is None:
-                self._children = Children(atlas.path, atlas.manifest.atlas_id)
+                self._children = Children(atlas.path, atlas.manifest.atlas_id, atlas.far)
             return self._children
 
     def prepare_sql(self) -> None:

@@ -39,6 +39,13 @@ LAYERS = (
     Layer("queries/__init__.py", (), (), (), "it reads `atlas/name_clash.py` by its path"),
     Layer("atlas/answers", ("atlas",), ("rich",), ("torch", "duckdb", "click", "atlas.store", "atlas.live")),
     Layer("atlas/cli", ("atlas",), ("click",), ("torch", "duckdb", "atlas.store", "atlas.live")),
+    Layer(
+        "atlas/store/far/filesystem.py",
+        ("atlas",),
+        ("duckdb", "fsspec"),
+        ("torch", "transformers", "click", "atlas.live"),
+        "DuckDB reads what is elsewhere through a filesystem of this class",
+    ),
     Layer("atlas/store", ("atlas",), ("duckdb",), ("torch", "transformers", "click", "atlas.live")),
     Layer(
         "atlas/live",

@@ -35,7 +35,9 @@ _WHOLE = 2**21
 _THREADS = 4
 
 
-def attach_far(files: Files, timeout_s: float | None) -> duckdb.DuckDBPyConnection:
+def attach_far(
+    files: Files, timeout_s: float | None, settings: dict[str, object] | None = None
+) -> duckdb.DuckDBPyConnection:
     """A connection whose only database is a far .duckdb file, locked in as `attached.attach` does. duckdb.Error."""
     connection = _begin(files, None, timeout_s)
     try:
@@ -43,7 +45,7 @@ def attach_far(files: Files, timeout_s: float | None) -> duckdb.DuckDBPyConnecti
             f"SET storage_block_prefetch = 'never'; ATTACH '{place('atlas')}' AS {NAME} (READ_ONLY); USE {NAME}; "
             "DETACH memory"
         )
-        _lock(connection)
+        _lock(connection, settings)
     except BaseException:
         connection.close()
         raise
@@ -71,13 +73,14 @@ class FarTables:
             self.connection.execute(schema_sql(self._layout))
             self.connection.execute(macros_sql(self._layout))
             self._read_small()
+            _words()  # read here: a sandbox opens no files later
         except BaseException:
             self.connection.close()
             raise
 
-    def lock(self) -> None:
-        """Nothing but the files of the folder from here on."""
-        _lock(self.connection)
+    def lock(self, settings: dict[str, object] | None = None) -> None:
+        """Nothing but the files of the folder from here on; with the `settings` of a sandbox."""
+        _lock(self.connection, settings)
 
     @property
     def lacking(self) -> Lacking:
@@ -231,10 +234,13 @@ def _begin(files: Files, names: frozenset[str] | None, timeout_s: float | None) 
     return connection
 
 
-def _lock(connection: duckdb.DuckDBPyConnection) -> None:
+def _lock(connection: duckdb.DuckDBPyConnection, settings: dict[str, object] | None) -> None:
+    for name, value in (settings or {}).items():
+        connection.execute(f"SET {name} = '{value}'")
+    last = "" if settings else "; SET lock_configuration = true"  # a sandbox still sets the time of the statement
     connection.execute(
         f"SET allowed_directories = ['{place('')}']; SET enable_external_access = false; "
-        "SET enable_progress_bar = false; SET lock_configuration = true"
+        f"SET enable_progress_bar = false{last}"
     )
 
 

@@ -8,6 +8,7 @@ import duckdb
 
 from atlas.errors import AtlasError, AtlasFileError
 from atlas.place import FarPath
+from atlas.schema.published import MANIFEST
 from atlas.store.connections import Connections
 from atlas.store.far.files import FarFiles, Files
 from atlas.store.far.opened import NEAR, FarTables, attach_far
@@ -15,28 +16,32 @@ from atlas.store.far.publication import parse_manifest
 from atlas.store.far.transport import transport_of
 from atlas.store.files import translate
 
-MANIFEST_END = "/manifest.json"
+MANIFEST_END = f"/{MANIFEST}"
 _FILE_ENDS = (".duckdb", ".db")
 
 
 class FarSource:
     """The far side of an open atlas. `tables`: of a published folder; None for a .duckdb file."""
 
-    def __init__(self, path: FarPath, files: Files, timeout_s: float | None) -> None:
+    def __init__(
+        self, path: FarPath, files: Files, timeout_s: float | None, settings: dict[str, object] | None = None
+    ) -> None:
         """Raises AtlasFileError, duckdb.Error."""
         self.files = files
         self.tables: FarTables | None = None
         self._near: Connections | None = None
         if is_file(path):
             self._require_database(path)
-            self.connection = attach_far(files, timeout_s)
+            self.connection = attach_far(files, timeout_s, settings)
             self.bytes = files.size("")
+            self.names = frozenset({""})
             return
         publication = parse_manifest(files)
         self.tables = FarTables(publication, files, timeout_s)
-        self.tables.lock()
+        self.tables.lock(settings)
         self.connection = self.tables.connection
         self.bytes = sum(file.bytes for file in publication.files.values())
+        self.names = frozenset({*publication.files, MANIFEST})
 
     def ready(self, sql: str, parameters: Any) -> Connections | None:
         """Make ready what a statement asks for; the connections to ask, None for those of the atlas."""
@@ -69,11 +74,16 @@ class FarSource:
             raise AtlasFileError(f"{path} is not a neuron atlas (not a DuckDB file)", "Name an atlas.")
 
 
-def far_source(path: FarPath, timeout_s: float | None, files: Files | None = None) -> FarSource:
-    """Open what is at a URL. `files`: through what it is read. Raises AtlasFileError, UsageError, MissingExtraError."""
+def far_source(
+    path: FarPath, timeout_s: float | None, files: Files | None = None, settings: dict[str, object] | None = None
+) -> FarSource:
+    """Open what is at a URL. `files`: through what it is read; `settings`: of a sandbox, which sets the last lock.
+
+    Raises AtlasFileError, UsageError, MissingExtraError.
+    """
     files = files or FarFiles(root_of(path), transport_of(root_of(path)))
     try:
-        return FarSource(path, files, timeout_s)
+        return FarSource(path, files, timeout_s, settings)
     except duckdb.Error as error:
         trouble = files.trouble
         files.close()

@@ -133,7 +133,7 @@ class FsspecTransport:
 
 
 def transport_of(url: str) -> Transport:
-    """What reads below `url`. UsageError for a scheme that nothing is read from, MissingExtraError without its package."""
+    """What reads below `url`. UsageError for an unknown scheme, MissingExtraError without its package."""
     if url.startswith(("http://", "https://")):
         return HttpTransport(url)
     return FsspecTransport(url)
