@@ -14,7 +14,7 @@ from typing import Protocol
 
 from atlas.errors import AtlasError
 from atlas.store.far.blocks import SIZE, Blocks, key_of
-from atlas.store.far.transport import ReplacedError, Transport, Version
+from atlas.store.far.transport import MissingError, ReplacedError, Transport, Version
 
 _IN_MEMORY = 1024  # blocks: 64 MiB
 _PIECE = 16  # blocks of one request of several: 1 MiB
@@ -161,7 +161,12 @@ class FarFiles:
             self._bring(name, first, end, found)
 
     def _bring(self, name: str, first: int, end: int, found: dict[int, bytes]) -> None:
-        content, version = self._transport.fetch(name, first * SIZE, end * SIZE, self._versions.get(name))
+        try:
+            content, version = self._transport.fetch(name, first * SIZE, end * SIZE, self._versions.get(name))
+        except MissingError:
+            if name not in self._known:
+                raise
+            raise ReplacedError(f"{self.url}/{name}") from None  # a manifest of another publishing names other files
         self.fetched += len(content)
         if name not in self._versions:
             self._require_same(name, version)

@@ -47,6 +47,13 @@ class ReplacedError(AtlasFileError):
         super().__init__(f"{place} has been replaced since it was opened", "Open it again.")
 
 
+class MissingError(AtlasFileError):
+    """There is no such file."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"there is no {place}", "Look at the address.")
+
+
 class HttpTransport:
     """Ranges over HTTP; connections are kept."""
 
@@ -74,7 +81,7 @@ class HttpTransport:
             if code in (404, 410):
                 if version is not None:
                     raise ReplacedError(place)
-                raise AtlasFileError(f"there is no {place}", "Look at the address.")
+                raise MissingError(place)
             if code in (401, 403):
                 raise AtlasFileError(f"{place} may not be read (HTTP {code})", "It needs a permission.")
             if code >= 500 or code == 429:
@@ -127,7 +134,7 @@ class FsspecTransport:
             self._files.invalidate_cache(path)
             said = self._files.info(path)
         except FileNotFoundError:
-            raise AtlasFileError(f"there is no {place}", "Look at the address.") from None
+            raise MissingError(place) from None
         marks = (said.get(name) for name in ("ETag", "etag", "blob_id", "mtime", "created", "LastModified"))
         return Version(int(said["size"] or 0), str(next((mark for mark in marks if mark), "")))
 

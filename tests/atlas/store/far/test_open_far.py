@@ -19,7 +19,6 @@ from queries.concepts import concepts
 from queries.exemplars import exemplars
 from queries.info import info
 from queries.layer_profile import layer_profile
-from queries.nearest import nearest
 from queries.neurons import neurons_for_concept, neurons_for_token
 from queries.sandbox.sandbox import run_sql
 from tests.atlas_factory import write_small_atlas
@@ -66,7 +65,6 @@ QUESTIONS: dict[str, Callable[[Atlas], Any]] = {
     "concept by AUC": lambda atlas: neurons_for_concept(atlas, "sports", rule="auc"),
     "token": lambda atlas: neurons_for_token(atlas, "dog"),
     "layers": layer_profile,
-    "nearest": lambda atlas: nearest(atlas, "L1N7"),
     "sql": lambda atlas: run_sql(atlas, "SELECT * FROM concept_range ORDER BY ALL LIMIT 50"),
 }
 
