@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import duckdb
 
-from atlas.errors import AtlasError, AtlasFileError, QuestionError
+from atlas.errors import AtlasFileError, QuestionError
 from atlas.interrupt import reacting
 from atlas.manifest import Manifest
 from atlas.place import FarPath, place_of
@@ -33,32 +33,10 @@ if TYPE_CHECKING:
     import numpy
     import pyarrow
 
+    from atlas.store.far.promised import Far
+
 Parameters = dict[str, Any] | list[Any] | None
 _READS = ("SELECT", "EXPLAIN")
-
-
-class FolderTables(Protocol):
-    """The database of a published folder."""
-
-    manifest: Manifest
-    lacking: Lacking
-
-
-class Far(Protocol):
-    """What an atlas that is far away is read through. `tables`: of a published folder."""
-
-    connection: duckdb.DuckDBPyConnection
-    tables: FolderTables | None
-    bytes: int
-
-    def ready(self, sql: str, parameters: Parameters) -> Connections | None:
-        """Make ready what a statement asks for; the connections to ask, None for those of the atlas."""
-
-    def trouble(self) -> AtlasError | None:
-        """Why the last reading failed that did, told once."""
-
-    def close(self) -> None:
-        """Read nothing more; called any number of times."""
 
 
 class Closable(Protocol):

@@ -28,7 +28,7 @@ from queries.sandbox import wire
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-    from atlas.store.far.source import FarSource
+    from atlas.store.far.promised import Far
 
 DEFAULT_MEMORY_MB = 2048
 MOST = 4
@@ -46,9 +46,7 @@ class Child:
     process itself reaches nothing.
     """
 
-    def __init__(
-        self, path: Path, atlas_id: str | None, memory_mb: int, open_s: float, far: FarSource | None = None
-    ) -> None:
+    def __init__(self, path: Path, atlas_id: str | None, memory_mb: int, open_s: float, far: Far | None = None) -> None:
         ours, its = socket.socketpair() if far is not None else (None, None)
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-B", "-c", _BOOT, *import_path()],
@@ -143,7 +141,7 @@ class Children:
     with the thread that started it.
     """
 
-    def __init__(self, path: Path, atlas_id: str, far: FarSource | None = None) -> None:
+    def __init__(self, path: Path, atlas_id: str, far: Far | None = None) -> None:
         self._path, self._atlas_id, self._far = path, atlas_id, far
         self._waiting: list[Child] = []
         self._at_work: list[Child] = []

@@ -24,7 +24,8 @@ class RelayedFiles:
     """Files, in the child."""
 
     def __init__(self, url: str, pair: socket.socket) -> None:
-        self.url, self.trouble = url, None  # type: AtlasError | None
+        self.url = url
+        self.trouble: AtlasError | None = None
         self._pair, self._stream, self._guard = pair, pair.makefile("rb"), threading.Lock()
         self._sizes: dict[str, int] = {}
 
