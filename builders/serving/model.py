@@ -23,7 +23,7 @@ from builders.attribution.request import ExplainRequest, Prompt
 from builders.attribution.tokens import Tokens
 from builders.before_after import compare
 from builders.evaluation.command import measure
-from builders.evaluation.config import EvaluateConfig, TaskRequest
+from builders.evaluation.config import EvaluateConfig, TaskRequest, parse_label
 from builders.evaluation.output import score_table
 from builders.evaluation.task import plan_task
 from builders.fires.question import FiresRequest, fires
@@ -87,13 +87,21 @@ class ServedModel:
             return document(compared, [])
 
     def evaluate(
-        self, atlas: Atlas, spec: InterventionSpec, *, texts: int, others: int, told: Told, stopped: Stopped
+        self,
+        atlas: Atlas,
+        spec: InterventionSpec,
+        *,
+        texts: int,
+        others: int,
+        labels: Sequence[str],
+        told: Told,
+        stopped: Stopped,
     ) -> Result:
         """As `neuron-atlas evaluate`, on at most `texts` held-out texts a concept; nothing is kept.
 
         `told` hears ("classification", 0.25) and so on: the step, and how much of it is done.
         """
-        task = TaskRequest(limit_per_concept=texts, other_limit=others)
+        task = TaskRequest(labels=dict(map(parse_label, labels)), limit_per_concept=texts, other_limit=others)
         config = EvaluateConfig(atlas.path, (Path("the spec"),), task=task, store=False)
         with self._turn("an evaluation", stopped, MOST_EVALUATION_S):
             planned = plan_task(atlas, [spec], task)

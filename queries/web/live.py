@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from atlas.answers.result import Document, Result
@@ -47,6 +47,17 @@ class Live(Protocol):
         """As `neuron-atlas run`. Told: ("next_token", its Result), ("before", a piece of text), ("after", a piece)."""
 
     def evaluate(
-        self, atlas: Atlas, spec: InterventionSpec, *, texts: int, others: int, told: Told, stopped: Stopped
+        self,
+        atlas: Atlas,
+        spec: InterventionSpec,
+        *,
+        texts: int,
+        others: int,
+        labels: Sequence[str],
+        told: Told,
+        stopped: Stopped,
     ) -> Result:
-        """As `neuron-atlas evaluate`, on at most `texts` held-out texts a concept. Told: (step, share that is done)."""
+        """As `neuron-atlas evaluate`, on at most `texts` held-out texts a concept. Told: (step, share that is done).
+
+        `labels`: CONCEPT=WORD of some concepts. Raises UsageError for another form.
+        """

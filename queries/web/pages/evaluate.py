@@ -44,7 +44,13 @@ def evaluate_page(asked: Asked) -> Page:
     if scores is not None:
         texts, others = limits(asked)
         asks = command(
-            asked.atlas, "evaluate", form.file_name, limit_per_concept=texts, other_limit=others, no_store=True
+            asked.atlas,
+            "evaluate",
+            form.file_name,
+            label=labels(asked),
+            limit_per_concept=texts,
+            other_limit=others,
+            no_store=True,
         )
     return Page("Evaluate", "evaluate.html", context, scores, asks, problem=problem)
 
@@ -60,7 +66,9 @@ def evaluate_spec(asked: Asked, made: Made, told: Callable[[str, Any], None]) ->
     """Raises what the limits are wrong with, and what the evaluation raises."""
     assert asked.live is not None  # the registry says that the page is there with a model alone
     texts, others = limits(asked)
-    return asked.live.evaluate(asked.atlas, made.spec, texts=texts, others=others, told=told, stopped=asked.stopped)
+    return asked.live.evaluate(
+        asked.atlas, made.spec, texts=texts, others=others, labels=labels(asked), told=told, stopped=asked.stopped
+    )
 
 
 def limits(asked: Asked) -> tuple[int, int]:
@@ -68,6 +76,11 @@ def limits(asked: Asked) -> tuple[int, int]:
     texts = asked.integer("texts", TEXTS, least=1, most=MOST_TEXTS)
     others = asked.integer("others", OTHERS, least=0, most=MOST_OTHERS)
     return texts or TEXTS, OTHERS if others is None else others
+
+
+def labels(asked: Asked) -> list[str]:
+    """CONCEPT=WORD of each line; spaces of the word count."""
+    return [line for line in (asked.text("labels") or "").splitlines() if line.strip()]
 
 
 def compared(scores: Result) -> tuple[list[str], list[tuple[str, str, int, list[dict[str, Any] | None]]]]:

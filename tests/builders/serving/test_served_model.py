@@ -120,11 +120,16 @@ def test_evaluate_is_that_of_the_command_and_keeps_nothing(served, atlas, path, 
     spec = make_spec(atlas, concept="dog", neurons=["L1N3"], op="set=5", bounds="gaussian")
     write_spec(spec, tmp_path / "s.json")
     heard: list[tuple[str, float]] = []
-    found = served.evaluate(
-        atlas, spec, texts=2, others=3, told=lambda what, share: heard.append((what, share)), stopped=never
-    )
+    few = {"texts": 2, "others": 3, "stopped": never}
+    found = served.evaluate(atlas, spec, labels=[], told=lambda what, share: heard.append((what, share)), **few)
     limits = ["--limit-per-concept", "2", "--other-limit", "3", "--no-store", "-a", str(path)]
-    assert as_json(write_json, found, tmp_path) == command("evaluate", str(tmp_path / "s.json"), *limits)
+    plainly = command("evaluate", str(tmp_path / "s.json"), *limits)
+    assert as_json(write_json, found, tmp_path) == plainly
+    named = served.evaluate(atlas, spec, labels=["dog= cat"], told=lambda *_: None, **few)
+    due = command("evaluate", str(tmp_path / "s.json"), "--label", "dog= cat", *limits)
+    assert as_json(write_json, named, tmp_path) == due != plainly
+    with pytest.raises(UsageError, match="dog"):
+        served.evaluate(atlas, spec, labels=["dog"], told=lambda *_: None, **few)
     shares = [share for what, share in heard if what == "classification"]
     assert shares[0] == 0 and shares[-1] == 1 and shares == sorted(shares)
     assert not list(path.parent.glob("*evaluations*"))
@@ -179,7 +184,7 @@ def test_a_visitor_who_leaves_stops_the_work_and_the_model_is_as_before(served, 
         "explain": lambda stopped: served.explain(atlas, TEXT, token=None, against=None, top=3, stopped=stopped),
         "run": lambda stopped: served.run(spec, TEXT, tokens=9, told=lambda *_: None, stopped=stopped),
         "evaluate": lambda stopped: served.evaluate(
-            atlas, spec, texts=2, others=3, told=lambda *_: None, stopped=stopped
+            atlas, spec, texts=2, others=3, labels=[], told=lambda *_: None, stopped=stopped
         ),
         "activations": lambda stopped: served.activations(TEXT, layer=2, neuron=1, site="mlp_post", stopped=stopped),
         "next_tokens": lambda stopped: served.next_tokens(TEXT, top=2, stopped=stopped),
@@ -196,7 +201,7 @@ def test_what_takes_too_long_is_ended_with_a_line(served, atlas, monkeypatch):
     spec = make_spec(atlas, concept="dog", neurons=["L1N3"], op="set=5")
     monkeypatch.setattr(serving, "MOST_EVALUATION_S", 0.0)
     with pytest.raises(QuestionError, match="more than 0 s"):
-        served.evaluate(atlas, spec, texts=2, others=3, told=lambda *_: None, stopped=never)
+        served.evaluate(atlas, spec, texts=2, others=3, labels=[], told=lambda *_: None, stopped=never)
 
 
 def test_another_model_is_refused_in_a_line(room, atlas):

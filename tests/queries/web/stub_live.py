@@ -80,8 +80,8 @@ class StubLive:
             {"prompt": prompt}, {"next_token": table, "generated": Result(["before", "after"], [texts], single=True)}
         )
 
-    def evaluate(self, atlas, spec, *, texts, others, told, stopped):
-        self._begin(("evaluate", len(spec.edits), texts, others), stopped)
+    def evaluate(self, atlas, spec, *, texts, others, labels, told, stopped):
+        self._begin(("evaluate", len(spec.edits), texts, others, *labels), stopped)
         for share in (0.0, 0.5, 1.0):
             told("classification", share)
         columns = ["spec", "target", "arm", "metric", "text_group", "value", "ci_low", "ci_high"]

@@ -166,6 +166,10 @@ def test_the_spec_page_runs_the_spec_that_it_shows(visitor, live):
 def test_an_evaluation_says_how_far_it_is(visitor, live):
     events = events_of(visitor.get("/small/evaluate.events?concept=sports&top=3&texts=4&others=0").text)
     assert live.asked == [("evaluate", 3, 4, 0)]
+    asks = "concept=sports&top=3&labels=sports%3D+football%0D%0A%0D%0Aworld%3D+news"
+    page = visitor.get(f"/small/evaluate?{asks}").text
+    assert live.asked[-1][-2:] == ("sports= football", "world= news")
+    assert "--label &#39;sports= football&#39; --label &#39;world= news&#39;" in page
     assert [value for name, value in events if name == "progress"] == [
         ["classification", 0.0],
         ["classification", 0.5],
