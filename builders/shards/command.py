@@ -92,5 +92,5 @@ def merge(
         with writing_to(place):
             real_place(place)
     shards = read_shards(folders)
-    config = shards.config(target)
+    config = shards.build_options(target)
     return build(config, existing=existing, interrupted=interrupted, progress=progress, source=shards)

@@ -26,7 +26,7 @@ class Shard:
 
     folder: Path
     share: Share
-    config: dict[str, Any]
+    options: dict[str, Any]
     parameters: dict[str, Any]
     ids: dict[Key, str]
     units: dict[str, dict[str, dict[str, str]]]
@@ -57,7 +57,7 @@ def read_shard(folder: Path) -> Shard:
         )
         share, units = shard.share, [unit for units in shard.units.values() for unit in units.values()]
         whole = all(isinstance(number, int) for number in share) and 1 <= share.index <= share.count
-        if not (whole and isinstance(shard.config, dict) and isinstance(shard.parameters, dict)):
+        if not (whole and isinstance(shard.options, dict) and isinstance(shard.parameters, dict)):
             raise ValueError
         if not all(isinstance(digest, str) for unit in units for digest in unit.values()):
             raise ValueError
@@ -103,9 +103,9 @@ class Shards:
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._shards = shards
 
-    def config(self, target: Path) -> BuildConfig:
+    def build_options(self, target: Path) -> BuildConfig:
         """The options that the shards were built with. Raises BuildError for those that no build has."""
-        said, shard = dict(self._shards[0].config), self._shards[0]
+        said, shard = dict(self._shards[0].options), self._shards[0]
         try:
             known = {field.name for field in fields(BuildConfig)} - {"target", "spend"}
             if said.keys() - known or not isinstance(said["model"], str):

@@ -90,6 +90,12 @@ class Folder(Destination):
         super().__init__(f"file://{os.path.abspath(path)}")
         self.url, self._path = str(path), Path(os.path.abspath(path))
 
+    def begin(self) -> None:
+        """UsageError also for a folder in one that is not there."""
+        super().begin()
+        if not self._path.parent.is_dir():
+            raise UsageError(f"there is no folder {self._path.parent} to publish into", "Make it first.")
+
     def _is_same(self, source: Path, name: str) -> bool:
         return sha256_of(self._path / name) == sha256_of(source)
 

@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-from fsspec.spec import AbstractFileSystem
 
 from atlas.store.far.files import Files
+
+if TYPE_CHECKING:
+
+    class AbstractFileSystem:
+        """That of fsspec, which has no types."""
+
+        def __init__(self) -> None: ...
+
+else:
+    from fsspec.spec import AbstractFileSystem
 
 PROTOCOL = "atlas-far"
 _NO_TIME = dt.datetime(2000, 1, 1)  # files do not change: another one is refused when it is read
@@ -28,7 +37,7 @@ def register(connection: duckdb.DuckDBPyConnection, files: Files, names: frozens
     connection.register_filesystem(_FileSystem(files, names))
 
 
-class _FileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+class _FileSystem(AbstractFileSystem):
     protocol = PROTOCOL
     cachable = False
 
