@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class RangeServer(http.server.ThreadingHTTPServer):
-    """`asked`: (path, bytes) of each answer. `cut_from`: the number of the request from which on answers are cut off."""
+    """`asked`: (path, bytes) of each answer. `cut_from`: the first request whose answer is cut off."""
 
     daemon_threads = True
 

@@ -28,7 +28,7 @@ class AtlasPlace(click.Path):
 
     def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Path:
         """As click does."""
-        return value if isinstance(value, Path) else place_of(super().convert(value, parameter, context))
+        return value if isinstance(value, Path) else place_of(str(super().convert(value, parameter, context)))
 
 
 ATLAS_PLACE = AtlasPlace()

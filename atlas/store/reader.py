@@ -41,15 +41,21 @@ class FolderTables(Protocol):
     """The database of a published folder."""
 
     manifest: Manifest
-    lacking: Lacking
+
+    @property
+    def lacking(self) -> Lacking:
+        """What the schema has and the folder has not."""
 
 
 class Far(Protocol):
     """What an atlas that is far away is read through. `tables`: of a published folder."""
 
     connection: duckdb.DuckDBPyConnection
-    tables: FolderTables | None
     bytes: int
+
+    @property
+    def tables(self) -> FolderTables | None:
+        """Of a published folder."""
 
     def ready(self, sql: str, parameters: Parameters) -> Connections | None:
         """Make ready what a statement asks for; the connections to ask, None for those of the atlas."""

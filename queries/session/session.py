@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import ref
 
 from atlas.errors import QuestionError, UsageError
@@ -23,6 +23,7 @@ from atlas.store.reader import Atlas, open_atlas
 from queries.session.kept import Item, Kept, Value
 
 if TYPE_CHECKING:
+    from atlas.store.far.source import FarSource
     from queries.sandbox.children import Children
 
 DEFAULT_MEMORY = 2 * 2**30
@@ -75,7 +76,7 @@ class Session:
             if self._closed:
                 raise QuestionError("the session is closed", "Open the atlas again.")
             if self._children is None:
-                self._children = Children(atlas.path, atlas.manifest.atlas_id, atlas.far)
+                self._children = Children(atlas.path, atlas.manifest.atlas_id, cast("FarSource | None", atlas.far))
             return self._children
 
     def prepare_sql(self) -> None:

@@ -28,7 +28,7 @@ def register(connection: duckdb.DuckDBPyConnection, files: Files, names: frozens
     connection.register_filesystem(_FileSystem(files, names))
 
 
-class _FileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+class _FileSystem(AbstractFileSystem):
     protocol = PROTOCOL
     cachable = False
 
