@@ -14,7 +14,7 @@ from typing import Any
 from atlas import errors
 from atlas.errors import AtlasError, AtlasFileError
 from atlas.store.far.files import Files
-from atlas.store.far.transport import Version
+from atlas.store.far.transport import ReplacedError, Version
 
 _MOST = 2**26
 """Bytes of one answer: a child may ask for what it likes."""
@@ -65,8 +65,9 @@ class RelayedFiles:
                 return self._stream.read(answer)
         name, message, hint = answer
         kind = getattr(errors, name, AtlasFileError)
-        self.trouble = kind(message, hint) if issubclass(kind, AtlasError) else AtlasFileError(message, hint)
-        raise self.trouble
+        found: AtlasError = kind(message, hint) if issubclass(kind, AtlasError) else AtlasFileError(message, hint)
+        self.trouble = found
+        raise found
 
 
 def relay(pair: socket.socket, files: Files, names: frozenset[str]) -> None:
@@ -91,7 +92,7 @@ def _answer(pair: socket.socket, files: Files, names: frozenset[str]) -> None:
 def _read(question: Any, files: Files, names: frozenset[str]) -> bytes:
     what, name, *rest = question
     if name not in names:
-        raise AtlasFileError(f"no file {str(name)[:80]!r} is of the atlas")
+        raise ReplacedError(f"{files.url}/{str(name)[:80]}")  # it has read another manifest
     if what == "size":
         return str(files.size(name)).encode()
     if what == "whole":
