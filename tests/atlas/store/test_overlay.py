@@ -15,7 +15,7 @@ from atlas.errors import AtlasFileError
 from atlas.schema import statements
 from atlas.schema.table import FIT, Column, Table
 from atlas.schema.tables import TABLES
-from atlas.store import definitions, overlay, reader, seen, verify
+from atlas.store import atlas_row, definitions, overlay, reader, seen, verify
 from atlas.store.lacking import Lacking, as_words, from_words
 from atlas.store.objects import absent_columns, columns_of
 from atlas.store.reader import open_atlas
@@ -141,8 +141,8 @@ def test_what_is_of_neither_is_refused(moved_on: Path, tmp_path: Path, attack: s
 def test_what_it_lacks_is_remembered(moved_on: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(seen.CACHE_VARIABLE, str(tmp_path / "cache"))
     calls = []
-    real = reader.read_objects
-    monkeypatch.setattr(reader, "read_objects", lambda connection: calls.append(1) or real(connection))
+    real = atlas_row.read_objects
+    monkeypatch.setattr(atlas_row, "read_objects", lambda connection: calls.append(1) or real(connection))
     found = []
     for _ in range(3):
         with open_atlas(HERE / "444176a.duckdb") as atlas:

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from atlas.errors import AtlasFileError
-from atlas.store import reader, seen
+from atlas.store import atlas_row, seen
 from atlas.store.reader import open_atlas
 from tests.atlas_factory import write_small_atlas
 
@@ -21,8 +21,8 @@ def looked(monkeypatch, tmp_path) -> list[int]:
     monkeypatch.setenv(seen.CACHE_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr(seen, "_SETTLED_S", 0.05)
     calls: list[int] = []
-    real = reader.read_objects
-    monkeypatch.setattr(reader, "read_objects", lambda connection: calls.append(1) or real(connection))
+    real = atlas_row.read_objects
+    monkeypatch.setattr(atlas_row, "read_objects", lambda connection: calls.append(1) or real(connection))
     return calls
 
 

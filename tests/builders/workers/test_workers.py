@@ -103,7 +103,7 @@ def in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builders.workers.local.LocalWorker", ThreadWorker)
 
 
-@pytest.mark.parametrize("n_workers", [1, 2, 3])
+@pytest.mark.parametrize("n_workers", [1, 3])
 @pytest.mark.usefixtures("in_threads")
 def test_the_rows_are_those_of_one_process(
     n_workers: int, model: Path, corpus: Path, alone: dict, tmp_path: Path
