@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from atlas.errors import AtlasFileError
-from atlas.store import atlas_row, seen
+from atlas.store import atlas_row, reader, seen
 from atlas.store.reader import open_atlas
 from tests.atlas_factory import write_small_atlas
 
