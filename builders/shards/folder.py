@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote
 from atlas.errors import BuildError, UsageError
 from atlas.manifest import SCHEMA_VERSION, software_version
 from builders.build.job import Key, Share
+from builders.file_hash import sha256_of
 
 if TYPE_CHECKING:
     from builders.build.product import Tables
@@ -104,7 +105,7 @@ class ShardStore:
 
     def _hashes(self, product: str, unit: str) -> dict[str, str]:
         files = sorted(self._of(product, unit).glob("*.arrow"))
-        return {path.stem: sha256(path) for path in files}
+        return {path.stem: sha256_of(path) for path in files}
 
     def _of(self, step: str, unit: str) -> Path:
         return unit_folder(self.folder, step, unit)
@@ -116,9 +117,3 @@ def unit_folder(folder: Path, product: str, unit: str) -> Path:
     if any(name in ("", ".", "..") for name in names):
         raise BuildError(f"{folder} names a unit {unit!r}, which no build has")
     return folder / UNITS / names[0] / names[1]
-
-
-def sha256(path: Path) -> str:
-    """Of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

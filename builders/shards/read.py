@@ -14,7 +14,8 @@ from atlas.schema.tables import PASSING, TABLES
 from builders.build.job import Key, Share
 from builders.build.product import Tables
 from builders.config import BuildConfig, ConceptSource
-from builders.shards.folder import FORMAT, MARK, ids_hash, sha256, unit_folder
+from builders.file_hash import sha256_of
+from builders.shards.folder import FORMAT, MARK, ids_hash, unit_folder
 
 _MOST_BYTES = 1 << 28
 _AGAIN = "Build it anew, or leave it out."
@@ -151,7 +152,7 @@ class Shards:
             table = TABLES.get(name) or PASSING.get(name)
             path = folder / f"{name}.arrow"
             try:
-                if table is None or sha256(path) != digest:
+                if table is None or sha256_of(path) != digest:
                     raise OSError
                 with pa.memory_map(str(path)) as file:
                     found[name] = pa.ipc.open_file(file).read_all()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from atlas.extras import require
 from atlas.files_of_url import filesystem_of
 from atlas.place import is_url
 from atlas.schema.published import FORMAT, MANIFEST, README
+from builders.file_hash import sha256_of
 
 _HUB = "hf://"
 _OURS = (MANIFEST, README)
@@ -176,12 +176,6 @@ def is_published_name(name: str) -> bool:
     if folder:
         return folder in _FOLDERS and file.endswith((".parquet", ".parquet.part"))
     return name in _OURS or file.startswith(".") or (file.startswith("model-") and file.endswith(".parquet"))
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_manifest(content: bytes) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from atlas.errors import AtlasFileError
 from atlas.store.far.publication import PublishedFile
 from atlas.store.far.transport import Transport, Version
-from builders.sharing.destination import sha256_of
+from builders.file_hash import sha256_of
 
 _AT_ONCE = 4
 _PIECE = 8 * 2**20

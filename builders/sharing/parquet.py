@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from atlas.schema.published import card_columns, kind_of
 from atlas.schema.table import Column, Table
-from builders.sharing.destination import Destination, sha256_of
+from builders.file_hash import sha256_of
+from builders.sharing.destination import Destination
 
 SHARD_ROWS = 4_194_304
 """Rows of a table that a file has at most: a reader must read the end of each file, which says where what is."""
