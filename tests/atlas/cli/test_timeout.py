@@ -27,9 +27,9 @@ def limits(monkeypatch):
     found = []
     for module in (reader, evaluations):
 
-        def attach(path, timeout_s=None, attach=module.attach):
+        def attach(path, timeout_s=None, memory=None, attach=module.attach):
             found.append(timeout_s)
-            return attach(path, timeout_s)
+            return attach(path, timeout_s, memory)
 
         monkeypatch.setattr(module, "attach", attach)
     return found

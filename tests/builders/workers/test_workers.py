@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import pickle
 import queue
@@ -67,8 +69,17 @@ def alone(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def children() -> list[int]:
     """The workers of this process."""
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
-    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "spawn_main" in line]
+    return sorted(process.pid for process in multiprocessing.active_children() if process.pid is not None)
+
+
+def children_of(parent: int) -> list[str]:
+    """The processes that another one has begun."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(stat.parent.name)
+    return found
 
 
 class ThreadWorker(Worker):
@@ -132,8 +143,8 @@ def test_workers_are_killed(model: Path, corpus: Path, alone: dict, tmp_path: Pa
     class Killing(Heard):
         def event(self, text: str) -> None:
             super().event(text)
-            if len(self.events) in moments and (there := children()):
-                os.kill(numbers.choice(there), signal.SIGKILL)
+            if len(self.events) in moments:
+                os.kill(numbers.choice(children()), signal.SIGKILL)
 
     heard = Killing()
     options = config(model, tmp_path / "b.duckdb", corpus, texts=(str(corpus),), **ALL)
@@ -168,11 +179,12 @@ def test_the_host_ends_in_the_middle(number: int, model: Path, corpus: Path, alo
         for line in host.stderr:
             if "words, batches" in line:
                 break
-        workers = subprocess.run(["ps", "-o", "pid=", "--ppid", str(host.pid)], capture_output=True, text=True).stdout
+        workers = children_of(host.pid)
+        assert workers != []
         host.kill()
         host.stderr.read()
     assert host.returncode != 0
-    while any(os.path.exists(f"/proc/{pid}") and _is_alive(pid) for pid in workers.split()):
+    while any(os.path.exists(f"/proc/{pid}") and _is_alive(pid) for pid in workers):
         time.sleep(0.05)  # they end by themselves: a test that hangs has failed
     assert building_folder(target).is_dir()
     options = config(model, target, corpus, texts=(str(corpus),), **ALL)
