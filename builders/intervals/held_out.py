@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
-from builders.gaussians.separation import RangeCounts, counted_in
+from builders.gaussians.separation import RangeCounts, counted_in, joined_counts
 from builders.intervals.best import Intervals, best_intervals, whole_numbers
 from builders.intervals.grouped import Grouped
 
@@ -47,15 +48,23 @@ def _held_out(
     found: Intervals, acts_NE: Tensor, labels_E: np.ndarray, folds_E: np.ndarray, counts_C: np.ndarray
 ) -> RangeCounts:
     """A value is compared with the intervals that were found without its fold."""
-    by_fold, counts_F = np.argsort(folds_E, kind="stable"), np.bincount(folds_E).tolist()
-    acts_EN = acts_NE.T[torch.from_numpy(by_fold).to(acts_NE.device)]
+    device, counts_F = acts_NE.device, np.bincount(folds_E).tolist()
+    by_fold = np.argsort(folds_E, kind="stable")
+    acts_EN = acts_NE.T[torch.from_numpy(by_fold).to(device)]
     inside_EN = torch.empty_like(acts_EN)
-    own_CE = torch.from_numpy(np.eye(counts_C.size, dtype=np.float32)[:, labels_E[by_fold]]).to(acts_NE.device)
-    counts = []
-    for concept in range(counts_C.size):
-        for fold, (acts, inside) in enumerate(zip(acts_EN.split(counts_F), inside_EN.split(counts_F), strict=True)):
-            torch.clamp(acts, found.lower[fold, concept], found.upper[fold, concept], out=inside)
-        # What is inside stays as it is; an empty interval ends before it begins and leaves nothing.
-        counts.append(own_CE @ inside_EN.eq_(acts_EN))
-    counts_NCC = torch.stack(counts).permute(2, 0, 1).int().cpu().numpy()
-    return counted_in(counts_NCC[:, None].copy(), counts_C)
+    by_concept = torch.from_numpy(np.argsort(labels_E[by_fold], kind="stable")).to(device)
+    starts_C = torch.from_numpy(np.cumsum(counts_C) - counts_C).to(device)
+    # What every concept has in every interval is never held at once: that grows with the square of the concepts.
+    at_once = max(1, len(labels_E) // counts_C.size)
+    parts = []
+    for concepts in np.split(np.arange(counts_C.size), range(at_once, counts_C.size, at_once)):
+        counts_KCN = []
+        for concept in concepts:
+            for fold, (acts, inside) in enumerate(zip(acts_EN.split(counts_F), inside_EN.split(counts_F), strict=True)):
+                torch.clamp(acts, found.lower[fold, concept], found.upper[fold, concept], out=inside)
+            # What is inside stays as it is; an empty interval ends before it begins and leaves nothing.
+            inside_EN.eq_(acts_EN)
+            counts_KCN.append(embedding_bag(by_concept, inside_EN, starts_C, mode="sum"))
+        counts_NKC = torch.stack(counts_KCN).permute(2, 0, 1).int().cpu().numpy()
+        parts.append(counted_in(counts_NKC[:, None].copy(), counts_C, concepts))
+    return joined_counts(parts)

@@ -44,6 +44,7 @@ def found(acts_EN: np.ndarray, labels_E: np.ndarray, folds_E: np.ndarray, strata
         ("constant", [5, 7]),
         ("continuous", [3, 30]),
         ("some equal", [12]),
+        ("some equal", [2, 1, 3, 2, 2, 2, 1, 2, 3]),  # so many that they are looked at in parts
     ],
     ids=lambda each: f"{each[0]} {len(each[1])}",
 )
