@@ -54,6 +54,8 @@ class Claim:
     machine: str
     tables: list[Table]
     goals: list[Goal] = field(default_factory=list)
+    picture: str = ""
+    """A file beside the kept claim."""
 
     def write(self) -> None:
         """Print the claim, and keep it as docs/benchmarks/NAME.json."""
@@ -75,6 +77,7 @@ class Claim:
     def markdown(self) -> str:
         """The claim as a section of docs/benchmarks.md."""
         parts = [f"## {self.title}", f"`{self.command}`", self.machine, self.text]
+        parts += [f"![{self.title}]({KEPT.name}/{self.picture})"] * bool(self.picture)
         parts += [table.markdown() for table in self.tables]
         if self.goals:
             rows = [[goal.what, goal.goal, goal.measured, "yes" if goal.met else "**no**"] for goal in self.goals]
