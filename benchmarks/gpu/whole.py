@@ -26,8 +26,8 @@ from benchmarks.common.claim import Claim, Goal, Table
 from benchmarks.common.measure import machine, seconds_of
 from benchmarks.common.peaks import product_rate
 from benchmarks.common.phases import Phases
+from benchmarks.common.random_model import write_corpus, write_model, write_texts
 from benchmarks.gpu.pages import KEPT_RATES
-from benchmarks.gpu.random_model import write_corpus, write_model, write_texts
 from builders.build.inputs import prepare
 from builders.build.pipeline import build
 from builders.config import BuildConfig, ConceptSource
