@@ -7,6 +7,7 @@ which nobody else can reach, and ended at the end. Ray is told not to report its
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import pickle
 import queue
@@ -88,7 +89,8 @@ def cluster(address: str) -> Iterator[tuple[int, Start]]:
     """Join the cluster: how many workers it has room for, a GPU each or a processor each, and what starts one."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address == LOOPBACK:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # all it decides on Linux is to listen on loopback alone
+        # All it decides on Linux is to listen on loopback alone. Ray reads it when it is imported.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     import ray
 
     from atlas.errors import BuildError
@@ -100,6 +102,9 @@ def cluster(address: str) -> Iterator[tuple[int, Start]]:
         reason = str(error).strip().partition("\n")[0]
         raise BuildError(f"no Ray cluster at {address}: {reason}", "Start one, or give --workers ray alone.") from error
     try:
+        own = ray.util.get_node_ip_address()
+        if address == LOOPBACK and not ipaddress.ip_address(own).is_loopback:
+            raise BuildError(f"Ray listens on {own}, as it was imported before the build began", "Import it later.")
         there = ray.cluster_resources()
         number = int(there.get("GPU", 0)) or int(there.get("CPU", 1))
         resources = {"num_gpus": 1.0} if there.get("GPU", 0) else {"num_cpus": 1.0}
