@@ -11,13 +11,19 @@ import ipaddress
 import os
 import pickle
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from atlas.errors import BuildError
+from atlas.extras import require
 from builders.workers.pool import DONE, ENDED, FAILED, READY, UNABLE, Start, Worker
 from builders.workers.task import LOOPBACK, Setup
+
+_PATIENCE = 10.0
+"""Seconds that a cluster has to answer."""
 
 
 class RayWorker(Worker):
@@ -84,21 +90,28 @@ class _Actor:
             return FAILED, said(error)
 
 
-@contextmanager
-def cluster(address: str) -> Iterator[tuple[int, Start]]:
-    """Join the cluster: how many workers it has room for, a GPU each or a processor each, and what starts one."""
+def require_ray(address: str) -> None:
+    """Import Ray, told what it only hears then. MissingExtraError where it is not installed."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address == LOOPBACK:
-        # All it decides on Linux is to listen on loopback alone. Ray reads it when it is imported.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    import ray
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # all it decides on Linux: listen on loopback alone
+    require("ray", "ray", "for --workers ray")
 
-    from atlas.errors import BuildError
+
+@contextmanager
+def cluster(address: str) -> Iterator[tuple[int, Start]]:
+    """Join the cluster: how many workers it has room for, a GPU each or a processor each, and what starts one.
+
+    Raises BuildError where there is none, or where others could reach one that is to be of this machine alone.
+    """
+    require_ray(address)
+    import ray
 
     said: dict[str, Any] = {"include_dashboard": False} if address == LOOPBACK else {}
     try:
+        _require_listener(address)
         ray.init(address=address, log_to_driver=False, logging_level="error", **said)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise BuildError(f"no Ray cluster at {address}: {reason}", "Start one, or give --workers ray alone.") from error
     try:
@@ -115,3 +128,11 @@ def cluster(address: str) -> Iterator[tuple[int, Start]]:
         yield number, start
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT: Ray would go on asking for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE):
+            pass

@@ -19,12 +19,11 @@ import pytest
 from atlas.errors import BuildError
 from builders.build.pipeline import build
 from builders.progress import Silent
+from tests.builders.workers.options import OPTIONS
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
 from tests.synthetic import make_model
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
-
-OPTIONS: dict[str, Any] = {"context_length": 16, "detectors": True}
 
 
 class Heard(Silent):
@@ -53,7 +52,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def alone(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
     """The rows of one process."""
-    return all_rows(built(model, tmp_path_factory.mktemp("alone") / "a.duckdb", corpus, texts=(str(corpus),), **OPTIONS))
+    return all_rows(
+        built(model, tmp_path_factory.mktemp("alone") / "a.duckdb", corpus, texts=(str(corpus),), **OPTIONS)
+    )
 
 
 @pytest.fixture
@@ -157,5 +158,5 @@ def test_a_ray_that_others_could_reach_is_refused(model: Path, tmp_path: Path) -
 
 
 def test_no_cluster_at_an_address(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match="no Ray cluster at 127.0.0.1:1"):
+    with pytest.raises(BuildError, match="no Ray cluster at 127"):
         build(config(model, tmp_path / "b.duckdb", None, weight_facts=False), workers="ray:127.0.0.1:1")
