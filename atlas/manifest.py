@@ -42,6 +42,8 @@ class Manifest(NamedTuple):
     head: str | None = None  # of atlas.sites.HEADS; None in older atlases, which are of language models
     # How the checkpoint's weights were packed, JSON; NULL where they were not. A GGUF file says it itself.
     quantised: str | None = None
+    # Which of the versions of the model: see atlas/live/sources.py. Absent from older atlases.
+    revision: str | None = None
 
     @classmethod
     def columns(cls) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from atlas.answers.result import Result
+from atlas.place import FarPath, place_of
 from atlas.store.verify import BROKEN, UNKNOWN
 from atlas.store.verify import verify as checks
 
@@ -12,11 +13,18 @@ from atlas.store.verify import verify as checks
 def verify(path: str | Path) -> Result:
     """One row a check of the atlas at `path` and of the evaluations beside it: ok, broken, or unknown.
 
+    Of a published folder, here or at a URL: whether its files are those of its manifest.
+
     Unknown is what the file does not say: an atlas that was written before there were digests has none. Raises
-    AtlasFileError where there is no atlas to check.
+    AtlasFileError where there is no atlas to check, UsageError for a .duckdb file at a URL.
     """
-    path = Path(path)
-    result = Result(["check", "result", "detail"], list(checks(path)))
+    path = place_of(path)
+    if isinstance(path, FarPath):
+        from atlas.store.far.verify import verify_folder  # only for these
+
+        result = Result(["check", "result", "detail"], list(verify_folder(path)))
+    else:
+        result = Result(["check", "result", "detail"], list(checks(path)))
     broken = result.column("result").count(BROKEN)
     unknown = result.column("result").count(UNKNOWN)
     result.notes.append(f"{len(result)} checks of {path}: {broken} broken, {unknown} unknown")

@@ -16,15 +16,15 @@ from atlas.live.shards import Find
 from atlas.live.sources import Source
 
 
-def finder(source: Source) -> Find:
-    """What finds the files of `source` by name: each a plain file, or None where there is none.
+def finder(source: Source) -> tuple[Path, Find]:
+    """The folder of the files of `source`, and what finds them by name: each a plain file, or None where there is none.
 
     Of the hub, one revision is read, that of its config.json; where the hub may not be asked, what its cache on this
     machine has. It raises ModelError for files that are no plain
     ones, and what transformers raises when the hub cannot be reached.
     """
     if source.is_local:
-        return functools.partial(plain_file, Path(source.location))
+        return Path(source.location), functools.partial(plain_file, Path(source.location))
     if not source.ask_hub:
         # Not cached_file(local_files_only=True), which may ask the network for other things.
         config = try_to_load_from_cache(source.location, "config.json")
@@ -33,11 +33,11 @@ def finder(source: Source) -> Find:
                 f"there is no model {source.location} on this machine",
                 "A name like this may be that of a file, so the hub was not asked.",
             )
-        return functools.partial(plain_file, Path(config).parent)
+        return Path(config).parent, functools.partial(plain_file, Path(config).parent)
     config = cached_file(source.location, "config.json")
     assert config is not None  # a file that is not there raises
     snapshot = Path(config).parent
-    return functools.partial(_from_hub, source.location, snapshot)
+    return snapshot, functools.partial(_from_hub, source.location, snapshot)
 
 
 def _from_hub(repository: str, snapshot: Path, name: str) -> Path | None:

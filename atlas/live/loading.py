@@ -136,7 +136,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, use: 
     name = source.model_id
     if source.gguf_file:
         return _read_gguf(source, source.gguf_file, device, dtype)
-    find = attempt(source, "config", lambda: finder(source))
+    folder, find = attempt(source, "config", lambda: finder(source))
     raw = attempt(source, "config", lambda: read_json_file(_present(find("config.json"), source), _CONFIG_BYTES))
     check_config(raw, name)
     adapter = attempt(source, "config", lambda: find_adapter(raw))
@@ -181,7 +181,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, use: 
         network = cast("CausalModel", fit.model.to(stored.dtype))  # so it says what it computes in
         live = finished(source, network, tokenizer, adapter, stored)
         live.validated = "instance"
-        live.quantised = recorded(quantised)
+        live.quantised, live.snapshot = recorded(quantised), folder.name
         return live
     if stored is not None:
         over = stored
@@ -209,7 +209,7 @@ def _read(source: Source, device: torch.device, dtype: torch.dtype | None, use: 
     if head is None and (ends := attempt(source, "generation config", lambda: end_tokens(find))):
         network.generation_config.eos_token_id = ends
     live = finished(source, network, tokenizer, adapter, stored, head)
-    live.quantised = recorded(quantised)
+    live.quantised, live.snapshot = recorded(quantised), folder.name
     return live
 
 

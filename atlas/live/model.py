@@ -36,7 +36,7 @@ class LiveModel(Parameters):
     `validated`: whether the adapter was checked by passes of this `model`, or of a small `instance` of its config.
     `head`: what an encoder has behind its last block; None: an LM head.
     `around`: of an encoder, the special tokens before and after a text.
-    `quantised`: how the checkpoint's weights were packed, JSON, where they were.
+    `quantised`: how the checkpoint's weights were packed, JSON, where they were. `snapshot`: the folder of its config.
     """
 
     model: CausalModel
@@ -52,6 +52,7 @@ class LiveModel(Parameters):
     head: Head | None = None
     around: tuple[list[int], list[int]] = ([], [])
     quantised: str | None = None
+    snapshot: str | None = None
 
     n_layers: int = field(init=False)
     d_model: int = field(init=False)
@@ -69,6 +70,11 @@ class LiveModel(Parameters):
         first = self._experts[0]
         writes = self.adapter.weights["down_proj"]
         self.d_model = self._shape(writes, 0)[1] if first is None else first.weight("down_proj", 0).shape[1]
+
+    @property
+    def revision(self) -> str | None:
+        """Which version of the model it is, as `Source.revision` says."""
+        return None if self.source is None else self.source.revision(self.snapshot)
 
     @property
     def norm_after_mlp(self) -> bool:

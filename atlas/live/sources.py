@@ -10,6 +10,7 @@ from atlas.errors import ModelError, UnknownNameError
 from atlas.packaged import model_file, packaged_model, packaged_models
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 _WHAT_NAMES = "Give a folder, a .gguf file or a Hugging Face id."
 _SHOWN = 300
@@ -37,6 +38,20 @@ class Source:
         if not self.is_local:
             return None
         return Path(self.location, self.gguf_file or "").resolve()
+
+    def revision(self, snapshot: str | None) -> str | None:
+        """Which version of the model this is, where somebody numbers them; None: nobody does.
+
+        Of one on the Hugging Face hub its commit, which is what the hub's cache calls the folder (`snapshot`) with its
+        files, also where that folder itself is named. Of a packaged model PACKAGE==VERSION.
+        """
+        if self.packaged:
+            known = packaged_model(self.model_id)
+            return f"{known.package}=={known.version}"
+        if self.path is not None:
+            folder = Path(self.location).resolve()
+            snapshot = folder.name if folder.parent.name == "snapshots" else None
+        return snapshot if snapshot is not None and _COMMIT.fullmatch(snapshot) else None
 
 
 def resolve(model: str) -> Source:

@@ -42,6 +42,12 @@ ATLAS = Table(
         Column("validated", "VARCHAR", "passes that checked the adapter: `model`, `instance`; NULL: older", null=True),
         Column("head", "VARCHAR", "`lm`, `mlm`, `classifier`, `none` (encoders.md); NULL: older, `lm`", null=True),
         Column("quantised", "VARCHAR", "JSON: how the checkpoint's weights were packed, if they were", null=True),
+        Column(
+            "revision",
+            "VARCHAR",
+            "commit of the model on the Hugging Face hub, PACKAGE==VERSION of a packaged one; NULL: not known",
+            null=True,
+        ),
     ),
     meaning="One row: the model that the file describes.",
 )

@@ -79,6 +79,20 @@ class Connections:
         finally:
             self._give_back(lane, usable)
 
+    @contextmanager
+    def lend_more(self, most: int) -> Iterator[list[Lane]]:
+        """Up to `most` lanes for who has one already: fewer, or none, where all are lent. Waits for nobody."""
+        lanes: list[Lane] = []
+        usable = False
+        try:
+            while len(lanes) < most and (lane := self._take_now()) is not None:
+                lanes.append(lane)
+            yield lanes
+            usable = True
+        finally:
+            for lane in lanes:
+                self._give_back(lane, usable)
+
     def interrupt(self) -> None:
         """End whatever is being asked: each of these questions raises QuestionError."""
         with self._changed:
@@ -110,10 +124,17 @@ class Connections:
         if os.getpid() != self._process:  # a fork has no threads but its own, DuckDB's are gone
             raise QuestionError("the atlas was opened by another process", "Open it after the fork, in each process.")
         with self._changed:
-            while not self._closed and not self._idle and len(self._lent) >= MOST:
+            while (lane := self._take_now()) is None:
                 self._changed.wait()
+            return lane
+
+    def _take_now(self) -> Lane | None:
+        """A lane; None where all are lent."""
+        with self._changed:
             if self._closed:
                 raise QuestionError("the atlas is closed", "Open it again.")
+            if not self._idle and len(self._lent) >= MOST:
+                return None
             lane = self._idle.pop() if self._idle else Lane(another(self._first, self._overlay))
             self._lent.add(lane)
             return lane

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 Parameters = dict[str, Any] | list[Any] | None
 _READS = ("SELECT", "EXPLAIN")
+_FAR_LANES = 12  # of one question to a far file
 
 
 class Closable(Protocol):
@@ -90,11 +91,12 @@ class Atlas:
         """All rows of each of some statements that are asked often: parsed once, with integers and texts to fill in.
 
         Two connections take turns, each in a thread of its own, unless another question has the second thread: a
-        look-up keeps no more than one processor busy. Raises as `query`.
+        look-up keeps no more than one processor busy. Of a far file more of them do: they wait for the network. Raises
+        as `query`.
         """
         values = ", ".join(f"{name} := {_literal(value)}" for name, value in parameters.items())
         with self._ask("".join(statements), parameters) as lane:
-            if self.far is not None:
+            if self.far is not None and self.far.tables is not None:  # what is asked of a folder's card is here
                 return [lane.run(sql, values) for sql in statements]
             if len(statements) < 2 or not self._helper_free.acquire(blocking=False):
                 return [lane.run(sql, values) for sql in statements]
@@ -155,21 +157,26 @@ class Atlas:
             raise
 
     def _in_turn(self, lane: Lane, statements: Sequence[str], values: str) -> list[list[tuple[Any, ...]]]:
-        def every_second(asked: Lane, first: int) -> list[list[tuple[Any, ...]]]:
-            return [asked.run(sql, values) for sql in statements[first::2]]
-
+        most = 1 if self.far is None else _FAR_LANES - 1
         if self._helper is None:  # it stays: to start a thread costs as much as a statement
             from concurrent.futures import ThreadPoolExecutor
 
-            self._helper = ThreadPoolExecutor(1)
+            self._helper = ThreadPoolExecutor(most)
         found: list[list[tuple[Any, ...]]] = [[]] * len(statements)
-        with self._connections.lend() as other:
-            others = self._helper.submit(every_second, other, 1)
+        with self._connections.lend_more(min(most, len(statements) - 1)) as others:
+            step = len(others) + 1
+
+            def every(asked: Lane, first: int) -> list[list[tuple[Any, ...]]]:
+                return [asked.run(sql, values) for sql in statements[first::step]]
+
+            begun = [self._helper.submit(every, other, first) for first, other in enumerate(others, 1)]
             try:
-                found[::2] = every_second(lane, 0)
-                found[1::2] = others.result()
+                found[::step] = every(lane, 0)
+                for first, theirs in enumerate(begun, 1):
+                    found[first::step] = theirs.result()
             finally:
-                _end(others, other)
+                for theirs, other in zip(begun, others, strict=True):
+                    _end(theirs, other)
         return found
 
     def _refusal(self, error: duckdb.Error) -> Exception:

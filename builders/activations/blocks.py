@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from atlas.errors import BuildError
 from atlas.live.batching import Batch, batches
 from builders.activations.record import Pass, Rows, dense_sizes, plan_rows, routed_widths
 from builders.activations.routed import RoutedScratch
@@ -108,8 +110,10 @@ class Blocks:
         self.folder.mkdir(parents=True, exist_ok=True)
         with _locked(self.folder / f"L{layer}.lock"):
             for (name, _), width in dense_sizes(live, [site], [layer]).items():
-                kept = 4 * width * sum(self.rows.per_batch[: self._first])
-                self._append(self.folder, f"{name}.L{layer}.f32", kept=lambda kept=kept: [kept])
+                per_row, rows = 4 * width, self.rows.per_batch
+                kept = per_row * sum(rows[: self._first])
+                due = [per_row * sum(rows[block.start : block.stop]) for block in self.blocks]
+                self._append(self.folder, f"{name}.L{layer}.f32", kept=lambda kept=kept: [kept], due=due)
             for _, width in routed_widths(live, [site], [layer]).items():
                 folder = routed_folder(self.folder)
                 folder.mkdir(parents=True, exist_ok=True)
@@ -129,19 +133,27 @@ class Blocks:
     def _of(self, block: Block) -> Path:
         return self.folder / "blocks" / block.name
 
-    def _append(self, folder: Path, *names: str, kept: Callable[[], list[int]]) -> None:
-        """The blocks' files of these names after the first `kept` bytes of each; then the blocks' files go."""
+    def _append(
+        self, folder: Path, *names: str, kept: Callable[[], list[int]], due: Sequence[int] | None = None
+    ) -> None:
+        """The blocks' files of these names after the first `kept` bytes of each; then the blocks' files go.
+
+        `due`: how many bytes each block has, where that is known. Raises BuildError for one that is gone or another.
+        """
         mark = folder / f"{names[0]}.joined"
         parts = {name: [self._of(block) / name for block in self.blocks] for name in names}
         if not mark.exists():
+            for part, size in zip(chain(*parts.values()), due or repeat(None), strict=False):
+                if not part.is_file() or size not in (None, part.stat().st_size):
+                    raise BuildError(f"{part}, which this build has recorded, is gone or damaged", "Use --restart.")
             for name, size in zip(names, kept(), strict=True):
                 with open(folder / name, "ab") as whole:
                     whole.truncate(size)
-                    for part in filter(Path.exists, parts[name]):
+                    for part in parts[name]:
                         with open(part, "rb") as file:
                             shutil.copyfileobj(file, whole, 1 << 24)
             mark.touch()
-        for part in [part for each in parts.values() for part in each]:
+        for part in chain(*parts.values()):
             part.unlink(missing_ok=True)
 
 

@@ -170,6 +170,7 @@ def manifest_of(plan: Plan, products: Sequence[Product], base: Manifest | None) 
         validated=live.validated,
         head=live.head_kind,
         quantised=live.quantised,
+        revision=live.revision or (None if base is None else base.revision),  # the fingerprint is the same
     )
     for product in products:
         manifest = manifest._replace(**product.described(config))

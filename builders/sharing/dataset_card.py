@@ -63,6 +63,7 @@ def _about(document: dict[str, Any]) -> str:
     atlas = document["atlas"]
     rows = [
         ("model", atlas["model_id"]),
+        ("revision of the model", atlas["revision"] or "not known"),
         ("fingerprint of its weights", atlas["fingerprint"]),
         ("layers × neurons", f"{atlas['n_layers']} × {atlas['d_mlp']:,}"),
         ("atlas", atlas["atlas_id"]),

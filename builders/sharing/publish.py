@@ -73,7 +73,7 @@ def publish_atlas(request: PublishRequest, said: Callable[[str], None] = lambda 
             "format_version": FORMAT_VERSION,
             "published_at": f"{utc_now().isoformat()}Z",
             "atlas": {name: _plain(value) for name, value in atlas.manifest._asdict().items() if "model_" not in name}
-            | {"model_id": atlas.manifest.model_id, "revision": None},
+            | {"model_id": atlas.manifest.model_id},
             "licence": request.licence,
             "corpora": corpora,
             "texts": request.with_texts,

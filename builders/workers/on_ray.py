@@ -7,16 +7,23 @@ which nobody else can reach, and ended at the end. Ray is told not to report its
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import pickle
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from atlas.errors import BuildError
+from atlas.extras import require
 from builders.workers.pool import DONE, ENDED, FAILED, READY, UNABLE, Start, Worker
 from builders.workers.task import LOOPBACK, Setup
+
+_PATIENCE = 10.0
+"""Seconds that a cluster has to answer."""
 
 
 class RayWorker(Worker):
@@ -83,23 +90,34 @@ class _Actor:
             return FAILED, said(error)
 
 
-@contextmanager
-def cluster(address: str) -> Iterator[tuple[int, Start]]:
-    """Join the cluster: how many workers it has room for, a GPU each or a processor each, and what starts one."""
+def require_ray(address: str) -> None:
+    """Import Ray, told what it only hears then. MissingExtraError where it is not installed."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address == LOOPBACK:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # all it decides on Linux is to listen on loopback alone
-    import ray
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # all it decides on Linux: listen on loopback alone
+    require("ray", "ray", "for --workers ray")
 
-    from atlas.errors import BuildError
+
+@contextmanager
+def cluster(address: str) -> Iterator[tuple[int, Start]]:
+    """Join the cluster: how many workers it has room for, a GPU each or a processor each, and what starts one.
+
+    Raises BuildError where there is none, or where others could reach one that is to be of this machine alone.
+    """
+    require_ray(address)
+    import ray
 
     said: dict[str, Any] = {"include_dashboard": False} if address == LOOPBACK else {}
     try:
+        _require_listener(address)
         ray.init(address=address, log_to_driver=False, logging_level="error", **said)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise BuildError(f"no Ray cluster at {address}: {reason}", "Start one, or give --workers ray alone.") from error
     try:
+        own = ray.util.get_node_ip_address()
+        if address == LOOPBACK and not ipaddress.ip_address(own).is_loopback:
+            raise BuildError(f"Ray listens on {own}, as it was imported before the build began", "Import it later.")
         there = ray.cluster_resources()
         number = int(there.get("GPU", 0)) or int(there.get("CPU", 1))
         resources = {"num_gpus": 1.0} if there.get("GPU", 0) else {"num_cpus": 1.0}
@@ -110,3 +128,11 @@ def cluster(address: str) -> Iterator[tuple[int, Start]]:
         yield number, start
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT: Ray would go on asking for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE):
+            pass

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from atlas.errors import UsageError
-from atlas.extras import require
 from builders.progress import Silent
 from builders.workers.task import LOOPBACK
 
@@ -39,8 +38,11 @@ def check_workers(said: str | int | None) -> Workers | None:
     if re.fullmatch("[0-9]{1,4}", text) and 1 <= int(text) <= MOST:
         return Workers(int(text), None)
     if text == "ray" or (text.startswith("ray:") and len(text) > 4):
-        require("ray", "ray", "for --workers ray")
-        return Workers(None, text[4:] or LOOPBACK)
+        from builders.workers.on_ray import require_ray
+
+        address = text[4:] or LOOPBACK
+        require_ray(address)
+        return Workers(None, address)
     raise UsageError(f"--workers {text[:60]!r} is neither 1 to {MOST} nor ray or ray:ADDRESS", "Write --workers 2.")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from atlas.cli.emit import Output
@@ -13,14 +11,15 @@ from queries import verify as question
 
 
 @click.command("verify", epilog="Example: neuron-atlas verify data/atlases/smollm2-135m.duckdb")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @answer_options()
-def verify(file: Path, out: Output) -> None:
+def verify(file: str, out: Output) -> None:
     """Check that an atlas is whole, and the evaluations beside it.
 
     One line a check: the digests of all columns and definitions against those that were published, the order of all
     keys, that postings say what decodings say, and every count, range and reference. Exit code 3 when one is broken.
-    It finds damage, not forgery: an atlas is signed by nobody.
+    It finds damage, not forgery: an atlas is signed by nobody. Of a published folder, here or at a URL, one line a
+    file: whether it has the sha256 that the manifest says.
     """
     result = question.verify(file)
     out.emit(result)

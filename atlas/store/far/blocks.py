@@ -17,7 +17,9 @@ from pathlib import Path
 from atlas.store.seen import cache_folder
 
 SIZE = 65536
-"""Bytes of a block: what DuckDB reads at a time."""
+"""Bytes of a block: what DuckDB reads at a time of the files that are made here."""
+FIRST = 3 * 4096
+"""Bytes of the first block of a file: the headers of a .duckdb file, behind which its own blocks begin."""
 MOST_VARIABLE = "NEURON_ATLAS_CACHE_MB"
 DEFAULT_MOST_MB = 1024
 _SWEPT_AFTER = 256  # new blocks
@@ -98,9 +100,19 @@ class Blocks:
                 total -= size
 
 
+def place_of(number: int) -> int:
+    """Where a block begins."""
+    return FIRST + SIZE * (number - 1) if number else 0
+
+
+def number_of(place: int) -> int:
+    """Which block has the byte at a place."""
+    return (place + SIZE - FIRST) // SIZE
+
+
 def key_of(url: str, version: str) -> str:
     """The folder of the blocks of one version of a file."""
-    return hashlib.sha256(f"{url}\n{version}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{url}\n{version} {FIRST}".encode()).hexdigest()[:32]
 
 
 def most_bytes() -> int:

@@ -13,13 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from atlas.errors import AtlasError
-from atlas.store.far.blocks import SIZE, Blocks, key_of
+from atlas.store.far.blocks import SIZE, Blocks, key_of, number_of, place_of
 from atlas.store.far.transport import MissingError, ReplacedError, Transport, Version
 
 _IN_MEMORY = 1024  # blocks: 64 MiB
 _PIECE = 16  # blocks of one request of several: 1 MiB
 _AHEAD = 64  # blocks at most that are read before they are asked for
 _AT_ONCE = 6
+_READERS = 16  # that each go on where they were
 
 
 class Files(Protocol):
@@ -64,9 +65,10 @@ class FarFiles:
         self._versions: dict[str, Version] = {}
         self._blocks = Blocks()
         self._memory: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        self._last: dict[str, tuple[int, int]] = {}  # where the last request ended, and how much the next one takes
+        # Where the last requests ended, and how much the next one takes that goes on there.
+        self._ends: OrderedDict[tuple[str, int], int] = OrderedDict()
         self._guard = threading.Lock()
-        self._asking: dict[str, threading.Lock] = {}
+        self._coming: dict[tuple[str, int], threading.Event] = {}
         self._pool = ThreadPoolExecutor(_AT_ONCE, "far")
 
     def know(self, files: dict[str, Version]) -> None:
@@ -115,18 +117,29 @@ class FarFiles:
             end = min(end, self.size(name))
         if end <= start:
             return b""
-        first, last = start // SIZE, (end - 1) // SIZE
-        with self._guard:
-            asking = self._asking.setdefault(name, threading.Lock())
+        first, last = number_of(start), number_of(end - 1)
         found: dict[int, bytes] = {}
-        missing = [number for number in range(first, last + 1) if not self._from_here(name, number, found)]
-        if missing:
-            with asking:  # another thread may be at the same blocks
-                missing = [number for number in missing if not self._from_here(name, number, found)]
-                if missing:
-                    self._fetch(name, missing[0], missing[-1] + 1, ahead, found)
+        missing = list(range(first, last + 1))
+        while missing := [number for number in missing if not self._from_here(name, number, found)]:
+            with self._guard:
+                coming = {each: self._coming.get((name, each)) for each in missing}
+                mine = [number for number, event in coming.items() if event is None]
+                done = threading.Event()
+                self._coming.update({(name, number): done for number in mine})
+            if not mine:  # another thread is at the same blocks
+                for event in filter(None, coming.values()):
+                    event.wait()
+                continue
+            try:
+                self._fetch(name, mine[0], mine[-1] + 1, ahead, found)
+            finally:
+                with self._guard:
+                    for number in mine:
+                        del self._coming[name, number]
+                done.set()
+            missing = [number for number in missing if number not in found and number not in mine]
         content = b"".join(found[number] for number in range(first, last + 1) if number in found)
-        return content[start - first * SIZE : end - first * SIZE]
+        return content[start - place_of(first) : end - place_of(first)]
 
     def _from_here(self, name: str, number: int, found: dict[int, bytes]) -> bool:
         with self._guard:
@@ -135,7 +148,7 @@ class FarFiles:
                 self._memory.move_to_end((name, number))
         if content is None and (key := self._key(name)) is not None:
             content = self._blocks.get(key, number)
-            if content is not None and len(content) != min(SIZE, self.size(name) - number * SIZE):
+            if content is not None and len(content) != min(place_of(number + 1), self.size(name)) - place_of(number):
                 content = None
             if content is not None:
                 self._remember(name, number, content)
@@ -147,12 +160,14 @@ class FarFiles:
     def _fetch(self, name: str, first: int, end: int, ahead: bool, found: dict[int, bytes]) -> None:
         """Bring blocks `first` to before `end`, and more where somebody reads on from where the last request ended."""
         if ahead:
-            at, step = self._last.get(name, (-1, 1))
-            step = min(2 * step, _AHEAD) if at == first else 1
-            end = max(end, first + step)
-            self._last[name] = (end, step)
+            with self._guard:
+                step = min(2 * self._ends.pop((name, first), 0), _AHEAD) or 1
+                end = max(end, first + step)
+                self._ends[name, end] = step
+                if len(self._ends) > _READERS:
+                    self._ends.popitem(last=False)
         if name in self._known or name in self._versions:
-            end = min(end, -(-self.size(name) // SIZE))
+            end = min(end, number_of(self.size(name) - 1) + 1)
         pieces = [(at, min(at + _PIECE, end)) for at in range(first, end, _PIECE)]
         if len(pieces) > 1 and name in self._versions:
             for done in [self._pool.submit(self._bring, name, *piece, found) for piece in pieces]:
@@ -162,7 +177,7 @@ class FarFiles:
 
     def _bring(self, name: str, first: int, end: int, found: dict[int, bytes]) -> None:
         try:
-            content, version = self._transport.fetch(name, first * SIZE, end * SIZE, self._versions.get(name))
+            content, version = self._transport.fetch(name, place_of(first), place_of(end), self._versions.get(name))
         except MissingError:
             if name not in self._known:
                 raise
@@ -173,7 +188,7 @@ class FarFiles:
         self._versions[name] = version
         key = self._key(name)
         for number in range(first, end):
-            block = content[(number - first) * SIZE : (number - first + 1) * SIZE]
+            block = content[place_of(number) - place_of(first) : place_of(number + 1) - place_of(first)]
             if not block:
                 break
             found[number] = block

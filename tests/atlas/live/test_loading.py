@@ -42,6 +42,7 @@ def test_a_local_folder(folder):
     assert not live.model.training
     assert not any(parameter.requires_grad for parameter in live.model.parameters())
     assert load(f"{folder}/").model_id == "tiny"
+    assert live.revision is None
 
 
 def test_dtype_and_device(folder):
@@ -237,10 +238,11 @@ def test_a_hub_cache_is_read_and_held_to_the_same_rules(folder, tmp_path, by):
     model = "someone/tiny" if by == "id" else str(snapshot)
     code = (
         "from atlas.live.loading import load\nfrom atlas.errors import ModelError\n"
-        f"try: print(load({model!r}, device='cpu').fingerprint)\nexcept ModelError as error: print(error)"
+        f"try:\n live = load({model!r}, device='cpu')\n print(live.fingerprint, live.revision)\n"
+        "except ModelError as error: print(error)"
     )
     environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
-    assert in_a_new_process(code, **environment).stdout == expected + "\n"
+    assert in_a_new_process(code, **environment).stdout == f"{expected} {snapshot.name}\n"
     index = snapshot / "model.safetensors.index.json"
     places = json.loads(index.read_text())["weight_map"]
     index.unlink()

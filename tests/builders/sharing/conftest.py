@@ -9,11 +9,14 @@ import pytest
 from builders.sharing.publish import PublishRequest, publish_atlas
 from tests.atlas_factory import write_small_atlas
 
+REVISION = "a" * 40
+
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The atlas."""
-    return write_small_atlas(tmp_path_factory.mktemp("atlas") / "small.duckdb", gradients=True, texts=True)
+    path = tmp_path_factory.mktemp("atlas") / "small.duckdb"
+    return write_small_atlas(path, gradients=True, texts=True, revision=REVISION)
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,11 @@ import pytest
 from atlas.__main__ import main
 from atlas.errors import BuildError, UsageError
 from atlas.schema.published import card_columns, card_tables, published_name, published_tables, selected
+from atlas.store.reader import open_atlas
 from builders.sharing import destination
 from builders.sharing.publish import PublishRequest, publish_atlas
 from tests.atlas_factory import write_small_atlas
+from tests.builders.sharing.conftest import REVISION
 
 TEXT = "secret"
 
@@ -34,6 +36,13 @@ def test_every_file_is_as_the_manifest_says_and_there_is_no_other(published: Pat
         assert pq.ParquetFile(published / file["path"]).metadata.num_rows == file["rows"]
     there = {str(path.relative_to(published)) for path in published.rglob("*") if path.is_file()}
     assert there == {file["path"] for file in manifest["files"]} | {"manifest.json", "README.md"}
+
+
+def test_it_says_which_revision_of_the_model_it_is_of(published: Path) -> None:
+    assert manifest_of(published)["atlas"]["revision"] == REVISION
+    assert f"| revision of the model | {REVISION} |" in (published / "README.md").read_text()
+    with open_atlas(published) as atlas:
+        assert atlas.manifest.revision == REVISION
 
 
 @pytest.mark.parametrize("table", [table for table in published_tables() if table.name not in ("atlas", "run")])

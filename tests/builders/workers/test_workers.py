@@ -28,16 +28,9 @@ from builders.workers.held import Held, said
 from builders.workers.open import check_workers
 from builders.workers.pool import DONE, FAILED, READY, Worker
 from builders.workers.task import Setup
+from tests.builders.workers.options import ALL, OPTIONS
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
 from tests.synthetic import make_model
-
-ALL: dict[str, Any] = {
-    "context_length": 16,
-    "detectors": True,
-    "gradients": True,
-    "targets": (("pets", " dog"), ("sport", " team"), ("state", " France")),
-}
-"""Options that ask for every product of a labelled corpus and of running text."""
 
 
 class Heard(Silent):
@@ -62,9 +55,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """The rows of one process."""
+    """The rows of one process, without gradients."""
     target = tmp_path_factory.mktemp("alone") / "a.duckdb"
-    return all_rows(built(model, target, corpus, texts=(str(corpus),), **ALL))
+    return all_rows(built(model, target, corpus, texts=(str(corpus),), **OPTIONS))
 
 
 def children() -> list[int]:
@@ -114,15 +107,16 @@ def in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builders.workers.local.LocalWorker", ThreadWorker)
 
 
-@pytest.mark.parametrize("n_workers", [1, 3])
 @pytest.mark.usefixtures("in_threads")
 def test_the_rows_are_those_of_one_process(
-    n_workers: int, model: Path, corpus: Path, alone: dict, tmp_path: Path
+    model: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("builders.gradients.sample.NEURONS", 5)  # the same for both: 100 take as long as all the rest
+    alone = all_rows(built(model, tmp_path / "a.duckdb", corpus, texts=(str(corpus),), **ALL))
     heard = Heard()
     options = config(model, tmp_path / "b.duckdb", corpus, texts=(str(corpus),), **ALL)
-    found = all_rows(build(options, workers=n_workers, progress=heard).path)
-    assert [table for table in alone if found[table] != alone[table]] == []
+    found = all_rows(build(options, workers=3, progress=heard).path)
+    assert alone["_gradient_sample"] and [table for table in alone if found[table] != alone[table]] == []
     for product in ("decode ", "weights ", "words, batches ", "words/mlp_post/", "exemplars ", "gradients "):
         assert any(f": {product}" in event for event in heard.events), product
 
@@ -147,7 +141,7 @@ def test_workers_are_killed(model: Path, corpus: Path, alone: dict, tmp_path: Pa
                 os.kill(numbers.choice(children()), signal.SIGKILL)
 
     heard = Killing()
-    options = config(model, tmp_path / "b.duckdb", corpus, texts=(str(corpus),), **ALL)
+    options = config(model, tmp_path / "b.duckdb", corpus, texts=(str(corpus),), **OPTIONS)
     found = all_rows(build(options, workers=2, progress=heard).path)
     assert sum("ended by signal 9, started again" in event for event in heard.events) >= 1
     assert [table for table in alone if found[table] != alone[table]] == []
@@ -160,11 +154,12 @@ from pathlib import Path
 from builders.build.pipeline import build
 from builders.decoding.decode import Decoder
 from builders.progress import Lines
-from tests.builders.workers.test_workers import ALL
+from tests.builders.workers.test_workers import OPTIONS
+from tests.builders.workers.options import OPTIONS, OPTIONS
 from tests.end_to_end.workbench import config
 if __name__ == "__main__":
     model, target, corpus = map(Path, sys.argv[1:])
-    build(config(model, target, corpus, texts=(str(corpus),), **ALL), workers=2, progress=Lines(sys.stderr))
+    build(config(model, target, corpus, texts=(str(corpus),), **OPTIONS), workers=2, progress=Lines(sys.stderr))
 """
 
 
@@ -181,13 +176,13 @@ def test_the_host_ends_in_the_middle(number: int, model: Path, corpus: Path, alo
                 break
         workers = children_of(host.pid)
         assert workers != []
-        host.kill()
+        host.send_signal(number)
         host.stderr.read()
     assert host.returncode != 0
     while any(os.path.exists(f"/proc/{pid}") and _is_alive(pid) for pid in workers):
         time.sleep(0.05)  # they end by themselves: a test that hangs has failed
     assert building_folder(target).is_dir()
-    options = config(model, target, corpus, texts=(str(corpus),), **ALL)
+    options = config(model, target, corpus, texts=(str(corpus),), **OPTIONS)
     found = all_rows(build(options, interrupted="resume").path)  # one process goes on with what two have begun
     assert [table for table in alone if found[table] != alone[table]] == []
 
