@@ -35,7 +35,7 @@ def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> Read:
     asked = [name for name in dict.fromkeys(names) if name not in _OF or has_rows(atlas, _OF[name])]
     statements = [card_sql(name) if name in table_names("card") else load_sql(name) for name in asked]
     found = zip(asked, atlas.rows(statements, layer=layer, neuron=neuron), strict=True)
-    return dict.fromkeys(names, []) | dict(found)
+    return {name: [] for name in names} | dict(found)
 
 
 def token_rows(atlas: Atlas, lists: list[tuple[Any, ...]], top: int) -> list[tuple[Any, ...]]:
