@@ -16,7 +16,7 @@ from queries.sqlfile import load_sql
 if TYPE_CHECKING:
     import numpy as np
 
-_TEXT_SET = "text set"
+_TEXT_SET = "_text_set"
 _BY_CODE = {kind.code: kind for kind in KINDS}
 
 
@@ -99,12 +99,12 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
     """
 
     def read() -> TextSet:
-        _, rows = atlas.query(load_sql("text_set"))
-        if not rows:
+        if not has_rows(atlas, _TEXT_SET):
             raise QuestionError(
                 "there is no running text in this atlas",
                 "`neuron-atlas build --add --no-decode --no-concepts --texts FILE` reads some.",
             )
+        _, rows = atlas.query(load_sql("text_set"))
         *said, sites = rows[0]
         return TextSet(*(*said, sites or []))
 
@@ -121,8 +121,7 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
 
 def has_texts(atlas: Atlas) -> bool:
     """Whether the atlas has running text."""
-    known = session_of(atlas).get(_TEXT_SET) is not None
-    return known or bool(atlas.query("SELECT 1 FROM _text_set")[1])
+    return has_rows(atlas, _TEXT_SET)
 
 
 def stored_exemplars(
