@@ -180,6 +180,10 @@ class Atlas:
         # A damaged block is found only when a query reads it.
         if is_damage(error):
             return translate(error, self.path)
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return QuestionError(
+                "the question needs more memory than it may take", "Narrow it, or give it more: `serve` takes --memory."
+            )
         return stopped_by_it(text) or QuestionError(text[:400])
 
 

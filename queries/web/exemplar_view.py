@@ -16,7 +16,7 @@ from atlas.schema.exemplar_tables import QUADRANTS
 SHADES = 8
 STOPS = ALL, PEAK = "all", "peak"
 """Which tokens the tab key stops at; from one the arrow keys go on to its neighbours (static/explorer.js)."""
-_SHADED = {0: "t"} | {n: f"t up{n}" if n > 0 else f"t down{-n}" for n in range(-SHADES, SHADES + 1) if n}
+_SHADED = {0: ""} | {n: f" up{n}" if n > 0 else f" down{-n}" for n in range(-SHADES, SHADES + 1) if n}
 _PARTS = {"top": "Largest", "bottom": "Smallest", "band": "Quarter {part} of its texts, from the lowest"}
 
 
@@ -72,7 +72,7 @@ def marked_up(pieces: Sequence[Piece], stops: str = PEAK) -> Markup:
     for token, value, shade, peak in pieces:
         stop = ' tabindex="0"' if peak or stops == ALL else ""
         said = "not counted" if value is None else number(value, 3).replace("-", "−")
-        names = _SHADED[shade] + " peak" if peak else _SHADED[shade]
+        names = f"t peak{_SHADED[shade]}" if peak else f"t{_SHADED[shade]}"
         written.append(f'<span class="{names}"{stop} data-value="{said}">{html.escape(token)}</span>')
     return Markup("".join(written))
 
