@@ -37,7 +37,7 @@ from queries.weight_run import remarks
 
 DEFAULT_TOP = 8
 _BACKGROUND = ("neuron_background", "neuron_length")
-_OF_WEIGHTS = ("neuron_weights", "neuron_facts")
+_OF_WEIGHTS = ("neuron_weights", "neuron_facts", "redundant_group")
 TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND, ATTRIBUTION, *_ = SECTIONS = (
     *("tokens", "weights", "io", "concepts", "background", "attribution"),
     *(EXEMPLARS, FIRING, QUADRANT_SHARES, DESCRIPTIONS),
@@ -172,14 +172,15 @@ def _tokens(atlas: Atlas, lists: list[tuple[Any, ...]], top: int, layer: int) ->
 
 def _weights(atlas: Atlas, found: Read, layer: int) -> dict[str, Result]:
     """The sections about the weights alone; without rows, and with a note, where the atlas has no facts of them."""
-    vectors, facts = (found[name] for name in _OF_WEIGHTS)
+    vectors, facts, groups = (found[name] for name in _OF_WEIGHTS)
+    group = groups[0] if groups else (None, None)
     by_weight = sorted(vectors, key=lambda row: list(WEIGHTS).index(row[0]))
     columns = ["io_class", *names_of(NEURON_FACT), "redundant_group", "redundant_neurons"]
     notes = [] if facts else notes_on_layers(atlas, FACTS, layer=layer)
     notes = notes or remarks(atlas)
     return {
         VECTORS: Result(["weight", *names_of(VECTOR)], by_weight, [] if by_weight else notes),
-        IO: Result(columns, facts, notes),
+        IO: Result(columns, [(*row, *group) for row in facts], notes),
     }
 
 

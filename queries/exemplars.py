@@ -121,15 +121,19 @@ def marked(found: Exemplar, words: Mapping[int, str], width: int) -> str | None:
     return "".join(said).strip(" ")
 
 
-def words_of(atlas: Atlas, found: Iterable[Exemplar]) -> dict[int, str]:
-    """The text of every token of the exemplars' texts; of one that the vocabulary lacks, a padding row say, its id."""
-    ids = {token for each in found for token in each.text.tokens or ()}
+def words_of(atlas: Atlas, found: Iterable[Exemplar], width: int) -> dict[int, str]:
+    """The text of every token that is shown of the exemplars' texts, `width` of them around each exemplar and those of
+    its window; of one that the vocabulary lacks, a padding row say, its id."""
+    ids: set[int] = set()
+    for each in found:
+        around = _around(each, width)
+        ids.update(around[0] if around else (), _shown_tokens(each) or ())
     kept = token_texts(atlas, present(atlas), ids) if ids else {}
     return {token: kept[token][0] if token in kept else f"<{token}>" for token in ids}
 
 
 def _rows(atlas: Atlas, read: TextSet, found: list[Exemplar], width: int) -> Result:
-    words = words_of(atlas, found)
+    words = words_of(atlas, found, width)
     rows = []
     for each in found:
         text, tokens = each.text, _shown_tokens(each)
