@@ -41,6 +41,7 @@ class Manifest(NamedTuple):
     head: str | None = None  # of atlas.sites.HEADS; None in older atlases, which are of language models
     # How the checkpoint's weights were packed, JSON; NULL where they were not. A GGUF file says it itself.
     quantised: str | None = None
+    tower: str | None = None  # of atlas.sites.TOWERS; None where the model has none
 
     @classmethod
     def columns(cls) -> list[str]:

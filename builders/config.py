@@ -39,6 +39,12 @@ class BuildConfig:
 
     model: str
     target: Path
+    tower: str | None = None
+    """Of a checkpoint that reads texts and images: which of its towers; None: the model has none."""
+    word_list: str | None = None
+    """File of the words, one a line, that neurons of a tower are decoded to."""
+    images: tuple[str, ...] = ()
+    """Folders of images in place of running text, of an image tower."""
     concepts: tuple[ConceptSource, ...] = ()
     weights: tuple[str, ...] = ()
     """Weights to decode; empty: all that the model has."""
@@ -125,7 +131,8 @@ class BuildConfig:
                 "--pool goes with --position mean, max or all", "The others are of one token of the prompt."
             )
         self._require_describable()
-        others = (self.weighs, self.texts, self.graphs, self.describe, self.embed)
+        self._require_tower()
+        others = (self.weighs, self.texts, self.images, self.graphs, self.describe, self.embed)
         if not (self.decode or self.concepts or any(others)):
             raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
         for option, value, low, high in (
@@ -158,13 +165,14 @@ class BuildConfig:
             ("--layers", self.layers or ()),
             ("--tau", self.taus),
             ("--texts", self.texts),
+            ("--images", self.images),
             ("--graphs", self.graphs),
         ):
             if len(set(values)) < len(values):
                 raise UsageError(f"{option} names something twice: {', '.join(map(str, values))}")
         if not self.texts and (self.max_tokens_total is not None or not self.words):
             raise UsageError("--max-tokens-total and --no-texts are about running text", "Add --texts.")
-        if self.graphs and self.texts:
+        if self.graphs and (self.texts or self.images):
             raise UsageError("--graphs are made from exemplars that an atlas has", "Build --texts first, then --add.")
         if not self.taus or any(not 0 < tau <= 100 for tau in self.taus):
             raise UsageError(f"--tau must lie in (0, 100], not {list(self.taus)}")
@@ -181,6 +189,33 @@ class BuildConfig:
             raise UsageError(
                 "a detector tells texts, and --position all has a value for each token of one", "Use last."
             )
+
+    def _require_tower(self) -> None:
+        """What is of towers alone, and what a tower has to be given."""
+        if self.tower is None:
+            for option, given in (("--words", self.word_list), ("--images", self.images)):
+                if given:
+                    raise UsageError(f"{option} is of a model's tower", "Add --tower text or --tower image.")
+            return
+        if self.tower not in sites.TOWERS:
+            raise UnknownNameError("tower", self.tower, sites.TOWERS)
+        if self.word_list is None and (self.decode or self.tower == "image"):
+            what = (
+                "an image tower has no vocabulary of its own" if self.tower == "image" else "a tower decodes to words"
+            )
+            raise UsageError(what, "Name a file of them, one a line: --words FILE.")
+        if self.tower == "text":
+            if self.images:
+                raise UsageError("a text tower reads no --images", "Use --tower image.")
+            if self.position == "cls":
+                raise UsageError("the first token of a text tower sees nothing of a text", "Use --position last.")
+            return
+        if self.texts:
+            raise UsageError("an image tower reads no --texts", "Name a folder of images: --images FOLDER.")
+        if self.position in ("last", "mask"):
+            raise UsageError(f"--position {self.position} is of texts", "Of an image: cls, mean, max or all.")
+        if self.pool != "prompt" or any(source.template != "{text}" for source in self.concepts):
+            raise UsageError("--pool text and --template are of texts", "Leave them out.")
 
     @property
     def weighs(self) -> bool:
@@ -246,6 +281,7 @@ class BuildConfig:
             "scores": self.scores,
             "embed": self.embed,
             "texts": list(self.texts),
+            **({} if self.tower is None else self._of_tower()),
             "context_length": self.context_length,
             "max_tokens_total": self.max_tokens_total,
             "words": self.words,
@@ -254,6 +290,9 @@ class BuildConfig:
             "graphs": list(self.graphs),
             "corpus_options": self.corpus_options,
         }
+
+    def _of_tower(self) -> dict[str, Any]:
+        return {"tower": self.tower, "word_list": self.word_list, "images": list(self.images)}
 
 
 def require_within(option: str, value: float, low: float, high: float) -> None:
