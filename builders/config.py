@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from atlas import sites
 from atlas.errors import UnknownNameError, UsageError
+from builders.tower_options import check_tower, tower_parameters
 
 if TYPE_CHECKING:
     from atlas.manifest import Manifest
 
-_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 DEFAULT_NEIGHBOURS = 16
 DEFAULT_BINS = 20
 """Of a histogram, where neither the user nor an atlas to add to says otherwise."""
@@ -131,7 +131,7 @@ class BuildConfig:
                 "--pool goes with --position mean, max or all", "The others are of one token of the prompt."
             )
         self._require_describable()
-        self._require_tower()
+        check_tower(self)
         others = (self.weighs, self.texts, self.images, self.graphs, self.describe, self.embed)
         if not (self.decode or self.concepts or any(others)):
             raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
@@ -189,33 +189,6 @@ class BuildConfig:
             raise UsageError(
                 "a detector tells texts, and --position all has a value for each token of one", "Use last."
             )
-
-    def _require_tower(self) -> None:
-        """What is of towers alone, and what a tower has to be given."""
-        if self.tower is None:
-            for option, given in (("--words", self.word_list), ("--images", self.images)):
-                if given:
-                    raise UsageError(f"{option} is of a model's tower", "Add --tower text or --tower image.")
-            return
-        if self.tower not in sites.TOWERS:
-            raise UnknownNameError("tower", self.tower, sites.TOWERS)
-        if self.word_list is None and (self.decode or self.tower == "image"):
-            what = (
-                "an image tower has no vocabulary of its own" if self.tower == "image" else "a tower decodes to words"
-            )
-            raise UsageError(what, "Name a file of them, one a line: --words FILE.")
-        if self.tower == "text":
-            if self.images:
-                raise UsageError("a text tower reads no --images", "Use --tower image.")
-            if self.position == "cls":
-                raise UsageError("the first token of a text tower sees nothing of a text", "Use --position last.")
-            return
-        if self.texts:
-            raise UsageError("an image tower reads no --texts", "Name a folder of images: --images FOLDER.")
-        if self.position in ("last", "mask"):
-            raise UsageError(f"--position {self.position} is of texts", "Of an image: cls, mean, max or all.")
-        if self.pool != "prompt" or any(source.template != "{text}" for source in self.concepts):
-            raise UsageError("--pool text and --template are of texts", "Leave them out.")
 
     @property
     def weighs(self) -> bool:
@@ -281,7 +254,7 @@ class BuildConfig:
             "scores": self.scores,
             "embed": self.embed,
             "texts": list(self.texts),
-            **({} if self.tower is None else self._of_tower()),
+            **({} if self.tower is None else tower_parameters(self)),
             "context_length": self.context_length,
             "max_tokens_total": self.max_tokens_total,
             "words": self.words,
@@ -291,22 +264,11 @@ class BuildConfig:
             "corpus_options": self.corpus_options,
         }
 
-    def _of_tower(self) -> dict[str, Any]:
-        return {"tower": self.tower, "word_list": self.word_list, "images": list(self.images)}
-
 
 def require_within(option: str, value: float, low: float, high: float) -> None:
     """Raise UsageError unless the number lies in its domain, both ends included."""
     if not low <= value <= high:
         raise UsageError(f"{option} {value} is outside {low} to {high}")
-
-
-def parse_bytes(text: str) -> int:
-    """'2GB' -> 2 * 10**9 (decimal units). Raises UsageError."""
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?B|)\s*", text.upper())
-    if match is None:
-        raise UsageError(f"{text!r} is no amount of memory", "Write 500MB or 2GB.")
-    return int(float(match[1]) * _UNITS[match[2]])
 
 
 def parse_layers(text: str) -> tuple[int, ...]:

@@ -125,11 +125,11 @@ def image_processor(find: Find, model_id: str) -> Any:
             f"{model_id} has no preprocessor_config.json, which says how images become pixels",
             "Take it from the original checkpoint.",
         )
-    try:
-        from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil as Processor
-    except ImportError:  # older versions call the one of Pillow and NumPy so
-        from transformers.models.clip.image_processing_clip import CLIPImageProcessor as Processor
-    return Processor(**settings)
+    import transformers
+
+    # Older versions have the one of Pillow and NumPy under the other name.
+    made = getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
+    return made(**settings)
 
 
 def _settings(find: Find) -> dict[str, Any] | None:

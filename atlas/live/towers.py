@@ -55,7 +55,7 @@ def load_tower(
         raise UsageError("an image tower has no vocabulary of its own", "Name a file of words: --words FILE.")
     find = attempt(source, "config", lambda: finder(source))
     raw = attempt(source, "config", lambda: _config_of(find, source))
-    adapters = {name: attempt(source, "config", lambda name=name: find_tower(raw, name)) for name in TOWERS}
+    adapters = attempt(source, "config", lambda: {name: find_tower(raw, name) for name in TOWERS})
     fields = attempt(source, "config", lambda: clean_config(raw, adapters["text"], source.model_id))
     side_and_patch = _square(fields, source) if tower == "image" else None
     processor = None

@@ -1,4 +1,4 @@
-"""The words that a head of words compares with: a user's, as unit vectors in the space that both towers project into."""
+"""The words that a head of words compares with: a user's, as unit vectors in the space that both towers share."""
 
 from __future__ import annotations
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from atlas.errors import UsageError
+from builders.amounts import parse_bytes
 from builders.concept_sets import concept_sources
-from builders.config import BuildConfig, parse_bytes, parse_layers
+from builders.config import BuildConfig, parse_layers
 from builders.gradients.targets import parse_targets
 
 

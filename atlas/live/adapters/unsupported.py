@@ -33,8 +33,8 @@ _BY_REASON: dict[str, str] = {
     HEAD: "modernbert-decoder",
     IMAGES: "llama4",
     ONE_TOWER: "clip_text_model clip_vision_model",
-    OTHER_TOWERS: """align altclip blip blip-2 bridgetower chinese_clip clipseg clvp flava groupvit metaclip_2 mobileclip
-        owlv2 owlvit siglip siglip2 siglip_text_model siglip_vision_model vision-text-dual-encoder xclip""",
+    OTHER_TOWERS: """align altclip blip blip-2 bridgetower chinese_clip clipseg clvp flava groupvit metaclip_2
+        mobileclip owlv2 owlvit siglip siglip2 siglip_text_model siglip_vision_model vision-text-dual-encoder xclip""",
     SEES_ONLY: "beit convnext convnextv2 deit dinov2 dinov3_convnext dinov3_vit ijepa resnet swin vit vit_mae vit_msn",
     ENCODER: """bart bigbird_pegasus blenderbot blenderbot-small git marian mbart mllama musicgen musicgen_melody mvp
         pegasus plbart prophetnet trocr whisper""",
