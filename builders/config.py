@@ -45,6 +45,8 @@ class BuildConfig:
     """File of the words, one a line, that neurons of a tower are decoded to."""
     images: tuple[str, ...] = ()
     """Folders of images in place of running text, of an image tower."""
+    second_order: tuple[int, ...] = ()
+    """Layers whose neurons' effects through later attention heads are measured over the images."""
     concepts: tuple[ConceptSource, ...] = ()
     weights: tuple[str, ...] = ()
     """Weights to decode; empty: all that the model has."""

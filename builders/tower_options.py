@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def check_tower(config: BuildConfig) -> None:
     """Raise UsageError for options of towers without one, and for what the tower has to be given or cannot have."""
     if config.tower is None:
-        for option, given in (("--words", config.word_list), ("--images", config.images)):
+        of_towers = (config.word_list, config.images, config.second_order)
+        for option, given in zip(("--words", "--images", "--second-order"), of_towers, strict=True):
             if given:
                 raise UsageError(f"{option} is of a model's tower", "Add --tower text or --tower image.")
         return
@@ -26,11 +27,13 @@ def check_tower(config: BuildConfig) -> None:
             "Name a file of them, one a line: --words FILE.",
         )
     if config.tower == "text":
-        if config.images:
-            raise UsageError("a text tower reads no --images", "Use --tower image.")
+        if config.images or config.second_order:
+            raise UsageError("a text tower reads no images", "Use --tower image.")
         if config.position == "cls":
             raise UsageError("the first token of a text tower sees nothing of a text", "Use --position last.")
         return
+    if config.second_order and not config.images:
+        raise UsageError("--second-order is measured over images", "Name a folder of them: --images FOLDER.")
     if config.texts:
         raise UsageError("an image tower reads no --texts", "Name a folder of images: --images FOLDER.")
     if config.position in ("last", "mask"):
@@ -41,4 +44,6 @@ def check_tower(config: BuildConfig) -> None:
 
 def tower_parameters(config: BuildConfig) -> dict[str, Any]:
     """Those of them that decide the rows."""
-    return {"tower": config.tower, "word_list": config.word_list, "images": list(config.images)}
+    return {"tower": config.tower, "word_list": config.word_list, "images": list(config.images)} | {
+        "second_order": list(config.second_order)
+    }

@@ -183,6 +183,12 @@ _CHOICE = click.Choice
     help="Images (.jpg, .png, .webp), for exemplars of an image tower. May be repeated.",
 )
 @click.option(
+    "--second-order",
+    metavar="LAYERS",
+    help="With --images: also what neurons of these layers, such as 8-10, do to the vectors of images through the "
+    "attention heads of later layers.",
+)
+@click.option(
     "--context-length",
     type=int,
     default=128,

@@ -41,6 +41,7 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         tower=options["tower"],
         word_list=options["words"],
         images=options["images"],
+        second_order=parse_layers(options["second_order"]) if options["second_order"] else (),
         concepts=sources,
         weights=tuple(dict.fromkeys(options["weights"])),
         decode=not options["no_decode"],

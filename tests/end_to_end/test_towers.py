@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from transformers import PreTrainedTokenizerFast
 from atlas.errors import AtlasError
 from atlas.store.reader import open_atlas
 from atlas.store.verify import checks_of
+from builders.build.inputs import load_model, prepare
 from builders.build.pipeline import build
+from builders.build.products import wanted
 from builders.config import BuildConfig, ConceptSource
+from builders.workers.held import Held
+from builders.workers.task import Setup
 from queries.exemplars import exemplars
 from queries.info import info
 from queries.neurons import neurons_for_token
@@ -73,7 +78,8 @@ def text_atlas(folder) -> Path:
     texts = [("The dog runs", "A cat wrote")[number % 2] + " very" * number for number in range(8)]
     rows = [{"concept": "ab"[number % 2], "text": text} for number, text in enumerate(texts)]
     corpus.write_text("\n".join(map(json.dumps, rows)))
-    return build(config(folder, "text", "text.duckdb", concepts=(ConceptSource(str(corpus)),))).path
+    made = config(folder, "text", "text.duckdb", concepts=(ConceptSource(str(corpus)),), weight_facts=False)
+    return build(made).path
 
 
 def parts(model, tower: str):
@@ -143,7 +149,7 @@ def test_neurons_are_decoded_to_words_through_the_projection(tower, folder, requ
         )[1]
         best = neurons_for_token(atlas, "dog", exact=True, weight="down_proj", sign=1, layer=LAYER, limit=1).rows
         assert info(atlas).fields["tower"] == tower
-        assert {check.state for check in checks_of(atlas)} == {"ok"}
+        assert {check.result for check in checks_of(path)} == {"ok"}
     for (raised, logits, lowered), expected_C in zip(rows, logits_NC, strict=True):
         order = expected_C.argsort(descending=True).tolist()
         assert list(raised) == order and list(lowered) == order[::-1]
@@ -169,7 +175,7 @@ def test_gaussians_of_images_are_of_the_class_token(site, folder, image_atlas):
     files = {name: sorted((folder / "pets" / name).iterdir(), key=str) for name in ("cats", "dogs")}
     with open_atlas(image_atlas) as atlas:
         _, rows = atlas.query(
-            "SELECT concept, neuron, n, mean, std FROM gaussian WHERE site = $s AND layer = $l ORDER BY ALL",
+            "SELECT concept, neuron, n, mean, std FROM concept_gaussian WHERE site = $s AND layer = $l ORDER BY ALL",
             {"s": site, "l": LAYER},
         )
     found = {(row[0], row[1]): row[2:] for row in rows}
@@ -208,24 +214,20 @@ def test_pooled_patches_leave_the_class_token_out(folder):
     due_N = plain_activations(folder, files)["mlp_post"][:, 1:].mean((0, 1)).numpy()
     with open_atlas(build(made).path) as atlas:
         rows = atlas.query(
-            "SELECT mean FROM gaussian WHERE concept = 'cats' AND layer = $l ORDER BY neuron", {"l": LAYER}
+            "SELECT mean FROM concept_gaussian WHERE concept = 'cats' AND layer = $l ORDER BY neuron", {"l": LAYER}
         )[1]
     assert np.allclose([mean for (mean,) in rows], due_N, rtol=1e-4, atol=1e-5)
 
 
-def test_workers_make_the_rows_that_one_process_makes(folder, image_atlas):
-    made = config(
-        folder,
-        "image",
-        "workers.duckdb",
-        concepts=(ConceptSource(str(folder / "pets")),),
-        images=(str(folder / "plain"),),
-        sites=("mlp_post", "mlp_pre", "resid_post"),
-    )
-    path = build(made, workers=1).path
-    for table in ("_decoding", "_gaussian", "_exemplar", "_text"):
-        with open_atlas(path) as one, open_atlas(image_atlas) as other:
-            assert one.query(f"FROM {table} ORDER BY ALL")[1] == other.query(f"FROM {table} ORDER BY ALL")[1]
+def test_a_worker_reads_the_same_words_and_images(folder):
+    made = config(folder, "image", "none.duckdb", images=(str(folder / "plain"),), top=5)
+    products = wanted(made)
+    plan = prepare(made, load_model(made, None, products), [], products)
+    setup = Setup(pickle.dumps(replace(plan, live=None)), folder, "cpu", "float32", False, plan.live.fingerprint, None)
+    live, numbers = Held(setup)._plan.live, torch.tensor([0, len(plan.image_files) - 1])
+    assert len(plan.image_files) == 7 and live.labels == plan.live.labels
+    assert torch.equal(live.images.pixels(numbers), plan.live.images.pixels(numbers))
+    assert torch.equal(live.unembedding(), plan.live.unembedding())
 
 
 REFUSED = {
@@ -253,18 +255,20 @@ def test_an_atlas_keeps_its_tower_and_its_words(folder, image_atlas):
     images = {"images": (str(folder / "plain"),), "decode": False}
     for options, said in (
         ({"word_list": str(other)}, "other words"),
-        ({"tower": "text", "images": (), "decode": True}, "is of the image tower"),
+        ({"tower": "text", "images": (), "texts": ("a.txt",)}, "is of the image tower"),
         ({"decode": True, "layers": (1,)}, "all at once"),
     ):
         tower = options.pop("tower", "image")
         with pytest.raises(AtlasError, match=said):
-            build(config(folder, tower, image_atlas.name, **{**images, "texts": (), **options}), existing="add")
+            build(config(folder, tower, image_atlas.name, **{**images, **options}), existing="add")
 
 
 def test_a_text_tower_without_words_has_tokens_and_exemplars(folder):
     texts = folder / "running.txt"
     texts.write_text("The dog is happy. The cat wrote a new text about science. My dog won.\n" * 3)
-    made = config(folder, "text", "running.duckdb", word_list=None, decode=False, texts=(str(texts),))
+    made = config(
+        folder, "text", "running.duckdb", word_list=None, decode=False, weight_facts=False, texts=(str(texts),)
+    )
     path = build(replace(made, context_length=12)).path
     with open_atlas(path) as atlas:
         assert (atlas.manifest.head, atlas.manifest.tower) == ("none", "text")
