@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import CLIPModel
 
 from atlas.errors import AtlasError
 from atlas.live.loading import load
-from atlas.live.quiet import quiet
 from atlas.store.reader import open_atlas
 from atlas.store.verify import checks_of
 from builders.build.pipeline import build
@@ -19,7 +17,7 @@ from builders.config import BuildConfig
 from builders.second_order.effects import coefficients, directions, image_rows
 from builders.second_order.summary import near_words, summary
 from queries.card import neuron_card
-from tests.towers import LAYERS, WORD_LIST, make_clip, plain_pixels, write_image, write_words
+from tests.towers import LAYERS, WORD_LIST, make_clip, plain_model, plain_pixels, write_image, write_words
 
 N_IMAGES = 7
 
@@ -41,12 +39,11 @@ def ablated(folder):
     Each neuron is set to 0 at every token; attention patterns and what the norms divide by stay as they were; every
     later attention layer is run again by itself, and what changes at the class token goes to the projection.
     """
-    with quiet():
-        model = CLIPModel.from_pretrained(folder / "clip", attn_implementation="eager").double().eval()
+    model = plain_model(folder / "clip")
     vision, seen = model.vision_model, {}
     for number, block in enumerate(vision.encoder.layers):
         block.layer_norm1.register_forward_hook(lambda m, a, out, n=number: seen.update({("read", n): a[0]}))
-        block.self_attn.register_forward_hook(lambda m, a, out, n=number: seen.update({("pattern", n): out[1]}))
+        block.self_attn.register_forward_hook(lambda m, a, out, n=number: seen.update({("wrote", n): out[0]}))
         block.mlp.fc2.register_forward_pre_hook(lambda m, a, n=number: seen.update({("acts", n): a[0]}))
     vision.post_layernorm.register_forward_hook(lambda m, a, out: seen.update(final=a[0]))
     files = [folder / "images" / f"{number}.png" for number in range(N_IMAGES)]
@@ -58,10 +55,21 @@ def ablated(folder):
         return (x - x.mean(-1, keepdim=True)) / scale * norm.weight + norm.bias
 
     def attention(number, x):
-        block, of, pattern = vision.encoder.layers[number], seen["read", number], seen["pattern", number]
-        values = block.self_attn.v_proj(frozen(block.layer_norm1, x, of))
-        values = values.unflatten(-1, (pattern.shape[1], -1)).transpose(1, 2)
-        return block.self_attn.out_proj((pattern @ values).transpose(1, 2).flatten(2))
+        """The layer run again on `x`, with the pattern that it had; in float64, as the model's own code is not."""
+        block, of = vision.encoder.layers[number], seen["read", number]
+        inside, normed = block.self_attn, block.layer_norm1(of)
+
+        def split(y):
+            return y.unflatten(-1, (inside.num_heads, -1)).transpose(1, 2)
+
+        pattern = split(inside.q_proj(normed)) @ split(inside.k_proj(normed)).transpose(2, 3)
+        pattern = (pattern / inside.head_dim**0.5).softmax(-1)
+        values = split(inside.v_proj(frozen(block.layer_norm1, x, of)))
+        return inside.out_proj((pattern @ values).transpose(1, 2).flatten(2))
+
+    with torch.no_grad():  # the pattern is the model's, and nothing changed gives what it wrote
+        for number in range(1, LAYERS):
+            torch.testing.assert_close(attention(number, seen["read", number]), seen["wrote", number])
 
     @torch.no_grad()
     def of_layer(layer):
