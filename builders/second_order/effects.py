@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 
 def coefficients(live: LiveModel, layer: int, input_ids_BT: Tensor, neurons: slice) -> Tensor:
-    """q_blhn / s_b: [B, K, N] of some neurons of a layer, in the model's dtype, for images as rows of tokens."""
+    """q_blhn / s_b: [B, K, N] of some neurons of a layer, for images as rows of tokens; in float32, or the model's
+    dtype where that is wider."""
     attention = _attention(live)
     heads, later = _heads(live, attention), range(layer + 1, live.n_layers)
     acts: list[Tensor] = []
@@ -40,7 +41,7 @@ def coefficients(live: LiveModel, layer: int, input_ids_BT: Tensor, neurons: sli
     final: list[Tensor] = []
 
     def keep_acts(acts_BTN: Tensor) -> None:
-        acts.append(acts_BTN[..., neurons].clone())
+        acts.append(_wide(acts_BTN[..., neurons]).clone())
 
     with ExitStack() as hooks, torch.inference_mode():
         hooks.callback(live.tap("mlp_post", layer).register(keep_acts).remove)
@@ -96,15 +97,19 @@ def image_rows(live: LiveModel, numbers: Sequence[int]) -> Tensor:
 def _from_class_token(live: LiveModel, attention: Attention, layer: int, normed_BTD: Tensor, heads: int) -> Tensor:
     """[B, H, T]: how much each head of a layer takes from each token, seen from the class token."""
     query, key = (live.submodule(path.format(layer=layer)) for path in (attention.query, attention.key))
-    query_BHd = query(normed_BTD[:, 0]).unflatten(-1, (heads, -1))
-    key_BTHd = key(normed_BTD).unflatten(-1, (heads, -1))
+    query_BHd = _wide(query(normed_BTD[:, 0])).unflatten(-1, (heads, -1))
+    key_BTHd = _wide(key(normed_BTD)).unflatten(-1, (heads, -1))
     scores_BHT = torch.einsum("bhd,bthd->bht", query_BHd, key_BTHd) * query_BHd.shape[-1] ** -0.5
     return scores_BHT.softmax(-1)
 
 
 def _deviation(norm: nn.Module, x: Tensor) -> Tensor:
     """What a layer norm divides by: of each vector of the last axis."""
-    return (x.var(-1, correction=0) + float(getattr(norm, "eps", 0.0))).sqrt()
+    return (_wide(x).var(-1, correction=0) + float(getattr(norm, "eps", 0.0))).sqrt()
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _centred(x: Tensor) -> Tensor:

@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 from atlas.errors import AtlasError
 from atlas.live.adapters.registry import find_tower
 from atlas.live.images import Images, image_processor
+from atlas.live.intervene import intervene
 from atlas.live.loading import load
+from atlas.spec.document import Edit, InterventionSpec, ModelReference, Tokenization
 from builders.corpora.words import read_words
 from tests.towers import D_VOCAB, GRID, PATCH, SIDE, WORD_LIST, make_clip, plain_model, plain_pixels, write_image
 
@@ -173,3 +175,35 @@ def test_lists_of_words_are_read_or_refused(tmp_path, clip):
     for words, said in ((["dog " * 30], "reads 18"), (["dog <end> cat"], "stands for no text")):
         with pytest.raises(AtlasError, match=said):
             load(str(clip), tower="text", words=words, device="cpu")
+
+
+@pytest.mark.parametrize("tower", ["text", "image"])
+def test_an_edit_of_one_token_is_that_of_plain_hooks(tower, clip):
+    live = load(str(clip), tower=tower, words=["dog", "cat"], device="cpu")
+    ids = live.tokenizer(["The dog", "A cat"], padding=True, return_tensors="pt")["input_ids"]
+    pixels = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    inputs = {"input_ids": ids} if tower == "text" else {"pixel_values": pixels}
+    spec = InterventionSpec(
+        model=ModelReference(
+            id="clip",
+            fingerprint=live.fingerprint,
+            **{name: getattr(live, name) for name in ("n_layers", "d_model", "d_mlp", "gated")},
+        ),
+        tokenization=Tokenization(True, False),
+        edits=(Edit("mlp_post", 1, 3, "set", 4.0),),
+        positions=(1,),
+    )
+    with intervene(live, spec), torch.no_grad():
+        found = live.model(**inputs)[f"{tower}_embeds"]
+    model = plain_model(clip)
+    inside = model.text_model if tower == "text" else model.vision_model
+
+    def put(module, args):
+        args[0][:, 1, 3] = 4.0
+
+    handle = inside.encoder.layers[1].mlp.fc2.register_forward_pre_hook(put)
+    with torch.no_grad():
+        wide = {name: value.double() if name == "pixel_values" else value for name, value in inputs.items()}
+        due = (model.text_projection if tower == "text" else model.visual_projection)(inside(**wide).pooler_output)
+    handle.remove()
+    torch.testing.assert_close(found.double(), due, rtol=1e-4, atol=1e-5)
