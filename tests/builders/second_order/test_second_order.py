@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from atlas.errors import AtlasError
+from atlas.live.later_heads import coefficients, directions, image_rows
 from atlas.live.loading import load
 from atlas.store.reader import open_atlas
 from atlas.store.verify import checks_of
 from builders.build.pipeline import build
 from builders.config import BuildConfig
-from builders.second_order.effects import coefficients, directions, image_rows
 from builders.second_order.summary import near_words, summary
 from queries.card import neuron_card
 from tests.towers import LAYERS, WORD_LIST, make_clip, plain_model, plain_pixels, write_image, write_words
