@@ -44,6 +44,7 @@ class Manifest(NamedTuple):
     quantised: str | None = None
     # Which of the versions of the model: see atlas/live/sources.py. Absent from older atlases.
     revision: str | None = None
+    tower: str | None = None  # of atlas.sites.TOWERS; None where the model has none
 
     @classmethod
     def columns(cls) -> list[str]:

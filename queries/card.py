@@ -32,6 +32,7 @@ from queries.fits import Fit, choose_taus, fits_of_neurons
 from queries.gradients import STATEMENT, attribution_rows
 from queries.measured import absent, notes_on_absent, table_names
 from queries.require import require_neuron
+from queries.second_order import SECOND_ORDER, second_order_on_card
 from queries.significance import all_significance
 from queries.weight_run import remarks
 
@@ -40,7 +41,7 @@ _BACKGROUND = ("neuron_background", "neuron_length")
 _OF_WEIGHTS = ("neuron_weights", "neuron_facts", "redundant_group")
 TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND, ATTRIBUTION, *_ = SECTIONS = (
     *("tokens", "weights", "io", "concepts", "background", "attribution"),
-    *(EXEMPLARS, FIRING, QUADRANT_SHARES, DESCRIPTIONS),
+    *(EXEMPLARS, FIRING, QUADRANT_SHARES, DESCRIPTIONS, SECOND_ORDER),
 )
 
 
@@ -96,6 +97,7 @@ def neuron_card(
     sections |= on_card(atlas, layer, neuron, fit.site, texts)
     if decoded:
         sections |= descriptions_on_card(atlas, layer, neuron)
+        sections |= second_order_on_card(atlas, layer, neuron)
     return Document(fields, sections)
 
 

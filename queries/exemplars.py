@@ -13,6 +13,8 @@ from atlas.sites import site as site_of
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.experts import expert_fields, expert_of
+from queries.patches import COLUMNS as PATCH_COLUMNS
+from queries.patches import of_images, patch_of
 from queries.require import require_neuron
 from queries.running_text import Exemplar, TextSet, has_texts, is_read, stored_exemplars, stored_firing, text_set
 from queries.session.resident import present, token_texts
@@ -51,7 +53,8 @@ def exemplars(
     for each sign of gate and up, part 1 to 4 as in `quadrants`). `text` has `width` tokens around the one that it is
     at, which stands in « »; activations[i] is of token window_start + i of the text, off by `error` at most. firing,
     quantiles, quadrants and histogram are over all tokens of the running text; of a neuron of an expert, over those
-    that were routed there, and activations of other tokens are None.
+    that were routed there, and activations of other tokens are None. Of an image tower a text is an image: `source` is
+    its file, tokens are patches, and patch_row and patch_column say which one an exemplar is at.
 
         exemplars(atlas, "L29N808", kind="top")
 
@@ -134,7 +137,7 @@ def words_of(atlas: Atlas, found: Iterable[Exemplar], width: int) -> dict[int, s
 
 def _rows(atlas: Atlas, read: TextSet, found: list[Exemplar], width: int) -> Result:
     words = words_of(atlas, found, width)
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for each in found:
         text, tokens = each.text, _shown_tokens(each)
         rows.append(
@@ -154,6 +157,15 @@ def _rows(atlas: Atlas, read: TextSet, found: list[Exemplar], width: int) -> Res
                 each.error,
                 None if tokens is None else [words[token] for token in tokens],
             )
+        )
+    if of_images(atlas):
+        patches = [patch_of(each.position, each.text.n_tokens) for each in found]
+        rows = [(*row, *patch) for row, patch in zip(rows, patches, strict=True)]
+        return Result(
+            [*COLUMNS, *PATCH_COLUMNS],
+            rows,
+            ["source is an image's file; patches are counted from 0, from the top left"],
+            shown=[*_SHOWN[:-1], "source", *PATCH_COLUMNS],
         )
     if read.words:
         return Result(COLUMNS, rows, shown=_SHOWN)

@@ -100,9 +100,11 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
 
     def read() -> TextSet:
         if not has_rows(atlas, _TEXT_SET):
+            images = atlas.manifest.tower == "image"
+            what, option = ("are no images", "--images FOLDER") if images else ("is no running text", "--texts FILE")
             raise QuestionError(
-                "there is no running text in this atlas",
-                "`neuron-atlas build --add --no-decode --no-concepts --texts FILE` reads some.",
+                f"there {what} in this atlas",
+                f"`neuron-atlas build --add --no-decode --no-concepts {option}` reads some.",
             )
         _, rows = atlas.query(load_sql("text_set"))
         *said, sites = rows[0]
