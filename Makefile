@@ -16,7 +16,7 @@ LOCK ?= $(CURDIR)/constraints.txt
 export PIP_CONSTRAINT := $(LOCK)
 export PIP_BUILD_CONSTRAINT := $(LOCK)
 
-.PHONY: demo tour test suite test-oldest test-newest hostile bench gpu lint lock docs clean
+.PHONY: demo tour test suite test-full test-oldest test-newest hostile bench gpu lint lock docs clean
 
 demo: $(ATLAS)
 	@$(BIN)/python docs/make_tour.py --show
@@ -37,6 +37,10 @@ JOBS ?= 2
 suite: $(INSTALLED)
 	$(BIN)/neuron-atlas fetch smollm2-135m
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+# All cases of what `make test` takes a sample of (tests/amount.py).
+test-full: $(INSTALLED)
+	NEURON_ATLAS_TESTS=full $(MAKE) suite
 
 # The same suite at the two ends of the ranges in pyproject.toml: CONTRIBUTING.md says when.
 test-oldest: .venv-oldest.txt

@@ -96,7 +96,13 @@ def _fill(
     connection.execute(macros_sql(layout))
     quoted = full_name(source).replace("'", "''")
     connection.execute(f"ATTACH '{quoted}' AS staging (READ_ONLY)")
+    tables = [table for table in built() if not files.get(table.name)]
+    filled = ", ".join(f"EXISTS (FROM staging.{table.name})" for table in tables)
+    some = connection.execute(f"SELECT {filled}").fetchall()[0]
+    empty = {table.name for table, any_row in zip(tables, some, strict=True) if not any_row}
     for table in built():
+        if table.name in empty:
+            continue  # most have no rows in a small build, and the statements would take longer than its other ones
         # A build that was not interrupted has written most of them in order.
         misplaced = misplaced_rows(connection, table.name, _source(connection, table.name, files))
         order = f"ORDER BY {', '.join(table.key)}" if misplaced else ""

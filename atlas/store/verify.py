@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from atlas.errors import AtlasError, AtlasFileError
 from atlas.interrupt import undone
 from atlas.manifest import Manifest
 from atlas.schema.expert_tables import EXPERT_NAMES
-from atlas.schema.statements import Layout, earlier_sql, layout_of, macros_sql, schema_sql
+from atlas.schema.statements import earlier_sql, layout_of, macros_sql, schema_sql
 from atlas.schema.tables import TABLES
 from atlas.store.atlas_row import read_atlas
 from atlas.store.attached import SAFE_CONFIG
@@ -153,11 +154,7 @@ def _atlas_checks(connection: duckdb.DuckDBPyConnection, manifest: Manifest, lac
     if wrong:
         return
     layout = layout_of(manifest)
-    with duckdb.connect(":memory:", config=SAFE_CONFIG) as fresh:
-        fresh.execute(schema_sql(layout))
-        fresh.execute(macros_sql(layout))
-        required = _columns(fresh)
-        own = _own_digests(fresh, layout)
+    required, own = _ours(f"{schema_sql(layout)}\n{macros_sql(layout)}", *earlier_sql(layout))
     columns = _columns(connection)
     wrong = _wrong_columns(columns, required)
     yield Check("tables and columns are those of the schema", BROKEN if wrong else OK, wrong)
@@ -223,15 +220,22 @@ def _column(kind: tuple[str, bool] | None) -> str:
     return "absent" if kind is None else kind[0] + ("" if kind[1] else " NOT NULL")
 
 
-def _own_digests(fresh: duckdb.DuckDBPyConnection, layout: Layout) -> dict[str, set[int]]:
-    """Digests of our definitions by name: those of today, which are made, and those that are kept of earlier ones."""
+@lru_cache(maxsize=8)  # most files that a process looks at are of few layouts
+def _ours(today: str, *earlier: str) -> tuple[Columns, dict[str, set[int]]]:
+    """Our columns, and the digests of our definitions by name: those of today, and those that are kept of earlier ones.
+
+    What DuckDB says of them where the statements `today` are executed, and then those of each of `earlier`.
+    """
     own: dict[str, set[int]] = {}
-    for sql in ("", *earlier_sql(layout)):
-        if sql:
-            fresh.execute(sql)
-        for name, crc32 in definition_digests(fresh).items():
-            own.setdefault(name, set()).add(crc32)
-    return own
+    with duckdb.connect(":memory:", config=SAFE_CONFIG) as fresh:
+        fresh.execute(today)
+        required = _columns(fresh)
+        for sql in ("", *earlier):
+            if sql:
+                fresh.execute(sql)
+            for name, crc32 in definition_digests(fresh).items():
+                own.setdefault(name, set()).add(crc32)
+    return required, own
 
 
 def _definitions(

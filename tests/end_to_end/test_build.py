@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from atlas.store.reader import open_atlas
 from builders.config import ConceptSource
+from tests.amount import some
 from tests.end_to_end.workbench import PETS, SPORT, STATE, built, write_corpus
 from tests.synthetic import FAMILIES, make_model
 
@@ -69,22 +70,25 @@ def test_gaussians_equal_two_pass_numpy_on_plain_hooks(llama: Path, atlas_file: 
                 [site],
             )
             assert len(rows) == 3 * 3 * acts.shape[2]
-            for concept, layer, neuron, n, *found in rows:
-                own = labels == ("pets", "sport", "state").index(concept)
-                x = acts[:, layer, neuron].astype(np.float64)
-                a, b = x[own], x[~own]
-                expected = [
-                    a.mean(),
-                    a.std(),
-                    stats.skew(a),
-                    stats.kurtosis(a),
-                    a.min(),
-                    a.max(),
-                    np.abs(a).mean(),
-                    stats.kstest((a - a.mean()) / a.std(), "norm").statistic,
-                    stats.mannwhitneyu(a, b).statistic / (len(a) * len(b)),
-                    (a.mean() - b.mean()) / math.sqrt((a.var() + b.var()) / 2),
+            due = {}
+            for label, concept in enumerate(("pets", "sport", "state")):
+                x = acts.astype(np.float64)
+                a, b = x[labels == label], x[labels != label]
+                standard = (a - a.mean(axis=0)) / a.std(axis=0)
+                due[concept] = [
+                    a.mean(axis=0),
+                    a.std(axis=0),
+                    stats.skew(a, axis=0),
+                    stats.kurtosis(a, axis=0),
+                    a.min(axis=0),
+                    a.max(axis=0),
+                    np.abs(a).mean(axis=0),
+                    np.apply_along_axis(lambda z: stats.kstest(z, "norm").statistic, 0, standard),
+                    stats.mannwhitneyu(a, b, axis=0, method="asymptotic").statistic / (len(a) * len(b)),
+                    (a.mean(axis=0) - b.mean(axis=0)) / np.sqrt((a.var(axis=0) + b.var(axis=0)) / 2),
                 ]
+            for concept, layer, neuron, n, *found in rows:
+                expected = [values[layer, neuron] for values in due[concept]]
                 assert n == 6
                 np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-4)
                 np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-5, atol=1e-6)
@@ -148,8 +152,11 @@ def test_decodings_equal_the_argsort_of_plain_products(llama: Path, tmp_path: Pa
                         np.testing.assert_allclose([row[4] for row in found], cosine, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("position", ["last", "all"])
+# Each way to lay out an MLP: gated, with one matrix for both, without a gate, transposed.
+DIFFERENT = [("gemma3", "last"), ("phi3", "all"), ("gpt_neox", "all"), ("gpt2", "last")]
+
+
+@pytest.mark.parametrize(("family", "position"), some(product(FAMILIES, ["last", "all"]), DIFFERENT))
 def test_every_family_builds(family: str, position: str, tmp_path: Path) -> None:
     model = make_model(family, tmp_path / "model")
     corpus = write_corpus(tmp_path / "words.jsonl")

@@ -1,4 +1,4 @@
-"""How much of each attack runs: a sample in `make test`, all of it in `make hostile`, and from which seed.
+"""How much of each attack runs: a sample in `make test`, all in `make hostile` and `make test-full`; from which seed.
 
 Every attack is made from a seed, so that what it found can be thrown again: NEURON_ATLAS_HOSTILE_SEED=N.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import random
 
-FULL = os.environ.get("NEURON_ATLAS_HOSTILE") == "full"
+from tests import amount
+
+FULL = amount.FULL or os.environ.get("NEURON_ATLAS_HOSTILE") == "full"
 SEED = int(os.environ.get("NEURON_ATLAS_HOSTILE_SEED", "10"))
 
 

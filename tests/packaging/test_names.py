@@ -8,6 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from tests.amount import some
 from tests.architecture.imports import ROOT
 from tests.packaging.environment import Environment
 
@@ -41,12 +42,21 @@ def take(folder: Path, name: str, shape: str) -> Path:
     return path
 
 
+IN_TURN = {
+    ("builders", "file"): "-m neuron_atlas",
+    ("builders", "package"): "-m atlas",
+    ("queries", "file"): "-m atlas",
+    ("queries", "package"): "-m neuron_atlas",
+}
+
+
 @pytest.mark.parametrize("shape", ["file", "package"])
 @pytest.mark.parametrize("name", ["atlas", "builders", "queries"])
 def test_a_name_in_the_working_folder(installed, tmp_path, name: str, shape: str) -> None:
     path = take(tmp_path, name, shape)
     # Where ./atlas hides ours, `python -m atlas` is not ours to answer.
-    for way in ("-m neuron_atlas",) if name == "atlas" else ("-m neuron_atlas", "-m atlas"):
+    ways = ["-m neuron_atlas"] if name == "atlas" else some(["-m neuron_atlas", "-m atlas"], [IN_TURN[name, shape]])
+    for way in ways:
         error, hint = refusal(start(installed, way, tmp_path))
         assert f"the name {name} means {path} here" in error and "Rename it" in hint
         assert answered(start(installed, way, tmp_path, PYTHONSAFEPATH="1"))  # as the hint says
@@ -67,7 +77,8 @@ def test_a_name_on_pythonpath(installed, tmp_path, name: str) -> None:
     place, empty = tmp_path / "place", tmp_path / "empty"
     empty.mkdir()
     path = take(place, name, "package")
-    for way in ("command", "-m neuron_atlas"):
+    ways = ("command", "-m neuron_atlas")
+    for way in some(ways, ways if name == "atlas" else ways[:1]):
         error, hint = refusal(start(installed, way, empty, PYTHONPATH=f"{empty}:{place}"))
         assert str(path) in error and f"Take {place} out of PYTHONPATH" in hint and "-I -m neuron_atlas" in hint
     done = installed.run(
@@ -96,7 +107,7 @@ def test_no_command_runs_beside_a_clash(installed, tmp_path) -> None:
     lines = (["--help"], ["info"], ["build", "x", "-o", "x.duckdb"], ["no-such-command"])
     for name, way in (("builders", "-m atlas"), ("atlas", "-m neuron_atlas")):
         take(tmp_path / name, name, "file").write_text("raise SystemExit('it ran')")
-        for words in lines:
+        for words in some(lines, lines[:2] if name == "atlas" else lines[2:]):
             refusal(start(installed, way, tmp_path / name, *words))
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -171,6 +182,9 @@ def distribution(folder: Path, files: dict[str, str]) -> Path:
     return target
 
 
+EVERY_WAY = ("atlas/__init__.py", "atlas/__main__.py", "atlas/errors.py")
+
+
 @pytest.mark.parametrize(
     ("file", "text", "line"),
     [
@@ -186,10 +200,12 @@ def distribution(folder: Path, files: dict[str, str]) -> Path:
 def test_another_distribution_in_the_same_folder(own, tmp_path, file: str, text: str, line: str) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    own.pip("install", "--no-deps", "--no-compile", distribution(tmp_path, {file: text}))
+    # What pip would do; it does it itself where the other distribution is uninstalled.
+    zipfile.ZipFile(distribution(tmp_path, {file: text})).extractall(own.site)
     # Of `python -m atlas` their __init__ and __main__ are the first to run.
     theirs = file in ("atlas/__init__.py", "atlas/__main__.py")
-    for way in ("command", "-m neuron_atlas") if theirs else WAYS:
+    ways = ["command", "-m neuron_atlas"] if theirs else list(WAYS)
+    for way in some(ways, ways if file in EVERY_WAY else ways[:1]):
         done = start(own, way, empty, *line.split())
         assert done.returncode == 4 and "Traceback" not in done.stderr, done.stderr
         assert str(own.site / file) in done.stderr and "of world-maps" in done.stderr

@@ -16,6 +16,7 @@ from atlas.graph import ANY, ROOT
 from atlas.live.loading import load
 from atlas.store.reader import open_atlas
 from atlas.store.staging import Staging
+from atlas.store.verify import BROKEN, OK, checks_of
 from builders.build.pipeline import build
 from queries.graph import neuron_graph, stored_graph
 from tests.atlas_factory import changed_by_hand
@@ -65,7 +66,7 @@ def test_every_neuron_that_was_asked_for_has_a_graph(made: Path) -> None:
         assert sorted(row[0] for row in rows) == sorted(ASKED)
         assert all(nodes > 0 and (train, held) == (8, 8) for _, nodes, train, held in rows)
         assert atlas.query("SELECT count(*) FROM run WHERE builder = 'graphs' AND finished_at IS NOT NULL")[1] == [(1,)]
-    assert main(["verify", str(made)]) == 0
+    assert all(check.result == OK for check in checks_of(made))
 
 
 def test_counts_are_those_of_all_tokens_by_brute_force(made: Path, model: Path) -> None:
@@ -247,7 +248,7 @@ def test_documents_of_strangers(made: Path, tmp_path: Path, change: str) -> None
         neuron_graph(atlas, "L2N5")
 
 
-def test_verify_names_what_a_graph_breaks(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_names_what_a_graph_breaks(made: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.duckdb"
     path.write_bytes(made.read_bytes())
     with changed_by_hand(path) as connection:
@@ -256,8 +257,7 @@ def test_verify_names_what_a_graph_breaks(made: Path, tmp_path: Path, capsys: py
             "token = list_transform(token, lambda x: 5000::INTEGER), n = list_transform(n, lambda x: 0::INTEGER), "
             "held_found = held_tokens + 1 WHERE layer = 2"
         )
-    assert main(["verify", str(path), "--format", "json"]) != 0
-    broken = [row["check"] for row in json.loads(capsys.readouterr().out) if row["result"] == "broken"]
+    broken = [check.name for check in checks_of(path) if check.result == BROKEN]
     assert {
         "graphs say which side they are of",
         "graphs count within their texts",
