@@ -107,8 +107,10 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
                 f"`neuron-atlas build --add --no-decode --no-concepts {option}` reads some.",
             )
         _, rows = atlas.query(load_sql("text_set"))
-        *said, sites = rows[0]
-        return TextSet(*(*said, sites or []))
+        folder = None if atlas.far is None else atlas.far.tables
+        if folder is not None:  # its manifest says it
+            return TextSet(*rows[0], folder.held_by("_firing"))
+        return TextSet(*rows[0], [site for (site,) in atlas.query(load_sql("text_sites"))[1]])
 
     if site is not None:
         site_of(site)

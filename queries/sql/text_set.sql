@@ -1,4 +1,3 @@
--- How the running text was read, and at which sites.
-SELECT texts, tokens, max_tokens, sampled, compared, correlated_from, seed, words, epsilon, extreme_window, band_window, first_token,
-       (SELECT list(DISTINCT site ORDER BY site) FROM _firing) AS sites
+-- How the running text was read.
+SELECT texts, tokens, max_tokens, sampled, compared, correlated_from, seed, words, epsilon, extreme_window, band_window, first_token
 FROM _text_set

@@ -93,6 +93,11 @@ class FarTables:
         ]
         return Lacking(tuple(self._publication.lacking), tuple(columns), ())
 
+    def held_by(self, table: str) -> list[str]:
+        """The sites or weights that a table about neurons has rows of, in order: nothing is read for it."""
+        found = self._publication.tables.get(table)
+        return [] if found is None else sorted(name for name, layers in found.layers.items() if layers)
+
     def mount(self, sql: str, near: bool = False) -> None:
         """Make views of the large tables that a statement names, or that its views and macros name.
 

@@ -25,6 +25,9 @@ class FolderTables(Protocol):
     def lacking(self) -> Lacking:
         """What it has not."""
 
+    def held_by(self, table: str) -> list[str]:
+        """The sites or weights that a table about neurons has rows of, in order."""
+
 
 class Far(Protocol):
     """What an atlas that is far away is read through. `tables`: of a published folder."""

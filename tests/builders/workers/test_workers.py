@@ -82,13 +82,15 @@ class ThreadWorker(Worker):
 
     def __init__(self, index: int, setup: Setup, put: Callable[[str, Any], None]) -> None:
         self.inbox: queue.Queue[Any] = queue.Queue()
-        threading.Thread(target=self.work, args=(pickle.dumps(setup), put), daemon=True).start()
+        self.thread = threading.Thread(target=self.work, args=(pickle.dumps(setup), put), daemon=True)
+        self.thread.start()
 
     def send(self, message: tuple[Any, ...]) -> None:
         self.inbox.put(pickle.dumps(message))
 
     def end(self) -> None:
         self.inbox.put(None)
+        self.thread.join()
 
     def work(self, setup: bytes, put: Callable[[str, Any], None]) -> None:
         with self.loading:

@@ -1,4 +1,4 @@
-"""Atlases that earlier code built, published and from afar: they answer what the file on this machine answers."""
+"""An atlas that earlier code built, published and from afar: it answers what the file on this machine answers."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import pytest
 
 from builders.sharing.publish import PublishRequest, publish_atlas
 from builders.sharing.pull import PullRequest, pull
-from tests.atlas.store.test_old_atlases import NAMES, different
-from tests.end_to_end.workbench import all_rows
+from tests.atlas.store.test_old_atlases import LACKING, different
 from tests.fixtures.old_atlases.make import HERE, answers
 from tests.range_server import range_server
 
-PATHS = (".info.fields.model_path", ".info.fields.model_beside", ".info.sections.runs")
+OLDEST = max(LACKING, key=lambda name: len(LACKING[name]))
+PATHS = (".info.fields.model_path", ".info.fields.model_beside", ".info.sections.runs", ".sql: run[")
 """Where folders of a machine stand, which are not published."""
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_published_and_from_afar(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_and_from_afar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     served = tmp_path / "served"
     served.mkdir()
-    shutil.copy(HERE / f"{name}.duckdb", served / "old.duckdb")
+    shutil.copy(HERE / f"{OLDEST}.duckdb", served / "old.duckdb")
     publish_atlas(PublishRequest(served / "old.duckdb", str(served / "published"), with_texts=True))
     due = answers(served / "old.duckdb")
     with range_server(served) as server:
@@ -31,6 +30,5 @@ def test_published_and_from_afar(name: str, tmp_path: Path, monkeypatch: pytest.
             found = different(due, answers(f"{server.url}/{end}"))
             assert [text for text in found if not text.startswith(PATHS)] == [], end
         pull(PullRequest(f"{server.url}/published", tmp_path / "pulled.duckdb"))
-    rows, pulled = all_rows(served / "old.duckdb"), all_rows(tmp_path / "pulled.duckdb")
-    for table in rows.keys() - {"atlas", "run", "_digest"}:  # these say paths, or are of another version now
-        assert pulled[table] == rows[table], table
+    found = different(due, answers(tmp_path / "pulled.duckdb"))
+    assert [text for text in found if not text.startswith((*PATHS, ".info.fields.atlas_id"))] == []

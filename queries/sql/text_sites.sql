@@ -1,0 +1,2 @@
+-- The sites that the running text was read at.
+SELECT DISTINCT site FROM _firing ORDER BY site
