@@ -185,9 +185,9 @@ def claim(options, timings, computed, sizes, static, rates, memory, neurons) -> 
             f"The server and its visitors on one machine. {options.rounds} of each page in turn, after 5 that do not "
             "count, on one connection; kB as sent, packed. Pages are kept once they were made, so another neuron "
             f"each time stands beside one again. A first visit brings {static / 1000:.0f} kB of style and script "
-            f"besides. Then {options.clients} visitors ask without a pause for {options.seconds:g} s; for each page the "
-            f"server computes {mixes}. What it computes is the time of its threads on a processor, as Linux counts it, "
-            "by pages the median of turns of their own. "
+            f"besides. Then {options.clients} visitors ask without a pause for {options.seconds:g} s; for each page "
+            f"the server computes {mixes}. What it computes is the time of its threads on a processor, as Linux counts "
+            "it, by pages the median of turns of their own. "
             "Last, the questions of three pages alone, asked in another process in the same turns."
         ),
         machine=machine(packages=("duckdb",)),

@@ -18,8 +18,8 @@ from queries.session.vectors import embedder_of
 TIMEOUT_S = 20.0
 """After so long a question to an atlas is given up."""
 LEAST_DATABASE_MEMORY = 96 * 2**20
-"""Bytes that DuckDB takes of each atlas at most, unless 3/8 of what questions may keep is more: what it keeps of the file
-gives way to the questions that run. The pages of a model of 8 billion parameters need no more."""
+"""Bytes that DuckDB takes of each atlas at most, unless 3/8 of what questions may keep is more: what it keeps of the
+file gives way to the questions that run. The pages of a model of 8 billion parameters need no more."""
 
 
 class _Open:
