@@ -180,7 +180,7 @@ def claim(options, timings, computed, sizes, static, rates, memory, neurons) -> 
     return Claim(
         name=scaled("pages", "8b" if neurons > 400_000 else "small"),
         title=f"Pages of the explorer, {neurons:,} neurons",
-        command="python -m benchmarks.speed.pages ATLAS",
+        command="python -m benchmarks.speed.pages ATLAS",  # the large one: benchmarks.common.make_atlas --scale 8b
         text=(
             f"The server and its visitors on one machine. {options.rounds} of each page in turn, after 5 that do not "
             "count, on one connection; kB as sent, packed. Pages are kept once they were made, so another neuron "

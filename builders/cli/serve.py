@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from queries.web.live import Live
     from queries.web.served import Served
 
-DEFAULT_MEMORY_MB = 256
+DEFAULT_MEMORY_MB = 192
 
 
 @click.command("serve", epilog="Example: neuron-atlas serve --open --live smollm2-135m")

@@ -55,7 +55,7 @@ class Resident(NamedTuple):
 def resident(atlas: Atlas) -> Resident | None:
     """The arrays of this atlas, or None while it has been asked too few questions to be worth the reading.
 
-    None always where they would take more than half of what questions may keep.
+    None always where they would take more than two thirds of what questions may keep.
     """
     manifest = atlas.manifest
     rows = len(WEIGHTS) * manifest.n_layers * manifest.d_mlp

@@ -92,8 +92,8 @@ class Session:
         return self._kept.items()
 
     def has_room(self, nbytes: int) -> bool:
-        """Whether a value of so many bytes would leave half of the memory to others."""
-        return nbytes <= self.memory // 2
+        """Whether a value of so many bytes would leave a third of the memory to others."""
+        return 3 * nbytes <= 2 * self.memory
 
     def get(self, key: Hashable) -> Any | None:
         """The value that a question keeps under `key`, or None while it is not in memory."""

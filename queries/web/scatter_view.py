@@ -118,7 +118,7 @@ class _Drawn:
     @property
     def nbytes(self) -> int:
         """Bytes in memory, about."""
-        return 1000 + 250 * len(self.found.result) + 400 * (len(self.chart.points) + len(self.chart.squares))
+        return 1000 + 500 * len(self.found.result) + 600 * (len(self.chart.points) + len(self.chart.squares))
 
 
 def _drawn(asked: Asked, x: Axis, y: Axis, layer: int | None) -> _Drawn:

@@ -7,12 +7,15 @@ import socket
 import webbrowser
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from atlas.errors import UsageError
 from queries.web.app import make_app
 from queries.web.guard import LOOPBACK
+from queries.web.impatient import ImpatientProtocol
 from queries.web.live import Live
 from queries.web.served import Served
 
@@ -40,8 +43,21 @@ def serve(
     token = None if host in LOOPBACK else secrets.token_urlsafe(24)
     hosts = () if token is None else (host, socket.gethostname().lower())
     address = f"http://{f'[{named}]' if ':' in named else named}:{at}/{f'{token}/' if token else ''}"
-    config = uvicorn.Config(
-        make_app(served, live=live, hosts=hosts, token=token),
+    server = _Server(config_of(make_app(served, live=live, hosts=hosts, token=token)), live)
+    say(address)
+    if opened:
+        webbrowser.open(address)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def config_of(app: Starlette, **more: Any) -> uvicorn.Config:
+    """How the application is served: limits on connections, and on what is said on one."""
+    return uvicorn.Config(
+        app,
+        http=ImpatientProtocol,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -50,15 +66,8 @@ def serve(
         timeout_graceful_shutdown=_GRACE_S,
         limit_concurrency=_MOST_CONNECTIONS,
         h11_max_incomplete_event_size=64 * 1024,
+        **more,
     )
-    server = _Server(config, live)
-    say(address)
-    if opened:
-        webbrowser.open(address)
-    try:
-        server.run(sockets=[listener])
-    finally:
-        listener.close()
 
 
 class _Server(uvicorn.Server):

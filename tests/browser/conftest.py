@@ -63,9 +63,10 @@ def running(atlases: list[Path], live: Any = None) -> Iterator[str]:
 
     from queries.web.app import make_app
     from queries.web.served import open_all
+    from queries.web.serving import config_of
 
     served = open_all(atlases, 2**26)
-    server = uvicorn.Server(uvicorn.Config(make_app(served, live=live), port=0, log_level="warning", lifespan="off"))
+    server = uvicorn.Server(config_of(make_app(served, live=live), port=0))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

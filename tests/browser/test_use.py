@@ -127,3 +127,19 @@ def test_the_console_answers(page, home) -> None:
     page.get_by_label("Statement").fill("SELECT concept, n FROM fit_concept JOIN concept USING (concept_id)")
     page.get_by_role("button", name="Run").click()
     assert page.locator("main table tbody tr").count() >= 3
+
+
+def test_the_arrow_keys_go_from_token_to_token(page, home) -> None:
+    page.goto(f"{home}neuron/L1N7")
+    tokens = page.locator(".exemplars[open] li").first.locator(".t")
+    names = ["peak" in (token.get_attribute("class") or "") for token in tokens.all()]
+    peak = names.index(True)
+    tokens.nth(peak).focus()
+    here = "[...document.activeElement.parentNode.querySelectorAll('.t')].indexOf(document.activeElement)"
+    for place in [*range(peak - 1, -1, -1), 0]:  # and it stops at the beginning
+        page.keyboard.press("ArrowLeft")
+        assert page.evaluate(here) == place
+    for place in [*range(1, len(names)), len(names) - 1]:
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate(here) == place
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
