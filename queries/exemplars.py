@@ -160,10 +160,9 @@ def _rows(atlas: Atlas, read: TextSet, found: list[Exemplar], width: int) -> Res
         )
     if of_images(atlas):
         patches = [patch_of(each.position, each.text.n_tokens) for each in found]
-        rows = [(*row, *patch) for row, patch in zip(rows, patches, strict=True)]
         return Result(
             [*COLUMNS, *PATCH_COLUMNS],
-            rows,
+            [(*row, *patch) for row, patch in zip(rows, patches, strict=True)],
             ["source is an image's file; patches are counted from 0, from the top left"],
             shown=[*_SHOWN[:-1], "source", *PATCH_COLUMNS],
         )

@@ -9,6 +9,7 @@ from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.decoded import notes_on_all
 from queries.gradients import gradient_checks
+from queries.patches import image_folders, of_images
 from queries.sqlfile import load_sql
 from queries.weight_run import HOW_TO_ADD
 
@@ -43,10 +44,15 @@ def fits(atlas: Atlas) -> Result:
 
 @question
 def texts(atlas: Atlas) -> Result:
-    """The running text, if the atlas has any: its sources, how many texts and tokens that count, at which sites."""
-    return Result(
-        *atlas.query(load_sql("info_texts")), shown="sources texts tokens max_tokens words sites layers".split()
-    )
+    """The running text, if the atlas has any: its sources, how many texts and tokens that count, at which sites.
+
+    Of an image tower the images: `sources` are their folders, as the build named them.
+    """
+    columns, rows = atlas.query(load_sql("info_texts"))
+    if of_images(atlas):
+        place, run = columns.index("sources"), columns.index("run_id")
+        rows = [(*row[:place], image_folders(atlas, row[run]), *row[place + 1 :]) for row in rows]
+    return Result(columns, rows, shown="sources texts tokens max_tokens words sites layers".split())
 
 
 @question

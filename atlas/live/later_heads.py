@@ -99,8 +99,9 @@ def _from_class_token(live: LiveModel, attention: Attention, layer: int, normed_
     query, key = (live.submodule(path.format(layer=layer)) for path in (attention.query, attention.key))
     query_BHd = _wide(query(normed_BTD[:, 0])).unflatten(-1, (heads, -1))
     key_BTHd = _wide(key(normed_BTD)).unflatten(-1, (heads, -1))
-    scores_BHT: Tensor = torch.einsum("bhd,bthd->bht", query_BHd, key_BTHd) * query_BHd.shape[-1] ** -0.5
-    return scores_BHT.softmax(-1)
+    scores_BHT = torch.einsum("bhd,bthd->bht", query_BHd, key_BTHd) * query_BHd.shape[-1] ** -0.5
+    pattern_BHT: Tensor = scores_BHT.softmax(-1)
+    return pattern_BHT
 
 
 def _deviation(norm: nn.Module, x: Tensor) -> Tensor:

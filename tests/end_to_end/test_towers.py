@@ -201,6 +201,7 @@ def test_exemplars_are_the_images_and_patches_where_neurons_are_largest(folder, 
             places = [divmod(int(patch_B[index]), GRID) for index in order]
             assert [(row["patch_row"], row["patch_column"]) for row in rows] == places
             assert np.allclose([row["value"] for row in rows], best_B[order].numpy(), rtol=1e-4, atol=1e-5)
+            assert info(atlas).sections["texts"].dicts()[0]["sources"] == [str(folder / "plain")]
             firing = answer.sections["firing"].dicts()[0]
             assert firing["n"] == len(files) * GRID**2
             assert firing["mean"] == pytest.approx(float(acts_BPN[:, :, neuron].mean()), rel=1e-4, abs=1e-5)
@@ -274,3 +275,21 @@ def test_a_text_tower_without_words_has_tokens_and_exemplars(folder):
         assert (atlas.manifest.head, atlas.manifest.tower) == ("none", "text")
         rows = exemplars(atlas, "L1N3", kind="top").sections["exemplars"].dicts()
     assert rows and all(row["token"] and "«" in row["text"] for row in rows)
+
+
+def test_the_page_of_a_neuron_names_images_and_patches(folder, image_atlas):
+    with open_atlas(image_atlas) as atlas:
+        best = exemplars(atlas, f"L{LAYER}N7", kind="top").sections["exemplars"].dicts()[0]
+    testclient = pytest.importorskip("starlette.testclient", reason="the extra web is not installed")
+    from queries.web.app import make_app
+    from queries.web.served import open_all
+
+    served = open_all([image_atlas], 2**26)
+    with testclient.TestClient(make_app(served), base_url="http://localhost") as visitor:
+        home = visitor.get("/", follow_redirects=False).headers["location"]
+        page = visitor.get(f"{home.rstrip('/')}/neuron/L{LAYER}N7").text
+    for each in served:
+        each.close()
+    place = f"row {best['patch_row']}, column {best['patch_column']}"
+    assert f"<code>{best['source']}</code> <small>{place}</small>" in page
+    assert "Images that fire it" in page and "words are not stored" not in page
