@@ -63,13 +63,17 @@ hostile: $(INSTALLED)
 # Every benchmark that needs no GPU, then docs/benchmarks.md from their results. On an idle machine.
 bench: $(RIVALS) $(ATLAS)
 	$(BIN)/neuron-atlas fetch smollm2-135m
+	$(BIN)/python -m benchmarks.speed.build
 	$(BIN)/python -m benchmarks.speed.topk
 	$(BIN)/python -m benchmarks.speed.statistics_speed
 	$(BIN)/python -m benchmarks.speed.queries
 	$(BIN)/python -m benchmarks.speed.publish
 	$(BIN)/python -m benchmarks.speed.verify
 	$(BIN)/python -m benchmarks.speed.search
+	$(BIN)/python -m benchmarks.speed.newer $(ATLAS)
 	$(BIN)/python -m benchmarks.speed.pages $(ATLAS)
+	$(BIN)/python -m benchmarks.speed.growth
+	$(BIN)/python -m benchmarks.speed.workers
 	$(BIN)/python -m benchmarks.postgres.main
 	$(BIN)/python -m benchmarks.common.report
 
