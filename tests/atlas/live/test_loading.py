@@ -230,23 +230,37 @@ def hub_cache(folder: Path, home: Path) -> Path:
     return snapshot
 
 
-@pytest.mark.parametrize("by", ["id", "path"])
-def test_a_hub_cache_is_read_and_held_to_the_same_rules(folder, tmp_path, by):
+HUB_CACHE = """
+import json, sys
+from pathlib import Path
+from atlas.errors import ModelError
+from atlas.live.loading import load
+
+def say():
+    for model in ("someone/tiny", sys.argv[1]):
+        try:
+            print(load(model, device="cpu").fingerprint)
+        except ModelError as error:
+            print(error)
+
+say()
+index = Path(sys.argv[1], "model.safetensors.index.json")
+places = json.loads(index.read_text())["weight_map"]
+index.unlink()
+index.write_text(json.dumps({"weight_map": dict.fromkeys(places, "weights.bin")}))
+index.with_name("weights.bin").write_bytes(b"not read")
+say()
+"""
+
+
+def test_a_hub_cache_is_read_and_held_to_the_same_rules(folder, tmp_path):
+    """By its id and by its path, which the process learns from its environment as it starts."""
     expected = load(str(folder)).fingerprint
     snapshot = hub_cache(shard(folder), tmp_path / "home")
-    model = "someone/tiny" if by == "id" else str(snapshot)
-    code = (
-        "from atlas.live.loading import load\nfrom atlas.errors import ModelError\n"
-        f"try: print(load({model!r}, device='cpu').fingerprint)\nexcept ModelError as error: print(error)"
-    )
-    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
-    assert in_a_new_process(code, **environment).stdout == expected + "\n"
-    index = snapshot / "model.safetensors.index.json"
-    places = json.loads(index.read_text())["weight_map"]
-    index.unlink()
-    index.write_text(json.dumps({"weight_map": dict.fromkeys(places, "weights.bin")}))
-    (snapshot / "weights.bin").write_bytes(b"not read")
-    assert "shards are plain" in in_a_new_process(code, **environment).stdout
+    code = f"import sys; sys.argv = ['', {str(snapshot)!r}]\n{HUB_CACHE}"
+    said = in_a_new_process(code, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "home")).stdout.splitlines()
+    assert said[:2] == [expected, expected]
+    assert len(said) == 4 and all("shards are plain" in line for line in said[2:])
 
 
 @pytest.mark.parametrize(
