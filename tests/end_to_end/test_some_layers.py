@@ -12,7 +12,7 @@ import pytest
 from atlas.errors import QuestionError, UsageError
 from atlas.live.stored import Stored
 from atlas.store.reader import open_atlas
-from atlas.store.verify import BROKEN, verify
+from atlas.store.verify import BROKEN, checks_of
 from builders.build.pipeline import build
 from queries.card import neuron_card
 from queries.compare import compare
@@ -49,7 +49,7 @@ def some(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def broken(path: Path) -> list[str]:
-    return [check.name for check in verify(path) if check.result == BROKEN]
+    return [check.name for check in checks_of(path) if check.result == BROKEN]
 
 
 def rows_in(rows: dict[str, list[tuple[Any, ...]]], table: str, layers: tuple[int, ...]) -> list[tuple[Any, ...]]:

@@ -46,7 +46,7 @@ def from_file(small, monkeypatch):
     return small
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def from_memory(small):
     with open_atlas(small.path) as atlas:
         session_of(atlas).put("resident", resident.read_resident(atlas))

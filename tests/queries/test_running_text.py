@@ -7,7 +7,7 @@ import pytest
 from atlas.errors import QuestionError, UnknownNameError
 from atlas.schema.exemplar_tables import KINDS, PROBABILITIES
 from atlas.store.reader import open_atlas
-from atlas.store.verify import OK, verify
+from atlas.store.verify import OK, checks_of
 from queries.running_text import all_quantiles, has_texts, stored_exemplars, stored_firing, text_set, texts_of
 from tests.atlas_factory import D_MLP, N_LAYERS, WORDS, write_small_atlas
 from tests.exemplar_factory import EPSILON, N_TEXTS, TOKENS, planted_reads, planted_texts
@@ -26,7 +26,7 @@ def atlas(path):
 
 
 def test_an_atlas_with_texts_keeps_all_promises(path):
-    assert [check for check in verify(path) if check.result != OK] == []
+    assert [check for check in checks_of(path) if check.result != OK] == []
 
 
 def test_exemplars_are_those_of_brute_force(atlas):
@@ -92,7 +92,7 @@ def test_the_quantiles_of_a_site_come_as_arrays(atlas):
 
 def test_without_words_there_are_places_and_no_tokens(tmp_path):
     path = write_small_atlas(tmp_path / "private.duckdb", texts=True, words=False, intervals=False)
-    assert [check for check in verify(path) if check.result != OK] == []
+    assert [check for check in checks_of(path) if check.result != OK] == []
     with open_atlas(path) as atlas:
         assert not text_set(atlas).words
         assert {each.text.tokens for each in stored_exemplars(atlas, 1, 7, "mlp_post")} == {None}

@@ -23,6 +23,7 @@ from atlas.live import gguf_copies
 from atlas.live.loading import load
 from atlas.spec.document import Edit
 from atlas.spec.text import write_spec
+from tests.amount import some
 from tests.atlas.live.plain_edits import a_spec
 from tests.gguf_model import write_gguf
 
@@ -82,7 +83,7 @@ def same(one, other) -> bool:
     )
 
 
-@pytest.mark.parametrize("dtype", ["auto", "bfloat16"])
+@pytest.mark.parametrize("dtype", some(["auto", "bfloat16"], ["bfloat16"]))
 def test_the_second_time_it_is_the_same_model_without_parsing(original, kept, parsings, monkeypatch, dtype):
     first = read(original, dtype=dtype)
     assert len(parsings) == 1 and len(copies(kept)) == 1
@@ -156,7 +157,8 @@ DAMAGES = [
 ]
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+# The weights, in every way; a link; a file that says something else; a file that is gone.
+@pytest.mark.parametrize("damage", some(DAMAGES, [*DAMAGES[:5], DAMAGES[8]]))
 def test_a_damaged_copy_changes_nothing(original, kept, parsings, damage):
     first = read(original)
     [copy] = kept.iterdir()
@@ -187,7 +189,7 @@ def test_no_copy_beyond_the_limit(original, kept, monkeypatch, limit):
     assert copies(kept) == set()
 
 
-@pytest.mark.parametrize("limit", ["lots", "-1", "nan", "1e3", "inf", "\u0663"])
+@pytest.mark.parametrize("limit", some(["lots", "-1", "nan", "1e3", "inf", "\u0663"], ["lots", "-1", "nan"]))
 def test_a_limit_is_a_number(original, kept, monkeypatch, limit):
     monkeypatch.setenv(gguf_copies.LIMIT_VARIABLE, limit)
     with pytest.raises(UsageError, match=gguf_copies.LIMIT_VARIABLE):

@@ -15,6 +15,7 @@ from atlas.live.loading import load
 from atlas.live.prompts import prompt_ids
 from atlas.live.tokenizer_limits import check_tokenizer
 from atlas.spec.document import Tokenization
+from tests.amount import some
 from tests.synthetic import make_model, make_tokenizer
 
 HONEST = (
@@ -79,24 +80,25 @@ def test_an_honest_template_gives_what_transformers_gives():
     assert in_chat_template(tokenizer, " The dog ", "tiny") == expected == "<s><|user|>The dog</s><|assistant|>"
 
 
-@pytest.mark.parametrize(
-    "template",
-    [
-        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-        "{% set x = 'a' * 10**10 %}{{ x }}",
-        "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
-        "{{ raise_exception('no\nsystem role') }}",
-        "{{ messages[0].__class__.__mro__ }}",
-        "{{ 1 / 0 }}",
-        "{% include '/etc/passwd' %}",
-        "{{ x.y.z }}",
-        "{{ 'unclosed",
-        {"other": "{{ 1 }}"},
-    ],
-)
-def test_a_hostile_template_is_one_line(tmp_path, template):
-    live = load(str(make_model("llama", tmp_path)), device="cpu")
-    live.tokenizer.chat_template = template
+HOSTILE = [
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+    "{% set x = 'a' * 10**10 %}{{ x }}",
+    "{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
+    "{{ raise_exception('no\nsystem role') }}",
+    "{{ messages[0].__class__.__mro__ }}",
+    "{{ 1 / 0 }}",
+    "{% include '/etc/passwd' %}",
+    "{{ x.y.z }}",
+    "{{ 'unclosed",
+    {"other": "{{ 1 }}"},
+]
+
+
+# Time, memory, depth, what a template raises, what the sandbox keeps from it, what is no template.
+@pytest.mark.parametrize("template", some(HOSTILE, [*HOSTILE[:5], *HOSTILE[8:]]))
+def test_a_hostile_template_is_one_line(live_of, monkeypatch, template):
+    live = live_of("llama")
+    monkeypatch.setattr(live.tokenizer, "chat_template", template)
     with pytest.raises(ModelError, match=f"the chat template of {live.model_id} does not work") as error:
         prompt_ids(live, Tokenization(False, True), "The dog")
     assert "\n" not in str(error.value) and len(str(error.value)) < 700

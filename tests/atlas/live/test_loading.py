@@ -231,24 +231,38 @@ def hub_cache(folder: Path, home: Path) -> Path:
     return snapshot
 
 
-@pytest.mark.parametrize("by", ["id", "path"])
-def test_a_hub_cache_is_read_and_held_to_the_same_rules(folder, tmp_path, by):
+HUB_CACHE = """
+import json, sys
+from pathlib import Path
+from atlas.errors import ModelError
+from atlas.live.loading import load
+
+def say():
+    for model in ("someone/tiny", sys.argv[1]):
+        try:
+            live = load(model, device="cpu")
+            print(live.fingerprint, live.revision)
+        except ModelError as error:
+            print(error)
+
+say()
+index = Path(sys.argv[1], "model.safetensors.index.json")
+places = json.loads(index.read_text())["weight_map"]
+index.unlink()
+index.write_text(json.dumps({"weight_map": dict.fromkeys(places, "weights.bin")}))
+index.with_name("weights.bin").write_bytes(b"not read")
+say()
+"""
+
+
+def test_a_hub_cache_is_read_and_held_to_the_same_rules(folder, tmp_path):
+    """By its id and by its path, which the process learns from its environment as it starts."""
     expected = load(str(folder)).fingerprint
     snapshot = hub_cache(shard(folder), tmp_path / "home")
-    model = "someone/tiny" if by == "id" else str(snapshot)
-    code = (
-        "from atlas.live.loading import load\nfrom atlas.errors import ModelError\n"
-        f"try:\n live = load({model!r}, device='cpu')\n print(live.fingerprint, live.revision)\n"
-        "except ModelError as error: print(error)"
-    )
-    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
-    assert in_a_new_process(code, **environment).stdout == f"{expected} {snapshot.name}\n"
-    index = snapshot / "model.safetensors.index.json"
-    places = json.loads(index.read_text())["weight_map"]
-    index.unlink()
-    index.write_text(json.dumps({"weight_map": dict.fromkeys(places, "weights.bin")}))
-    (snapshot / "weights.bin").write_bytes(b"not read")
-    assert "shards are plain" in in_a_new_process(code, **environment).stdout
+    code = f"import sys; sys.argv = ['', {str(snapshot)!r}]\n{HUB_CACHE}"
+    said = in_a_new_process(code, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "home")).stdout.splitlines()
+    assert said[:2] == [f"{expected} {snapshot.name}"] * 2
+    assert len(said) == 4 and all("shards are plain" in line for line in said[2:])
 
 
 @pytest.mark.parametrize(

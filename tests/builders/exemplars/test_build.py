@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from atlas.schema.exemplar_tables import EXEMPLAR_TABLES, KINDS
 from atlas.store.reader import open_atlas
-from atlas.store.verify import OK, verify
+from atlas.store.verify import OK, checks_of
 from builders.build import pipeline
 from builders.config import BuildConfig
 from builders.exemplars import running_text
@@ -104,7 +104,7 @@ def reads(model, texts):
 
 
 def test_the_file_keeps_all_promises(path):
-    assert [check for check in verify(path) if check.result != OK] == []
+    assert [check for check in checks_of(path) if check.result != OK] == []
 
 
 def test_texts_are_documents_cut_to_length(path, texts):
@@ -237,7 +237,7 @@ def test_no_word_is_in_a_file_without_words(model, source, tmp_path):
     private.write_text("the dog is good .\n" * 40 + "football government minister happy animal wrote\n" * 40 + secret)
     target = config(model, tmp_path / "p.duckdb", private, words=False)
     path = pipeline.build(target).path
-    assert [check for check in verify(path) if check.result != OK] == []
+    assert [check for check in checks_of(path) if check.result != OK] == []
     with open_atlas(path) as atlas:
         assert not text_set(atlas).words and atlas.query("SELECT sha256 FROM _text_set")[1] == [("",)]
         assert atlas.query("SELECT count(*), count(tokens) FROM _text")[1][0][1] == 0

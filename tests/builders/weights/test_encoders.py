@@ -13,7 +13,7 @@ from atlas.errors import AtlasError
 from atlas.live.head import mean_state
 from atlas.live.loading import load
 from atlas.store.reader import open_atlas
-from atlas.store.verify import verify
+from atlas.store.verify import checks_of
 from builders.build.pipeline import build
 from builders.config import BuildConfig
 from queries.nearest import nearest
@@ -86,7 +86,7 @@ def test_facts_about_tokens_go_through_the_head(family, mode, tmp_path):
         assert row["frequency_correlation"] == pytest.approx(due, abs=1e-5)
         share = np.square(right[:, :n_null].T @ down[at]).sum() / (down[at] @ down[at])
         assert row["null_share"] == pytest.approx(share, abs=1e-5)
-    assert [check for check in verify(path) if check.result != "ok"] == []
+    assert [check for check in checks_of(path) if check.result != "ok"] == []
 
 
 @pytest.mark.parametrize(("head", "options"), [("classifier", {}), ("none", {"decode": False, "weight_facts": True})])
@@ -100,7 +100,7 @@ def test_where_there_is_no_vocabulary_only_facts_of_the_weights_are_there(head, 
     facts = rows_of(path, "SELECT * FROM weight_fact")
     assert len(facts) == 2 * N_LAYERS * WIDTH
     assert {row[f"cosine_{name}"] for row in facts for name in ("mean", "std", "skewness", "kurtosis")} == {None}
-    assert [check for check in verify(path) if check.result != "ok"] == []
+    assert [check for check in checks_of(path) if check.result != "ok"] == []
     with open_atlas(path) as atlas:
         (first, *_) = nearest(atlas, "L1N2", weight="down_proj", limit=1).rows
         c = cosine(down, down[1, 2])

@@ -12,7 +12,7 @@ from scipy import stats
 from atlas.errors import UsageError
 from atlas.sites import WEIGHTS
 from atlas.store.reader import open_atlas
-from atlas.store.verify import verify
+from atlas.store.verify import checks_of
 from builders.build.pipeline import build
 from tests.builders.weights.planted import COPY, DEPLETION, ENRICHMENT, ZERO, planted_model, weights_of
 from tests.end_to_end.workbench import all_rows, built, config
@@ -126,7 +126,7 @@ def test_nearest_neurons(atlas_file: Path, model: Path) -> None:
 
 
 def test_a_whole_file(atlas_file: Path) -> None:
-    assert [check for check in verify(atlas_file) if check.result != "ok"] == []
+    assert [check for check in checks_of(atlas_file) if check.result != "ok"] == []
 
 
 def test_one_can_do_without_and_add_them_later(model: Path, mode: str, atlas_file: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,7 @@ def activations(family: str, concept: str, layer: int) -> tuple[np.ndarray, np.n
     return acts_EN, labels_E == FAMILIES[family].index(concept)
 
 
+@cache
 def all_shares(family: str, concept: str) -> dict[tuple[int, int], tuple[float, float]]:
     found = {}
     for layer in range(N_LAYERS):
