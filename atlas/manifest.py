@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import platform
+from functools import cache
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -43,6 +44,7 @@ class Manifest(NamedTuple):
     quantised: str | None = None
     # Which of the versions of the model: see atlas/live/sources.py. Absent from older atlases.
     revision: str | None = None
+    tower: str | None = None  # of atlas.sites.TOWERS; None where the model has none
 
     @classmethod
     def columns(cls) -> list[str]:
@@ -56,10 +58,7 @@ class Manifest(NamedTuple):
 
 def software_version() -> str:
     """'neuron-atlas X.Y.Z' of the installed distribution ('unknown' from a bare checkout)."""
-    try:
-        return "neuron-atlas " + metadata.version("neuron-atlas")
-    except metadata.PackageNotFoundError:
-        return "neuron-atlas unknown"
+    return f"neuron-atlas {_version('neuron-atlas')}"
 
 
 def versions(*packages: str) -> dict[str, str]:
@@ -68,12 +67,15 @@ def versions(*packages: str) -> dict[str, str]:
     Nothing is imported for it, so a question may ask too.
     """
     found = {"software": software_version(), "python": platform.python_version()}
-    for name in packages:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "unknown"
-    return found
+    return found | {name: _version(name) for name in packages}
+
+
+@cache  # reading what a package says of itself takes some 10 ms
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def utc_now() -> dt.datetime:

@@ -58,8 +58,11 @@ ONE_TOKEN = ("last", "cls", "mask")
 POOLS = ("prompt", "text")
 """What `mean`, `max` and `all` are over: the whole prompt or its text alone; special tokens are in neither."""
 DECODING_MODES = ("raw", "folded", "linearised")
-HEADS = ("lm", "mlm", "classifier", "none")
-"""What a model has behind its last block: an LM head, a masked LM's, a classifier's, or nothing."""
+HEADS = ("lm", "mlm", "classifier", "words", "none")
+"""What a model has behind its last block: an LM head, a masked LM's, a classifier's, a projection that words are
+compared with, or nothing."""
+TOWERS = ("text", "image")
+"""Of a checkpoint that reads texts and images: the part that reads one of them."""
 
 
 _ADDRESS = re.compile(r"L(0|[1-9][0-9]{0,5})N(0|[1-9][0-9]{0,8})")

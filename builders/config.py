@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from atlas import sites
 from atlas.errors import UnknownNameError, UsageError
+from builders.tower_options import check_tower, tower_parameters
 
 if TYPE_CHECKING:
     from atlas.manifest import Manifest
 
-_UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 DEFAULT_NEIGHBOURS = 16
 DEFAULT_BINS = 20
 """Of a histogram, where neither the user nor an atlas to add to says otherwise."""
@@ -39,6 +39,14 @@ class BuildConfig:
 
     model: str
     target: Path
+    tower: str | None = None
+    """Of a checkpoint that reads texts and images: which of its towers; None: the model has none."""
+    word_list: str | None = None
+    """File of the words, one a line, that neurons of a tower are decoded to."""
+    images: tuple[str, ...] = ()
+    """Folders of images in place of running text, of an image tower."""
+    second_order: tuple[int, ...] = ()
+    """Layers whose neurons' effects through later attention heads are measured over the images."""
     concepts: tuple[ConceptSource, ...] = ()
     weights: tuple[str, ...] = ()
     """Weights to decode; empty: all that the model has."""
@@ -125,7 +133,8 @@ class BuildConfig:
                 "--pool goes with --position mean, max or all", "The others are of one token of the prompt."
             )
         self._require_describable()
-        others = (self.weighs, self.texts, self.graphs, self.describe, self.embed)
+        check_tower(self)
+        others = (self.weighs, self.texts, self.images, self.graphs, self.describe, self.embed)
         if not (self.decode or self.concepts or any(others)):
             raise UsageError("nothing to build: no decoding and no concepts", "Add --concepts or drop --no-decode.")
         for option, value, low, high in (
@@ -158,13 +167,14 @@ class BuildConfig:
             ("--layers", self.layers or ()),
             ("--tau", self.taus),
             ("--texts", self.texts),
+            ("--images", self.images),
             ("--graphs", self.graphs),
         ):
             if len(set(values)) < len(values):
                 raise UsageError(f"{option} names something twice: {', '.join(map(str, values))}")
         if not self.texts and (self.max_tokens_total is not None or not self.words):
             raise UsageError("--max-tokens-total and --no-texts are about running text", "Add --texts.")
-        if self.graphs and self.texts:
+        if self.graphs and (self.texts or self.images):
             raise UsageError("--graphs are made from exemplars that an atlas has", "Build --texts first, then --add.")
         if not self.taus or any(not 0 < tau <= 100 for tau in self.taus):
             raise UsageError(f"--tau must lie in (0, 100], not {list(self.taus)}")
@@ -246,6 +256,7 @@ class BuildConfig:
             "scores": self.scores,
             "embed": self.embed,
             "texts": list(self.texts),
+            **({} if self.tower is None else tower_parameters(self)),
             "context_length": self.context_length,
             "max_tokens_total": self.max_tokens_total,
             "words": self.words,
@@ -260,14 +271,6 @@ def require_within(option: str, value: float, low: float, high: float) -> None:
     """Raise UsageError unless the number lies in its domain, both ends included."""
     if not low <= value <= high:
         raise UsageError(f"{option} {value} is outside {low} to {high}")
-
-
-def parse_bytes(text: str) -> int:
-    """'2GB' -> 2 * 10**9 (decimal units). Raises UsageError."""
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?B|)\s*", text.upper())
-    if match is None:
-        raise UsageError(f"{text!r} is no amount of memory", "Write 500MB or 2GB.")
-    return int(float(match[1]) * _UNITS[match[2]])
 
 
 def parse_layers(text: str) -> tuple[int, ...]:

@@ -16,8 +16,9 @@ from transformers.models.auto.modeling_auto import (  # noqa: E402
 
 from atlas.live.adapters.base import Adapter  # noqa: E402
 from atlas.live.adapters.multimodal import MULTIMODAL  # noqa: E402
-from atlas.live.adapters.registry import FAMILIES, find_adapter  # noqa: E402
+from atlas.live.adapters.registry import FAMILIES, TOWERS, find_adapter, find_tower  # noqa: E402
 from atlas.live.adapters.unsupported import UNSUPPORTED  # noqa: E402
+from atlas.sites import TOWERS as SIDES  # noqa: E402
 from builders.export.model_limits import limit  # noqa: E402
 from builders.export.registry import TARGETS  # noqa: E402
 from tests.dense_families import DENSE  # noqa: E402
@@ -81,6 +82,17 @@ def _lines() -> Iterator[str]:
         heads = ", ".join(dict.fromkeys(head.kind for head in adapter.heads))
         gated, normed = ("yes" if each else "no" for each in (adapter.gated, adapter.block_norm))
         yield f"| {module} | {', '.join(names)} | {gated} | {normed} | {heads} | {_tested(names)} |"
+    yield f"\n## Towers of texts and images ({len(TOWERS)} model type)\n"
+    yield (
+        "An atlas is of one tower (`build --tower`), whose neurons are decoded to words: vision.md. Tested with\n"
+        "random weights against transformers alone: sites, decodings in float64, exemplars, edits of both, effects\n"
+        "through heads.\n"
+    )
+    yield "| model type | tower | gated | projection |\n|---|---|---|---|"
+    for name in TOWERS:
+        for tower in SIDES:
+            adapter = find_tower({"model_type": name}, tower)
+            yield f"| {name} | {tower} | {'yes' if adapter.gated else 'no'} | {adapter.heads[0].dense} |"
     yield "\n## Language models of checkpoints that also see images\n"
     yield (
         "Inputs are text only. The language model may be of any type above; where the config does not say which, it\n"

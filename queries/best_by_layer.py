@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from atlas.answers.result import Result
 from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.store.reader import Atlas
@@ -45,6 +47,12 @@ def best_by_layer(atlas: Atlas, *, fit: FitChoice = ANY_FIT) -> Result:
 
 def _of_fit(atlas: Atlas, fit: Fit) -> Result:
     def read() -> _Read:
-        return _Read(*atlas.query(load_sql("best_by_layer"), {"fit_id": fit.fit_id, "least": GOOD}))
+        # Layer by layer: the join of all takes hundreds of megabytes for a large model.
+        parameters, columns = {"fit_id": fit.fit_id, "least": GOOD}, list[str]()
+        rows: list[tuple[Any, ...]] = []
+        for layer in range(atlas.manifest.n_layers):
+            columns, found = atlas.query(load_sql("best_by_layer"), parameters | {"layer": layer})
+            rows += found
+        return _Read(columns, rows)
 
     return session_of(atlas).read(("best by layer", fit.fit_id), read)

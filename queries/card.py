@@ -32,15 +32,17 @@ from queries.fits import Fit, choose_taus, fits_of_neurons
 from queries.gradients import STATEMENT, attribution_rows
 from queries.measured import absent, notes_on_absent, table_names
 from queries.require import require_neuron
+from queries.second_order import SECOND_ORDER, second_order_on_card
 from queries.significance import all_significance
+from queries.sqlfile import load_sql
 from queries.weight_run import remarks
 
 DEFAULT_TOP = 8
 _BACKGROUND = ("neuron_background", "neuron_length")
-_OF_WEIGHTS = ("neuron_weights", "neuron_facts")
+_OF_WEIGHTS = ("neuron_weights", "neuron_facts", "redundant_group")
 TOKENS, VECTORS, IO, CONCEPTS, BACKGROUND, ATTRIBUTION, *_ = SECTIONS = (
     *("tokens", "weights", "io", "concepts", "background", "attribution"),
-    *(EXEMPLARS, FIRING, QUADRANT_SHARES, DESCRIPTIONS),
+    *(EXEMPLARS, FIRING, QUADRANT_SHARES, DESCRIPTIONS, SECOND_ORDER),
 )
 
 
@@ -96,6 +98,7 @@ def neuron_card(
     sections |= on_card(atlas, layer, neuron, fit.site, texts)
     if decoded:
         sections |= descriptions_on_card(atlas, layer, neuron)
+        sections |= second_order_on_card(atlas, layer, neuron)
     return Document(fields, sections)
 
 
@@ -172,14 +175,17 @@ def _tokens(atlas: Atlas, lists: list[tuple[Any, ...]], top: int, layer: int) ->
 
 def _weights(atlas: Atlas, found: Read, layer: int) -> dict[str, Result]:
     """The sections about the weights alone; without rows, and with a note, where the atlas has no facts of them."""
-    vectors, facts = (found[name] for name in _OF_WEIGHTS)
+    vectors, facts, groups = (found[name] for name in _OF_WEIGHTS)
+    group: tuple[int | None, int | None] = (None, None)
+    for (group_id,) in groups:
+        group = group_id, atlas.query(load_sql("redundant_neurons"), {"group_id": group_id})[1][0][0]
     by_weight = sorted(vectors, key=lambda row: list(WEIGHTS).index(row[0]))
     columns = ["io_class", *names_of(NEURON_FACT), "redundant_group", "redundant_neurons"]
     notes = [] if facts else notes_on_layers(atlas, FACTS, layer=layer)
     notes = notes or remarks(atlas)
     return {
         VECTORS: Result(["weight", *names_of(VECTOR)], by_weight, [] if by_weight else notes),
-        IO: Result(columns, facts, notes),
+        IO: Result(columns, [(*row, *group) for row in facts], notes),
     }
 
 

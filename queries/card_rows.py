@@ -15,6 +15,7 @@ from atlas.sites import WEIGHTS
 from atlas.store.reader import Atlas
 from queries.fits import Fit
 from queries.measured import BASE, GAUSSIANS, RANGES, WORST, card_columns, card_sql, columns_on, shown_on, table_names
+from queries.session.filled import has_rows
 from queries.session.resident import resident, token_texts
 from queries.sqlfile import load_sql
 
@@ -23,14 +24,18 @@ CONCEPT_COLUMNS = ["family", "concept", "site", "position", *columns_on("card"),
 BACKGROUND_COLUMNS = "family site position n mean std skewness kurtosis min max mean_abs ks length_correlation".split()
 
 
+_OF = {"neuron_attribution": "_gradient", "redundant_group": "_redundant"}
+"""Statements that find nothing where a table is empty, as it is in most atlases."""
 Read = dict[str, list[tuple[Any, ...]]]
 """Rows of one neuron by the name of what was read."""
 
 
 def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> Read:
     """What the tables have about one neuron: by statement of queries/sql, and by table of measures."""
-    statements = [card_sql(name) if name in table_names("card") else load_sql(name) for name in names]
-    return dict(zip(names, atlas.rows(statements, layer=layer, neuron=neuron), strict=True))
+    asked = [name for name in dict.fromkeys(names) if name not in _OF or has_rows(atlas, _OF[name])]
+    statements = [card_sql(name) if name in table_names("card") else load_sql(name) for name in asked]
+    found = zip(asked, atlas.rows(statements, layer=layer, neuron=neuron), strict=True)
+    return {name: [] for name in names} | dict(found)
 
 
 def token_rows(atlas: Atlas, lists: list[tuple[Any, ...]], top: int) -> list[tuple[Any, ...]]:

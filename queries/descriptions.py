@@ -8,11 +8,13 @@ from atlas.sites import parse_neuron
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.require import require_neuron
+from queries.session.filled import has_rows
 from queries.sqlfile import load_sql
 
 DESCRIPTIONS = "descriptions"
 """The section of a card."""
 _SHOWN = "side sign author text measure score control".split()
+_COLUMNS = "side sign author text measure score score_n control evidence prompt_sha256 created_at".split()
 _TEXT = 3
 
 
@@ -39,5 +41,6 @@ def on_card(atlas: Atlas, layer: int, neuron: int) -> dict[str, Result]:
 
 
 def _written(atlas: Atlas, layer: int, neuron: int) -> Result:
-    columns, rows = atlas.query(load_sql("neuron_descriptions"), {"layer": layer, "neuron": neuron})
-    return Result(columns, [(*row[:_TEXT], Prose(row[_TEXT]), *row[_TEXT + 1 :]) for row in rows], shown=_SHOWN)
+    asked = [load_sql("neuron_descriptions")] if has_rows(atlas, "description") else []
+    (rows,) = atlas.rows(asked, layer=layer, neuron=neuron) or ([],)
+    return Result(_COLUMNS, [(*row[:_TEXT], Prose(row[_TEXT]), *row[_TEXT + 1 :]) for row in rows], shown=_SHOWN)

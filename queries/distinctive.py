@@ -40,7 +40,9 @@ class Commonness(NamedTuple):
         import numpy as np
 
         held_V = places_V > 0
-        ratio_V = np.divide(places_V * self.lists, self.places_V * lists, out=np.ones(len(places_V)), where=held_V)
+        # Shares, not products of counts: those of a large model do not fit into the counts' 32 bits.
+        share_V, all_share_V = places_V / lists, self.places_V / self.lists
+        ratio_V = np.divide(share_V, all_share_V, out=np.ones(len(places_V)), where=held_V)
         return np.where(held_V, places_V * np.log(ratio_V), -np.inf)
 
 

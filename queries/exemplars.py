@@ -13,6 +13,8 @@ from atlas.sites import site as site_of
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.experts import expert_fields, expert_of
+from queries.patches import COLUMNS as PATCH_COLUMNS
+from queries.patches import of_images, patch_of
 from queries.require import require_neuron
 from queries.running_text import Exemplar, TextSet, has_texts, is_read, stored_exemplars, stored_firing, text_set
 from queries.session.resident import present, token_texts
@@ -51,7 +53,8 @@ def exemplars(
     for each sign of gate and up, part 1 to 4 as in `quadrants`). `text` has `width` tokens around the one that it is
     at, which stands in « »; activations[i] is of token window_start + i of the text, off by `error` at most. firing,
     quantiles, quadrants and histogram are over all tokens of the running text; of a neuron of an expert, over those
-    that were routed there, and activations of other tokens are None.
+    that were routed there, and activations of other tokens are None. Of an image tower a text is an image: `source` is
+    its file, tokens are patches, and patch_row and patch_column say which one an exemplar is at.
 
         exemplars(atlas, "L29N808", kind="top")
 
@@ -121,16 +124,20 @@ def marked(found: Exemplar, words: Mapping[int, str], width: int) -> str | None:
     return "".join(said).strip(" ")
 
 
-def words_of(atlas: Atlas, found: Iterable[Exemplar]) -> dict[int, str]:
-    """The text of every token of the exemplars' texts; of one that the vocabulary lacks, a padding row say, its id."""
-    ids = {token for each in found for token in each.text.tokens or ()}
+def words_of(atlas: Atlas, found: Iterable[Exemplar], width: int) -> dict[int, str]:
+    """The text of every token that is shown of the exemplars' texts, `width` of them around each exemplar and those of
+    its window; of one that the vocabulary lacks, a padding row say, its id."""
+    ids: set[int] = set()
+    for each in found:
+        around = _around(each, width)
+        ids.update(around[0] if around else (), _shown_tokens(each) or ())
     kept = token_texts(atlas, present(atlas), ids) if ids else {}
     return {token: kept[token][0] if token in kept else f"<{token}>" for token in ids}
 
 
 def _rows(atlas: Atlas, read: TextSet, found: list[Exemplar], width: int) -> Result:
-    words = words_of(atlas, found)
-    rows = []
+    words = words_of(atlas, found, width)
+    rows: list[tuple[Any, ...]] = []
     for each in found:
         text, tokens = each.text, _shown_tokens(each)
         rows.append(
@@ -150,6 +157,15 @@ def _rows(atlas: Atlas, read: TextSet, found: list[Exemplar], width: int) -> Res
                 each.error,
                 None if tokens is None else [words[token] for token in tokens],
             )
+        )
+    if of_images(atlas):
+        patches = [patch_of(each.position, each.text.n_tokens) for each in found]
+        rows = [(*row, *patch) for row, patch in zip(rows, patches, strict=True)]
+        return Result(
+            [*COLUMNS, *PATCH_COLUMNS],
+            rows,
+            ["source is an image's file; patches are counted from 0, from the top left"],
+            shown=[*_SHOWN[:-1], "source", *PATCH_COLUMNS],
         )
     if read.words:
         return Result(COLUMNS, rows, shown=_SHOWN)

@@ -17,6 +17,7 @@ from atlas.sites import site as site_of
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.require import require_neuron
+from queries.session.filled import has_rows
 from queries.session.resident import present, token_texts
 from queries.sqlfile import load_sql
 
@@ -62,7 +63,8 @@ def stored_graph(atlas: Atlas, address: str, *, site: str = DEFAULT_SITE) -> Sto
     width = getattr(atlas.manifest, site_of(site).width)
     layer, neuron = parse_neuron(address)
     require_neuron(atlas, layer, neuron, width)
-    (rows,) = atlas.rows([load_sql("graph")], site=site, layer=layer, neuron=neuron)
+    asked = [load_sql("graph")] if has_rows(atlas, "_graph") else []
+    (rows,) = atlas.rows(asked, site=site, layer=layer, neuron=neuron) or ([],)
     if not rows:
         raise QuestionError(
             f"there is no graph of {address} at {site} here",

@@ -20,6 +20,7 @@ from queries.decoded import VECTORS, notes_on_layers
 from queries.experts import all_experts
 from queries.head_tokens import head_tokens
 from queries.require import require_limit, require_neuron
+from queries.session.filled import has_rows
 from queries.session.session import session_of
 from queries.sqlfile import load_sql
 from queries.stored_nearest import ALL, AMONG, LAYER, stored_nearest
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 DEFAULT_WEIGHT = "down_proj"
 COLUMNS = ["address", "layer", "neuron", "cosine", "tokens"]
 _PATIENCE = 1
+_STORED = "neuron_vector"
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def nearest(atlas: Atlas, address: str, *, weight: str = DEFAULT_WEIGHT, among: 
 
 
 def _has_vectors(atlas: Atlas, weight: str) -> bool:
-    return bool(atlas.query(load_sql("has_vectors"), {"weight": weight})[1][0][0])
+    return has_rows(atlas, _STORED) and bool(atlas.rows([load_sql("has_vectors")], weight=weight)[0][0][0])
 
 
 def _compared(
@@ -110,7 +112,11 @@ def _compared(
 
 def _own(atlas: Atlas, kept: Directions | None, weight: str, layer: int, neuron: int) -> np.ndarray:
     """The neuron's own vector, float32 [D]. QuestionError where there is none, or a zero one."""
-    if kept is None:
+    import numpy as np
+
+    if not has_rows(atlas, _STORED):
+        vector_1D = np.empty((0, atlas.manifest.d_model), np.float32)
+    elif kept is None:
         _, _, vector_1D = _vectors(atlas, weight, layer, neuron)
     else:
         vector_1D = kept.vector_ND[(kept.layer_N == layer) & (kept.neuron_N == neuron)]

@@ -9,13 +9,14 @@ from atlas.errors import QuestionError
 from atlas.schema.exemplar_tables import KINDS, MIDDLE, NOT_COUNTED, STEPS
 from atlas.sites import site as site_of
 from atlas.store.reader import Atlas
+from queries.session.filled import has_rows
 from queries.session.session import session_of
 from queries.sqlfile import load_sql
 
 if TYPE_CHECKING:
     import numpy as np
 
-_TEXT_SET = "text set"
+_TEXT_SET = "_text_set"
 _BY_CODE = {kind.code: kind for kind in KINDS}
 
 
@@ -98,12 +99,14 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
     """
 
     def read() -> TextSet:
-        _, rows = atlas.query(load_sql("text_set"))
-        if not rows:
+        if not has_rows(atlas, _TEXT_SET):
+            images = atlas.manifest.tower == "image"
+            what, option = ("are no images", "--images FOLDER") if images else ("is no running text", "--texts FILE")
             raise QuestionError(
-                "there is no running text in this atlas",
-                "`neuron-atlas build --add --no-decode --no-concepts --texts FILE` reads some.",
+                f"there {what} in this atlas",
+                f"`neuron-atlas build --add --no-decode --no-concepts {option}` reads some.",
             )
+        _, rows = atlas.query(load_sql("text_set"))
         folder = None if atlas.far is None else atlas.far.tables
         if folder is not None:  # its manifest says it
             return TextSet(*rows[0], folder.held_by("_firing"))
@@ -122,8 +125,7 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
 
 def has_texts(atlas: Atlas) -> bool:
     """Whether the atlas has running text."""
-    known = session_of(atlas).get(_TEXT_SET) is not None
-    return known or bool(atlas.query("SELECT 1 FROM _text_set")[1])
+    return has_rows(atlas, _TEXT_SET)
 
 
 def stored_exemplars(
@@ -135,7 +137,7 @@ def stored_exemplars(
     """
     read = text_set(atlas, site)
     (rows,) = atlas.rows([load_sql("exemplars")], site=site, layer=layer, neuron=neuron)
-    rows = [row for row in rows if kinds is None or _BY_CODE[row[0]].kind in kinds]
+    rows = [row for row in sorted(rows, key=lambda row: row[0]) if kinds is None or _BY_CODE[row[0]].kind in kinds]
     texts = texts_of(atlas, {text_id for row in rows for text_id in row[1]})
     found = []
     for code, text_ids, positions, values, scale, windows in rows:
@@ -159,7 +161,7 @@ def window_start(position: int, width: int, n_tokens: int, first_token: int) -> 
 
 def texts_of(atlas: Atlas, text_ids: Iterable[int]) -> dict[int, Text]:
     """Texts by their ids."""
-    _, rows = atlas.query(load_sql("exemplar_texts"), {"texts": sorted(text_ids)})
+    (rows,) = atlas.rows([load_sql("exemplar_texts")], texts=sorted(text_ids))
     return {row[0]: Text(*row) for row in rows}
 
 
@@ -168,9 +170,18 @@ def stored_firing(atlas: Atlas, layer: int, neuron: int, site: str) -> Firing | 
 
     None for a layer that was not read, and for a neuron of an expert that no token was routed to. Raises as `text_set`.
     """
-    text_set(atlas, site)
-    (rows,) = atlas.rows([load_sql("firing")], site=site, layer=layer, neuron=neuron)
-    return Firing(*rows[0]) if rows else None
+    read = text_set(atlas, site)
+    grouped = [load_sql("correlated_group")] if has_rows(atlas, "_correlated") else []
+    rows, *groups = atlas.rows([load_sql("firing"), *grouped], site=site, layer=layer, neuron=neuron)
+    group = groups[0][0] if groups and groups[0] else (None, None)
+    if not rows:
+        return None
+    routed, routed_sampled, mean, std, positive, beyond, by_place, quantiles, octave, histogram, quadrants = rows[0]
+    n, sampled = (read.tokens, read.sampled) if routed is None else (routed, routed_sampled)
+    ends = quantiles[0], quantiles[-1]
+    shares = None if quadrants is None else [tokens / n for tokens in quadrants]
+    told = (n, sampled, mean, std, *ends, positive / n, beyond / n, by_place, quantiles, octave, histogram, shares)
+    return Firing(*told, *group)
 
 
 def is_read(atlas: Atlas, layer: int, site: str) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from atlas.sites import row_number
 from atlas.store.reader import Atlas
+from queries.session.filled import has_rows
 from queries.sqlfile import load_sql
 from queries.weight_run import weight_run
 
@@ -27,7 +28,8 @@ class Stored(NamedTuple):
 
 def stored_nearest(atlas: Atlas, weight: str, layer: int, neuron: int, among: str) -> Stored | None:
     """What the atlas has stored of a neuron; None where it has nothing of this weight."""
-    (rows,) = atlas.rows([load_sql("stored_nearest")], weight=weight, layer=layer, neuron=neuron)
+    asked = [load_sql("stored_nearest")] if has_rows(atlas, "_nearest") else []
+    (rows,) = atlas.rows(asked, weight=weight, layer=layer, neuron=neuron) or ([],)
     kept = weight_run(atlas).get("neighbours")
     if not rows or not kept:
         return None

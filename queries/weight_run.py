@@ -32,7 +32,11 @@ def weight_run(atlas: Atlas) -> WeightRun:
 
 def no_tokens(atlas: Atlas) -> str | None:
     """Why no fact is about tokens, where the model's head gives none; None where it does."""
-    what = {"classifier": "labels and no vocabulary", "none": "no head"}.get(atlas.manifest.head or "lm")
+    what = {
+        "classifier": "labels and no vocabulary",
+        "words": "a projection that words are compared in, and no vocabulary",
+        "none": "no head",
+    }.get(atlas.manifest.head or "lm")
     return None if what is None else f"the model has {what} behind its last block, so no fact here is about tokens"
 
 

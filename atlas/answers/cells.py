@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import math
 import sys
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ TOKEN_WIDTH = 24
 TOKEN_LIST_WIDTH = 1000
 # Another list: the counts of a histogram.
 LIST_WIDTH = 240
+_POWERS = [10.0**power for power in range(-4, 6)]
 
 
 def cell(column: str, value: Any, most: int | None = None) -> str:
@@ -73,8 +75,8 @@ def number(value: float, digits: int = 4) -> str:
         return str(value)
     if value == 0:
         return "0"
-    if 1e-4 <= abs(value) < 1e6:
-        magnitude = math.floor(math.log10(abs(value)))
+    if 1e-4 <= (size := abs(value)) < 1e6:
+        magnitude = bisect_right(_POWERS, size) - 5
         decimals = max(0, min(digits - 1 - magnitude, 4), 1 - magnitude)
         return f"{value:.{decimals}f}"
     return f"{value:.1e}"

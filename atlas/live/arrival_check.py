@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from atlas.live.inputs import pass_inputs
 from atlas.live.model import LiveModel
-from atlas.live.positions import position_arguments
 from atlas.live.probe import Record, mlp_of
 
 Agree = Callable[[LiveModel, str, Tensor, Tensor], None]
@@ -30,7 +30,6 @@ def check_arrival(live: LiveModel, input_ids: Tensor, record: Record, agree: Agr
     if not layers:
         return
     ids_BT = input_ids.expand(2, -1)
-    mask = torch.ones_like(ids_BT)
     written, streams = {}, {}
 
     def same_stream(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -57,9 +56,7 @@ def check_arrival(live: LiveModel, input_ids: Tensor, record: Record, agree: Agr
             hooks.callback(end.register_forward_hook(keep_written).remove)
             hooks.callback(live.tap("resid_post", layer).register(keep_stream).remove)
         live.model(
-            input_ids=ids_BT,
-            attention_mask=mask,
-            **position_arguments(live, live.model.forward, mask),
+            **pass_inputs(live, live.model.forward, ids_BT, torch.ones_like(ids_BT)),
             **({"use_cache": False} if live.head is None else {}),
         )
     for layer in layers:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from atlas.errors import ModelError
 from atlas.live.expert_pass import Routed
+from atlas.live.inputs import pass_inputs
 from atlas.live.model import LiveModel
-from atlas.live.positions import position_arguments
 from atlas.live.taps import OnTensor, ResolvedTap
 
 Sink = Callable[[str, int, Tensor], None]
@@ -37,7 +37,8 @@ def capture(
 ) -> None:
     """Run one batch and call `sink(site, layer, acts_BTN)` for each wanted site and layer, in forward order.
 
-    `input_ids`, `attention_mask`: integer [batch, tokens], 1 on real tokens, on any device. `acts_BTN` is
+    `input_ids`, `attention_mask`: integer [batch, tokens], 1 on real tokens, on any device; of an image tower every
+    token of an image is its number (inputs.py). `acts_BTN` is
     [batch, tokens, width] in the model's dtype, on its device, padding included. It is the model's own
     tensor and lives only during the call, so that no more than one layer's activations exist at a time:
     pool or copy it, never write into it. The LM head is not run, nor any layer after the last wanted one.
@@ -95,13 +96,11 @@ def capture(
             hooks.callback(experts.router().register_forward_hook(see).remove)
         for tap in taps:
             hooks.callback(tap.register(reader(tap)).remove)
-        mask, base = attention_mask.to(live.device), live.base
+        base = live.base
         try:
             base(
-                input_ids=input_ids.to(live.device),
-                attention_mask=mask,
-                **position_arguments(live, base.forward, mask),
-                use_cache=False,
+                **pass_inputs(live, base.forward, input_ids, attention_mask),
+                **({} if live.tower else {"use_cache": False}),
             )
         except _EverythingSeen:
             pass

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
     from atlas.live.network import CausalModel
+    from atlas.live.words import Words
 
 
 class Described:
@@ -29,6 +30,7 @@ class Described:
     head: Head | None
     around: tuple[list[int], list[int]]
     d_vocab: int
+    words: Words | None
 
     @property
     def gated(self) -> bool:
@@ -48,14 +50,26 @@ class Described:
 
     @property
     def head_kind(self) -> str:
-        """`lm`, or of an encoder `mlm`, `classifier` or `none`: what its head gives."""
+        """`lm`, or of an encoder `mlm`, `classifier`, `words` or `none`: what its head gives."""
         return "lm" if self.head is None else self.head.kind
 
     @property
     def labels(self) -> list[str]:
-        """The labels of a classifier, in the order of its outputs."""
+        """The labels of a classifier, in the order of its outputs; the words of a head of words."""
+        if self.words is not None:
+            return self.words.names
         named: dict[int, str] = getattr(self.model.config, "id2label", None) or {}
         return [named[number] for number in range(len(named))]
+
+    @property
+    def tower(self) -> str | None:
+        """Which of a checkpoint's two towers this is: `text` or `image`; None: it has none."""
+        return self.adapter.tower
+
+    @property
+    def gives_labels(self) -> bool:
+        """Whether its head gives labels, or words that a user named, in place of tokens."""
+        return self.head_kind in ("classifier", "words")
 
     @property
     def gives_tokens(self) -> bool:
@@ -65,7 +79,7 @@ class Described:
     @property
     def n_outputs(self) -> int:
         """How many tokens or labels it chooses among."""
-        return len(self.labels) if self.head_kind == "classifier" else self.d_vocab
+        return len(self.labels) if self.gives_labels else self.d_vocab
 
     @property
     def final_norm(self) -> FinalNorm:
@@ -77,7 +91,12 @@ class Described:
     def require_generation(self, what: str) -> None:
         """Raise ModelError unless the model predicts next tokens, which `what` is about."""
         if self.head is not None:
-            kind = {"mlm": "a masked language model", "classifier": "a classifier", "none": "an encoder without a head"}
+            kind = {
+                "mlm": "a masked language model",
+                "classifier": "a classifier",
+                "words": f"the {self.tower} tower of a model",
+                "none": "an encoder without a head",
+            }
             raise ModelError(
                 f"{what} is about the next token, and {self.model_id} is {kind[self.head.kind]}: it predicts none"
             )

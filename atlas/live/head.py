@@ -5,6 +5,8 @@ Axes: X states, D d_model, E the width of the head's decoder (mostly d_model), C
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,9 +16,13 @@ from atlas.live.adapters.heads import Head
 from atlas.live.capture import capture
 from atlas.live.model import LiveModel
 
+if TYPE_CHECKING:
+    from atlas.live.images import Images
+
 CLS, MEAN = "cls", "mean"
 N_SAMPLED = 256
-"""Tokens whose states are averaged, one a text."""
+"""Tokens whose states are averaged, one a text; or images."""
+_IMAGES_AT_ONCE = 16
 
 
 def pooling(live: LiveModel, head: Head) -> str:
@@ -62,16 +68,19 @@ def mean_state(live: LiveModel) -> Tensor:
     """[D] float64: the mean of the states that the head reads, over texts of one token each.
 
     These are N_SAMPLED ordinary tokens at equal distances in the vocabulary, between the special tokens that the
-    tokenizer puts around a text; before a mask, whose state it is, where the head is a masked language model's.
+    tokenizer puts around a text; before a mask, whose state it is, where the head is a masked language model's. Of an
+    image tower the mean is over at most N_SAMPLED of the images that it was given, or over made-up ones.
     """
     head = _head(live)
+    if live.images is not None:
+        return _mean_of_images(live, live.images)
     special = set(live.tokenizer.all_special_ids)
     ids = [number for number in sorted(live.tokenizer.get_vocab().values()) if number < live.d_vocab]
     ids = [number for number in ids if number not in special]
     chosen = ids[:: max(1, len(ids) // N_SAMPLED)][:N_SAMPLED]
     before, after = live.around
     mask = live.tokenizer.mask_token_id if head.kind == "mlm" else None
-    place = len(before) if head.kind == "mlm" else 0
+    place = -1 if head.reads == "last" else len(before) if head.kind == "mlm" else 0
     rows = [[*before, number, *after] for number in chosen]
     if mask is not None:
         rows, place = [[*before, number, mask, *after] for number in chosen], len(before) + 1
@@ -84,6 +93,20 @@ def mean_state(live: LiveModel) -> Tensor:
 
     capture(live, input_ids, torch.ones_like(input_ids), ["resid_post"], [live.n_layers - 1], keep)
     return kept[0].clone()  # no longer one of inference mode
+
+
+def _mean_of_images(live: LiveModel, images: Images) -> Tensor:
+    """[D] float64: that of the states of the class token."""
+    sums: list[Tensor] = []
+
+    def keep(site: str, layer: int, acts_BTN: Tensor) -> None:
+        sums.append(acts_BTN[:, 0].double().sum(0))
+
+    numbers = images.sample(N_SAMPLED)
+    for start in range(0, len(numbers), _IMAGES_AT_ONCE):
+        input_ids = torch.tensor([images.row(number) for number in numbers[start : start + _IMAGES_AT_ONCE]])
+        capture(live, input_ids, torch.ones_like(input_ids), ["resid_post"], [live.n_layers - 1], keep)
+    return torch.stack(sums).sum(0) / len(numbers)
 
 
 def _means(live: LiveModel, head: Head) -> bool:

@@ -136,7 +136,9 @@ class _Run:
             )
 
     def _begin_pass(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        tokens = read_pass(self._read_arguments(args, kwargs), self._live.first_position)
+        images = self._live.images
+        image_tokens = None if images is None else images.n_tokens
+        tokens = read_pass(self._read_arguments(args, kwargs), self._live.first_position, image_tokens)
         self._n_passes += 1
         self._where = admitted(self._spec, tokens, self._prompt_lengths(tokens))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
@@ -36,6 +36,7 @@ from atlas.live.sources import Source, resolve
 from atlas.live.spread import Place, home_of, parse_device_map, spread
 from atlas.live.stored import stored_in
 from atlas.live.tokenizer import load_gguf_tokenizer, load_tokenizer
+from atlas.live.towers import load_tower
 from atlas.live.validation import validate
 from atlas.live.variants import check_variant
 from atlas.live.weight_match import (
@@ -55,7 +56,15 @@ _CONFIG_BYTES = 1 << 20
 T = TypeVar("T")
 
 
-def load(model: str | Source, *, device: str = "auto", dtype: str = "auto", weights_only: bool = False) -> LiveModel:
+def load(
+    model: str | Source,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    weights_only: bool = False,
+    tower: str | None = None,
+    words: Sequence[str] = (),
+) -> LiveModel:
     """The model called `model`: packaged name, local folder, .gguf file or Hugging Face id; or found already.
 
     `device`: "auto" (CUDA if there is one), "cpu", "cuda", "cuda:1". `dtype`: "auto" (float32 on a CPU, the
@@ -68,7 +77,10 @@ def load(model: str | Source, *, device: str = "auto", dtype: str = "auto", weig
     `weights_only`: nobody will run the model. Then its weights stay in their safetensors files, each read when it is
     asked for (stored.py), where that gives the same values; and the adapter is validated on a small instance.
 
-    Raises ModelError (not found, refused, damaged, adapter does not fit), UsageError (device, dtype) and
+    `tower`: of a checkpoint that reads texts and images, the part to load: "text" or "image" (towers.py). `words`: what
+    its neurons are decoded to, as the text tower embeds them; without any a text tower has no head.
+
+    Raises ModelError (not found, refused, damaged, adapter does not fit), UsageError (device, dtype, words) and
     MissingExtraError (GGUF needs the extra `gguf`).
     """
     mapped = device.startswith(DEVICE_MAP)
@@ -78,6 +90,12 @@ def load(model: str | Source, *, device: str = "auto", dtype: str = "auto", weig
     if source.gguf_file:
         require_gguf()
     with quiet():
+        if tower is not None:
+            if mapped or source.gguf_file:
+                raise ModelError(
+                    f"a tower of {source.model_id} is loaded from safetensors onto one device", "Use --device."
+                )
+            return load_tower(source, target, wanted_dtype, tower, words)
         if source.gguf_file:
             if mapped:
                 raise ModelError(

@@ -21,7 +21,9 @@ from atlas.live.stored import Stored
 from atlas.live.taps import ResolvedTap
 
 if TYPE_CHECKING:
+    from atlas.live.images import Images
     from atlas.live.network import CausalModel
+    from atlas.live.words import Words
 
 
 @dataclass
@@ -37,6 +39,7 @@ class LiveModel(Parameters):
     `head`: what an encoder has behind its last block; None: an LM head.
     `around`: of an encoder, the special tokens before and after a text.
     `quantised`: how the checkpoint's weights were packed, JSON, where they were. `snapshot`: the folder of its config.
+    `words`: what a head of words compares with. `images`: of an image tower, what it reads.
     """
 
     model: CausalModel
@@ -53,6 +56,8 @@ class LiveModel(Parameters):
     around: tuple[list[int], list[int]] = ([], [])
     quantised: str | None = None
     snapshot: str | None = None
+    words: Words | None = None
+    images: Images | None = None
 
     n_layers: int = field(init=False)
     d_model: int = field(init=False)
@@ -63,7 +68,8 @@ class LiveModel(Parameters):
     def __post_init__(self) -> None:
         # Dims are measured on the weights: config fields may be absent or not mean this.
         self.n_layers = self.config.num_hidden_layers
-        self.d_vocab = self._tokens().shape[0]
+        # An image tower has no tokens that are looked up: its vocabulary are the words that it is compared with.
+        self.d_vocab = len(self.labels) if self.images is not None else self._tokens().shape[0]
         self._experts = [expert_layer(self, layer) for layer in range(self.n_layers)]
         # The widest layer: narrower ones leave the last numbers out.
         self.d_mlp = max(self.neurons(layer) for layer in range(self.n_layers))

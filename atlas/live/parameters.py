@@ -35,6 +35,10 @@ class Parameters(Described):
                 f"{self.model_id} has no head: it gives states, and neither tokens nor labels",
                 "Use the checkpoint with its masked-language-model or classifier head.",
             )
+        if self.head.kind == "words":
+            if self.words is None:
+                raise ModelError(f"{self.model_id} has no words to compare with", "Name a file of them: --words FILE.")
+            return self.words.vectors_WE
         return self.parameter(self.head.decoder)
 
     def unembedding_bias(self) -> Tensor | None:
@@ -128,7 +132,8 @@ class Parameters(Described):
 
     def _local(self, path: str) -> str:
         """An adapter's path on this model: one without a head is its base model, and has no prefix."""
-        return path.removeprefix(f"{self.base_path}.") if self.head_kind == "none" else path
+        bare = self.head_kind == "none" and self.tower is None  # a tower keeps its projection, used or not
+        return path.removeprefix(f"{self.base_path}.") if bare else path
 
     def _no_such(self, kind: str, path: str) -> ModelError:
         return ModelError(f"the {self.adapter.family} adapter does not fit {self.model_id}: no {kind} {path}")

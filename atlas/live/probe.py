@@ -71,9 +71,7 @@ def run_probe(live: LiveModel, inputs: Mapping[str, Any], *, zero_first_row: boo
 
                 hooks.callback(tap.register(on_tensor).remove)
         record.output = live.model(**inputs)
-        record.logits = _plain(
-            record.output["last_hidden_state" if live.head_kind == "none" else "logits"], live.device
-        )
+        record.logits = _plain(record.output[_what_it_gives(live)], live.device)
     for layer in range(live.n_layers):
         if layer in record.experts and record.experts[layer].n_passes != 1:
             times = record.experts[layer].n_passes
@@ -132,6 +130,12 @@ def _record_modules(live: LiveModel, layer: int, record: Record) -> list[torch.u
         norm = live.submodule(live.adapter.block_norm.format(layer=layer))
         handles.append(norm.register_forward_hook(keep_norm))
     return handles
+
+
+def _what_it_gives(live: LiveModel) -> str:
+    if live.tower is None:
+        return "last_hidden_state" if live.head_kind == "none" else "logits"
+    return "logits" if live.head is None else live.head.output
 
 
 def _plain(tensor: Tensor, device: torch.device) -> Tensor:

@@ -57,16 +57,20 @@ def argument_reader(forward: Callable[..., Any]) -> Callable[[tuple[Any, ...], M
     return arguments
 
 
-def read_pass(arguments: Mapping[str, Any], first_position: int = 0) -> PassTokens:
+def read_pass(arguments: Mapping[str, Any], first_position: int = 0, image_tokens: int | None = None) -> PassTokens:
     """The tokens of a call of the base model, from its inputs, its attention mask and its cache.
 
-    `first_position`: the position id of a text's first token.
+    `first_position`: the position id of a text's first token. `image_tokens`: of a model that reads images, how many
+    each of them has.
 
     Raises ModelError for a mask or a cache that leaves open which tokens are padding, and where number of
     tokens, cache, mask and positions contradict one another, as they do when a cache is overlooked.
     """
     given = arguments.get("input_ids")
     given = arguments.get("inputs_embeds") if given is None else given
+    pixels = arguments.get("pixel_values")
+    if image_tokens is not None and isinstance(pixels, Tensor):
+        return PassTokens((len(pixels), image_tokens), 0, None, pixels.device)
     if given is None:
         raise ModelError("a forward pass has neither input_ids nor inputs_embeds")
     shape, n_cached = (given.shape[0], given.shape[1]), cached_length(arguments)

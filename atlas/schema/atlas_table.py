@@ -40,7 +40,12 @@ ATLAS = Table(
         ),
         Column("model_beside", "VARCHAR", "the same, seen from the folder of the atlas", null=True),
         Column("validated", "VARCHAR", "passes that checked the adapter: `model`, `instance`; NULL: older", null=True),
-        Column("head", "VARCHAR", "`lm`, `mlm`, `classifier`, `none` (encoders.md); NULL: older, `lm`", null=True),
+        Column(
+            "head",
+            "VARCHAR",
+            "`lm`, `mlm`, `classifier`, `none` (encoders.md), `words` (vision.md); NULL: older, `lm`",
+            null=True,
+        ),
         Column("quantised", "VARCHAR", "JSON: how the checkpoint's weights were packed, if they were", null=True),
         Column(
             "revision",
@@ -48,6 +53,7 @@ ATLAS = Table(
             "commit of the model on the Hugging Face hub, PACKAGE==VERSION of a packaged one; NULL: not known",
             null=True,
         ),
+        Column("tower", "VARCHAR", "`text` or `image` of a model that reads both (vision.md); else NULL", null=True),
     ),
     meaning="One row: the model that the file describes.",
 )

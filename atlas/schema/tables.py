@@ -15,6 +15,7 @@ from atlas.schema.expert_tables import EXPERT_TABLES
 from atlas.schema.gradient_tables import GRADIENT_TABLES
 from atlas.schema.graph_tables import GRAPH_TABLES
 from atlas.schema.interval_tables import INTERVAL_TABLES
+from atlas.schema.second_order_tables import SECOND_ORDER
 from atlas.schema.table import FAMILY, FIT, MODEL, RUN, WEIGHT, Column, Table
 from atlas.schema.weight_tables import WEIGHT_TABLES
 
@@ -234,6 +235,7 @@ ALL: tuple[Table, ...] = (
         meaning="Only after `build --vectors`: the weight vectors themselves, without the norm's gain.",
     ),
     *WEIGHT_TABLES,
+    SECOND_ORDER,
     # What was published, so that damage shows: of every column of every table, and of every definition.
     Table(
         "_digest",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from atlas.store.far.promised import Far
 
 Parameters = dict[str, Any] | list[Any] | None
+Value = int | str | list[int]
 _READS = ("SELECT", "EXPLAIN")
 _FAR_LANES = 12  # of one question to a far file
 
@@ -87,21 +88,22 @@ class Atlas:
             cursor = lane.connection.execute(_only_reads(lane, sql), parameters)
             return [column[0] for column in cursor.description or []], cursor.fetchall()
 
-    def rows(self, statements: Sequence[str], **parameters: int | str) -> list[list[tuple[Any, ...]]]:
-        """All rows of each of some statements that are asked often: parsed once, with integers and texts to fill in.
+    def rows(self, statements: Sequence[str], **parameters: Value) -> list[list[tuple[Any, ...]]]:
+        """All rows of each of some statements that are asked often: parsed once, with values to fill in; a list of
+        integers is INTEGER[].
 
         Two connections take turns, each in a thread of its own, unless another question has the second thread: a
         look-up keeps no more than one processor busy. Of a far file more of them do: they wait for the network. Raises
         as `query`.
         """
-        values = ", ".join(f"{name} := {_literal(value)}" for name, value in parameters.items())
+        if self.far is not None and self.far.tables is not None and len(statements) > 1:
+            # Each by itself: what is asked of one neuron is here with its card, the rest is not.
+            return [rows for sql in statements for rows in self.rows([sql], **parameters)]
         with self._ask("".join(statements), parameters) as lane:
-            if self.far is not None and self.far.tables is not None:  # what is asked of a folder's card is here
-                return [lane.run(sql, values) for sql in statements]
             if len(statements) < 2 or not self._helper_free.acquire(blocking=False):
-                return [lane.run(sql, values) for sql in statements]
+                return [lane.run(sql, parameters) for sql in statements]
             try:
-                return self._in_turn(lane, statements, values)
+                return self._in_turn(lane, statements, parameters)
             finally:
                 self._helper_free.release()
 
@@ -156,7 +158,9 @@ class Atlas:
                 raise KeyboardInterrupt from error
             raise
 
-    def _in_turn(self, lane: Lane, statements: Sequence[str], values: str) -> list[list[tuple[Any, ...]]]:
+    def _in_turn(
+        self, lane: Lane, statements: Sequence[str], values: Mapping[str, Value]
+    ) -> list[list[tuple[Any, ...]]]:
         most = 1 if self.far is None else _FAR_LANES - 1
         if self._helper is None:  # it stays: to start a thread costs as much as a statement
             from concurrent.futures import ThreadPoolExecutor
@@ -184,11 +188,11 @@ class Atlas:
         # A damaged block is found only when a query reads it.
         if is_damage(error):
             return translate(error, self.path)
+        if isinstance(error, duckdb.OutOfMemoryException):
+            return QuestionError(
+                "the question needs more memory than it may take", "Narrow it, or give it more: `serve` takes --memory."
+            )
         return stopped_by_it(text) or QuestionError(text[:400])
-
-
-def _literal(value: int | str) -> str:
-    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(int(value))
 
 
 def _only_reads(lane: Lane, sql: str) -> duckdb.Statement:

@@ -54,6 +54,8 @@ class Claim:
     machine: str
     tables: list[Table]
     goals: list[Goal] = field(default_factory=list)
+    picture: str = ""
+    """A file beside the kept claim."""
 
     def write(self) -> None:
         """Print the claim, and keep it as docs/benchmarks/NAME.json."""
@@ -73,10 +75,16 @@ class Claim:
         return Claim(**kept, tables=tables, goals=goals)
 
     def markdown(self) -> str:
-        """The claim as a section of docs/benchmarks.md."""
-        parts = [f"## {self.title}", f"`{self.command}`", self.machine, self.text]
+        """The claim as a section of docs/benchmarks.md: what was asked of it, and the rest folded."""
+        met = sum(goal.met for goal in self.goals)
+        said = f"{met} of {len(self.goals)} goals met." if self.goals else "No goals: measured for the record."
+        parts = [self.text, f"`{self.command}`", self.machine]
+        parts += [f"![{self.title}]({KEPT.name}/{self.picture})"] * bool(self.picture)
         parts += [table.markdown() for table in self.tables]
         if self.goals:
             rows = [[goal.what, goal.goal, goal.measured, "yes" if goal.met else "**no**"] for goal in self.goals]
             parts.append(Table(["goal", "at most or at least", "measured", "met"], rows).markdown())
-        return "\n\n".join(part for part in parts if part) + "\n"
+        folded = "\n\n".join(part for part in parts if part)
+        return (
+            f"## {self.title}\n\n{said}\n\n<details><summary>How it was measured</summary>\n\n{folded}\n\n</details>\n"
+        )

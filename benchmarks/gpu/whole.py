@@ -12,9 +12,6 @@ import argparse
 import json
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,35 +25,19 @@ from atlas.store.reader import open_atlas
 from benchmarks.common.claim import Claim, Goal, Table
 from benchmarks.common.measure import machine, seconds_of
 from benchmarks.common.peaks import product_rate
+from benchmarks.common.phases import Phases
+from benchmarks.common.random_model import write_corpus, write_model, write_texts
 from benchmarks.gpu.pages import KEPT_RATES
-from benchmarks.gpu.random_model import write_corpus, write_model, write_texts
 from builders.build.inputs import prepare
 from builders.build.pipeline import build
 from builders.config import BuildConfig, ConceptSource
 from builders.corpora.registry import load_corpus
 from builders.exemplars.product import PRODUCT as EXEMPLARS
 from builders.exemplars.work import FindExemplars
-from builders.progress import Silent
 
 CONCEPTS, TOP = 14, 32
 GOAL_S, GOAL_STATISTICS, GOAL_EXEMPLARS = 60, 1.25, 1.1
 FORWARD = "activations of corpus"
-
-
-class Phases(Silent):
-    """Seconds of each phase of a build, the device's work in it included."""
-
-    def __init__(self, device: str) -> None:
-        self.device, self.seconds = device, {}
-
-    @contextmanager
-    def task(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Yields `advance(units)`, which does nothing."""
-        start = time.perf_counter()
-        yield lambda units: None
-        if self.device.startswith("cuda"):
-            torch.cuda.synchronize()
-        self.seconds[label] = self.seconds.get(label, 0.0) + time.perf_counter() - start
 
 
 class Whole:

@@ -21,6 +21,7 @@ from atlas.store import waiting
 from atlas.store.staging import Staging
 from benchmarks.common.claim import Claim, Goal, Table
 from benchmarks.common.measure import Timings, interleave, machine
+from benchmarks.common.phases import memory_added
 from benchmarks.speed.statistics_ways import SITE, Lens, Work, bare, lists, options, ours, staging
 from builders.activations.record import record
 from builders.activations.routed import RoutedScratch
@@ -53,8 +54,8 @@ def main() -> None:
         "gaussians": lambda: ours(work, products=("gaussians",)),
         "lists": lambda: lists(work),
     }
-    peaks = {name: _peak(way) for name, way in main_ways.items()}  # which also warms up
-    peaks["lens"] = _peak(lambda: lens(some))
+    peaks = {name: memory_added(way) for name, way in main_ways.items()}  # which also warms up
+    peaks["lens"] = memory_added(lambda: lens(some))
     taken = interleave(main_ways, chosen.rounds, warm=0)
     of_lens = interleave({"bare": lambda: bare(some), "lens": lambda: lens(some)}, chosen.rounds, warm=0)
     bare(long)  # the shapes of its batches are new
@@ -115,23 +116,6 @@ def _text(work: Work, rounds: int) -> str:
 
 def _cells(taken: Timings, way: str, peaks: dict[str, float]) -> list[str]:
     return [f"{taken.median(way):.2f}", f"{taken.ratio(way, 'bare'):.2f}", f"{peaks[way]:.0f}"]
-
-
-def _peak(way: Callable[[], object]) -> float:
-    """MB of memory that `way` adds at its peak, where the system can tell; else NaN."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-        before = _status("VmRSS")
-    except OSError:
-        way()
-        return float("nan")
-    way()
-    return _status("VmHWM") - before
-
-
-def _status(field: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith(field))
 
 
 def drawn(labels_X: np.ndarray, texts_R: np.ndarray, config: BuildConfig, device: torch.device) -> Chance:

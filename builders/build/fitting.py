@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from atlas.live.model import LiveModel
 
 
+_VOCABULARIES = {
+    "classifier": ("a classifier has its labels", "Build one of the encoder that it was made from."),
+    "words": ("a tower's words has these", "Build one of the tower without --words, with --no-decode."),
+}
+
+
 def fitted_to_model(config: BuildConfig, live: LiveModel) -> BuildConfig:
     """`config` with the model's own decoding mode and number of nearest neurons where none is given (a mixture of
     experts has none) and, for an encoder, what its head allows.
@@ -37,7 +43,7 @@ def fitted_to_model(config: BuildConfig, live: LiveModel) -> BuildConfig:
     return replace(
         config,
         mode=mode,
-        top=min(config.top, len(live.labels)) if live.head_kind == "classifier" and config.decode else config.top,
+        top=min(config.top, len(live.labels)) if live.gives_labels and config.decode else config.top,
         concepts=tuple(_for_encoder(source, config.position, live) for source in config.concepts),
     )
 
@@ -50,11 +56,9 @@ def _require_possible(config: BuildConfig, live: LiveModel, mode: str) -> None:
         raise UsageError(
             "--graphs explain a token by those before it, and an encoder reads those after it too", "Leave them out."
         )
-    if config.texts and live.head_kind == "classifier":
-        raise UsageError(
-            "an atlas of a classifier has its labels for a vocabulary, so none of the tokens of running text",
-            "Build one of the encoder that it was made from.",
-        )
+    if config.texts and live.gives_labels:
+        what, instead = _VOCABULARIES[live.head_kind]
+        raise UsageError(f"an atlas of {what} for a vocabulary, so none of the tokens of running text", instead)
     if not (config.decode or config.weighs):
         return
     if live.head_kind == "none" and config.decode:
@@ -62,6 +66,8 @@ def _require_possible(config: BuildConfig, live: LiveModel, mode: str) -> None:
             f"{live.model_id} has no head, so its neurons decode to neither tokens nor labels",
             "Build its statistics alone, with --no-decode, or use a checkpoint with its head.",
         )
+    if live.head_kind == "words" and mode != "linearised":
+        raise UsageError(f"--mode {mode} leaves out the projection that words are compared in", "Use linearised.")
     if mode == "folded":
         raise UsageError("--mode folded is of LM heads behind a final norm", "Use linearised, or raw.")
     if live.head_kind == "none":

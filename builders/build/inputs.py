@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +14,9 @@ from builders.build.plan import Plan, Reading
 from builders.build.product import Needs, Product
 from builders.config import BuildConfig, ConceptSource, layers_of
 from builders.corpora.base import Corpus
+from builders.corpora.images import files_of, image_corpus
 from builders.corpora.registry import load_corpus
+from builders.corpora.words import read_words
 
 if TYPE_CHECKING:
     from atlas.live.model import LiveModel
@@ -21,6 +24,13 @@ if TYPE_CHECKING:
 
 def read_corpora(config: BuildConfig) -> list[Corpus]:
     """All corpora of the build. Raises CorpusError, or UsageError for names that clash or cannot name a folder."""
+    if config.tower == "image":
+        corpora = [image_corpus(source, config) for source in config.concepts]
+        _require_names(corpora)
+        return corpora
+    for source in config.concepts:
+        if os.path.isdir(source.source):
+            raise UsageError(f"{source.source} is a folder", "Folders of images are read with --tower image.")
     corpora = [
         load_corpus(
             source.source,
@@ -31,6 +41,11 @@ def read_corpora(config: BuildConfig) -> list[Corpus]:
         )
         for source in config.concepts
     ]
+    _require_names(corpora)
+    return corpora
+
+
+def _require_names(corpora: Sequence[Corpus]) -> None:
     for corpus in corpora:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", corpus.family):
             raise UsageError(
@@ -41,7 +56,6 @@ def read_corpora(config: BuildConfig) -> list[Corpus]:
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two corpora are called {name!r}", "Name them: --concepts FAMILY=FILE.")
-    return corpora
 
 
 def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], products: Sequence[Product]) -> Plan:
@@ -51,8 +65,7 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], pro
     """
     from atlas.live.vocabulary import vocabulary
 
-    labels = live.head_kind == "classifier"
-    tokens = [*enumerate(live.labels)] if labels else vocabulary(live.tokenizer, live.d_vocab)
+    tokens = [*enumerate(live.labels)] if live.gives_labels else vocabulary(live.tokenizer, live.d_vocab)
     plan = Plan(config, live, tokens, layers_of(config, live.n_layers))
     for weight in config.weights:  # also where nothing is made of them: a name that the model lacks is a mistake
         live.weight(weight, plan.layers[0])
@@ -69,7 +82,12 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], pro
         from builders.exemplars.running_text import read_running_text
 
         running_text = read_running_text(config, live)
-    plan = replace(plan, readings=tuple(readings), running_text=running_text)
+    if config.images:
+        from builders.exemplars.image_set import read_image_set
+
+        running_text = read_image_set(config, live)
+    files = () if live.images is None else tuple(live.images.files)
+    plan = replace(plan, readings=tuple(readings), running_text=running_text, image_files=files)
     for product in products:
         product.parts(plan)  # what cannot be made of these texts is met here
     return plan
@@ -78,6 +96,11 @@ def prepare(config: BuildConfig, live: LiveModel, corpora: Sequence[Corpus], pro
 def _read(config: BuildConfig, live: LiveModel, source: ConceptSource, corpus: Corpus) -> Reading:
     from atlas.live.batching import batches, encode_at
 
+    if live.images is not None:
+        rows = [live.images.row(number) for number in live.images.add(files_of(source, corpus))]
+        next(batches(rows, config.batch_tokens))
+        counted = None if config.position == "cls" else [[False] + [True] * (len(row) - 1) for row in rows]
+        return Reading(source, corpus, rows, 0, config.position, counted)
     how = source.template, config.max_tokens, config.position, config.pool
     encoded, counted = encode_at(live, corpus.texts, *how)
     next(batches(encoded.input_ids, config.batch_tokens))  # the longest texts come first
@@ -100,7 +123,7 @@ def identity(asked: BuildConfig, plan: Plan, products: Sequence[Product], base: 
 
 def weights_alone(config: BuildConfig, products: Sequence[Product]) -> bool:
     """Whether a build never runs its model."""
-    return not config.texts and all(product.needs is Needs.WEIGHTS for product in products)
+    return not (config.texts or config.images) and all(product.needs is Needs.WEIGHTS for product in products)
 
 
 def load_model(config: BuildConfig, base: Manifest | None, products: Sequence[Product]) -> LiveModel:
@@ -108,6 +131,9 @@ def load_model(config: BuildConfig, base: Manifest | None, products: Sequence[Pr
     from atlas.live.loading import load  # torch: only now
 
     how = {"device": config.device, "dtype": config.dtype, "weights_only": weights_alone(config, products)}
+    if config.tower is not None:
+        words = [] if config.word_list is None else read_words(config.word_list)
+        how |= {"tower": config.tower, "words": words}
     live = load(config.model, **how)
     if base is not None and not live.has_fingerprint(base.fingerprint):
         raise BuildError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builders.config import BuildConfig, ConceptSource
@@ -65,7 +66,7 @@ class Reading:
 @dataclass(frozen=True)
 class Plan:
     """What decides a build. `tokens`: what neurons are decoded to as (id, text), ascending: the vocabulary, or labels.
-    `layers`: those of weights and of activations."""
+    `layers`: those of weights and of activations. `image_files`: those of an image tower, by number."""
 
     config: BuildConfig
     live: LiveModel
@@ -73,6 +74,7 @@ class Plan:
     layers: list[int]
     readings: tuple[Reading, ...] = ()
     running_text: RunningText | None = None
+    image_files: tuple[Path, ...] = ()
 
     @property
     def of_layers(self) -> dict[str, list[int]]:
@@ -95,6 +97,8 @@ class Plan:
             digest.update(repr(reading.encoded).encode())
             if reading.counted is not None:
                 digest.update(repr(reading.counted).encode())
+        if self.live.images is not None:
+            digest.update(self.live.images.sha256.encode())
         if self.running_text is not None:
             digest.update(self.running_text.sha256.encode())
         return digest.hexdigest()

@@ -16,6 +16,7 @@ PRODUCTS = {
     "intervals": "builders.intervals.product:PRODUCT",
     "detectors": "builders.detectors.product:PRODUCT",
     "exemplars": "builders.exemplars.product:PRODUCT",
+    "second_order": "builders.second_order.product:PRODUCT",
     "gradients": "builders.gradients.product:PRODUCT",
     "graphs": "builders.graphs.product:PRODUCT",
     "descriptions": "builders.descriptions.product:PRODUCT",

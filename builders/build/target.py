@@ -23,6 +23,7 @@ from atlas.whole_file import replaceable
 from builders.build.plan import Plan
 from builders.build.product import Product
 from builders.build.products import wanted
+from builders.build.tower import require_tower
 from builders.config import DEFAULT_BINS, BuildConfig
 
 PUBLISHING = "publishing"
@@ -78,6 +79,7 @@ def base_of(config: BuildConfig, existing: str) -> Manifest | None:
             damaged = damage([config.target], None)
             if damaged is not None:
                 raise damaged
+            require_tower(config, atlas)
             for product in wanted(config):
                 product.require_base(config, atlas)
             return atlas.manifest
@@ -171,6 +173,7 @@ def manifest_of(plan: Plan, products: Sequence[Product], base: Manifest | None) 
         head=live.head_kind,
         quantised=live.quantised,
         revision=live.revision or (None if base is None else base.revision),  # the fingerprint is the same
+        tower=live.tower,
     )
     for product in products:
         manifest = manifest._replace(**product.described(config))

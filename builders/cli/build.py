@@ -35,6 +35,15 @@ _CHOICE = click.Choice
     help="A labelled corpus: a .jsonl, .csv, .tsv or .parquet file, hf:OWNER/NAME, or one of the project's own "
     f"sets by name ({', '.join(own_sets_here())}). May be repeated. Default: all own sets.",
 )
+@click.option(
+    "--tower",
+    type=_CHOICE(sites.TOWERS),
+    help="Which half of a model that reads texts and images (CLIP). --concepts of an image tower are folders with a "
+    "sub-folder of images for each concept.",
+)
+@click.option(
+    "--words", metavar="FILE", help="The words, one a line, that neurons of a tower are decoded to by its projection."
+)
 @click.option("--no-concepts", is_flag=True, help="Decode only.")
 @click.option(
     "--template",
@@ -92,10 +101,8 @@ _CHOICE = click.Choice
 @click.option(
     "--position",
     type=_CHOICE(sites.POSITIONS),
-    default="last",
-    show_default=True,
     help="Which tokens of an example count: the last of the prompt, those of --pool, or an encoder's first (cls) or "
-    "its mask.",
+    "its mask. Default: last; of an image tower cls, the class token, and all others are patches.",
 )
 @click.option(
     "--pool",
@@ -168,6 +175,18 @@ _CHOICE = click.Choice
     metavar="SOURCE",
     help="Running text, for exemplars: a .txt, .jsonl, .csv, .tsv or .parquet file, hf:OWNER/NAME, or one of the "
     "project's own sets; labels are not asked for. May be repeated.",
+)
+@click.option(
+    "--images",
+    multiple=True,
+    metavar="FOLDER",
+    help="Images (.jpg, .png, .webp), for exemplars of an image tower. May be repeated.",
+)
+@click.option(
+    "--second-order",
+    metavar="LAYERS",
+    help="With --images: also what neurons of these layers, such as 8-10, do to the vectors of images through the "
+    "attention heads of later layers.",
 )
 @click.option(
     "--context-length",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from atlas.errors import UsageError
+from builders.amounts import parse_bytes
 from builders.concept_sets import concept_sources
-from builders.config import BuildConfig, parse_bytes, parse_layers
+from builders.config import BuildConfig, parse_layers
 from builders.gradients.targets import parse_targets
 
 
@@ -31,10 +32,16 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
     corpus_options = {"text_column": options["text_column"], "concept_column": options["concept_column"]}
     if options["split"]:
         corpus_options["split"] = options["split"]
-    sources = () if options["no_concepts"] else concept_sources(options["concepts"], options["templates"])
+    of_images = options["tower"] == "image"
+    no_sources = options["no_concepts"] or (of_images and not options["concepts"])  # own sets are texts
+    sources = () if no_sources else concept_sources(options["concepts"], options["templates"])
     return BuildConfig(
         model=options["model"],
         target=options["target"],
+        tower=options["tower"],
+        word_list=options["words"],
+        images=options["images"],
+        second_order=parse_layers(options["second_order"]) if options["second_order"] else (),
         concepts=sources,
         weights=tuple(dict.fromkeys(options["weights"])),
         decode=not options["no_decode"],
@@ -45,7 +52,7 @@ def config_from(options: dict[str, Any]) -> BuildConfig:
         neighbours=options["neighbours"],
         sites=tuple(dict.fromkeys(options["site_names"])),
         layers=parse_layers(options["layers"]) if options["layers"] else None,
-        position=options["position"],
+        position=options["position"] or ("cls" if of_images else "last"),
         pool=options["pool"],
         taus=tuple(sorted(set(options["taus"]))),
         bins=options["bins"],

@@ -13,8 +13,9 @@ from atlas.cli.model_options import batch_options, device_options, model_option,
 from atlas.cli.options import atlas_option, output_options
 from atlas.errors import UsageError
 from atlas.fit_choice import FitChoice
+from builders.amounts import parse_bytes
 from builders.cli.options import column_options
-from builders.config import parse_bytes, parse_template
+from builders.config import parse_template
 from builders.evaluation.config import (
     EvaluateConfig,
     HarnessRequest,

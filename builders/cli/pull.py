@@ -45,7 +45,8 @@ def pull(
     Every file is held to the sha256 of the manifest before it is used, and the rows to every check of a build. A pull
     that ended early goes on where it was. With --layers or --tables the file says, in its runs, that it is a part.
     """
-    from builders.config import parse_bytes, parse_layers
+    from builders.amounts import parse_bytes
+    from builders.config import parse_layers
     from builders.sharing.pull import PullRequest
     from builders.sharing.pull import pull as pulled
 

@@ -38,7 +38,7 @@ DEFAULT_MEMORY_MB = 256
     default=DEFAULT_MEMORY_MB,
     show_default=True,
     metavar="MB",
-    help="What each atlas may keep in memory between questions.",
+    help="What each atlas may keep in memory between questions; DuckDB takes 3/8 of it besides, at least 96 MB.",
 )
 @click.option(
     "--live",

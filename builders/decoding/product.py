@@ -32,7 +32,12 @@ class Decoding(Product):
         return ("_decoding", *facts, "neuron_vector") if config.keep_vectors else ("_decoding", *facts)
 
     def require_base(self, config: BuildConfig, atlas: Atlas) -> None:
-        """One atlas has one mode and one top: UsageError if other weights' decodings, of other ones, would go."""
+        """One atlas has one mode and one top: UsageError if other weights' decodings, of other ones, would go.
+
+        Of an image tower all decodings are near one state, the mean over the images of a build: they are made together.
+        """
+        if atlas.manifest.tower == "image" and (config.weights or config.layers):
+            raise UsageError("decodings of an image tower are made all at once", "Leave --weights and --layers out.")
         if not (config.weights or config.layers) or self._alike(config, atlas.manifest):
             return
         base = atlas.manifest
@@ -76,7 +81,12 @@ class Decoding(Product):
         if config.mode == "linearised":
             from atlas.live.head import N_SAMPLED  # torch: only now
 
-            parameters["linearised_at"] = f"mean of {N_SAMPLED} tokens"
+            images = plan.live.images
+            what = "tokens"
+            number = N_SAMPLED
+            if images is not None:
+                number, what = len(images.sample(N_SAMPLED)), "images" if images.files else "made-up images"
+            parameters["linearised_at"] = f"mean of {number} {what}"
         return [Part("", parameters)]
 
     def units(self, plan: Plan, part: Part) -> list[str]:

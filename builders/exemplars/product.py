@@ -27,8 +27,8 @@ class ExemplarProduct(Product):
     no_experts = ""
 
     def wanted(self, config: BuildConfig) -> bool:
-        """Where there are texts."""
-        return bool(config.texts)
+        """Where there are texts, or images."""
+        return bool(config.texts or config.images)
 
     def tables(self, config: BuildConfig) -> tuple[str, ...]:
         """All about running text."""
@@ -48,15 +48,15 @@ class ExemplarProduct(Product):
         config, texts = plan.config, plan.running_text
         assert texts is not None
         said = {
-            "texts": list(texts.sources),
+            **texts.said(config),
             "sites": list(config.sites),
             "context_length": texts.max_tokens,
             "max_tokens_total": config.max_tokens_total,
-            "words": config.words,
+            "words": texts.has_words and config.words,
             "batch_tokens": config.batch_tokens,
             "seed": config.seed,
         }
-        return [Part("", said | ({"tokens_sha256": texts.sha256} if config.words else {}))]
+        return [Part("", said | ({"tokens_sha256": texts.sha256} if said["words"] else {}))]
 
     def units(self, plan: Plan, part: Part) -> list[str]:
         """shard/INDEX."""
@@ -81,8 +81,9 @@ class ExemplarProduct(Product):
         from builders.exemplars.kinds import BAND_WINDOW, EXTREME_WINDOW
         from builders.exemplars.place import EPSILON
 
-        texts, words = plan.running_text, plan.config.words
+        texts = plan.running_text
         assert texts is not None
+        words = texts.has_words and plan.config.words
         row = {
             "run_id": run_id,
             "texts": len(texts),

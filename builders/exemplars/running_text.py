@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -51,6 +51,13 @@ class RunningText:
     first_token: int
     seed: int
     sha256: str
+
+    has_words = True
+    """Whether its tokens stand for words."""
+
+    def said(self, config: BuildConfig) -> dict[str, Any]:
+        """What it is, among the parameters of a run."""
+        return {"texts": list(self.sources)}
 
     def __len__(self) -> int:
         return len(self.documents_X)

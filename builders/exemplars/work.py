@@ -216,7 +216,7 @@ class FindExemplars(Work):
         return {"_correlated": correlated_rows(place_M, group_M, site, layers, width)}
 
     def _text_rows(self, used: np.ndarray) -> Tables:
-        texts, words = self.texts, self.plan.config.words
+        texts, words = self.texts, self.texts.has_words and self.plan.config.words
         table = next(table for table in EXEMPLAR_TABLES if table.name == "_text")
         rows = [
             {

@@ -2,7 +2,7 @@
 
 Axes: E examples, C concepts, N neurons, T taus. The work goes through tiles of neurons, several at once: beyond
 the activations given and twice the arrays returned it holds less than 100 bytes for each of
-max(VALUES_AT_ONCE, TILE_VALUES, MIN_TILE_WIDTH · E) values; C · (2TC + bins) counts of a neuron, where that is more
+max(VALUES_AT_ONCE, TILE_VALUES, MIN_TILE_WIDTH · E) values; C · (2T + bins) counts of a neuron, where that is more
 than E, take the place of E.
 """
 
@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from atlas.errors import BuildError, UsageError
-from builders.gaussians.separation import dprime, overlap, range_bounds, range_counts, range_queries, twice_u_of_sorted
-from builders.gaussians.sorting import counts_below, sort_labelled, sort_rows
+from builders.gaussians.separation import dprime, overlap, range_bounds, ranges_counted, twice_u_of_sorted
+from builders.gaussians.sorting import sort_labelled, sort_rows
 from builders.gaussians.statistics.histogram import histogram, inner_edges
 from builders.gaussians.statistics.moments import CentralSums, Moments
 from builders.gaussians.statistics.normality import ks_of_sorted
@@ -127,7 +127,7 @@ def tiles(
     width: int, n_examples: int, n_concepts: int, n_taus: int, bins: int, device: torch.device
 ) -> tuple[int, int]:
     """Neurons in a tile of a layer of `width`, and how many tiles may be worked on at once, of any layers."""
-    per_neuron = max(n_examples, n_concepts * (2 * n_taus * n_concepts + bins))
+    per_neuron = max(n_examples, n_concepts * (2 * n_taus + bins))
     widest = max(MIN_TILE_WIDTH, TILE_VALUES[device.type] // per_neuron)
     tile_width = math.ceil(width / math.ceil(width / widest))  # equal ones, so that no thread waits for the last
     return tile_width, max(1, VALUES_AT_ONCE // (tile_width * per_neuron))
@@ -159,17 +159,14 @@ def _fit_tile(
     unbounded = ~(np.isfinite(lower) & np.isfinite(upper)).all(axis=(0, 1))
     _refuse(torch.from_numpy(unbounded), place, "has a range that exceeds float32")
     edges = inner_edges(background["min"][0], background["max"][0], bins)
-    queries = range_queries(lower, upper)
-    below_NQC = counts_below(everything, np.hstack([queries, edges]), n_concepts)
-    ranges, inner = np.split(below_NQC, [queries.shape[1]], axis=1)
-    counted = range_counts(ranges, counts_C, len(taus))
+    counted, below_edges = ranges_counted(everything, lower, upper, counts_C, edges)
     tile = Tile(counts_C, everything, sorted_parts, moments, extremes, pooled, taus, lower, upper, counted)
     return LayerStatistics(
         n=counts_C,
         twice_u=twice_u_of_sorted(everything, counts_C),
         dprime=_float32(dprime(*against_rest)),
         overlap=_float32(overlap(*against_rest)),
-        histogram=histogram(inner, counts_C),
+        histogram=histogram(below_edges, counts_C),
         background_n=int(counts_C.sum()),
         further=tile.further(tile_statistics()),
         **counted._asdict(),

@@ -14,7 +14,7 @@ import torch
 from scipy.special import ndtr
 from torch import Tensor
 
-from builders.gaussians.sorting import Labelled, rows_with_equal, sort_labelled
+from builders.gaussians.sorting import Labelled, counts_below, rows_with_equal, sort_labelled
 
 if TYPE_CHECKING:
     from builders.build.product import LayerOfParts
@@ -144,39 +144,54 @@ class RangeCounts(NamedTuple):
     """The number of that concept's examples inside."""
 
 
-def range_queries(lower_TCN: np.ndarray, upper_TCN: np.ndarray) -> np.ndarray:
-    """What `counts_below` has to count for `range_counts`: float32 [N, 2·T·C].
+def ranges_counted(
+    everything: Labelled, lower_TCN: np.ndarray, upper_TCN: np.ndarray, counts_C: np.ndarray, edges_NQ: np.ndarray
+) -> tuple[RangeCounts, np.ndarray]:
+    """Examples of every concept in the closed ranges of every concept, and those below each edge, int32 [N, Q, C].
 
-    A value is <= a bound if it is < the next number above it.
+    counts_C: examples of each concept. Some concepts at a time: what every concept has in every range is never held at
+    once, as that grows with the square of the concepts.
     """
-    bounds = np.stack([lower_TCN, np.nextafter(upper_TCN, np.float32(np.inf))])
-    return bounds.reshape(-1, lower_TCN.shape[2]).T
+    n_taus, n_concepts, width = lower_TCN.shape
+    at_once = max(1, everything.values_NE.shape[1] // (2 * n_taus * n_concepts))
+    parts, n_edges = [], edges_NQ.shape[1]
+    below_edges = np.empty((0, 0, 0), np.int32)
+    for concepts in np.split(np.arange(n_concepts), range(at_once, n_concepts, at_once)):
+        # A value is <= a bound if it is < the next number above it.
+        bounds = np.stack([lower_TCN[:, concepts], np.nextafter(upper_TCN[:, concepts], np.float32(np.inf))])
+        queries_NQ = bounds.reshape(-1, width).T
+        if not parts:  # one pass over the values for both
+            below_NQC = counts_below(everything, np.hstack([edges_NQ, queries_NQ]), n_concepts)
+            below_edges, below_NQC = np.split(below_NQC, [n_edges], axis=1)
+        else:
+            below_NQC = counts_below(everything, queries_NQ, n_concepts)
+        below_N2TKC = below_NQC.reshape(-1, 2, n_taus, concepts.size, n_concepts)
+        parts.append(counted_in(below_N2TKC[:, 1] - below_N2TKC[:, 0], counts_C, concepts))
+    return joined_counts(parts), below_edges
 
 
-def range_counts(below_NQC: np.ndarray, counts_C: np.ndarray, n_taus: int) -> RangeCounts:
-    """Examples of every concept in the closed ranges of every concept, from the answer to `range_queries`.
-
-    counts_C: examples of each concept.
+def counted_in(counts_NTKC: np.ndarray, counts_C: np.ndarray, concepts_K: np.ndarray) -> RangeCounts:
+    """The same of the ranges of some concepts, [T, K, N] each, from the counts themselves, which are changed: last axes
+    the concept with the range, and the concept whose examples are counted.
     """
-    n_concepts = counts_C.size
-    below_N2TCC = below_NQC.reshape(-1, 2, n_taus, n_concepts, n_concepts)
-    return counted_in(below_N2TCC[:, 1] - below_N2TCC[:, 0], counts_C)
-
-
-def counted_in(counts_NTCC: np.ndarray, counts_C: np.ndarray) -> RangeCounts:
-    """The same from the counts themselves, which are changed: last axes the concept with the range, and the concept
-    whose examples are counted.
-    """
-    counts, n_concepts = counts_NTCC, counts_C.size
-    own = np.arange(n_concepts)
-    inside = counts[..., own, own]
-    counts[..., own, own] = 0
+    counts, ranges = counts_NTKC, np.arange(concepts_K.size)
+    inside = counts[..., ranges, concepts_K]
+    counts[..., ranges, concepts_K] = 0
     # The quotient of two small integers is correctly rounded: equal shares compare equal, and argmax gives the first.
     share = counts / counts_C
-    share[..., own, own] = -1.0
+    share[..., ranges, concepts_K] = -1.0
     worst = share.argmax(axis=3)
     worst_inside = np.take_along_axis(counts, worst[..., None], axis=3)[..., 0]
-    if n_concepts == 1:
+    if counts_C.size == 1:
         worst[:] = -1
     counted = (inside, counts.sum(axis=3), worst, worst_inside)
     return RangeCounts(*(each.astype(np.int32).transpose(1, 2, 0).copy() for each in counted))
+
+
+def joined_counts(parts: Sequence[RangeCounts]) -> RangeCounts:
+    """Those of all concepts, from those of some each."""
+    return (
+        parts[0]
+        if len(parts) == 1
+        else RangeCounts(*(np.concatenate(each, axis=1) for each in zip(*parts, strict=True)))
+    )

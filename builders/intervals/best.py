@@ -22,14 +22,14 @@ from atlas.errors import BuildError
 from builders.intervals.grouped import NOT_LARGER, OWN, SMALLER, Grouped
 from builders.intervals.scan import places_of, sums
 
-MOST_VALUES = 200_000
-"""Values of a neuron: beyond them the weighted sums may exceed the whole numbers that float64 holds."""
+MOST_VALUES = 1_200_000
+"""Values of a neuron: beyond them the weighted sums may exceed the whole numbers that int64 holds."""
 
 
 def whole_numbers(n_all: int, n: int) -> torch.dtype:
-    """What holds the weighted sums of n_all values of a neuron, n at most of one concept: int32 where it can, which is
-    faster, else float64."""
-    return torch.int32 if 4 * (n + 1) * (n_all + 1) ** 2 < 2**31 else torch.float64
+    """What holds the weighted sums of n_all values of a neuron, n at most of one concept: the fastest that does."""
+    largest, bits = 4 * (n + 1) * (n_all + 1) ** 2, ((31, torch.int32), (53, torch.float64))
+    return next((kind for bound, kind in bits if largest < 1 << bound), torch.int64)
 
 
 class Intervals(NamedTuple):

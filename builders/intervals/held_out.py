@@ -10,10 +10,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
-from builders.gaussians.separation import RangeCounts, counted_in
+from builders.gaussians.separation import RangeCounts, counted_in, joined_counts
 from builders.intervals.best import Intervals, best_intervals, whole_numbers
 from builders.intervals.grouped import Grouped
+
+_VALUES = {"cpu": 1 << 18, "cuda": 1 << 24}
+"""That are compared at once: on a CPU they and the answers should fit a core's own cache."""
+_LEAST_NEURONS = 16
 
 
 class Found(NamedTuple):
@@ -47,15 +52,38 @@ def _held_out(
     found: Intervals, acts_NE: Tensor, labels_E: np.ndarray, folds_E: np.ndarray, counts_C: np.ndarray
 ) -> RangeCounts:
     """A value is compared with the intervals that were found without its fold."""
-    by_fold, counts_F = np.argsort(folds_E, kind="stable"), np.bincount(folds_E).tolist()
-    acts_EN = acts_NE.T[torch.from_numpy(by_fold).to(acts_NE.device)]
-    inside_EN = torch.empty_like(acts_EN)
-    own_CE = torch.from_numpy(np.eye(counts_C.size, dtype=np.float32)[:, labels_E[by_fold]]).to(acts_NE.device)
-    counts = []
-    for concept in range(counts_C.size):
-        for fold, (acts, inside) in enumerate(zip(acts_EN.split(counts_F), inside_EN.split(counts_F), strict=True)):
-            torch.clamp(acts, found.lower[fold, concept], found.upper[fold, concept], out=inside)
-        # What is inside stays as it is; an empty interval ends before it begins and leaves nothing.
-        counts.append(own_CE @ inside_EN.eq_(acts_EN))
-    counts_NCC = torch.stack(counts).permute(2, 0, 1).int().cpu().numpy()
-    return counted_in(counts_NCC[:, None].copy(), counts_C)
+    by_fold = np.argsort(folds_E, kind="stable")
+    order_E = torch.from_numpy(by_fold).to(acts_NE.device)
+    labels_E, counts_F = labels_E[by_fold], np.bincount(folds_E)
+    # Few neurons at a time: their values are read for each concept, and should stay in the cache.
+    width = max(_LEAST_NEURONS, _VALUES[acts_NE.device.type] // len(labels_E))
+    parts = []
+    for start in range(0, len(acts_NE), width):
+        neurons = slice(start, start + width)
+        of_these = Intervals(*(each[..., neurons] for each in found))
+        parts.append(_counted(of_these, acts_NE[neurons, order_E], labels_E, counts_F, counts_C))
+    return RangeCounts(*(np.concatenate(each, axis=2) for each in zip(*parts, strict=True)))
+
+
+def _counted(
+    found: Intervals, acts_ME: Tensor, labels_E: np.ndarray, counts_F: np.ndarray, counts_C: np.ndarray
+) -> RangeCounts:
+    """The same of M neurons and values that come fold by fold."""
+    acts_EM = acts_ME.T.contiguous()
+    inside_EM = torch.empty_like(acts_EM)
+    by_concept = torch.from_numpy(np.argsort(labels_E, kind="stable")).to(acts_EM.device)
+    starts_C = torch.from_numpy(np.cumsum(counts_C) - counts_C).to(acts_EM.device)
+    by_fold = list(zip(*(each.split(counts_F.tolist()) for each in (acts_EM, inside_EM)), strict=True))
+    # What every concept has in every interval is never held at once: that grows with the square of the concepts.
+    at_once = max(1, len(labels_E) // counts_C.size)
+    parts = []
+    for concepts in np.split(np.arange(counts_C.size), range(at_once, counts_C.size, at_once)):
+        counts_KCM = []
+        for concept in concepts:
+            for fold, (acts, inside) in enumerate(by_fold):
+                torch.clamp(acts, found.lower[fold, concept], found.upper[fold, concept], out=inside)
+            # What is inside stays as it is; an empty interval ends before it begins and leaves nothing.
+            counts_KCM.append(embedding_bag(by_concept, inside_EM.eq_(acts_EM), starts_C, mode="sum"))
+        counts_MKC = torch.stack(counts_KCM).permute(2, 0, 1).int().cpu().numpy()
+        parts.append(counted_in(counts_MKC[:, None].copy(), counts_C, concepts))
+    return joined_counts(parts)

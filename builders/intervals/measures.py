@@ -84,12 +84,10 @@ def point_biserial(acts_NE: Tensor, labels_E: np.ndarray) -> np.ndarray:
     values -= values.mean(dim=1, keepdim=True)
     spread_N = values.square().mean(dim=1).sqrt().cpu().numpy()
     counts_C = np.bincount(labels_E)
-    labels_NE = torch.from_numpy(labels_E).to(values.device).expand(values.shape)
-    sums_NC = values.new_zeros((len(values), counts_C.size)).scatter_add_(1, labels_NE, values)
     n_C = counts_C.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio_C = 1 / np.sqrt(n_C * (n_C.sum() - n_C))
-        found = sums_NC.cpu().numpy().T / spread_N * ratio_C[:, None]
+        found = sums_of_concepts(values, labels_E) / spread_N * ratio_C[:, None]
     return np.where(np.isfinite(found), found, np.nan)
 
 
@@ -119,9 +117,10 @@ def stratified_auc(row: Ordered, labels_E: np.ndarray, strata_E: np.ndarray) -> 
 
 
 def sums_of_concepts(numbers_NE: Tensor, labels_E: np.ndarray) -> np.ndarray:
-    """The sum of each neuron's whole numbers over the columns of each concept, float64 [C, N]."""
-    own_EC = torch.from_numpy(np.eye(labels_E.max() + 1)[labels_E]).to(numbers_NE.device)
-    return (numbers_NE.double() @ own_EC).cpu().numpy().T
+    """The sum of each neuron's numbers over the columns of each concept, float64 [C, N]."""
+    labels_NE = torch.from_numpy(labels_E).to(numbers_NE.device).expand(numbers_NE.shape)
+    sums_NC = numbers_NE.new_zeros((len(numbers_NE), int(labels_E.max()) + 1), dtype=torch.float64)
+    return sums_NC.scatter_add_(1, labels_NE, numbers_NE.double()).cpu().numpy().T
 
 
 def rank_correlation(twice_ranks_NE: Tensor, other_E: np.ndarray, tie_term_N: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from builders.intervals.ordered import Ordered
-from builders.intervals.stretches import Stretches
+from builders.intervals.stretches import ROWS, Stretches
 
 CLOSE = 1.25
 """Concepts whose numbers of texts differ by less than this factor share the permutations of the smallest, which give
@@ -28,6 +28,8 @@ STRETCHES = 64
 """An interval begins and ends between these equal parts of a sorted row, under the labels as under permutations."""
 _EXACT = 1 << 25
 """Half the square of the values of a neuron is the largest sum of ranks: float32 holds whole numbers of 24 bits."""
+
+_HELD_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,10 @@ class Chance:
         self._n_L = chosen_EL.sum(dim=0, dtype=torch.float64)
         # A corpus has another concept as a rule; the pairs of one that is alone are none.
         self._rest_L = (n_all - self._n_L).clamp(min=1)
-        self._chosen_EL = chosen_EL.to(torch.float32 if n_all**2 < _EXACT else torch.float64)
+        # Of many texts it takes gigabytes as numbers: then some values at a time, anew for each tile.
+        self._kind = torch.float32 if n_all**2 < _EXACT else torch.float64
+        held = chosen_EL.numel() * self._kind.itemsize <= _HELD_BYTES
+        self._chosen_EL = chosen_EL.to(self._kind) if held else chosen_EL
         # 1/n for a chosen value and -1/n_rest for another, as the smallest whole numbers in this relation: equal shares
         # are equal, which decides whether luck is as good as the labels.
         shared_L = torch.gcd(self._n_L.long(), self._rest_L.long())
@@ -101,9 +106,11 @@ class Chance:
 
     def _largest_auc(self, twice_ranks_NE: Tensor) -> Tensor:
         # Sums of whole numbers, exact in any order. Ranks from their mean give the distance of 2U from its own.
-        centred_NE = (twice_ranks_NE - (twice_ranks_NE.shape[1] + 1)).to(self._chosen_EL.dtype)
-        pairs_L = self._n_L * self._rest_L
-        return 0.5 + (centred_NE @ self._chosen_EL).abs_().amax(dim=0) / (2 * pairs_L)
+        centred_NE = (twice_ranks_NE - (twice_ranks_NE.shape[1] + 1)).to(self._kind)
+        at_once = len(self._chosen_EL) if self._chosen_EL.dtype == self._kind else ROWS
+        parts = zip(centred_NE.split(at_once, dim=1), self._chosen_EL.split(at_once), strict=True)
+        sums_NL = sum(centred @ chosen.to(self._kind) for centred, chosen in parts)
+        return 0.5 + sums_NL.abs_().amax(dim=0) / (2 * self._n_L * self._rest_L)
 
 
 def joined(parts: list[Maxima]) -> Maxima:

@@ -19,6 +19,8 @@ from builders.intervals.ordered import Ordered
 
 _AT_ONCE = {"cpu": 1 << 23, "cuda": 1 << 27}
 """Numbers chosen of a stretch that are held at once."""
+ROWS = 1 << 16
+"""Values whose labels are made numbers at once."""
 _BYTES = 3
 """Of a float32 that holds whole numbers."""
 
@@ -63,11 +65,14 @@ class Stretches:
     def _words(self, bits: int) -> Tensor:
         """float32 [E, W], bits of each labelling after the other."""
         if bits not in self._packed:
-            n, per_word = len(self._chosen_EL), 8 * _BYTES // bits
+            per_word = 8 * _BYTES // bits
             padding = -self._chosen_EL.shape[1] % per_word
-            padded = torch.nn.functional.pad(self._chosen_EL.float(), (0, padding)).view(n, -1, per_word)
-            weights = 2.0 ** (bits * torch.arange(per_word, device=padded.device))
-            self._packed[bits] = (padded * weights).sum(dim=2)
+            weights = 2.0 ** (bits * torch.arange(per_word, device=self._chosen_EL.device))
+            parts = []
+            for chosen in self._chosen_EL.split(ROWS):
+                padded = torch.nn.functional.pad(chosen.float(), (0, padding)).view(len(chosen), -1, per_word)
+                parts.append((padded * weights).sum(dim=2))
+            self._packed[bits] = torch.cat(parts)
         return self._packed[bits]
 
     def _spread(self, numbers_L: Tensor, bits: int) -> Tensor:

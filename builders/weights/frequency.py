@@ -36,7 +36,7 @@ class Frequency:
 def are_texts_a_source(plan: Plan) -> bool:
     """Whether the running text of the build tells how common tokens are; counts nothing."""
     texts = plan.running_text
-    return texts is not None and plan.config.words and texts.n_counted >= ENOUGH * plan.live.d_vocab
+    return texts is not None and texts.has_words and plan.config.words and texts.n_counted >= ENOUGH * plan.live.d_vocab
 
 
 def counts_in_texts(plan: Plan) -> dict[int, int] | None:

@@ -31,7 +31,13 @@ class Held:
         if setup.threads is not None:
             torch.set_num_threads(setup.threads)
         plan: Plan = pickle.loads(setup.plan)
-        live = load(plan.config.model, device=setup.device, dtype=setup.dtype, weights_only=setup.weights_only)
+        how: dict[str, Any] = {"device": setup.device, "dtype": setup.dtype, "weights_only": setup.weights_only}
+        if plan.config.tower is not None:
+            named = plan.config.word_list is not None
+            how |= {"tower": plan.config.tower, "words": [name for _, name in plan.tokens] if named else ()}
+        live = load(plan.config.model, **how)
+        if live.images is not None:
+            live.images.add(plan.image_files)
         if live.fingerprint != setup.fingerprint:
             raise BuildError(f"{plan.config.model} is another model where this worker runs")
         self._plan, self._scratch = replace(plan, live=live), setup.scratch

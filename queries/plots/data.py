@@ -73,7 +73,7 @@ class Stored(NamedTuple):
 _TABLES = (GAUSSIANS, MEASURED_RANGES, INTERVALS, SIGNIFICANCE)
 
 
-HISTOGRAMS = ("plot_histograms", "plot_ends")
+HISTOGRAMS = ("plot_histograms", "neuron_background")
 """What pictures need besides the tables of measures."""
 
 
@@ -97,7 +97,7 @@ def stored_in(found: Read, layer: int, neuron: int) -> Stored:
         format_neuron(layer, neuron),
         tables,
         {(fit_id, concept_id): bins for fit_id, concept_id, bins in counts},
-        {fit_id: (first, last) for fit_id, first, last in ends},
+        {fit_id: (least, most) for fit_id, _, _, _, _, _, least, most, *_ in ends},
     )
 
 

@@ -87,16 +87,19 @@ def read_resident(atlas: Atlas) -> Resident:
     length = min(HEAD, manifest.top)
     places = [(side, rank) for side in ("raised", "lowered") for rank in range(1, length + 1)]
     heads = [f"{side}_token[{rank}] AS {side}_{rank}" for side, rank in places]
-    read = atlas.arrays(f"SELECT nid, norm, raised_lse, lowered_lse, {', '.join(heads)} FROM _decoding")
+    columns = f"nid, norm, raised_lse, lowered_lse, {', '.join(heads)}"
     norm_R, lse_SR = np.zeros(rows, np.float32), np.zeros((2, rows), np.float32)
     head_SRK = np.zeros((2, rows, length), np.int32)
     decoded_R = np.zeros(rows, bool)
-    decoded_R[read["nid"]] = True
-    norm_R[read["nid"]] = read["norm"]
-    for index, side in enumerate(("raised", "lowered")):
-        lse_SR[index, read["nid"]] = read[f"{side}_lse"]
-        for rank in range(length):
-            head_SRK[index, read["nid"], rank] = read[f"{side}_{rank + 1}"]
+    for layer in range(manifest.n_layers):  # not at once: of a large model that takes as much again as what is kept
+        read = atlas.arrays(f"SELECT {columns} FROM _decoding WHERE layer = $layer", {"layer": layer})
+        at = read["nid"]
+        decoded_R[at] = True
+        norm_R[at] = read["norm"]
+        for index, side in enumerate(("raised", "lowered")):
+            lse_SR[index, at] = read[f"{side}_lse"]
+            for rank in range(length):
+                head_SRK[index, at, rank] = read[f"{side}_{rank + 1}"]
     _, vocabulary = atlas.query(load_sql("vocabulary"))
     token_norm_V = np.zeros(max((row[0] for row in vocabulary), default=-1) + 1, np.float32)
     by_text: dict[str, list[int]] = {}

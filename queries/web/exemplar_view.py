@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from atlas.answers.cells import number
 from atlas.answers.result import Result
@@ -15,11 +16,11 @@ from atlas.schema.exemplar_tables import QUADRANTS
 SHADES = 8
 STOPS = ALL, PEAK = "all", "peak"
 """Which tokens the tab key stops at; from one the arrow keys go on to its neighbours (static/explorer.js)."""
+_SHADED = {0: ""} | {n: f" up{n}" if n > 0 else f" down{-n}" for n in range(-SHADES, SHADES + 1) if n}
 _PARTS = {"top": "Largest", "bottom": "Smallest", "band": "Quarter {part} of its texts, from the lowest"}
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A token; `shade` from -SHADES (lowest) to SHADES, 0 for none; `value` is None where no activation counts."""
 
     token: str
@@ -68,13 +69,11 @@ def marked_up(pieces: Sequence[Piece], stops: str = PEAK) -> Markup:
     Written here and not in a template: a page has a thousand of them.
     """
     written = []
-    for piece in pieces:
-        names = "t peak" if piece.peak else "t"
-        if piece.shade:
-            names += f" up{piece.shade}" if piece.shade > 0 else f" down{-piece.shade}"
-        stop = ' tabindex="0"' if stops == ALL or piece.peak else ""
-        value = "not counted" if piece.value is None else number(piece.value, 3).replace("-", "−")
-        written.append(f'<span class="{names}"{stop} data-value="{value}">{escape(piece.token)}</span>')
+    for token, value, shade, peak in pieces:
+        stop = ' tabindex="0"' if peak or stops == ALL else ""
+        said = "not counted" if value is None else number(value, 3).replace("-", "−")
+        names = f"t peak{_SHADED[shade]}" if peak else f"t{_SHADED[shade]}"
+        written.append(f'<span class="{names}"{stop} data-value="{said}">{html.escape(token)}</span>')
     return Markup("".join(written))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus
 
 
 class Links(Protocol):
@@ -51,5 +51,14 @@ class ServerLinks:
 
 def query_text(query: Mapping[str, Any]) -> str:
     """'?a=1&b=2', or nothing; None is left out, a list stands for several of one name."""
-    given = {name: value for name, value in query.items() if value is not None and value != ""}
-    return "?" + urlencode(given, doseq=True) if given else ""
+    given = []
+    for name, value in query.items():
+        if value is not None and value != "":
+            several = value if isinstance(value, list | tuple) else [value]
+            given += [f"{_quoted(name)}={_quoted(str(each))}" for each in several]
+    return "?" + "&".join(given) if given else ""
+
+
+def _quoted(text: str) -> str:
+    """Most names and values are plain words, of which a page has hundreds."""
+    return text if text.isascii() and text.isalnum() else quote_plus(text)

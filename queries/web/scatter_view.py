@@ -137,11 +137,13 @@ def _chart(
 ) -> Scatter:
     log = x.log, y.log
     if not found.binned:
-        values = (
-            (across, up, f"{address}: {written(across, 3)}, {written(up, 3)}", asked.links.page("neuron", address))
-            for address, _, _, across, up in found.result.rows
-        )
-        return points_of(values, found.x, found.y, log)
+        rows = found.result.rows
+
+        def told(index: int) -> tuple[str, str | None]:
+            address, _, _, across, up = rows[index]
+            return f"{address}: {written(across, 3)}, {written(up, 3)}", asked.links.page("neuron", address)
+
+        return points_of([row[3:] for row in rows], told, found.x, found.y, log)
 
     def closer(cell: dict[str, Any]) -> str | None:
         """The same page, of the neurons in a cell alone."""

@@ -17,8 +17,9 @@ from queries.session.vectors import embedder_of
 
 TIMEOUT_S = 20.0
 """After so long a question to an atlas is given up."""
-DATABASE_MEMORY = 2**30
-"""Bytes that DuckDB takes of each atlas at most: what it keeps of the file gives way to the questions that run."""
+LEAST_DATABASE_MEMORY = 96 * 2**20
+"""Bytes that DuckDB takes of each atlas at most, unless 3/8 of what questions may keep is more: what it keeps of the
+file gives way to the questions that run. The pages of a model of 8 billion parameters need no more."""
 
 
 class _Open:
@@ -26,7 +27,7 @@ class _Open:
 
     def __init__(self, path: Path, memory: int) -> None:
         self.mark = _mark(path)
-        self.atlas = open_atlas(path, TIMEOUT_S, DATABASE_MEMORY)
+        self.atlas = open_atlas(path, TIMEOUT_S, max(LEAST_DATABASE_MEMORY, memory * 3 // 8))
         Session(self.atlas, memory)
         self.asked = 0
         self.leaving = False

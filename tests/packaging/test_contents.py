@@ -20,7 +20,7 @@ from tests.packaging.environment import Environment
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 INFO = f"neuron_atlas-{PROJECT['version']}.dist-info"
-DATA = {"data/models.toml": "atlas/_data/models.toml"} | {
+DATA = {f"data/{name}": f"atlas/_data/{name}" for name in ("models.toml", "atlases.toml")} | {
     f"data/concepts/{path.name}": f"atlas/_data/concepts/{path.name}" for path in (ROOT / "data/concepts").iterdir()
 }
 

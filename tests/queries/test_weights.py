@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from atlas.errors import QuestionError, UnknownNameError, UsageError
@@ -12,6 +14,7 @@ from atlas.schema.weight_measures import ALL, VECTOR, WEIGHT_MEASURES
 from atlas.schema.weight_tables import WEIGHT_TABLES
 from atlas.store.reader import Atlas, open_atlas
 from queries.card import neuron_card
+from queries.distinctive import Commonness
 from queries.info import info
 from queries.layers import layer_tokens
 from queries.nearest import nearest
@@ -241,3 +244,12 @@ def test_words_weighed(small: Atlas, monkeypatch, kept: bool, options: dict):
     assert found.notes == ["each token weighed by ln(all token lists / those that hold it)"] and not plain.notes
     scores = dict(zip(plain.column("address"), plain.column("score"), strict=True))
     assert any(scores[row["address"]] != row["score"] for row in found)
+
+
+def test_a_token_of_many_lists_of_a_large_model_keeps_its_score():
+    places_V, all_V = np.array([14_000, 3, 0], np.int32), np.array([90_000, 3, 5], np.int32)
+    found_V = Commonness(all_V, 2_752_512).surplus(places_V, 14_336)
+    for token in (0, 1):
+        share, all_share = Fraction(int(places_V[token]), 14_336), Fraction(int(all_V[token]), 2_752_512)
+        assert found_V[token] == pytest.approx(int(places_V[token]) * math.log(share / all_share), rel=1e-12)
+    assert found_V[2] == -math.inf

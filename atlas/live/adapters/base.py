@@ -114,6 +114,22 @@ class Experts:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """Where a block has its attention: `norm` of the stream that it reads, then linear layers; modules.
+
+    `heads_field`: the config's field that holds how many heads there are; each has as many rows of `query`, `key` and
+    `value`, and columns of `output`, one head after the other.
+    """
+
+    norm: str
+    query: str
+    key: str
+    value: str
+    output: str
+    heads_field: str
+
+
+@dataclass(frozen=True)
 class Adapter:
     """One architecture family. Every path but that of the final norm contains `{layer}`.
 
@@ -140,6 +156,8 @@ class Adapter:
     - `final_norm`: None where the last block's output goes into the head as it is.
     - `heads`: of an encoder, what it may have behind its last block; () for a language model, whose LM head follows the
       final norm.
+    - `tower`: of a checkpoint with two towers, which of them this is: `text` or `image`.
+    - `attention`: where its attention is, which effects through later heads need.
     - `refusals` gives the reason for each site or weight of the tables that the family does not have.
 
     What its config calls things (a field of None: the family has no such thing):
@@ -185,6 +203,8 @@ class Adapter:
     recurrent: bool = False
     experts: Experts | None = None
     heads: tuple[Head, ...] = ()
+    tower: Literal["text", "image"] | None = None
+    attention: Attention | None = None
     mlp_bias_field: str | None = None
     logit_softcap_field: str | None = None
     attention_softcap_field: str | None = None

@@ -14,18 +14,22 @@ from typing import Literal
 class Head:
     """One kind of head of a family. Paths are of modules, but `decoder` and `bias`, which are of parameters.
 
-    - `kind`: `mlm` gives the tokens at each place, `classifier` the labels of a text, `none` the states themselves.
+    - `kind`: `mlm` gives the tokens at each place, `classifier` the labels of a text, `words` a vector that is compared
+      with those of words that a user names, `none` the states themselves.
     - `classes`: transformers' classes that are saved with this head, as a config's `architectures` calls them; the
       first of them is loaded.
-    - `decoder`: [outputs, width], a row for each token or label. `bias`: what is added to its outputs.
+    - `decoder`: [outputs, width], a row for each token or label. `bias`: what is added to its outputs. A head of words
+      has neither: its rows are the words' vectors.
     - `dense`, `norm`: what stands before it, and `activation` between these two: a name in transformers' ACT2FN, or
       `activation_field` that of the config's field that holds one.
     - `pooling_field`: the config's field that says whether a classifier reads `cls`, a text's first token, or `mean`;
       None: the first token.
+    - `reads`: whether a head of words reads a text's `first` token or its `last`.
+    - `output`: what the model's output calls what it gives.
     - `spare`: ends of the names of tensors that checkpoints hold beside it, of heads that pretraining had.
     """
 
-    kind: Literal["mlm", "classifier", "none"]
+    kind: Literal["mlm", "classifier", "words", "none"]
     classes: tuple[str, ...]
     decoder: str = ""
     bias: str | None = None
@@ -34,6 +38,8 @@ class Head:
     activation_field: str | None = None
     norm: str | None = None
     pooling_field: str | None = None
+    reads: Literal["first", "last"] = "first"
+    output: str = "logits"
     spare: tuple[str, ...] = ()
 
     @property

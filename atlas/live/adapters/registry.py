@@ -115,6 +115,9 @@ FAMILIES: dict[str, str] = {
     "granitemoehybrid": "atlas.live.adapters.granitemoehybrid",
 }
 
+# Those whose checkpoints have a tower of texts and one of images -> module that declares TOWERS.
+TOWERS: dict[str, str] = {"clip": "atlas.live.adapters.clip"}
+
 # Config fields that give away what no adapter here can describe.
 _EXPERT_COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 _OTHER_MODALITIES = ("vision_config", "audio_config", "text_config")
@@ -140,6 +143,11 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
             f"model type {str(model_type)[:60]!r} is an encoder-decoder: a layer's number is of two blocks, one a side",
             "Use an encoder or a language model. " + supported,
         )
+    if model_type in TOWERS:
+        raise ModelError(
+            f"model type {model_type!r} has two towers, of texts and of images, and an atlas is of one",
+            "`build` takes --tower text or --tower image; what runs, edits or explains a model does not read towers.",
+        )
     if isinstance(model_type, str) and model_type in UNSUPPORTED:
         raise ModelError(f"model type {model_type!r} has no adapter: {UNSUPPORTED[model_type]}", supported)
     with_experts = any((part.get(key) or 0) > 1 for part in (config, text) for key in _EXPERT_COUNTS)
@@ -164,6 +172,24 @@ def find_adapter(config: Mapping[str, Any]) -> Adapter:
     return adapter if inside is None else moved(adapter, inside.path)
 
 
+def find_tower(config: Mapping[str, Any], tower: str) -> Adapter:
+    """The adapter of the tower `tower` ("text" or "image") of a checkpoint, by its raw config.
+
+    Raises ModelError for model types without towers that an adapter describes.
+    """
+    model_type = config.get("model_type")
+    with_towers = f"With towers there is: {', '.join(TOWERS)}."
+    if isinstance(model_type, str) and model_type in UNSUPPORTED:
+        raise ModelError(f"model type {model_type!r} has no adapter: {UNSUPPORTED[model_type]}", with_towers)
+    if model_type not in TOWERS:
+        raise ModelError(
+            f"model type {str(model_type)[:60]!r} has no towers of texts and images that an adapter describes",
+            f"{with_towers} Leave --tower out for a language model or an encoder.",
+        )
+    adapters: dict[str, Adapter] = importlib.import_module(TOWERS[str(model_type)]).TOWERS
+    return adapters[tower]
+
+
 def _supported(model_type: str) -> str:
     """One line about the model types that there are: some, those called alike first, and where all of them stand."""
     alike = difflib.get_close_matches(model_type, FAMILIES, n=3, cutoff=0.6)
@@ -173,7 +199,9 @@ def _supported(model_type: str) -> str:
 
 def tokenizer_classes() -> frozenset[str]:
     """The classes of every family: a checkpoint may well have the tokenizer of another one."""
-    return frozenset(name for module in FAMILIES.values() for name in _adapter(module).tokenizers)
+    towers = [each for module in TOWERS.values() for each in importlib.import_module(module).TOWERS.values()]
+    adapters = [*map(_adapter, FAMILIES.values()), *towers]
+    return frozenset(name for adapter in adapters for name in adapter.tokenizers)
 
 
 def _has_experts(model_type: Any) -> bool:

@@ -15,6 +15,9 @@ AGAIN = "its blocks run several times in one pass, so a neuron has no one activa
 HEAD = "its LM head transforms the stream before it is decoded"
 IMAGES = "transformers runs it with images only; its language model alone, llama4_text, has an adapter"
 ENCODER = "it is one half of a model that translates or describes, and reads what the other half made"
+ONE_TOWER = "it is one tower of CLIP alone, and words are embedded by the other: use the whole checkpoint, type clip"
+OTHER_TOWERS = "of models with towers of texts and images CLIP alone has an adapter"
+SEES_ONLY = "it sees images and has no space that words are in"
 
 _BY_REASON: dict[str, str] = {
     NO_MLP: "falcon_mamba mamba mamba2 nemotron_h xlstm",
@@ -29,6 +32,10 @@ _BY_REASON: dict[str, str] = {
     AGAIN: "hrm_text reformer",
     HEAD: "modernbert-decoder",
     IMAGES: "llama4",
+    ONE_TOWER: "clip_text_model clip_vision_model",
+    OTHER_TOWERS: """align altclip blip blip-2 bridgetower chinese_clip clipseg clvp flava groupvit metaclip_2
+        mobileclip owlv2 owlvit siglip siglip2 siglip_text_model siglip_vision_model vision-text-dual-encoder xclip""",
+    SEES_ONLY: "beit convnext convnextv2 deit dinov2 dinov3_convnext dinov3_vit ijepa resnet swin vit vit_mae vit_msn",
     ENCODER: """bart bigbird_pegasus blenderbot blenderbot-small git marian mbart mllama musicgen musicgen_melody mvp
         pegasus plbart prophetnet trocr whisper""",
 }

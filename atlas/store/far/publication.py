@@ -158,7 +158,7 @@ def _atlas(said: dict[str, Any]) -> Manifest:
         raise _Unfit(f"it has schema version {fields['schema_version']}, this software reads {SCHEMA_VERSION}")
     if 3 * fields["n_layers"] * fields["d_mlp"] >= 2**31 or fields["top"] > 4096 or fields["bins"] > 4096:
         raise _Unfit("it states sizes that no model has")
-    for name in ("decoding_mode", "validated", "head", "quantised", "revision"):
+    for name in ("decoding_mode", "validated", "head", "quantised", "revision", "tower"):
         fields[name] = None if said.get(name) is None else _text(said[name], name)
     try:
         fields["created_at"] = dt.datetime.fromisoformat(_text(said.get("created_at"), "created_at"))

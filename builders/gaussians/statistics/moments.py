@@ -136,22 +136,21 @@ class Moments(Statistic):
     def rest(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and std over the rows of all *other* concepts, [C, N] each; NaN where there are none.
 
-        Combined from the others, as in combine_all: subtracting a concept from the total would cancel.
+        Combined from those before a concept and those after it: subtracting a concept from the total would cancel.
         """
-        if self.n_concepts == 1:
-            return np.full_like(self.mean, np.nan), np.full_like(self.mean, np.nan)
-        everyone = np.arange(self.n_concepts)
-        others = (everyone + everyone[1:, None]) % self.n_concepts  # [C - 1, C]
-        n = self.n[others]
-        total = n.sum(axis=0)[:, None]
-        middle = self.mean[others[n.argmax(axis=0), everyone]]
-        delta = self.mean[others] - middle
-        n = n[..., None].astype(np.float64)
+        before, after = self._running(range(self.n_concepts)), self._running(range(self.n_concepts - 1, -1, -1))[::-1]
+        parts = [CentralSums(*(np.stack(each) for each in zip(*side, strict=True))) for side in (before, after)]
+        others = combine(*(each._replace(n=each.n[:, None]) for each in parts))
         with np.errstate(divide="ignore", invalid="ignore"):
-            offset = (n * delta).sum(axis=0) / total
-            delta -= offset
-            m2 = (n * np.square(delta, out=delta)).sum(axis=0) + self.m2[others].sum(axis=0)
-            return middle + offset, np.sqrt(m2 / total)
+            return np.where(others.n > 0, others.mean, np.nan), np.sqrt(others.m2 / others.n)
+
+    def _running(self, concepts: range) -> list[CentralSums]:
+        """The sums over all that come before each of them."""
+        parts, sums, found = self.parts(slice(None)), CentralSums.nothing((self.width,)), []
+        for concept in concepts:
+            found.append(sums)
+            sums = combine(sums, CentralSums(*(each[concept] for each in parts)))
+        return found
 
     def result(self) -> dict[str, np.ndarray]:
         """The values named in the class docstring, [C, N] each."""

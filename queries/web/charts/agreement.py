@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from queries.web.charts.profile import layer_ticks
-from queries.web.charts.scale import Scale
-
-WIDTH, HEIGHT, LEFT, FOOT, TOP = 360, 130, 34, 18, 8
+from queries.web.charts.by_layer import ByLayer, Frame
 
 
 @dataclass(frozen=True)
@@ -25,24 +22,17 @@ class Column:
     title: str
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """A chart of WIDTH x HEIGHT, its foot at 0 and its top at 100 %."""
+@dataclass(frozen=True, kw_only=True)
+class Agreement(ByLayer):
+    """Its foot is at 0 and its top at 100 %."""
 
     columns: list[Column]
-    x_ticks: list[tuple[float, str]]
-    y_ticks: list[tuple[float, str]]
-    width: int = WIDTH
-    height: int = HEIGHT
-    left: int = LEFT
-    foot: int = FOOT
-    top: int = TOP
 
 
 def agreement(rows: Sequence[dict[str, Any]]) -> Agreement:
     """Rows of `compare(by="layer")` of one weight."""
-    layers = 1 + max(row["layer"] for row in rows)
-    x, y = Scale(0, layers, LEFT, WIDTH - 4), Scale(0.0, 1.0, HEIGHT - FOOT, TOP)
+    frame = Frame(1 + max(row["layer"] for row in rows), 0.0, 1.0, 34)
+    y = frame.y
     columns = []
     for row in rows:
         cosine = row["mean_cosine"]
@@ -51,7 +41,7 @@ def agreement(rows: Sequence[dict[str, Any]]) -> Agreement:
             f"token, {100 * row['shuffled']:.1f} % would by chance"
         )
         title += "" if cosine is None else f"; mean cosine of the vectors {cosine:.4f}"
-        left, right = x(row["layer"]), x(row["layer"] + 1)
+        left, width = frame.column(row["layer"])
         places = y(row["same_token"]), y(row["shuffled"]), None if cosine is None else y(cosine)
-        columns.append(Column(row["layer"], left, round(right - left - 1, 2), *places, title))
-    return Agreement(columns, layer_ticks(x, layers), [(y(share), f"{100 * share:.0f} %") for share in (0, 0.5, 1)])
+        columns.append(Column(row["layer"], left, round(width - 1, 2), *places, title))
+    return Agreement(columns=columns, x_ticks=frame.x_ticks, y_ticks=frame.share_ticks(2), left=frame.left)

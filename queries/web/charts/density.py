@@ -11,7 +11,8 @@ from queries.plots.bars import axis, bars, outside
 from queries.plots.data import Bump, Span
 from queries.web.charts.scale import Scale
 
-WIDTH, HEIGHT, FOOT = 360, 96, 18
+WIDTH, HEIGHT, FOOT, HEAD = 360, 106, 18, 13
+"""HEAD: what is free above the highest bar, for how many values lie beyond the ends."""
 _ROOM = 1.5
 """How much higher than the highest bar a curve may make the chart."""
 _ENDS, _STEPS = 4, 64
@@ -58,7 +59,7 @@ def density(
     # Room for the curves, but those of a narrow Gaussian are cut rather than that they flatten everything.
     peaks = [1 / (math.sqrt(2 * math.pi) * bump.std) for bump, _, _ in drawn if bump.std > 0]
     tallest = max(tallest, min(max(peaks, default=0.0), _ROOM * tallest))
-    y = Scale(0.0, tallest * 1.08, HEIGHT - FOOT, 2)
+    y = Scale(0.0, tallest * 1.08, HEIGHT - FOOT, HEAD)
     shapes = [Shape(_steps(shown, heights, x, y), _curve(bump, x, y)) for bump, shown, heights in reversed(drawn)]
     beyond = [outside(edges, bump.counts, (low, high)) for bump in bumps]
     return Density(shapes, _band(span, x), x.ticks(), (sum(a for a, _ in beyond), sum(b for _, b in beyond)))

@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from queries.web.charts.scale import Scale
-
-WIDTH, HEIGHT, LEFT, FOOT, TOP = 360, 130, 40, 18, 8
+from queries.web.charts.by_layer import WIDTH, ByLayer, Frame
 
 
 @dataclass(frozen=True)
@@ -22,20 +20,13 @@ class Place:
     title: str
 
 
-@dataclass(frozen=True)
-class Profile:
-    """A chart of WIDTH x HEIGHT; `line` and `band` are SVG paths."""
+@dataclass(frozen=True, kw_only=True)
+class Profile(ByLayer):
+    """`line` and `band` are SVG paths."""
 
     places: list[Place]
     line: str
     band: str
-    x_ticks: list[tuple[float, str]]
-    y_ticks: list[tuple[float, str]]
-    width: int = WIDTH
-    height: int = HEIGHT
-    left: int = LEFT
-    foot: int = FOOT
-    top: int = TOP
 
 
 @dataclass(frozen=True)
@@ -51,31 +42,22 @@ class Part:
     layer: int
 
 
-@dataclass(frozen=True)
-class Columns:
+@dataclass(frozen=True, kw_only=True)
+class Columns(ByLayer):
     """A chart twice as wide."""
 
     parts: list[Part]
-    x_ticks: list[tuple[float, str]]
-    y_ticks: list[tuple[float, str]]
-    width: int = 2 * WIDTH
-    height: int = HEIGHT
-    left: int = 30
-    foot: int = FOOT
-    top: int = TOP
 
 
 def profile(rows: Sequence[dict[str, Any]], layers: int, said: Any) -> Profile:
     """Rows with layer, low, median and high, in order; `said` writes a number."""
-    x = Scale(0, layers, LEFT, WIDTH - 4)
-    low, high = min(row["low"] for row in rows), max(row["high"] for row in rows)
-    y = Scale(low, high, HEIGHT - FOOT, TOP)
+    frame = Frame(layers, min(row["low"] for row in rows), max(row["high"] for row in rows), 40)
+    x, y = frame.x, frame.y
     middle = [x(row["layer"] + 0.5) for row in rows]
     places = [
         Place(
             row["layer"],
-            x(row["layer"]),
-            round(x(row["layer"] + 1) - x(row["layer"]), 2),
+            *frame.column(row["layer"]),
             y(row["median"]),
             f"layer {row['layer']}: median {said(row['median'])}, 80 % of its neurons from {said(row['low'])} "
             f"to {said(row['high'])}",
@@ -86,7 +68,7 @@ def profile(rows: Sequence[dict[str, Any]], layers: int, said: Any) -> Profile:
     above = [f"{at} {y(row['high'])}" for at, row in zip(middle, rows, strict=True)]
     below = [f"{at} {y(row['low'])}" for at, row in zip(middle, rows, strict=True)]
     band = "M" + "L".join([*above, *reversed(below)]) + "Z"
-    return Profile(places, line, band, layer_ticks(x, layers), y.ticks(4))
+    return Profile(places=places, line=line, band=band, x_ticks=frame.x_ticks, y_ticks=y.ticks(4), left=frame.left)
 
 
 def columns(rows: Iterable[dict[str, Any]], names: Sequence[str], layers: int) -> Columns:
@@ -95,19 +77,15 @@ def columns(rows: Iterable[dict[str, Any]], names: Sequence[str], layers: int) -
     tops: dict[int, float] = {}
     for row in listed:
         tops[row["layer"]] = tops.get(row["layer"], 0.0) + row["share"]
-    x, y = Scale(0, layers, 30, 2 * WIDTH), Scale(0, max(tops.values(), default=1.0), HEIGHT - FOOT, TOP)
+    frame = Frame(layers, 0.0, max(tops.values(), default=1.0), 30, 2 * WIDTH)
+    y = frame.y
     tops, parts = {}, []
     for row in sorted(listed, key=lambda row: (row["layer"], names.index(row["io_class"]))):
         layer, start, kind = row["layer"], tops.get(row["layer"], 0.0), names.index(row["io_class"])
         tops[layer] = start + row["share"]
         title = f"layer {layer}: {row['neurons']:,} {row['io_class']} ({100 * row['share']:.1f} %)"
-        width, height = x(layer + 1) - x(layer) - 1, y(start) - y(tops[layer])
-        parts.append(Part(x(layer), y(tops[layer]), round(width, 2), round(height, 2), kind, title, layer))
-    shares = Scale(0, 100 * y.high, HEIGHT - FOOT, TOP).ticks(3)
-    return Columns(parts, layer_ticks(x, layers), [(at, f"{text} %") for at, text in shares])
-
-
-def layer_ticks(x: Scale, layers: int) -> list[tuple[float, str]]:
-    """Some layers, each below the middle of its column."""
-    every = next(step for step in (1, 2, 5, 10, 20, 50, 10**6) if layers <= 8 * step)
-    return [(x(layer + 0.5), str(layer)) for layer in range(0, layers, every)]
+        left, width = frame.column(layer)
+        height = round(y(start) - y(tops[layer]), 2)
+        parts.append(Part(left, y(tops[layer]), round(width - 1, 2), height, kind, title, layer))
+    ticks = frame.share_ticks(3)
+    return Columns(parts=parts, x_ticks=frame.x_ticks, y_ticks=ticks, left=frame.left, width=frame.width)

@@ -104,18 +104,21 @@ class Axis:
 
 
 def points_of(
-    values: Iterable[tuple[float, float, str, str | None]],
+    places: Sequence[tuple[float, float]],
+    told: Callable[[int], tuple[str, str | None]],
     x_ends: tuple[float, float],
     y_ends: tuple[float, float],
     log: tuple[bool, bool] = (False, False),
 ) -> Scatter:
-    """Values (x, y, title, address) as points; `x_ends`, `y_ends` are the smallest and largest of them."""
+    """Values (x, y) as points; `x_ends`, `y_ends` are the smallest and largest of them. `told`: title and address of
+    the point with that index, asked for those that are linked."""
     across, up = _axes(x_ends, y_ends, log)
-    placed = [Point(across(x), up(y), title, to) for x, y, title, to in values]
+    placed = [(across(x), up(y), index) for index, (x, y) in enumerate(places)]
     if len(placed) > MOST_LINKED:
         placed.sort(key=_outer(placed))
-    crowd = "".join(f"M{point.x:g} {point.y:g}h0" for point in placed[: max(len(placed) - MOST_LINKED, 0)])
-    return Scatter(across.ticks(8), up.ticks(6), placed[-MOST_LINKED:], crowd)
+    crowd = "".join(f"M{x:g} {y:g}h0" for x, y, _ in placed[: max(len(placed) - MOST_LINKED, 0)])
+    points = [Point(x, y, *told(index)) for x, y, index in placed[-MOST_LINKED:]]
+    return Scatter(across.ticks(8), up.ticks(6), points, crowd)
 
 
 def squares(
@@ -144,15 +147,13 @@ def _axes(x_ends: tuple[float, float], y_ends: tuple[float, float], log: tuple[b
     return Axis(x_ends, log[0], LEFT, WIDTH - 8), Axis(y_ends, log[1], HEIGHT - FOOT, TOP)
 
 
-def _outer(placed: Sequence[Point]) -> Callable[[Point], float]:
+def _outer(placed: Sequence[tuple[float, float, int]]) -> Callable[[tuple[float, float, int]], float]:
     """How far a point is from the middle of all, in spreads of each direction."""
     n = len(placed)
-    middle = sum(point.x for point in placed) / n, sum(point.y for point in placed) / n
-    spread = (
-        sum((point.x - middle[0]) ** 2 for point in placed) or 1.0,
-        sum((point.y - middle[1]) ** 2 for point in placed) or 1.0,
-    )
-    return lambda point: (point.x - middle[0]) ** 2 / spread[0] + (point.y - middle[1]) ** 2 / spread[1]
+    middle_x, middle_y = sum(x for x, _, _ in placed) / n, sum(y for _, y, _ in placed) / n
+    spread_x = sum((x - middle_x) ** 2 for x, _, _ in placed) or 1.0
+    spread_y = sum((y - middle_y) ** 2 for _, y, _ in placed) or 1.0
+    return lambda point: (point[0] - middle_x) ** 2 / spread_x + (point[1] - middle_y) ** 2 / spread_y
 
 
 def _from_to(cell: dict[str, Any], name: str) -> str:

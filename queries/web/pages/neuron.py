@@ -12,7 +12,7 @@ from atlas.sites import format_neuron, parse_neuron
 from atlas.sites import site as site_of
 from queries.card import card_reading, neuron_card
 from queries.card_rows import Read
-from queries.exemplars import exemplars
+from queries.exemplars import HISTOGRAM, exemplars
 from queries.graph import neuron_graph
 from queries.nearest import nearest
 from queries.plots.data import (
@@ -30,10 +30,12 @@ from queries.plots.plot import MOST_FITS
 from queries.require import require_neuron
 from queries.web.asked import Asked
 from queries.web.charts.density import Density, density, ends_of
+from queries.web.charts.octaves import Octaves, octaves
 from queries.web.commands import command
 from queries.web.exemplar_view import shown_exemplars
 from queries.web.page import Page
 from queries.web.previews import preview_of
+from queries.web.render import figure
 
 NEAREST = 8
 
@@ -54,6 +56,7 @@ def neuron_page(asked: Asked) -> Page:
         "after": _after(asked, layer, neuron),
         "tokens": _tokens(card),
         "fits": sorted(_fits(asked, stored), key=_told, reverse=True),
+        "often": _often(texts),
         "texts": None if texts is None else (texts, shown_exemplars(texts.sections["exemplars"])),
         "neighbours": _answer(lambda: nearest(atlas, address, limit=NEAREST)),
         "graph": _answer(lambda: neuron_graph(atlas, address)),
@@ -62,6 +65,12 @@ def neuron_page(asked: Asked) -> Page:
     asks = command(atlas, "neuron", address, fit=asked.fit)
     preview = preview_of(asked, "neuron", address) if 0 < len(context["fits"]) <= MOST_FITS else None
     return Page(f"{address} · neuron", "neuron.html", context, card, asks, sql, preview)
+
+
+def _often(texts: Document | None) -> Octaves | None:
+    """The picture of its activations over running text; None where there are none."""
+    found = None if texts is None else texts.sections.get(HISTOGRAM)
+    return None if found is None else octaves(found.dicts(), figure)
 
 
 def _tokens(card: Document) -> list[tuple[str, list[tuple[int, list[dict[str, Any]]]]]]:

@@ -99,8 +99,12 @@ def _chart(asked: Asked, found: Result, across: str | None, up: str | None) -> S
     if not points:
         raise UsageError("no row has two finite numbers to draw")
     xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
-    drawn = ((x, y, f"{_name(row)}{written(x)}, {written(y)}", _to(asked, row)) for x, y, row in points)
-    return points_of(drawn, (min(xs), max(xs)), (min(ys), max(ys)))
+
+    def told(index: int) -> tuple[str, str | None]:
+        x, y, row = points[index]
+        return f"{_name(row)}{written(x)}, {written(y)}", _to(asked, row)
+
+    return points_of([(x, y) for x, y, _ in points], told, (min(xs), max(xs)), (min(ys), max(ys)))
 
 
 def _finite(value: Any) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -16,16 +18,23 @@ from atlas.errors import BuildError
 from atlas.schema.statements import Layout
 from atlas.schema.tables import TABLES
 from atlas.store import publish as publishing
+from atlas.store.checks import check, scanned_tables
 from atlas.store.reader import open_atlas
+from atlas.store.scan import begin
 from atlas.store.staging import Staging, building_folder
 from tests import atlas_factory
-from tests.atlas_factory import D_MLP, N_LAYERS, TOP, write_small_atlas
+from tests.atlas_factory import D_MLP, N_LAYERS, TOP, publish_small_atlas, write_small_atlas
 
 LAYOUT = Layout(TOP, 10, 8, N_LAYERS, D_MLP)
 
 
-def test_every_table_is_sorted_by_its_key(tmp_path: Path) -> None:
-    with open_atlas(write_small_atlas(tmp_path / "a.duckdb")) as atlas:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish_small_atlas(tmp_path_factory.mktemp("whole") / "a.duckdb")
+
+
+def test_every_table_is_sorted_by_its_key(whole: Path) -> None:
+    with open_atlas(whole) as atlas:
         for table in (table for table in TABLES.values() if table.name != "atlas"):
             columns = ", ".join(table.key_columns())
             _, stored = atlas.query(f"SELECT {columns} FROM {table.name} ORDER BY rowid")
@@ -33,15 +42,14 @@ def test_every_table_is_sorted_by_its_key(tmp_path: Path) -> None:
             assert stored == ordered, table.name
 
 
-def test_the_table_of_tables_names_every_table(tmp_path: Path) -> None:
-    with open_atlas(write_small_atlas(tmp_path / "a.duckdb")) as atlas:
+def test_the_table_of_tables_names_every_table(whole: Path) -> None:
+    with open_atlas(whole) as atlas:
         _, rows = atlas.query("SELECT table_name FROM duckdb_tables() WHERE NOT internal")
     assert {name for (name,) in rows} == set(TABLES)
 
 
-def test_publishing_leaves_one_file(tmp_path: Path) -> None:
-    path = write_small_atlas(tmp_path / "a.duckdb")
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+def test_publishing_leaves_one_file(whole: Path) -> None:
+    assert [file.name for file in whole.parent.iterdir()] == [whole.name]
 
 
 def test_a_file_of_several_row_groups_has_no_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +58,7 @@ def test_a_file_of_several_row_groups_has_no_holes(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(atlas_factory, "D_MLP", 3072)
     monkeypatch.setattr(atlas_factory, "PER_CONCEPT", 4)
     monkeypatch.setattr(atlas_factory, "WEIGHTS", ())
-    path = write_small_atlas(tmp_path / "a.duckdb", decoding_mode=None)
+    path = publish_small_atlas(tmp_path / "a.duckdb", decoding_mode=None, intervals=False)
     with duckdb.connect(str(path), read_only=True) as connection:
         rows, free, used = connection.execute(
             "SELECT (SELECT count(*) FROM _gaussian), free_blocks, used_blocks FROM pragma_database_size()"
@@ -61,35 +69,27 @@ def test_a_file_of_several_row_groups_has_no_holes(tmp_path: Path, monkeypatch: 
 
 def test_a_stale_log_of_an_older_file_is_removed(tmp_path: Path) -> None:
     (tmp_path / "a.duckdb.wal").write_bytes(b"left over")
-    with open_atlas(write_small_atlas(tmp_path / "a.duckdb")) as atlas:
+    with open_atlas(publish_small_atlas(tmp_path / "a.duckdb", intervals=False)) as atlas:
         assert atlas.query("SELECT count(*) FROM vocab")[1][0][0] > 0
 
 
 def test_a_reader_keeps_the_old_file_while_a_new_one_is_published(tmp_path: Path) -> None:
     path = write_small_atlas(tmp_path / "a.duckdb", seed=0)
     with open_atlas(path) as old:
-        write_small_atlas(path, seed=1)
+        publish_small_atlas(path, seed=1, intervals=False)
         assert old.query("SELECT atlas_id FROM atlas")[1][0][0].endswith("0")
     with open_atlas(path) as new:
         assert new.manifest.atlas_id.endswith("1")
 
 
-def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str) -> str:
-    """Spoil the staging tables with `statement` just before publishing; the message of the refusal."""
-    # Postings come last and are made from the rest, which is read meanwhile.
-    step = "insert_postings" if "_posting" in statement else "_fill"
-    original = getattr(publishing, step)
-
-    def spoiled(connection, *arguments):
-        original(connection, *arguments)
+def refused(whole: Path, tmp_path: Path, statement: str) -> str:
+    """What publishing's check says of an atlas that `statement` spoiled before it had digests."""
+    with duckdb.connect(str(shutil.copy(whole, tmp_path / "spoiled.duckdb"))) as connection:
+        connection.execute("DELETE FROM _digest")
         connection.execute(statement)
-
-    monkeypatch.setattr(publishing, step, spoiled)
-    path = tmp_path / "a.duckdb"
-    with pytest.raises(BuildError) as caught:
-        write_small_atlas(path)
+        with ThreadPoolExecutor(1) as beside, pytest.raises(BuildError) as caught:
+            check(connection, LAYOUT, begin(beside, connection, scanned_tables(), LAYOUT))
     assert caught.value.exit_code == 5
-    assert not path.exists()
     return caught.value.message
 
 
@@ -112,10 +112,32 @@ def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str) -> s
         ("DELETE FROM run WHERE run_id = 2", "fits name their run"),
     ],
 )
-def test_an_atlas_that_breaks_a_rule_is_not_published(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, rule: str
+def test_an_atlas_that_breaks_a_rule_is_refused(whole: Path, tmp_path: Path, statement: str, rule: str) -> None:
+    assert rule in refused(whole, tmp_path, statement)
+
+
+# Postings come last and are made from the rest, which is read meanwhile.
+@pytest.mark.parametrize(
+    ("step", "statement", "rule"),
+    [
+        ("_fill", "DELETE FROM _decoding WHERE nid = 7", "every weight is decoded"),
+        ("insert_postings", "DELETE FROM _posting WHERE token_id = 4", "postings mirror"),
+    ],
+)
+def test_what_is_refused_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, statement: str, rule: str
 ) -> None:
-    assert rule in broken(tmp_path, monkeypatch, statement)
+    original = getattr(publishing, step)
+
+    def spoiled(connection, *arguments):
+        original(connection, *arguments)
+        connection.execute(statement)
+
+    monkeypatch.setattr(publishing, step, spoiled)
+    path = tmp_path / "a.duckdb"
+    with pytest.raises(BuildError, match=rule):
+        publish_small_atlas(path, intervals=False)
+    assert not path.exists()
 
 
 def test_a_failed_build_leaves_the_old_atlas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +145,7 @@ def test_a_failed_build_leaves_the_old_atlas(tmp_path: Path, monkeypatch: pytest
     before = path.read_bytes()
     monkeypatch.setattr(publishing, "check", lambda *_: (_ for _ in ()).throw(BuildError("no")))
     with pytest.raises(BuildError):
-        write_small_atlas(path, seed=1)
+        publish_small_atlas(path, seed=1, intervals=False)
     assert path.read_bytes() == before
 
 

@@ -11,9 +11,10 @@ from click.testing import CliRunner
 
 from atlas import packaged
 from atlas.errors import AtlasError, BuildError, UnknownNameError, UsageError
+from builders.amounts import parse_bytes
 from builders.cli import build as cli
 from builders.concept_sets import concept_sources, own_sets
-from builders.config import BuildConfig, ConceptSource, layers_of, parse_bytes, parse_layers
+from builders.config import BuildConfig, ConceptSource, layers_of, parse_layers
 from tests.architecture.imports import ROOT
 
 # A command remembers the help option of its first context, and the generated reference shows it.

@@ -108,10 +108,10 @@ def test_the_bits_do_not_depend_on_the_chunk_or_the_tile(acts, fitted, width, mo
 
 @pytest.mark.parametrize(("examples", "concepts"), [(500, 10), (10**6, 10), (500, 400)])
 def test_what_is_worked_on_at_once_is_bounded(examples, concepts):
-    """By examples, and where concepts are many by the counts for each pair of them."""
+    """By examples, and where concepts are many by their counts."""
     width, n_taus = 1536, 2
     tile_width, at_once = tiles(width, examples, concepts, n_taus, BINS, torch.device("cpu"))
-    values = max(examples, concepts * (2 * n_taus * concepts + BINS))
+    values = max(examples, concepts * (2 * n_taus + BINS))
     assert 1 <= tile_width <= width
     assert at_once == 1 or at_once * tile_width * values <= layer_statistics.VALUES_AT_ONCE
     assert at_once > 1 or tile_width * values > layer_statistics.VALUES_AT_ONCE // 2

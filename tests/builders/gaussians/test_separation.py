@@ -14,8 +14,7 @@ from builders.gaussians.separation import (
     dprime,
     overlap,
     range_bounds,
-    range_counts,
-    range_queries,
+    ranges_counted,
     twice_u,
 )
 from builders.gaussians.sorting import counts_below, sort_labelled
@@ -25,11 +24,13 @@ C = len(CONCEPT_SIZES)
 
 
 def in_ranges(parts: list[np.ndarray], lower: np.ndarray, upper: np.ndarray) -> RangeCounts:
-    """range_counts of the examples [n, N] of each concept."""
+    """ranges_counted of the examples [n, N] of each concept."""
     counts = np.array([len(part) for part in parts])
     acts_NE = torch.from_numpy(np.ascontiguousarray(np.vstack(parts).T))
     everything = sort_labelled(acts_NE, torch.from_numpy(np.repeat(np.arange(len(parts)), counts)))
-    return range_counts(counts_below(everything, range_queries(lower, upper), len(parts)), counts, len(lower))
+    counted, below = ranges_counted(everything, lower, upper, counts, np.sort(acts_NE.numpy()[:, ::3], axis=1))
+    assert np.array_equal(below, counts_below(everything, np.sort(acts_NE.numpy()[:, ::3], axis=1), len(parts)))
+    return counted
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -113,22 +114,26 @@ def test_range_bounds_round_once():
             assert upper[t, 0, k] == np.float32(m + tau * s)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_range_counts_are_those_of_a_plain_loop(seed):
+@pytest.mark.parametrize("many", [False, True], ids=["4 concepts", "20 concepts, in parts"])
+@pytest.mark.parametrize("seed", range(3))
+def test_range_counts_are_those_of_a_plain_loop(seed, many):
     taus = [0.5, 1.0, 2.5]
     acts, label = columns(seed).astype(np.float32), labels()
-    parts = [acts[label == c] for c in range(C)]
+    if many:
+        acts, label = acts[:, ::4], np.arange(len(label)) % 20
+    n_concepts = label.max() + 1
+    parts = [acts[label == c] for c in range(n_concepts)]
     mean = np.stack([p.mean(0, dtype=np.float64) for p in parts]).astype(np.float32)
     std = np.stack([p.std(0, dtype=np.float64) for p in parts]).astype(np.float32)
     lower, upper = range_bounds(mean, std, taus)
     counted = in_ranges(parts, lower, upper)
     assert all(field.dtype == np.int32 for field in counted)
     for t in range(len(taus)):
-        for c in range(C):
+        for c in range(n_concepts):
             for k in range(acts.shape[1]):
                 low, high = lower[t, c, k], upper[t, c, k]
                 hits = [int(((p[:, k] >= low) & (p[:, k] <= high)).sum()) for p in parts]
-                shares = [-1 if o == c else hits[o] / len(parts[o]) for o in range(C)]
+                shares = [-1 if o == c else hits[o] / len(parts[o]) for o in range(n_concepts)]
                 worst = shares.index(max(shares))
                 got = tuple(int(field[t, c, k]) for field in counted)
                 assert got == (hits[c], sum(hits) - hits[c], worst, hits[worst])

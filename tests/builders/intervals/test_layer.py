@@ -44,6 +44,7 @@ def found(acts_EN: np.ndarray, labels_E: np.ndarray, folds_E: np.ndarray, strata
         ("constant", [5, 7]),
         ("continuous", [3, 30]),
         ("some equal", [12]),
+        ("some equal", [2, 1, 3, 2, 2, 2, 1, 2, 3]),  # so many that they are looked at in parts
     ],
     ids=lambda each: f"{each[0]} {len(each[1])}",
 )
@@ -170,13 +171,16 @@ def test_more_values_than_can_be_counted_are_refused() -> None:
         best_intervals(torch.zeros((1, 1)), torch.zeros((1, 1)).double(), None, MOST_VALUES + 1)
 
 
+@pytest.mark.parametrize("wide", [torch.float64, torch.int64], ids=str)
 @pytest.mark.parametrize("kind", ["continuous", "some equal", "mostly zero"])
-def test_sums_in_either_type_choose_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sums_in_any_type_choose_the_same(kind: str, wide: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     labels_E = np.repeat([0, 1, 2], 30)
     acts_EN, folds_E = activations(kind, 90, 40), np.arange(90) % 5
-    assert whole_numbers(90, 30) is torch.int32 and whole_numbers(MOST_VALUES, 10) is torch.float64
+    assert whole_numbers(90, 30) is torch.int32 and whole_numbers(100_000, 10) is torch.float64
+    assert whole_numbers(MOST_VALUES, MOST_VALUES) is torch.int64
+    assert 4 * (MOST_VALUES + 1) ** 3 < 2**63
     small = found(acts_EN, labels_E, folds_E, labels_E * 0)
-    monkeypatch.setattr(held_out, "whole_numbers", lambda n_all, n: torch.float64)
+    monkeypatch.setattr(held_out, "whole_numbers", lambda n_all, n: wide)
     large = found(acts_EN, labels_E, folds_E, labels_E * 0)
     for name, values in vars(small).items():
         if name != "maxima":

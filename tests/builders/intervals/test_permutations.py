@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import torch
 
+from builders.intervals import permutations, stretches
 from builders.intervals.ordered import ordered
 from builders.intervals.permutations import CLOSE, STRETCHES, Chance, labellings_of
 
@@ -55,6 +56,18 @@ def test_maxima_are_those_of_loops() -> None:
                 assert np.isclose(
                     found.null_interval[concept, draw], max(rise(v, chosen) for v in acts_EN.T), atol=1e-5
                 )
+
+
+def test_labels_of_many_texts_are_made_numbers_some_at_a_time(monkeypatch) -> None:
+    generator = np.random.default_rng(3)
+    labels_X, acts_EN = np.repeat([0, 1, 2], [20, 33, 47]), generator.standard_normal((100, 6)).astype(np.float32)
+    _, whole = maxima(acts_EN, labels_X, np.arange(100), 20)
+    monkeypatch.setattr(permutations, "_HELD_BYTES", 0)
+    monkeypatch.setattr(permutations, "ROWS", 7)
+    monkeypatch.setattr(stretches, "ROWS", 7)
+    _, parts = maxima(acts_EN, labels_X, np.arange(100), 20)
+    for name, values in vars(whole).items():
+        assert np.array_equal(values, getattr(parts, name)), name
 
 
 def test_concepts_of_similar_size_share_the_draws_of_the_smallest() -> None:

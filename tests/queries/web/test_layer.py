@@ -123,10 +123,16 @@ def test_a_wrong_layer_or_number_is_told(two, address, status):
 
 
 def test_where_there_are_many_dots_the_outermost_lead_on():
-    points = [(index % 97, index % 89, str(index), f"n/{index}") for index in range(MOST_LINKED + 500)]
-    chart = points_of([*points, (1000.0, 1000.0, "far", "n/far")], (0, 1000), (0, 1000))
-    assert len(chart.points) == MOST_LINKED and chart.crowd.count("M") == 501
-    assert chart.points[-1].to == "n/far"
+    places = [(float(index % 97), float(index % 89)) for index in range(MOST_LINKED + 500)]
+    asked = []
+
+    def told(index):
+        asked.append(index)
+        return str(index), f"n/{index}"
+
+    chart = points_of([*places, (1000.0, 1000.0)], told, (0, 1000), (0, 1000))
+    assert len(chart.points) == MOST_LINKED == len(asked) and chart.crowd.count("M") == 501
+    assert chart.points[-1].to == f"n/{len(places)}"
 
 
 def test_an_atlas_of_tokens_alone_has_pages_too(small, tmp_path):

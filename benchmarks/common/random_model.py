@@ -36,15 +36,17 @@ TOKENS = 4000
 """Of the tokenizer: sentences come out about as long as in a large one's tokens, or a little longer."""
 
 
-def write_model(shape: str, folder: Path, device: str) -> Path:
-    """Write a checkpoint of a random Llama in bfloat16; drawn on `device`, which is faster than a processor."""
+def write_model(shape: str | dict[str, int], folder: Path, device: str, dtype: torch.dtype = torch.bfloat16) -> Path:
+    """Write a checkpoint of a random Llama, of SHAPES or another; drawn on `device`: faster than on a processor."""
     from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
     torch.manual_seed(0)
-    config = LlamaConfig(**SHAPES[shape], max_position_embeddings=8192, tie_word_embeddings=False)
+    config = LlamaConfig(
+        **(SHAPES[shape] if isinstance(shape, str) else shape), max_position_embeddings=8192, tie_word_embeddings=False
+    )
     with quiet():
         with torch.device(device):
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+            model = AutoModelForCausalLM.from_config(config, dtype=dtype)
         model.save_pretrained(folder)
         del model
         PreTrainedTokenizerFast(
@@ -59,13 +61,13 @@ def write_corpus(path: Path, n_concepts: int, per_concept: int) -> Path:
     """Sentences drawn from words of the project's own, a concept's of its words, as long as its sentences are."""
     draw = random.Random(0)
     by_concept: dict[str, list[list[str]]] = {}
-    for text, concept in _sentences():
+    for text, concept in sentences():
         by_concept.setdefault(concept, []).append(text.split())
     with path.open("w", encoding="utf-8") as file:
-        for concept, sentences in list(by_concept.items())[:n_concepts]:
-            words = [word for sentence in sentences for word in sentence]
+        for concept, own in list(by_concept.items())[:n_concepts]:
+            words = [word for sentence in own for word in sentence]
             for _ in range(per_concept):
-                text = " ".join(draw.choices(words, k=len(draw.choice(sentences))))
+                text = " ".join(draw.choices(words, k=len(draw.choice(own))))
                 file.write(json.dumps({"text": text, "concept": concept}) + "\n")
     return path
 
@@ -73,7 +75,7 @@ def write_corpus(path: Path, n_concepts: int, per_concept: int) -> Path:
 def write_texts(path: Path, n_words: int) -> Path:
     """Running text: the sentences in an order drawn again and again, a hundred to a document."""
     draw = random.Random(1)
-    texts = [text for text, _ in _sentences()]
+    texts = [text for text, _ in sentences()]
     with path.open("w", encoding="utf-8") as file:
         written = 0
         while written < n_words:
@@ -83,7 +85,7 @@ def write_texts(path: Path, n_words: int) -> Path:
     return path
 
 
-def _sentences() -> list[tuple[str, str]]:
+def sentences() -> list[tuple[str, str]]:
     rows = []
     for name in ("topics", "emotions"):
         lines = (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
@@ -104,5 +106,5 @@ def _tokenizer():
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator((text for text, _ in _sentences()), trainer)
+    tokenizer.train_from_iterator((text for text, _ in sentences()), trainer)
     return tokenizer

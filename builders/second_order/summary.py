@@ -1,0 +1,65 @@
+"""From the effects of a neuron on many images to one direction, and to the words near it.
+
+Axes: B images, K later layers times heads, E the width of the projection, W words.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+MOST_USED = 100
+"""Images that a direction is of: those with the largest effects, as in arXiv 2406.04341."""
+
+
+class Summary(NamedTuple):
+    """Of one neuron. `direction_E`: of length 1; None where no effect has a length, and then `explained` is too."""
+
+    mean_norm: float
+    largest_norm: float
+    used: int
+    explained: float | None
+    direction_E: Tensor | None
+
+
+def summary(coefficients_BK: Tensor, directions_KE: Tensor) -> Summary:
+    """The effects are coefficients @ directions, less their mean over the images: what the neuron adds on one image
+    beyond what it adds on all. The direction is the first right singular vector of the largest of them, with the sign
+    that more of these effects have along it (and where as many have either, that of their sum). In float64.
+    """
+    rows_BK = coefficients_BK.double()
+    rows_BK = rows_BK - rows_BK.mean(0)
+    directions_KE = directions_KE.double()
+    gram_KK = directions_KE @ directions_KE.T
+    norm_B = ((rows_BK @ gram_KK) * rows_BK).sum(1).clamp(min=0).sqrt()
+    used = min(MOST_USED, len(norm_B))
+    largest = norm_B.topk(used).indices
+    effects_XE = rows_BK[largest] @ directions_KE
+    _, singular, right = torch.linalg.svd(effects_XE, full_matrices=False)
+    total = float(singular.square().sum())
+    # What is left of equal numbers by rounding is no effect.
+    scale = float((coefficients_BK.double() @ directions_KE).abs().max())
+    if total**0.5 <= 1e-12 * scale or total == 0:
+        return Summary(0.0, 0.0, used, None, None)
+    along_X = effects_XE @ right[0]
+    votes = float(along_X.sign().sum()) or float(along_X.sum())
+    direction_E = right[0] if votes >= 0 else -right[0]
+    explained = float(singular[0].square()) / total
+    return Summary(float(norm_B.mean()), float(norm_B.max()), used, explained, direction_E)
+
+
+class Near(NamedTuple):
+    """Words and their cosines, nearest first."""
+
+    words: list[int]
+    cosines: list[float]
+
+
+def near_words(direction_E: Tensor, vectors_WE: Tensor, most: int) -> tuple[Near, Near]:
+    """The words whose unit vectors are nearest to a direction, and to its opposite; of equal ones the first."""
+    cosine_W = vectors_WE.double() @ direction_E
+    order = torch.argsort(cosine_W, descending=True, stable=True)[:most]
+    back = torch.argsort(cosine_W, stable=True)[:most]
+    return Near(order.tolist(), cosine_W[order].tolist()), Near(back.tolist(), cosine_W[back].tolist())
