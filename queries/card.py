@@ -34,6 +34,7 @@ from queries.measured import absent, notes_on_absent, table_names
 from queries.require import require_neuron
 from queries.second_order import SECOND_ORDER, second_order_on_card
 from queries.significance import all_significance
+from queries.sqlfile import load_sql
 from queries.weight_run import remarks
 
 DEFAULT_TOP = 8
@@ -175,7 +176,9 @@ def _tokens(atlas: Atlas, lists: list[tuple[Any, ...]], top: int, layer: int) ->
 def _weights(atlas: Atlas, found: Read, layer: int) -> dict[str, Result]:
     """The sections about the weights alone; without rows, and with a note, where the atlas has no facts of them."""
     vectors, facts, groups = (found[name] for name in _OF_WEIGHTS)
-    group = groups[0] if groups else (None, None)
+    group: tuple[int | None, int | None] = (None, None)
+    for (group_id,) in groups:
+        group = group_id, atlas.query(load_sql("redundant_neurons"), {"group_id": group_id})[1][0][0]
     by_weight = sorted(vectors, key=lambda row: list(WEIGHTS).index(row[0]))
     columns = ["io_class", *names_of(NEURON_FACT), "redundant_group", "redundant_neurons"]
     notes = [] if facts else notes_on_layers(atlas, FACTS, layer=layer)

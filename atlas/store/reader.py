@@ -96,9 +96,10 @@ class Atlas:
         look-up keeps no more than one processor busy. Of a far file more of them do: they wait for the network. Raises
         as `query`.
         """
+        if self.far is not None and self.far.tables is not None and len(statements) > 1:
+            # Each by itself: what is asked of one neuron is here with its card, the rest is not.
+            return [rows for sql in statements for rows in self.rows([sql], **parameters)]
         with self._ask("".join(statements), parameters) as lane:
-            if self.far is not None and self.far.tables is not None:  # what is asked of a folder's card is here
-                return [lane.run(sql, parameters) for sql in statements]
             if len(statements) < 2 or not self._helper_free.acquire(blocking=False):
                 return [lane.run(sql, parameters) for sql in statements]
             try:

@@ -93,6 +93,11 @@ class FarTables:
         ]
         return Lacking(tuple(self._publication.lacking), tuple(columns), ())
 
+    def has_rows(self, table: str) -> bool:
+        """Whether a table has any: nothing is read for it."""
+        found = self._publication.tables.get(table)
+        return found is not None and found.rows > 0
+
     def held_by(self, table: str) -> list[str]:
         """The sites or weights that a table about neurons has rows of, in order: nothing is read for it."""
         found = self._publication.tables.get(table)

@@ -25,6 +25,9 @@ class FolderTables(Protocol):
     def lacking(self) -> Lacking:
         """What it has not."""
 
+    def has_rows(self, table: str) -> bool:
+        """Whether a table has any."""
+
     def held_by(self, table: str) -> list[str]:
         """The sites or weights that a table about neurons has rows of, in order."""
 

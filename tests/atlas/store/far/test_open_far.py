@@ -99,9 +99,21 @@ def test_a_card_takes_few_requests_and_the_next_one_none(server: RangeServer, em
         neuron_card(atlas, "L1N7")
         assert len(server.asked) <= 12
         assert sum(size for _, size in server.asked) <= 2 * 2**20
+        # Nothing but cards and words: a table about neurons would be read a column at a time.
+        asked = {path.removeprefix("/published/").removeprefix("tables/").partition("-")[0] for path, _ in server.asked}
+        assert asked <= {"manifest.json", "model", "cards/layer", "vocab", "text"}, asked
         server.asked.clear()
         neuron_card(atlas, "L1N6")  # of the same row group
         assert server.asked == []
+
+
+@pytest.mark.parametrize("end", ["plain", "plain.duckdb"])
+def test_an_atlas_without_running_text_or_gradients(end: str, tmp_path: Path, empty_cache: Path) -> None:
+    write_small_atlas(tmp_path / "plain.duckdb")
+    publish_atlas(PublishRequest(tmp_path / "plain.duckdb", str(tmp_path / "plain")))
+    due = answer(tmp_path / "plain.duckdb", QUESTIONS["card"])
+    with range_server(tmp_path) as server:
+        assert answer(f"{server.url}/{end}", QUESTIONS["card"]) == due
 
 
 def test_blocks_are_kept_for_the_next_process(server: RangeServer, empty_cache: Path) -> None:

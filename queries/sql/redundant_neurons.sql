@@ -1,0 +1,2 @@
+-- How many neurons a redundant group has.
+SELECT count(*) FROM _redundant WHERE group_id = $group_id;
