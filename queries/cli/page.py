@@ -30,9 +30,9 @@ from queries.cli.options import Source, source_options
 def page(what: str, output: Path, fit: FitChoice, source: Source) -> None:
     """Save the page that the explorer shows of WHAT as one file of HTML.
 
-    WHAT is a neuron (L29N808), concept/NAME, token/WORD or atlas. The file holds all that it needs: it opens from a
-    disk, loads nothing, and can be sent to somebody. What would lead to other pages is plain text in it; `neuron-atlas
-    site` saves pages that lead to each other.
+    WHAT is a neuron (L29N808), concept/NAME, token/WORD, layer/N, layer (all of them) or atlas. The file holds all that
+    it needs: it opens from a disk, loads nothing, and can be sent to somebody. What would lead to other pages is plain
+    text in it; `neuron-atlas site` saves pages that lead to each other.
     """
     require("jinja2", extra="web", why="to draw pages")
     from queries.web.saved import one_page

@@ -24,7 +24,7 @@ from queries.web.page import Page
 from queries.web.registry import PAGES
 from queries.web.render import HERE, STATIC, render
 
-KINDS = ("neuron", "concept", "token", "atlas")
+KINDS = ("neuron", "concept", "token", "layer", "atlas")
 """The pages that say all without a server."""
 _NOTHING = "default-src 'none'; base-uri 'none'"
 SITE_POLICY = f"{_NOTHING}; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'"
@@ -120,16 +120,19 @@ def one_page(atlas: Atlas, what: str, *, fit: FitChoice = ANY_FIT) -> bytes:
 
 
 def subject(what: str) -> tuple[str, str | None]:
-    """(kind of page, what it is about): of 'L29N808', 'concept/sports', 'token/dog', 'atlas'. UsageError for others."""
+    """(kind of page, what it is about) of a text: 'L29N808', 'concept/sports', 'token/dog', 'layer/29', 'layer' (all),
+    'atlas'. UsageError for others."""
     kind, slash, part = what.partition("/")
     if slash and part and kind in KINDS and PAGES[kind].part is not False:
         return kind, part
-    if what == "atlas":
-        return "atlas", None
+    if what in KINDS and PAGES[what].part is not True and what != "token":
+        return what, None
     try:
         return "neuron", format_neuron(*parse_neuron(what))
     except UsageError:
-        raise UsageError(f"{what[:60]!r} names no page", "Write L29N808, concept/NAME, token/WORD or atlas.") from None
+        raise UsageError(
+            f"{what[:60]!r} names no page", "Write L29N808, concept/NAME, token/WORD, layer/N, layer or atlas."
+        ) from None
 
 
 def draw(asked: Asked, page: Page, saved: Saved, **more: Any) -> bytes:

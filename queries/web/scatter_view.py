@@ -128,7 +128,7 @@ def _drawn(asked: Asked, x: Axis, y: Axis, layer: int | None) -> _Drawn:
         found = scatter(asked.atlas, x, y, layer=layer)
         return _Drawn(found, _chart(asked, found, x, y, layer, kept))
 
-    key = ("scatter", asked.links.page("layer", layer), x, y, tuple(kept.values()))
+    key = ("scatter", layer, asked.links.page("layer", layer), x, y, tuple(kept.values()))
     return session_of(asked.atlas).read(key, draw)
 
 

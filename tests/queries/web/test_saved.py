@@ -29,7 +29,7 @@ from tests.queries.web.parsed import Parsed
 HOSTILE = '<script>alert("1")</script>/../../x'
 
 
-@pytest.mark.parametrize("what", ["L1N7", "concept/sports", "token/dog", "atlas"])
+@pytest.mark.parametrize("what", ["L1N7", "concept/sports", "token/dog", "layer/1", "layer", "atlas"])
 def test_a_page_is_one_file_that_loads_nothing(full, client, home, what):
     content = one_page(full, what)
     parsed = Parsed(content.decode())
@@ -59,7 +59,9 @@ def test_the_page_says_what_the_server_says(small, client, home):
     assert main(saved) == re.sub(r"(←L1N6|L1N8→|Makeaspec)", "", main(served))
 
 
-@pytest.mark.parametrize("what", ["sports", "L1", "concept/", "layer/1", "sql/x", "", "neuron/L99N0", "concept/absent"])
+@pytest.mark.parametrize(
+    "what", ["sports", "L1", "concept/", "layer/x", "layer/99", "token", "sql/x", "", "neuron/L99N0", "concept/absent"]
+)
 def test_what_names_no_page_is_refused(small, what):
     with pytest.raises(AtlasError):
         one_page(small, what)
