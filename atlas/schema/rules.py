@@ -19,7 +19,7 @@ from atlas.schema.gradient_rules import GRADIENT_RULES
 from atlas.schema.graph_rules import GRAPH_RULES
 from atlas.schema.interval_rules import INTERVAL_RULES
 from atlas.schema.rule import AT_SITE, OF_CONCEPT, OF_FIT, Counted, RowRules, finite, finite_or_null, one_of
-from atlas.schema.second_order_tables import SECOND_ORDER_RULES
+from atlas.schema.second_order_rules import SECOND_ORDER_RULES
 from atlas.schema.table import FIT, Table
 from atlas.schema.tables import TABLES, about
 from atlas.schema.weight_rules import WEIGHT_RULES

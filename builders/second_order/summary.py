@@ -1,6 +1,7 @@
 """From the effects of a neuron on many images to one direction, and to the words near it.
 
-Axes: B images, K later layers times heads, E the width of the projection, W words.
+Axes: B images, X of them that are used, K later layers times heads, E the width of the projection, J = min(K, E), W
+words.
 """
 
 from __future__ import annotations
@@ -29,23 +30,21 @@ def summary(coefficients_BK: Tensor, directions_KE: Tensor) -> Summary:
     beyond what it adds on all. The direction is the first right singular vector of the largest of them, with the sign
     that more of these effects have along it (and where as many have either, that of their sum). In float64.
     """
-    rows_BK = coefficients_BK.double()
-    rows_BK = rows_BK - rows_BK.mean(0)
-    directions_KE = directions_KE.double()
-    gram_KK = directions_KE @ directions_KE.T
-    norm_B = ((rows_BK @ gram_KK) * rows_BK).sum(1).clamp(min=0).sqrt()
+    # An orthonormal basis of what the heads write: effects have the same lengths and angles in it.
+    basis_EJ, directions_JK = torch.linalg.qr(directions_KE.double().T)
+    all_BJ = coefficients_BK.double() @ directions_JK.T
+    effects_BJ = all_BJ - all_BJ.mean(0)
+    norm_B = effects_BJ.norm(dim=1)
     used = min(MOST_USED, len(norm_B))
-    largest = norm_B.topk(used).indices
-    effects_XE = rows_BK[largest] @ directions_KE
-    _, singular, right = torch.linalg.svd(effects_XE, full_matrices=False)
+    effects_XJ = effects_BJ[norm_B.topk(used).indices]
+    _, singular, right = torch.linalg.svd(effects_XJ, full_matrices=False)
     total = float(singular.square().sum())
     # What is left of equal numbers by rounding is no effect.
-    scale = float((coefficients_BK.double() @ directions_KE).abs().max())
-    if total**0.5 <= 1e-12 * scale or total == 0:
+    if total**0.5 <= 1e-12 * float(all_BJ.norm()):
         return Summary(0.0, 0.0, used, None, None)
-    along_X = effects_XE @ right[0]
+    along_X = effects_XJ @ right[0]
     votes = float(along_X.sign().sum()) or float(along_X.sum())
-    direction_E = right[0] if votes >= 0 else -right[0]
+    direction_E = basis_EJ @ (right[0] if votes >= 0 else -right[0])
     explained = float(singular[0].square()) / total
     return Summary(float(norm_B.mean()), float(norm_B.max()), used, explained, direction_E)
 
