@@ -20,7 +20,7 @@ _IN_MEMORY = 1024  # blocks: 64 MiB
 _PIECE = 16  # blocks of one request of several: 1 MiB
 _AHEAD = 64  # blocks at most that are read before they are asked for
 _AT_ONCE = 6
-_READERS = 16  # that each go on where they were
+_READERS = 4  # that each go on where they were
 
 
 class Files(Protocol):

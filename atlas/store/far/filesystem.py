@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import threading
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -85,10 +86,15 @@ class _FileSystem(AbstractFileSystem):
 
 
 class Opened(io.RawIOBase):
-    """A file at a place of its own."""
+    """A file that each thread reads at a place of its own.
+
+    All threads of DuckDB share one of them, and to read somewhere it seeks, lets other threads run, and reads. Places
+    are kept by the threads' numbers: what Python itself keeps of such a thread (threading.local) goes between the two.
+    """
 
     def __init__(self, files: Files, name: str) -> None:
-        self._files, self._far_name, self._at = files, name, 0
+        self._files, self._far_name = files, name
+        self._places: dict[int, int] = {}
         self.size = files.size(name)
 
     def readable(self) -> bool:
@@ -98,14 +104,16 @@ class Opened(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        return self._at
+        return self._places.get(threading.get_ident(), 0)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        self._at = offset + (0, self._at, self.size)[whence]
-        return self._at
+        place = offset + (0, self.tell(), self.size)[whence]
+        self._places[threading.get_ident()] = place
+        return place
 
     def read(self, size: int = -1) -> bytes:
-        end = self.size if size < 0 else min(self._at + size, self.size)
-        content = self._files.read(self._far_name, self._at, end, ahead=True)
-        self._at += len(content)
+        at = self.tell()
+        end = self.size if size < 0 else min(at + size, self.size)
+        content = self._files.read(self._far_name, at, end, ahead=True)
+        self._places[threading.get_ident()] = at + len(content)
         return content
