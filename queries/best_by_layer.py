@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from atlas.answers.result import Result
 from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.store.reader import Atlas
@@ -46,7 +48,9 @@ def best_by_layer(atlas: Atlas, *, fit: FitChoice = ANY_FIT) -> Result:
 def _of_fit(atlas: Atlas, fit: Fit) -> Result:
     def read() -> _Read:
         # Layer by layer: the join of all takes hundreds of megabytes for a large model.
-        parameters, columns, rows = {"fit_id": fit.fit_id, "least": GOOD}, [], []
+        parameters = {"fit_id": fit.fit_id, "least": GOOD}
+        columns: list[str] = []
+        rows: list[tuple[Any, ...]] = []
         for layer in range(atlas.manifest.n_layers):
             columns, found = atlas.query(load_sql("best_by_layer"), parameters | {"layer": layer})
             rows += found

@@ -7,6 +7,8 @@ few permutations.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +106,10 @@ def folds_and_tokens(n_examples: int) -> tuple[np.ndarray, np.ndarray]:
     return index_E % FOLDS, 5 + index_E % 7
 
 
+_WRITTEN = tempfile.TemporaryDirectory(prefix="neuron-atlas-tests-")
+"""What `write_small_atlas` copies from; goes with the process."""
+
+
 def write_small_atlas(
     path: Path | str,
     *,
@@ -117,9 +123,17 @@ def write_small_atlas(
     """Publish the small atlas at `path`, perhaps without intervals; `overrides` replace fields of its manifest.
 
     `gradients`: whether it has some, random ones; those of L1N7 for the first concepts are the largest. `texts`: with
-    running text (tests/exemplar_factory.py), whose `words` may be left out.
+    running text (tests/exemplar_factory.py), whose `words` may be left out. With running text it takes seconds, so that
+    one that was written in this process before is copied.
     """
     target = Path(path)
+    if texts and not overrides:
+        options = {"seed": seed, "intervals": intervals, "gradients": gradients, "words": words}
+        place = f"{_WRITTEN.name}/{'-'.join(map(str, options.values()))}.duckdb"
+        if not Path(place).exists():
+            write_small_atlas(place, texts=True, model_id="small-synthetic", **options)
+        shutil.copyfile(place, f"{target}.copy")
+        return Path(f"{target}.copy").rename(target)
     now = utc_now()
     fields: dict[str, object] = {
         "atlas_id": uuid.UUID(int=seed).hex,
