@@ -48,7 +48,8 @@ def best_by_layer(atlas: Atlas, *, fit: FitChoice = ANY_FIT) -> Result:
 def _of_fit(atlas: Atlas, fit: Fit) -> Result:
     def read() -> _Read:
         # Layer by layer: the join of all takes hundreds of megabytes for a large model.
-        parameters, columns = {"fit_id": fit.fit_id, "least": GOOD}, list[str]()
+        parameters = {"fit_id": fit.fit_id, "least": GOOD}
+        columns: list[str] = []
         rows: list[tuple[Any, ...]] = []
         for layer in range(atlas.manifest.n_layers):
             columns, found = atlas.query(load_sql("best_by_layer"), parameters | {"layer": layer})

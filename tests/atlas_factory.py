@@ -75,6 +75,10 @@ def folds_and_tokens(n_examples: int) -> tuple[np.ndarray, np.ndarray]:
     return index_E % FOLDS, 5 + index_E % 7
 
 
+_WRITTEN = tempfile.TemporaryDirectory(prefix="neuron-atlas-tests-")
+"""What `write_small_atlas` copies from; goes with the process."""
+
+
 def write_small_atlas(
     path: Path | str,
     *,
@@ -89,7 +93,8 @@ def write_small_atlas(
 
     Each is published once in a process: then its file is copied. `publish_small_atlas` publishes it anew.
     `gradients`: whether it has some, random ones; those of L1N7 for the first concepts are the largest. `texts`: with
-    running text (tests/exemplar_factory.py), whose `words` may be left out.
+    running text (tests/exemplar_factory.py), whose `words` may be left out. With running text it takes seconds, so that
+    one that was written in this process before is copied.
     """
     parts = {"intervals": intervals, "gradients": gradients, "texts": texts, "words": words}
     size = (N_LAYERS, D_MLP, PER_CONCEPT, FOLDS, PERMUTATIONS, FAMILIES, tuple(WEIGHTS))  # which tests may change
@@ -115,6 +120,13 @@ def publish_small_atlas(
 ) -> Path:
     """The same through the real staging and publishing code."""
     target = Path(path)
+    if texts and not overrides:
+        options = {"seed": seed, "intervals": intervals, "gradients": gradients, "words": words}
+        place = f"{_WRITTEN.name}/{'-'.join(map(str, options.values()))}.duckdb"
+        if not Path(place).exists():
+            write_small_atlas(place, texts=True, model_id="small-synthetic", **options)
+        shutil.copyfile(place, f"{target}.copy")
+        return Path(f"{target}.copy").rename(target)
     now = utc_now()
     fields: dict[str, object] = {
         "atlas_id": uuid.UUID(int=seed).hex,

@@ -143,3 +143,11 @@ def test_the_arrow_keys_go_from_token_to_token(page, home) -> None:
         page.keyboard.press("ArrowRight")
         assert page.evaluate(here) == place
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+@pytest.mark.parametrize(("path", "chosen"), [("concept/sports", "concept"), ("token/dog", "token")])
+def test_a_spec_begins_at_a_concept_and_at_a_word(page, home, path, chosen) -> None:
+    page.goto(home + path)
+    page.get_by_role("link", name="Make a spec").click()
+    assert page.locator(f"#spec [name={chosen}]").input_value() == path.rpartition("/")[2]
+    assert page.get_by_role("link", name="Download").is_visible()
