@@ -84,8 +84,9 @@ def _lines() -> Iterator[str]:
         yield f"| {module} | {', '.join(names)} | {gated} | {normed} | {heads} | {_tested(names)} |"
     yield f"\n## Towers of texts and images ({len(TOWERS)} model type)\n"
     yield (
-        "An atlas is of one tower (`build --tower`), whose neurons are decoded to words: vision.md. Tested with random\n"
-        "weights against transformers alone: sites, decodings in float64, exemplars, edits of both, effects through heads.\n"
+        "An atlas is of one tower (`build --tower`), whose neurons are decoded to words: vision.md. Tested with\n"
+        "random weights against transformers alone: sites, decodings in float64, exemplars, edits of both, effects\n"
+        "through later heads.\n"
     )
     yield "| model type | tower | gated | projection |\n|---|---|---|---|"
     for name in TOWERS:
