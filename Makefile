@@ -1,7 +1,7 @@
 # `make demo` and `make test` need Python 3.11+ and a package registry; everything else they make themselves.
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS := gguf,plot,pandas,web,mcp,datasets,transformer-lens,nnsight,pyvene,peft,dev
+EXTRAS := gguf,plot,vision,pandas,web,mcp,datasets,transformer-lens,nnsight,pyvene,peft,dev
 BIN := $(VENV)/bin
 ATLAS := data/atlases/smollm2-135m.duckdb
 INSTALLED := $(VENV)/.installed

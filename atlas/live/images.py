@@ -24,6 +24,8 @@ from atlas.live.shards import Find
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from atlas.live.adapters.base import Adapter
+
 FORMATS = ("JPEG", "PNG", "WEBP")
 MADE_UP = 64
 """Images that are made up, for a state that no folder of images decides."""
@@ -108,7 +110,7 @@ class Images:
         return found
 
 
-def image_processor(find: Find, model_id: str) -> Any:
+def image_processor(find: Find, adapter: Adapter, model_id: str) -> Any:
     """transformers' image processor with the checkpoint's own settings, without torchvision.
 
     Raises ModelError where the checkpoint has no settings, or some that cannot be meant.
@@ -127,9 +129,10 @@ def image_processor(find: Find, model_id: str) -> Any:
         )
     import transformers
 
-    # Older versions have the one of Pillow and NumPy under the other name.
-    made = getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
-    return made(**settings)
+    found = next(filter(None, (getattr(transformers, name, None) for name in adapter.image_processors)), None)
+    if found is None:
+        raise ModelError(f"transformers {transformers.__version__} has no {adapter.image_processors[0]}")
+    return found(**settings)
 
 
 def _settings(find: Find) -> dict[str, Any] | None:

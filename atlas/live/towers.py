@@ -57,10 +57,12 @@ def load_tower(
     raw = attempt(source, "config", lambda: _config_of(find, source))
     adapters = attempt(source, "config", lambda: {name: find_tower(raw, name) for name in TOWERS})
     fields = attempt(source, "config", lambda: clean_config(raw, adapters["text"], source.model_id))
-    side_and_patch = _square(fields, source) if tower == "image" else None
+    side_and_patch = _square(fields, raw["model_type"], source) if tower == "image" else None
     processor = None
     if side_and_patch is not None:
-        processor = attempt(source, "image processor", lambda: image_processor(find, source.model_id))
+        processor = attempt(
+            source, "image processor", lambda: image_processor(find, adapters["image"], source.model_id)
+        )
     network = _network(source, find, raw, fields, adapters["text"], device, dtype)
     token_fields = {**fields, "model_type": raw["model_type"]}
     tokenizer = attempt(source, "tokenizer", lambda: load_tokenizer(find, token_fields, source.model_id))
@@ -121,9 +123,10 @@ def _config_of(find: Find, source: Source) -> dict[str, Any]:
     return raw
 
 
-def _square(fields: Mapping[str, Any], source: Source) -> tuple[int, int]:
+def _square(fields: Mapping[str, Any], model_type: str, source: Source) -> tuple[int, int]:
     """(side of the image, side of a patch) in pixels. ModelError where images are no squares of whole patches."""
-    config = CONFIG_MAPPING["clip_vision_model"](**(fields.get("vision_config") or {}))
+    whole: Any = CONFIG_MAPPING[model_type]
+    config = whole.sub_configs[_PART["image"]](**(fields.get(_PART["image"]) or {}))
     side, patch = config.image_size, config.patch_size
     if type(side) is not int or type(patch) is not int or not 0 < patch <= side <= 4096 or side % patch:
         raise ModelError(

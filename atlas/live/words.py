@@ -63,6 +63,7 @@ def _vectors(text: LiveModel, rows: list[list[int]]) -> Tensor:
         ids[number, : len(row)] = torch.tensor(row)
         mask[number, : len(row)] = 1
     positions = position_arguments(text, text.model.forward, mask)
+    output = "" if text.head is None else text.head.output
     with torch.inference_mode():
-        found: Tensor = text.model(input_ids=ids, attention_mask=mask, **positions)["text_embeds"].float()
+        found: Tensor = text.model(input_ids=ids, attention_mask=mask, **positions)[output].float()
     return found.clone()

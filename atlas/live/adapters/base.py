@@ -180,6 +180,8 @@ class Adapter:
     - `joined`: whether some tensors of its files are put together on loading, as those of experts are.
     - `recomputed`: ends of the names of buffers that old checkpoints hold and the code computes itself.
     - `tokenizers`: transformers' classes, without "Fast", that make its tokenizer of files older than tokenizer.json.
+    - `image_processors`: of an image tower, transformers' class that makes pixels with Pillow alone, as it is called
+      now and then as it was.
     """
 
     family: str
@@ -219,4 +221,5 @@ class Adapter:
     recomputed: tuple[str, ...] = ()
     older_rope: OlderRope = OlderRope()
     older_fields: tuple[str, ...] = ()
+    image_processors: tuple[str, ...] = ()
     refusals: Mapping[str, str] = field(default_factory=dict)

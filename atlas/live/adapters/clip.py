@@ -58,6 +58,7 @@ TOWERS = {
         gguf_names={},
         tokenizers=("CLIPTokenizer",),
         lm_heads=(),
+        image_processors=("CLIPImageProcessorPil", "CLIPImageProcessor"),
         heads=(
             Head(
                 "words",

@@ -108,7 +108,9 @@ def test_checkpoints_that_are_no_two_towers_are_refused(clip, tmp_path):
 
 @pytest.fixture
 def images(clip) -> Images:
-    return Images(image_processor(lambda name: clip / name if (clip / name).exists() else None, "clip"), SIDE, PATCH)
+    adapter = find_tower({"model_type": "clip"}, "image")
+    found = image_processor(lambda name: clip / name if (clip / name).exists() else None, adapter, "clip")
+    return Images(found, SIDE, PATCH)
 
 
 def test_pixels_are_those_of_transformers_own_processor(clip, images, tmp_path):
