@@ -109,8 +109,10 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
         _, rows = atlas.query(load_sql("text_set"))
         folder = None if atlas.far is None else atlas.far.tables
         if folder is not None:  # its manifest says it
-            return TextSet(*rows[0], folder.held_by("_firing"))
-        return TextSet(*rows[0], [site for (site,) in atlas.query(load_sql("text_sites"))[1]])
+            sites = folder.held_by("_firing")
+        else:
+            sites = [name for (name,) in atlas.query(load_sql("text_sites"))[1]]
+        return TextSet(*(*rows[0], sites))
 
     if site is not None:
         site_of(site)
