@@ -111,7 +111,7 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
         if folder is not None:  # its manifest says it
             sites = folder.held_by("_firing")
         else:
-            sites = [site for (site,) in atlas.query(load_sql("text_sites"))[1]]
+            sites = [name for (name,) in atlas.query(load_sql("text_sites"))[1]]
         return TextSet(*(*rows[0], sites))
 
     if site is not None:
