@@ -99,12 +99,12 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
     """
 
     def read() -> TextSet:
-        if not has_rows(atlas, _TEXT_SET):
+        _, rows = atlas.query(load_sql("text_set")) if has_texts(atlas) else ([], [])
+        if not rows:
             raise QuestionError(
                 "there is no running text in this atlas",
                 "`neuron-atlas build --add --no-decode --no-concepts --texts FILE` reads some.",
             )
-        _, rows = atlas.query(load_sql("text_set"))
         *said, sites = rows[0]
         return TextSet(*(*said, sites or []))
 
@@ -121,7 +121,11 @@ def text_set(atlas: Atlas, site: str | None = None) -> TextSet:
 
 def has_texts(atlas: Atlas) -> bool:
     """Whether the atlas has running text."""
-    return has_rows(atlas, _TEXT_SET)
+    if session_of(atlas).get(_TEXT_SET) is not None:
+        return True
+    if atlas.far is None:
+        return has_rows(atlas, _TEXT_SET)
+    return bool(atlas.query("SELECT 1 FROM _text_set")[1])
 
 
 def stored_exemplars(
