@@ -94,7 +94,7 @@ class Atlas:
         Two connections take turns, each in a thread of its own, unless another question has the second thread: a
         look-up keeps no more than one processor busy. Raises as `query`.
         """
-        with self._ask("".join(statements), parameters) as lane:
+        with self._ask("\n".join(statements), parameters) as lane:
             if self.far is not None:
                 return [lane.run(sql, parameters) for sql in statements]
             if len(statements) < 2 or not self._helper_free.acquire(blocking=False):
