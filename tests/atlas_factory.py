@@ -22,6 +22,7 @@ import torch
 from atlas.manifest import SCHEMA_VERSION, Manifest, utc_now
 from atlas.schema.statements import Layout
 from atlas.sites import WEIGHTS
+from atlas.store import definitions
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
 from builders.decoding.rows import decoding_rows
@@ -45,9 +46,10 @@ FAMILIES = {"topics": ("sports", "politics", "animals"), "moods": ("joy", "anger
 PER_CONCEPT = 20
 FOLDS, PERMUTATIONS = 5, 39
 
-_FOLDER = tempfile.TemporaryDirectory(prefix="small-atlases-")
+_FOLDERS: dict[str, tempfile.TemporaryDirectory[str]] = {}
+"""By the folder of temporary files, of which some tests have one of their own."""
 _PUBLISHED: dict[str, Path] = {}
-"""What was asked for -> the file in _FOLDER that was published."""
+"""What was asked for -> the file that was published."""
 
 
 def planted_activations(family: str, layer: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -75,10 +77,6 @@ def folds_and_tokens(n_examples: int) -> tuple[np.ndarray, np.ndarray]:
     return index_E % FOLDS, 5 + index_E % 7
 
 
-_WRITTEN = tempfile.TemporaryDirectory(prefix="neuron-atlas-tests-")
-"""What `write_small_atlas` copies from; goes with the process."""
-
-
 def write_small_atlas(
     path: Path | str,
     *,
@@ -93,14 +91,16 @@ def write_small_atlas(
 
     Each is published once in a process: then its file is copied. `publish_small_atlas` publishes it anew.
     `gradients`: whether it has some, random ones; those of L1N7 for the first concepts are the largest. `texts`: with
-    running text (tests/exemplar_factory.py), whose `words` may be left out. With running text it takes seconds, so that
-    one that was written in this process before is copied.
+    running text (tests/exemplar_factory.py), whose `words` may be left out.
     """
     parts = {"intervals": intervals, "gradients": gradients, "texts": texts, "words": words}
     size = (N_LAYERS, D_MLP, PER_CONCEPT, FOLDS, PERMUTATIONS, FAMILIES, tuple(WEIGHTS))  # which tests may change
-    key = repr((seed, parts, size, sorted(overrides.items())))
+    place = tempfile.gettempdir()
+    key = repr((place, definitions.identity(), seed, parts, size, sorted(overrides.items())))
     if key not in _PUBLISHED:
-        made = Path(_FOLDER.name) / f"{len(_PUBLISHED)}.duckdb"
+        if place not in _FOLDERS:
+            _FOLDERS[place] = tempfile.TemporaryDirectory(prefix="small-atlases-", ignore_cleanup_errors=True)
+        made = Path(_FOLDERS[place].name) / f"{len(_PUBLISHED)}.duckdb"
         _PUBLISHED[key] = publish_small_atlas(made, seed=seed, **parts, **overrides)
     # As publishing does: whoever has the old file open keeps it.
     target = Path(path)
@@ -120,13 +120,6 @@ def publish_small_atlas(
 ) -> Path:
     """The same through the real staging and publishing code."""
     target = Path(path)
-    if texts and not overrides:
-        options = {"seed": seed, "intervals": intervals, "gradients": gradients, "words": words}
-        place = f"{_WRITTEN.name}/{'-'.join(map(str, options.values()))}.duckdb"
-        if not Path(place).exists():
-            write_small_atlas(place, texts=True, model_id="small-synthetic", **options)
-        shutil.copyfile(place, f"{target}.copy")
-        return Path(f"{target}.copy").rename(target)
     now = utc_now()
     fields: dict[str, object] = {
         "atlas_id": uuid.UUID(int=seed).hex,

@@ -15,6 +15,7 @@ from atlas.store.reader import open_atlas
 from atlas.store.staging import building_folder
 from builders.build.pipeline import build
 from builders.config import ConceptSource
+from tests.amount import some
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
 from tests.synthetic import make_model, make_tokenizer
 
@@ -68,7 +69,7 @@ def undisturbed(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize(
     ("moment", "when"),
-    [(6, "after"), (12, "before"), (14, "after"), (0, "renaming")],
+    some([(6, "after"), (12, "before"), (14, "after"), (0, "renaming")], [(12, "before"), (0, "renaming")]),
 )
 def test_a_killed_build_resumes_to_the_same_rows(
     model: Path, corpus: Path, undisturbed: dict, tmp_path: Path, moment: int, when: str
@@ -187,7 +188,7 @@ def test_adding_one_weight_keeps_the_others(model: Path, tmp_path: Path) -> None
     assert {row[0] for row in both["neuron_vector"]} == {"up_proj"}
 
 
-@pytest.mark.parametrize("limit", [4_000, 30_000, 200_000, 600_000])
+@pytest.mark.parametrize("limit", some([4_000, 30_000, 200_000, 600_000], [4_000, 600_000]))
 def test_a_full_disk_is_one_line_and_resumes(
     model: Path, corpus: Path, undisturbed: dict, tmp_path: Path, limit: int
 ) -> None:

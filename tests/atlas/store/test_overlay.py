@@ -22,7 +22,7 @@ from atlas.store.reader import open_atlas
 from builders.config import BuildConfig, ConceptSource
 from queries.sandbox import child as sandbox_child
 from tests.atlas.store.test_old_atlases import NAMES, as_read, different, forget_what_came, recorded
-from tests.atlas_factory import write_small_atlas
+from tests.atlas_factory import publish_small_atlas
 from tests.fixtures.old_atlases.make import CORPORA, HERE, MODEL, answers, module
 
 STRETCH = Table(
@@ -192,7 +192,7 @@ def test_verify_looks_at_the_file(moved_on: Path, name: str, tmp_path: Path) -> 
 
 def test_a_file_of_today_lacks_nothing(moved_on: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "overlay_of", _without_overlay(reader.overlay_of))
-    with open_atlas(write_small_atlas(tmp_path / "a.duckdb")) as atlas:
+    with open_atlas(publish_small_atlas(tmp_path / "a.duckdb")) as atlas:
         assert atlas.lacking == Lacking()
         assert atlas.query(LATER)[1][0][1:4] == (0, 0, 0)
     checks = list(verify.checks_of(tmp_path / "a.duckdb"))

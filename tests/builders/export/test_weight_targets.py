@@ -118,7 +118,7 @@ def test_a_checkpoint_verifies_itself_without_this_project(live_of, tmp_path):
     shutil.copy(Path(live.model_id) / "model.safetensors", path)
     with pytest.raises(SystemExit) as left:
         runpy.run_path(str(path / "verify_neuron_atlas.py"), run_name="__main__")
-    assert left.value.code == 1
+    assert "missing_keys" in str(left.value.code)  # a text, which a process ends with code 1 after
 
 
 @pytest.mark.parametrize("variant", ["llama", "mistral", "gpt2", "gpt_neox", "gemma2", "phi3"])

@@ -59,6 +59,8 @@ def test_a_tokenizer_of_no_library():
 class Texts:
     """Ten tokens for each of a vocabulary of 4, or fewer."""
 
+    has_words = True
+
     def __init__(self, counts: list[int]) -> None:
         self._counts_V = np.array(counts)
         self.n_counted = sum(counts)
