@@ -182,7 +182,7 @@ def _claim(points: dict[str, list[Point]]) -> Claim:
     return Claim(
         name="growth",
         title="How everything grows",
-        command="python -m benchmarks.speed.growth",
+        command=f"python -m benchmarks.speed.growth --axis {' '.join(points)}",
         text=f"A random Llama of {N_LAYERS} layers and d_model 64; statistics, intervals, chance by 200 permutations, "
         "and where neurons grow the decodings of three weights into 4,096 tokens. Seconds are of the processor, all "
         "threads, milliseconds of the clock; memory beside what the process had. The exponent is of the last two "
