@@ -16,6 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+"""cpu: of all threads of the process, where others work too."""
+
 
 @dataclass(frozen=True)
 class Timings:

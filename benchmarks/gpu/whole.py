@@ -17,11 +17,10 @@ from typing import Any
 
 import torch
 
-from atlas.live.batching import batches, encode
-from atlas.live.capture import capture
+from atlas.live.batching import encode
 from atlas.live.loading import load
-from atlas.live.model import LiveModel
 from atlas.store.reader import open_atlas
+from benchmarks.common.bare import forward_pass, forward_passes
 from benchmarks.common.claim import Claim, Goal, Table
 from benchmarks.common.measure import machine, seconds_of
 from benchmarks.common.peaks import product_rate
@@ -103,7 +102,7 @@ def _decoded_and_fitted(whole: Whole, folder: Path, corpus: Path, texts: Path) -
     live = load(config.model, device=config.device)
     read = load_corpus(str(corpus), family=None, limit_per_concept=None, holdout=0.0)
     encoded = encode(live, read.texts, "{text}", config.max_tokens).input_ids
-    bare = seconds_of(lambda: _bare(live, encoded, config.batch_tokens), device=config.device)
+    bare = seconds_of(lambda: forward_passes(live, encoded, config.batch_tokens), device=config.device)
     with open_atlas(config.target) as atlas:
         size = config.target.stat().st_size
         neurons = atlas.manifest.n_layers * atlas.manifest.d_mlp
@@ -145,7 +144,7 @@ def _exemplars(whole: Whole, folder: Path, corpus: Path, texts: Path) -> None:
     work = FindExemplars(plan, plan.running_text)
     found = [each[1:] for shard in range(len(plan.running_text.shards)) for each in work.batches(shard)]
 
-    bare = seconds_of(lambda: [_pass(live, *each) for each in found], device=config.device)
+    bare = seconds_of(lambda: [forward_pass(live, *each) for each in found], device=config.device)
     ours = phases["exemplars"] + phases.get("exemplars, the end", 0.0)
     whole.tables.append(_table("Exemplars", phases, total, peak))
     what = f"exemplars over {len(plan.running_text.tokens_E):,} tokens / bare ({bare:.1f} s)"
@@ -178,16 +177,6 @@ def _built(config: BuildConfig, existing: str) -> tuple[dict[str, float], float,
     total = seconds_of(lambda: build(config, existing=existing, progress=phases), device=config.device)
     _free(config.device)
     return phases.seconds, total, torch.cuda.max_memory_allocated() / 1e9 if on_gpu else float("nan")
-
-
-def _bare(live: LiveModel, encoded: list[list[int]], batch_tokens: int) -> None:
-    for batch in batches(encoded, batch_tokens):
-        _pass(live, batch.input_ids, batch.attention_mask)
-
-
-def _pass(live: LiveModel, input_ids: torch.Tensor, mask: torch.Tensor) -> None:
-    layers = list(range(live.n_layers))
-    capture(live, input_ids.to(live.device), mask.to(live.device), ["mlp_post"], layers, lambda *_: None)
 
 
 def _table(title: str, phases: dict[str, float], total: float, peak: float) -> Table:

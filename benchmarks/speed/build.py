@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from atlas.live.loading import load
 from atlas.live.model import LiveModel
 from benchmarks.common.claim import KEPT, Claim, Goal, Table
 from benchmarks.common.labelled_text import ag_news, balanced, datasets_folder
-from benchmarks.common.measure import interleave, machine
+from benchmarks.common.measure import CLOCKS, interleave, machine
 from benchmarks.common.phases import Phases, memory_added
 from benchmarks.speed.build_floors import FLOORS, floors
 from benchmarks.speed.build_picture import draw
@@ -34,7 +33,6 @@ from builders.concept_sets import concept_sources
 from builders.config import BuildConfig
 
 GOAL = 1.35
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 def main() -> None:

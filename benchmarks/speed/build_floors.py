@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from atlas.live.batching import batches
-from atlas.live.capture import capture
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
 from atlas.live.positions import position_ids
+from benchmarks.common.bare import forward_passes
 from builders.build.plan import Plan, Reading
 from builders.exemplars.work import FindExemplars
 from builders.gradients.pooled import BATCH_TOKENS
@@ -32,7 +31,9 @@ def floors(plan: Plan, clock: Callable[[], float] = time.perf_counter) -> dict[s
         "loading": lambda: load(config.model, device=config.device, dtype=config.dtype),
         "decoding": lambda: _products(plan.live),
         "facts of the weights": lambda: _nearest(plan.live),
-        "statistics": lambda: [_forward(plan, reading) for reading in plan.readings],
+        "statistics": lambda: [
+            forward_passes(plan.live, reading.encoded, config.batch_tokens) for reading in plan.readings
+        ],
         "exemplars": lambda: _running_text(plan),
         "gradients": lambda: [_backward(plan, reading) for reading in plan.readings],
     }
@@ -65,17 +66,6 @@ def _nearest(live: LiveModel) -> None:
         for i, rows_ND in enumerate(layers):
             for columns_ND in layers[i:]:
                 rows_ND @ columns_ND.T
-
-
-def _forward(plan: Plan, reading: Reading) -> None:
-    """The forward passes of a corpus, stopped at the last layer's site."""
-    live, config = plan.live, plan.config
-    for batch in batches(reading.encoded, config.batch_tokens):
-        capture(live, batch.input_ids, batch.attention_mask, list(config.sites), list(plan.layers), _nothing)
-
-
-def _nothing(site: str, layer: int, acts_BTN: Tensor) -> None:
-    pass
 
 
 def _running_text(plan: Plan) -> None:

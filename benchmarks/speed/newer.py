@@ -8,21 +8,19 @@ ATLAS: the demo's, as `make demo` builds it. The model is read from where the at
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from atlas.live.batching import batches, encode
-from atlas.live.capture import capture
+from atlas.live.batching import encode
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
 from atlas.store.reader import Atlas, open_atlas
+from benchmarks.common.bare import forward_passes
 from benchmarks.common.claim import Claim, Goal, Table
-from benchmarks.common.measure import Timings, interleave, machine
+from benchmarks.common.measure import CLOCKS, Timings, interleave, machine
 from builders.attribution.explain import explain
 from builders.attribution.request import ExplainRequest, Prompt
 from builders.corpora.registry import load_corpus
@@ -31,7 +29,6 @@ from queries.card import neuron_card
 from queries.exemplars import exemplars
 from queries.neurons import Only, neurons_for_concept
 
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 GOALS_MS = {"card without exemplars": 3, "card with exemplars": 5}
 GOAL_LIVE, GOAL_BYTES = 1.15, 6000
 TOPICS = Path(__file__).parents[2] / "data" / "concepts" / "topics.jsonl"
@@ -125,18 +122,13 @@ def _warm(atlas: Atlas, rounds: int, clock: Callable[[], float]) -> dict[str, np
 
 
 def _fires(atlas: Atlas, live: LiveModel, texts: list[str], rounds: int, clock: Callable[[], float]) -> Timings:
-    layers, encoded = list(range(live.n_layers)), encode(live, texts, "{text}", 128).input_ids
+    encoded = encode(live, texts, "{text}", 128).input_ids
 
     def bare() -> None:
-        for batch in batches(encoded, 2048):
-            capture(live, batch.input_ids, batch.attention_mask, ["mlp_post"], layers, _nothing)
+        forward_passes(live, encoded, 2048)
 
     request = FiresRequest(top=10)
     return interleave({"bare": bare, "fires": lambda: fires(atlas, texts, request, live=live)}, rounds, clock=clock)
-
-
-def _nothing(site: str, layer: int, acts_BTN: Tensor) -> None:
-    pass
 
 
 def _explain(live: LiveModel, texts: list[str], rounds: int, clock: Callable[[], float]) -> Timings:

@@ -188,10 +188,6 @@ def counted_in(counts_NTKC: np.ndarray, counts_C: np.ndarray, concepts_K: np.nda
     return RangeCounts(*(each.astype(np.int32).transpose(1, 2, 0).copy() for each in counted))
 
 
-def joined_counts(parts: Sequence[RangeCounts]) -> RangeCounts:
-    """Those of all concepts, from those of some each."""
-    return (
-        parts[0]
-        if len(parts) == 1
-        else RangeCounts(*(np.concatenate(each, axis=1) for each in zip(*parts, strict=True)))
-    )
+def joined_counts(parts: Sequence[RangeCounts], axis: int = 1) -> RangeCounts:
+    """Those of all concepts, from those of some each; of all neurons along axis 2."""
+    return RangeCounts(*(np.concatenate(each, axis=axis) for each in zip(*parts, strict=True)))

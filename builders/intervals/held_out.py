@@ -62,7 +62,7 @@ def _held_out(
         neurons = slice(start, start + width)
         of_these = Intervals(*(each[..., neurons] for each in found))
         parts.append(_counted(of_these, acts_NE[neurons, order_E], labels_E, counts_F, counts_C))
-    return RangeCounts(*(np.concatenate(each, axis=2) for each in zip(*parts, strict=True)))
+    return joined_counts(parts, axis=2)
 
 
 def _counted(
