@@ -48,9 +48,8 @@ def test_the_keyboard_reaches_the_content_and_sees_where_it_is(page, home) -> No
 
 
 def test_a_command_is_copied_and_runs(page, home) -> None:
-    from click.testing import CliRunner
-
     from queries.cli.concept import concept
+    from tests.commands import invoke
 
     page.goto(f"{home}concept/sports")
     page.locator("details.asked summary").click()
@@ -58,7 +57,7 @@ def test_a_command_is_copied_and_runs(page, home) -> None:
     copied = page.evaluate("navigator.clipboard.readText()")
     words = shlex.split(copied)
     assert words[:3] == ["neuron-atlas", "concept", "sports"]
-    done = CliRunner().invoke(concept, words[2:])
+    done = invoke(concept, words[2:])
     assert done.exit_code == 0, done.output
     assert page.locator(".ranked .address").first.inner_text() in done.output
 

@@ -9,11 +9,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from atlas.silence import silence
 from builders.cli import build as cli
 from builders.progress import INTERVAL, Bars, Lines, for_terminal
+from tests.commands import invoke
 from tests.end_to_end.workbench import write_corpus
 from tests.synthetic import make_model
 
@@ -106,7 +106,7 @@ def test_every_phase_of_a_build_has_its_line(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "words.jsonl")
     arguments = [str(tmp_path / "model"), "-o", str(tmp_path / "a.duckdb"), "--concepts", str(corpus)]
     arguments += ["--top", "4", "--device", "cpu"]
-    found = CliRunner().invoke(cli.build, arguments, help_option_names=["-h", "--help"])
+    found = invoke(cli.build, arguments)
     assert found.exit_code == 0, found.output
     said = [line.removeprefix("progress: ") for line in found.stderr.splitlines() if line.startswith("progress: ")]
     assert said == [
@@ -120,7 +120,5 @@ def test_every_phase_of_a_build_has_its_line(tmp_path: Path) -> None:
         "publishing",
     ]
     assert found.stdout == f"{tmp_path / 'a.duckdb'}\n"
-    asked = CliRunner().invoke(
-        cli.build, [*arguments, "--replace", "--format", "json"], help_option_names=["-h", "--help"]
-    )
+    asked = invoke(cli.build, [*arguments, "--replace", "--format", "json"])
     assert json.loads(asked.stdout) == [{"model": arguments[0], "path": str(tmp_path / "a.duckdb")}]

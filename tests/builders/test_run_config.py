@@ -10,14 +10,14 @@ import pytest
 from atlas.errors import UsageError
 from builders.cli import run as cli
 from builders.run_config import RunConfig
-from tests.builders.build.test_options import AS_IN_THE_GROUP
+from tests.commands import context_of
 
 SPEC = Path("s.spec.json")
 
 
 def config_of(*arguments: str) -> RunConfig:
     """The configuration that a command line makes."""
-    context = cli.run.make_context("run", [str(SPEC), "--prompt", "x", *arguments], **AS_IN_THE_GROUP)
+    context = context_of(cli.run, "run", [str(SPEC), "--prompt", "x", *arguments])
     # --device-map has become part of `device` by then (atlas.cli.model_options).
     others = ("section", "output_format", "device_map")
     return cli.config_from({key: value for key, value in context.params.items() if key not in others})

@@ -13,6 +13,7 @@ import pytest
 
 from atlas import __main__ as door
 from tests.architecture.imports import ROOT
+from tests.commands import AS_IN_THE_GROUP
 from tests.docs.pages import make_tour
 
 SCRIPT = make_tour()
@@ -43,7 +44,7 @@ def refused(words: list[str]) -> str | None:
     module, _, attribute = door.COMMANDS[name][0].partition(":")
     found = getattr(importlib.import_module(module), attribute)
     # As the door makes them: a command keeps the help option of its first context.
-    context = click.Context(found, info_name=name, help_option_names=["-h", "--help"])
+    context = click.Context(found, info_name=name, **AS_IN_THE_GROUP)
     try:
         values, rest, _ = found.make_parser(context).parse_args(list(arguments))
         for parameter in found.params:

@@ -8,7 +8,6 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from scipy.spatial.distance import cosine
 
 from atlas.answers.result import Result
@@ -20,6 +19,7 @@ from atlas.store.reader import open_atlas
 from queries.cli.compare import compare as command
 from queries.compare import compare
 from tests.atlas_factory import D_MLP, D_MODEL, N_LAYERS, changed_by_hand, random_logits, write_small_atlas
+from tests.commands import invoke
 
 BASE_SEED, TUNED_SEED = 0, 1
 
@@ -175,9 +175,7 @@ def test_an_unknown_grouping(files: tuple[Path, Path]) -> None:
 
 
 def test_the_command_answers_as_the_function(files: tuple[Path, Path]) -> None:
-    done = CliRunner().invoke(
-        command, [str(files[0]), str(files[1]), "--by", "layer", "--format", "json"], catch_exceptions=False
-    )
+    done = invoke(command, [str(files[0]), str(files[1]), "--by", "layer", "--format", "json"], catch_exceptions=False)
     assert done.exit_code == 0
     assert json.loads(done.stdout) == ask(*files, by="layer").dicts()
     assert "vectors" in done.stderr

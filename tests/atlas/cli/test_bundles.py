@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
 
 from atlas.__main__ import COMMANDS, PROGRAM
 from atlas.cli.emit import Output
@@ -18,6 +17,7 @@ from atlas.store.reader import open_atlas
 from queries import card, info
 from queries.cli.options import SIGNS, Source, sign_option, source_options
 from tests.atlas_factory import changed_by_hand, write_small_atlas
+from tests.commands import invoke
 
 
 def passed(decorate, *arguments):
@@ -30,7 +30,7 @@ def passed(decorate, *arguments):
         """A command."""
         found.update(values)
 
-    done = CliRunner().invoke(command, list(map(str, arguments)), catch_exceptions=False, standalone_mode=False)
+    done = invoke(command, list(map(str, arguments)), catch_exceptions=False, standalone_mode=False)
     assert done.exit_code == 0, done.output
     return found
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 from atlas.errors import MissingExtraError, ModelError, UsageError
 from atlas.live.capture import capture
@@ -22,6 +21,7 @@ from atlas.live.model import LiveModel
 from atlas.live.passes import run_pass
 from atlas.live.spread import parse_device_map
 from tests.atlas.live.plain_edits import a_spec, mixed_edits
+from tests.commands import invoke
 from tests.end_to_end.workbench import all_rows, built, write_corpus
 from tests.gguf_model import write_gguf
 from tests.synthetic import make_model
@@ -210,7 +210,7 @@ def test_the_option_is_a_device_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "config_from", lambda options: seen.append(options["device"]) or _stop())
     arguments = ["model", "-o", str(Path(tmp_path / "a.duckdb")), "--no-concepts"]
     for given in (["--device-map", "auto"], ["--device", "cpu"], ["--device-map", "auto", "--device", "cpu"]):
-        result = CliRunner().invoke(command.build, [*arguments, *given])
+        result = invoke(command.build, [*arguments, *given])
         assert isinstance(result.exception, UsageError)
     assert seen == ["map:auto", "cpu"]
 

@@ -7,7 +7,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from atlas import packaged
 from atlas.errors import AtlasError, BuildError, UnknownNameError, UsageError
@@ -16,14 +15,14 @@ from builders.cli import build as cli
 from builders.concept_sets import concept_sources, own_sets
 from builders.config import BuildConfig, ConceptSource, layers_of, parse_layers
 from tests.architecture.imports import ROOT
+from tests.commands import context_of, invoke
 
 # A command remembers the help option of its first context, and the generated reference shows it.
-AS_IN_THE_GROUP = {"help_option_names": ["-h", "--help"]}
 
 
 def config_of(*arguments: str) -> BuildConfig:
     """The configuration that a command line makes."""
-    context = cli.build.make_context("build", ["some-model", "-o", "a.duckdb", *arguments], **AS_IN_THE_GROUP)
+    context = context_of(cli.build, "build", ["some-model", "-o", "a.duckdb", *arguments])
     return cli.config_from(context.params)
 
 
@@ -118,7 +117,7 @@ def test_a_template_that_begins_like_a_family_is_told_how_to_be_written(template
 
 def test_a_wrong_flag_is_a_usage_error() -> None:
     for arguments in (["m"], ["m", "-o", "a", "--sites", "x"], ["m", "-o", "a", "--top", "x"], ["m", "-o", "a", "--x"]):
-        assert CliRunner().invoke(cli.build, arguments, **AS_IN_THE_GROUP).exit_code == 2
+        assert invoke(cli.build, arguments).exit_code == 2
 
 
 def test_the_own_sets_are_those_of_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,14 +12,14 @@ from atlas.fit_choice import FitChoice
 from atlas.store.evaluations import sidecar_of
 from builders.cli import evaluate as cli
 from builders.evaluation.config import EvaluateConfig, SweepRequest, TaskRequest
-from tests.builders.build.test_options import AS_IN_THE_GROUP
+from tests.commands import context_of
 
 ATLAS, SPEC = Path("a.duckdb"), Path("s.spec.json")
 
 
 def config_of(*arguments: str) -> EvaluateConfig:
     """The configuration that a command line makes."""
-    context = cli.evaluate.make_context("evaluate", ["-a", str(ATLAS), *arguments], **AS_IN_THE_GROUP)
+    context = context_of(cli.evaluate, "evaluate", ["-a", str(ATLAS), *arguments])
     return cli.config_from(context.params)
 
 

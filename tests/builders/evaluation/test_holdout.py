@@ -13,8 +13,8 @@ from builders.cli import build as cli
 from builders.config import BuildConfig, ConceptSource
 from builders.corpora.registry import load_corpus
 from builders.corpora.text_hash import is_held_out, text_hash
-from tests.builders.build.test_options import AS_IN_THE_GROUP
 from tests.builders.evaluation.planted import EXAMPLES
+from tests.commands import context_of
 
 
 def plain_hash(text: str) -> int:
@@ -53,7 +53,7 @@ def test_a_corpus_without_its_held_out_part(corpus: Path) -> None:
 
 
 def test_the_option_reaches_the_build() -> None:
-    context = cli.build.make_context("build", ["m", "-o", "a.duckdb", "--holdout", "0.25"], **AS_IN_THE_GROUP)
+    context = context_of(cli.build, "build", ["m", "-o", "a.duckdb", "--holdout", "0.25"])
     config = cli.config_from(context.params)
     assert config.holdout == config.parameters()["holdout"] == 0.25
 

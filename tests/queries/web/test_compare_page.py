@@ -8,7 +8,6 @@ import re
 import shutil
 
 import pytest
-from click.testing import CliRunner
 
 from atlas.errors import UsageError
 from queries.card import neuron_concepts, neuron_tokens
@@ -18,6 +17,7 @@ from queries.compare_neuron import SHOWN, compare_neuron
 from queries.web.app import make_app
 from queries.web.served import open_all
 from tests.atlas_factory import changed_by_hand
+from tests.commands import invoke
 
 starlette = pytest.importorskip("starlette.testclient")
 
@@ -84,10 +84,10 @@ def test_a_neuron_in_both_is_the_two_cards(pair, small):
 def test_the_command_answers_what_the_page_shows(pair, small):
     visitor, other = pair
     files = [str(small.path), str(other.path)]
-    said = CliRunner().invoke(command, [*files, "--neuron", "L1N7", "--format", "json"])
+    said = invoke(command, [*files, "--neuron", "L1N7", "--format", "json"])
     assert json.loads(said.stdout) == visitor.get("/small/compare.json?with=other&neuron=L1N7").json()
     assert f"neuron-atlas compare {' '.join(files)} --neuron L1N7" in visitor.get("/small/compare?neuron=L1N7").text
-    assert isinstance(CliRunner().invoke(command, [*files, "--section", "tokens"]).exception, UsageError)
+    assert isinstance(invoke(command, [*files, "--section", "tokens"]).exception, UsageError)
 
 
 @pytest.mark.parametrize(

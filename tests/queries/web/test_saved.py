@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from click.testing import CliRunner
 
 from atlas.errors import AtlasError, QuestionError, UsageError
 from atlas.fit_choice import FitChoice
@@ -24,6 +23,7 @@ from queries.web.render import STATIC
 from queries.web.saved import SiteFiles, SiteLinks, one_page, subject
 from queries.web.static_site import make_site
 from tests.atlas_factory import changed_by_hand
+from tests.commands import invoke
 from tests.queries.web.parsed import Parsed
 
 HOSTILE = '<script>alert("1")</script>/../../x'
@@ -167,7 +167,7 @@ def test_hostile_names_stay_texts(full, tmp_path):
         connection.execute("UPDATE concept SET concept = ? WHERE concept = 'sports'", [HOSTILE])
         connection.execute("UPDATE concept SET concept = 'POLITICS!' WHERE concept = 'animals'")
         connection.execute("UPDATE vocab SET token = ? WHERE token_id = 3", ["</script><script>alert(1)</script>"])
-    result = CliRunner().invoke(site_command, ["-o", str(tmp_path / "site"), "--neurons", "L1N7,L2N3", "-a", str(path)])
+    result = invoke(site_command, ["-o", str(tmp_path / "site"), "--neurons", "L1N7,L2N3", "-a", str(path)])
     assert result.exit_code == 0, result.output
     folder = tmp_path / "site"
     names = {path.name for path in (folder / "concept").iterdir()}
@@ -183,7 +183,7 @@ def test_hostile_names_stay_texts(full, tmp_path):
 def one_page_of(path: Path, what: str) -> str:
     """By the command."""
     target = path.with_name("alone.html")
-    result = CliRunner().invoke(page_command, [what, "-o", str(target), "-a", str(path)])
+    result = invoke(page_command, [what, "-o", str(target), "-a", str(path)])
     assert result.exit_code == 0, result.output
     return target.read_text()
 
