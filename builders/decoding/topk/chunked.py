@@ -19,6 +19,7 @@ _BLOCK = 64  # tokens per block of the two-stage selection
 _UNIT = 2.0**-24  # unit roundoff of float32
 _LOG_MAX = 88.0  # exp of it is just below the largest float32
 _TINY = 2.0**-126  # products below the normal range may be flushed to zero
+_CACHED = 1 << 21  # bytes: what a processor turns over several times is no larger, so that it stays in its cache
 
 Look = Callable[[torch.Tensor, torch.Tensor], None]
 """What is told of a chunk before it is searched: vectors w_nD, and their float32 logits [n, V], which must stay."""
@@ -44,9 +45,12 @@ def chunked_top(
             n_fallback += _search_again(w_nD, u_VD, token, logit, unsafe, k, sign, memory_bytes)
             parts[side].append(token)
             parts[side + 1].append(sign * logit)
-        lse = _two_sided_lse(chunk[:, :n_vocab], parts[1][-1][:, 0], parts[3][-1][:, 0])
-        parts[4].append(lse[0])
-        parts[5].append(lse[1])
+        rows = max(1, _at_once(chunk.device, memory_bytes) // (4 * n_vocab))
+        ends = (parts[1][-1][:, 0], parts[3][-1][:, 0])
+        for logits_rV, highest_r, lowest_r in zip(*(part.split(rows) for part in (chunk, *ends)), strict=True):
+            lse = _two_sided_lse(logits_rV[:, :n_vocab], highest_r, lowest_r)
+            parts[4].append(lse[0])
+            parts[5].append(lse[1])
     joined = [torch.cat(part) for part in parts]
     return TopK(*joined, n_fallback=n_fallback)
 
@@ -71,6 +75,11 @@ def look_at_all(w_ND: torch.Tensor, u_VD: torch.Tensor, memory_bytes: int, look:
     """Show all logits of finite float32 vectors and search none. Works on about `memory_bytes`."""
     for w_nD, chunk in products(w_ND, u_VD, memory_bytes):
         look(w_nD, chunk[:, : len(u_VD)])
+
+
+def _at_once(device: torch.device, memory_bytes: int) -> int:
+    """Bytes to work on at a time."""
+    return min(memory_bytes, _CACHED) if device.type == "cpu" else memory_bytes
 
 
 def _largest_norm(u_VD: torch.Tensor) -> torch.Tensor:
@@ -134,7 +143,7 @@ def _score(
 ) -> torch.Tensor:
     """sign * float32 of the float64 dot products of each neuron with its own candidates."""
     n, n_candidates = candidates_nC.shape
-    rows = max(1, memory_bytes // (8 * n_candidates * w_nD.shape[1]))
+    rows = max(1, _at_once(w_nD.device, memory_bytes) // (8 * n_candidates * w_nD.shape[1]))
     scores = torch.empty((n, n_candidates), dtype=torch.float32, device=w_nD.device)
     for start in range(0, n, rows):
         part = slice(start, start + rows)
