@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from atlas.errors import BuildError
 from atlas.store.staging import Staging
 from builders.activations.blocks import Blocks, divided
 from builders.activations.reader import open_reader
@@ -66,6 +67,27 @@ def test_joined_they_are_the_files_of_one_process(plan: Plan, before: int, tmp_p
         blocks.join(place)
     assert files_of(shared) == expected
     assert not [path for path in (blocks.folder / "blocks").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("harm", ["gone", "short"])
+def test_a_block_that_is_not_whole_is_named(plan: Plan, harm: str, tmp_path: Path) -> None:
+    [reading], place = plan.readings, Place("mlp_post", 0)
+    blocks = divided(plan, reading, [place], staging_in(tmp_path / "a"), begin=True)
+    assert blocks is not None
+    for block in blocks.blocks:
+        blocks.run(block)
+    suffixes = {".f32"} if harm == "short" else {".f32", ".i32"}
+    [first, *_] = sorted(path for path in (blocks.folder / "blocks").rglob("*L0*") if path.suffix in suffixes)
+    if harm == "gone":
+        first.unlink()
+    else:
+        first.write_bytes(first.read_bytes()[:-4])
+    whole = {path: path.read_bytes() for path in blocks.folder.rglob("*.f32") if path != first}
+    with pytest.raises(BuildError, match="gone or damaged") as refused:
+        blocks.join(place)
+    assert str(first) in str(refused.value)
+    kept = {path: path.read_bytes() for path in blocks.folder.rglob("*.f32") if path in whole}
+    assert kept == whole  # nothing was put together
 
 
 def join_killed_once(blocks: Blocks, place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -13,10 +14,13 @@ import anyio
 from mcp.client.client import Client
 
 from atlas.spec.text import dumps
+from atlas.store.reader import open_atlas
+from builders.sharing.publish import PublishRequest, publish_atlas
 from queries.agents.server import make_server
 from queries.agents.tools import MOST_ROWS, TOOLS
 from queries.neurons import neurons_for_concept
 from queries.specs.make_spec import make_spec
+from tests.range_server import range_server
 
 
 def ask(atlas, name: str, /, **arguments):
@@ -99,3 +103,20 @@ def test_the_command_speaks_over_its_streams(small) -> None:
 
     answer = anyio.run(call)
     assert not answer.is_error and json.loads(answer.content[0].text)["address"] == "L1N7"
+
+
+@pytest.mark.parametrize("end", ["published", "small.duckdb"])
+def test_an_atlas_at_a_url_answers_as_the_file(small, end: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shutil.copy(small.path, tmp_path / "small.duckdb")
+    publish_atlas(PublishRequest(tmp_path / "small.duckdb", str(tmp_path / "published")))
+    with range_server(tmp_path) as server, open_atlas(f"{server.url}/{end}") as atlas:
+        for name, arguments in {
+            "neuron": {"address": "L1N7"},
+            "concept": {"name": "sports"},
+            "sql": {"statement": "SELECT token FROM vocab ORDER BY token_id LIMIT 3"},
+        }.items():
+            assert ask(atlas, name, **arguments) == ask(small, name, **arguments)
+        server.cut_from = 0
+        found = ask(atlas, "token", word="dog")
+        assert found == ask(small, "token", word="dog") or (found[0] and server.url in found[1])
