@@ -66,10 +66,14 @@ def labellings_of(labels_X: np.ndarray, examples_E: np.ndarray, n_permutations: 
         if not sizes or texts_C[concept] >= CLOSE * sizes[-1]:
             sizes.append(int(texts_C[concept]))
         size_C[concept] = len(sizes) - 1
-    generator = np.random.default_rng(seed)
-    order_BX = generator.permuted(np.tile(np.arange(len(labels_X)), (n_permutations, 1)), axis=1)
-    place_BX = np.argsort(order_BX, axis=1)  # where each text stands in the permutation
-    chosen_LX = np.concatenate([*(place_BX < size for size in sizes), np.arange(len(texts_C))[:, None] == labels_X])
+    generator, texts_X = np.random.default_rng(seed), np.arange(len(labels_X))
+    chosen_SBX = np.zeros((len(sizes), n_permutations, len(labels_X)), bool)
+    for permutation in range(n_permutations):  # one at a time: all of a million texts would take gigabytes
+        order_X = generator.permuted(texts_X)
+        for chosen_BX, size in zip(chosen_SBX, sizes, strict=True):
+            chosen_BX[permutation, order_X[:size]] = True
+    own_CX = np.arange(len(texts_C))[:, None] == labels_X
+    chosen_LX = np.concatenate([chosen_SBX.reshape(-1, len(labels_X)), own_CX])
     return Labellings(np.ascontiguousarray(chosen_LX[:, examples_E].T), size_C, len(sizes))
 
 
