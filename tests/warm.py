@@ -43,22 +43,22 @@ def run(
     *,
     cwd: Path = ROOT,
     env: Mapping[str, str] | None = None,
-    stdin: str = "",
+    text: bool = True,
     before: tuple | None = None,
-) -> CompletedProcess[str]:
-    """What `subprocess.run([sys.executable, *words], capture_output=True, text=True)` gives, without its start.
+) -> CompletedProcess:
+    """What `subprocess.run([sys.executable, *words], capture_output=True, text=text)` gives, without its start.
 
     `words`: `-c CODE`, `-m MODULE`, or a file, perhaps after `-I`, and arguments. `before`: a function and its
     arguments, called first.
     """
     with tempfile.TemporaryDirectory() as folder:
-        files = [os.path.join(folder, name) for name in ("in", "out", "err")]
-        Path(files[0]).write_text(stdin, encoding="utf-8")
+        files = [os.devnull, os.path.join(folder, "out"), os.path.join(folder, "err")]
         environment = dict(os.environ if env is None else env)
         process = CONTEXT.Process(target=become, args=([*map(str, words)], str(cwd), environment, files, before))
         process.start()
         process.join()
-        out, err = (Path(file).read_text(encoding="utf-8") for file in files[1:])
+        said = [Path(file).read_bytes() for file in files[1:]]
+        out, err = [each.decode() for each in said] if text else said
         return CompletedProcess(list(words), process.exitcode, out, err)
 
 
