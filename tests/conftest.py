@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from atlas.manifest import versions
+from tests import warm
 
 # What the answers depend on: the core of pyproject.toml, and what the exports are checked with.
 LIBRARIES = ("torch", "transformers", "tokenizers", "duckdb", "pyarrow", "numpy", "scipy", "click", "rich")
@@ -28,3 +30,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture
+def exports_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that runs what `export` has emitted is a fork that has the libraries, and nothing of this project.
+
+    tests/builders/export/test_command.py and tests/packaging/test_wheel.py export in earnest.
+    """
+    run = lambda command, cwd, **_: warm.run(command[1:], cwd=cwd)  # noqa: E731
+    monkeypatch.setattr("builders.export.export.subprocess", SimpleNamespace(run=run))

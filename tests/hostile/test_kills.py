@@ -24,6 +24,7 @@ from tests.synthetic import make_model
 KILLS = count(2, 200)
 _HANG_S = 120
 
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model("llama", tmp_path_factory.mktemp("model"))

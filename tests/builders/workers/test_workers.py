@@ -152,9 +152,7 @@ def test_workers_are_killed(model: Path, corpus: Path, alone: dict, tmp_path: Pa
 def host(model: Path, target: Path, corpus: Path, said: Path) -> None:
     """A build by workers, in a process of its own, that says to a file what it does."""
     with said.open("w", buffering=1) as file:
-        build(
-            config(model, target, corpus, texts=(str(corpus),), **OPTIONS), workers=2, progress=Lines(file)
-        )
+        build(config(model, target, corpus, texts=(str(corpus),), **OPTIONS), workers=2, progress=Lines(file))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
