@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -14,6 +15,10 @@ from tests import warm
 # What the answers depend on: the core of pyproject.toml, and what the exports are checked with.
 LIBRARIES = ("torch", "transformers", "tokenizers", "duckdb", "pyarrow", "numpy", "scipy", "click", "rich")
 OPTIONAL = ("gguf", "matplotlib", "datasets", "transformer-lens", "nnsight", "pyvene", "peft", "pytest")
+
+# By default Python looks for cycles after every 700 new objects: among the million of torch, transformers and the tests
+# a thirtieth of the whole time.
+gc.set_threshold(5_000)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
