@@ -92,8 +92,10 @@ def _fill(
     layout: Layout,
 ) -> None:
     """All tables but the postings."""
+    connection.execute("BEGIN")  # each of them alone would wait for the disk
     connection.execute(schema_sql(layout))
     connection.execute(macros_sql(layout))
+    connection.execute("COMMIT")
     quoted = full_name(source).replace("'", "''")
     connection.execute(f"ATTACH '{quoted}' AS staging (READ_ONLY)")
     tables = [table for table in built() if not files.get(table.name)]

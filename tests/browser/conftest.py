@@ -21,7 +21,7 @@ REQUIRED = os.environ.get("NEURON_ATLAS_BROWSER") == "required"
 HOW = "the explorer is not looked at: install Chromium (Debian: apt-get install chromium) and the extras web and dev"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SIZES = {"wide": (1280, 900), "narrow": (360, 740)}
-SHOTS = Path(os.environ.get("NEURON_ATLAS_SCREENSHOTS", Path(__file__).parents[2] / ".screenshots"))
+SHOTS = os.environ.get("NEURON_ATLAS_SCREENSHOTS")  # a folder for pictures of every page
 _FLAGS = ["--disable-background-networking", "--no-sandbox", "--force-prefers-reduced-motion"]
 _LIMIT_MS = 60_000  # a slow machine is no error of ours
 

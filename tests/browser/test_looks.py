@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.amount import some
 from tests.browser.conftest import SHOTS
 
 PAGES = {
@@ -26,6 +27,8 @@ PAGES = {
 AXE = Path(__file__).parent / "vendored" / "axe-4.14.1.min.js"
 AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 SAMPLE = 4
+# Where axe looks in a narrow, dark window too: colours and style are the same on every page.
+BARRIERS_NARROW = some(PAGES, ("concept", "neuron", "compare", "missing"))
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
 
@@ -40,12 +43,13 @@ def test_a_page_fits_and_has_no_barrier(sized, home, size, name) -> None:
     assert answer.status == (422 if name == "missing" else 200)
     if name == "missing":
         sized.wrong.clear()  # a browser notes every answer that is no 200
-    SHOTS.mkdir(exist_ok=True)
-    sized.screenshot(path=SHOTS / f"{name}-{size}.png", full_page=True)
+    if SHOTS:
+        sized.screenshot(path=Path(SHOTS) / f"{name}-{size}.png", full_page=True)
     assert sized.evaluate("document.documentElement.scrollWidth <= innerWidth")
     cut = "[...document.querySelectorAll('td.figure, .share, .address')].filter(e => e.scrollWidth > e.clientWidth + 1)"
     assert sized.evaluate(f"{cut}.map(e => e.textContent)") == []
-    assert barriers(sized) == []
+    if size == "wide" or name in BARRIERS_NARROW:
+        assert barriers(sized) == []
 
 
 def barriers(page) -> list[tuple[str, list[str]]]:

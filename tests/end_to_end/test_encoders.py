@@ -252,6 +252,7 @@ def test_what_needs_next_tokens_is_refused_by_name(classifier, spec, tmp_path):
         evaluate(live, [spec], [("a", "sports")], labels=labels, template="{text}")
 
 
+@pytest.mark.usefixtures("exports_start_at_once")
 def test_hooks_for_plain_transformers(classifier, spec, tmp_path):
     """The export checks itself in a process of its own; here its hooks run on the model by transformers alone."""
     model_folder, _ = classifier

@@ -306,6 +306,7 @@ def test_a_concept_that_does_not_reach_an_expert_gives_no_spec(made: Made, atlas
         make_spec(atlas, neurons=f"L{layer}N{10 * expert}", concept=concept, op="set=mean")
 
 
+@pytest.mark.usefixtures("exports_start_at_once")
 def test_a_spec_of_experts_is_exported_as_code_that_runs_them(made: Made, tmp_path: Path) -> None:
     live = load(str(made.model), device="cpu", dtype="float32")
     dims = {name: getattr(live, name) for name in ("n_layers", "d_model", "d_mlp", "gated")}
@@ -335,6 +336,7 @@ def test_a_spec_of_experts_is_exported_as_code_that_runs_them(made: Made, tmp_pa
         export(with_check(live, plain, "The dog runs"), "weights", tmp_path / "other", model=str(made.model))
 
 
+@pytest.mark.usefixtures("exports_start_at_once")
 def test_experts_that_read_what_the_router_scales_are_exported(tmp_path: Path) -> None:
     model = make_model("llama4_text", tmp_path / "llama4")
     live = load(str(model), device="cpu", dtype="float32")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from atlas.store.reader import open_atlas
 from atlas.store.staging import building_folder
 from builders.build.pipeline import build
 from builders.config import ConceptSource
+from tests import warm
 from tests.amount import some
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
 from tests.synthetic import make_model, make_tokenizer
@@ -67,18 +67,33 @@ def undisturbed(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFact
     return all_rows(built(model, tmp_path_factory.mktemp("whole") / "a.duckdb", corpus, taus=(1.0, 2.5)))
 
 
+@pytest.fixture(scope="module")
+def decoded(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An atlas without statistics, to be copied."""
+    return built(model, tmp_path_factory.mktemp("decoded") / "a.duckdb", None)
+
+
+@pytest.fixture(scope="module")
+def both(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An atlas of decodings and statistics, to be copied."""
+    return built(model, tmp_path_factory.mktemp("both") / "a.duckdb", corpus, bins=7)
+
+
+def killed(model: Path, target: Path, corpus: Path, moment: int, when: str) -> bool:
+    """Whether a build in a process of its own has killed itself at that moment."""
+    return warm.run(["-c", CHILD, model, target, corpus, moment, when]).returncode == -signal.SIGKILL
+
+
 @pytest.mark.parametrize(
     ("moment", "when"),
     some([(6, "after"), (12, "before"), (14, "after"), (0, "renaming")], [(12, "before"), (0, "renaming")]),
 )
 def test_a_killed_build_resumes_to_the_same_rows(
-    model: Path, corpus: Path, undisturbed: dict, tmp_path: Path, moment: int, when: str
+    model: Path, corpus: Path, undisturbed: dict, decoded: Path, tmp_path: Path, moment: int, when: str
 ) -> None:
-    target = tmp_path / "a.duckdb"
-    built(model, target, None, top=3)
+    target = Path(shutil.copy(decoded, tmp_path / "a.duckdb"))
     old = target.read_bytes()
-    child = [sys.executable, "-c", CHILD, str(model), str(tmp_path / "b.duckdb"), str(corpus), str(moment), when]
-    assert subprocess.run(child).returncode == -signal.SIGKILL
+    assert killed(model, tmp_path / "b.duckdb", corpus, moment, when)
     assert target.read_bytes() == old
     assert not (tmp_path / "b.duckdb").exists()
     path = build(config(model, tmp_path / "b.duckdb", corpus, taus=(1.0, 2.5)), interrupted="resume").path
@@ -90,8 +105,7 @@ def test_an_unfinished_build_is_neither_dropped_nor_mixed_up(
     model: Path, corpus: Path, undisturbed: dict, tmp_path: Path
 ) -> None:
     target = tmp_path / "b.duckdb"
-    child = [sys.executable, "-c", CHILD, str(model), str(target), str(corpus), "9", "after"]
-    assert subprocess.run(child).returncode == -signal.SIGKILL
+    assert killed(model, target, corpus, 9, "after")
     with pytest.raises(UsageError, match="unfinished build"):
         built(model, target, corpus)
     with pytest.raises(BuildError, match=r"taus = \[1.0, 2.5\], this one has \[2.5\]"):
@@ -102,8 +116,7 @@ def test_an_unfinished_build_is_neither_dropped_nor_mixed_up(
 
 def test_a_build_killed_after_publishing_is_done(model: Path, corpus: Path, undisturbed: dict, tmp_path: Path) -> None:
     target = tmp_path / "b.duckdb"
-    child = [sys.executable, "-c", CHILD, str(model), str(target), str(corpus), "0", "published"]
-    assert subprocess.run(child).returncode == -signal.SIGKILL
+    assert killed(model, target, corpus, 0, "published")
     finished = target.read_bytes()
     with pytest.raises(UsageError, match="exists"):  # other options: not what was published
         build(config(model, target, corpus), interrupted="resume")
@@ -116,15 +129,16 @@ def test_a_build_killed_after_publishing_is_done(model: Path, corpus: Path, undi
 def test_a_resumed_build_has_the_same_tokenizer(model: Path, corpus: Path, tmp_path: Path) -> None:
     target, other = tmp_path / "b.duckdb", tmp_path / "model"
     shutil.copytree(model, other)
-    child = [sys.executable, "-c", CHILD, str(other), str(target), str(corpus), "9", "after"]
-    assert subprocess.run(child).returncode == -signal.SIGKILL
+    assert killed(other, target, corpus, 9, "after")
     make_tokenizer(add_bos=True).save_pretrained(other)
     with pytest.raises(BuildError, match="tokenizer"):
         build(config(other, target, corpus, taus=(1.0, 2.5)), interrupted="resume")
 
 
-def test_an_existing_atlas_is_not_overwritten_by_accident(model: Path, corpus: Path, tmp_path: Path) -> None:
-    target = built(model, tmp_path / "a.duckdb", None)
+def test_an_existing_atlas_is_not_overwritten_by_accident(
+    model: Path, corpus: Path, decoded: Path, tmp_path: Path
+) -> None:
+    target = Path(shutil.copy(decoded, tmp_path))
     with pytest.raises(UsageError, match="--replace"):
         built(model, target, corpus)
     build(config(model, target, corpus, decode=False), existing="replace")
@@ -134,36 +148,40 @@ def test_an_existing_atlas_is_not_overwritten_by_accident(model: Path, corpus: P
 
 
 def test_parts_built_on_different_days_equal_one_build(
-    model: Path, corpus: Path, undisturbed: dict, tmp_path: Path
+    model: Path, corpus: Path, undisturbed: dict, decoded: Path, tmp_path: Path
 ) -> None:
-    target = built(model, tmp_path / "a.duckdb", None)
+    target = Path(shutil.copy(decoded, tmp_path))
     build(config(model, target, corpus, decode=False, taus=(1.0, 2.5)), existing="add")
     apart = all_rows(target)
     assert {name for name in apart if apart[name] != undisturbed[name]} == set()
 
 
-def test_adding_replaces_the_same_fit_and_keeps_the_others(model: Path, corpus: Path, tmp_path: Path) -> None:
-    target = built(model, tmp_path / "a.duckdb", corpus)
+def test_adding_replaces_the_same_fit_and_keeps_the_others(
+    model: Path, corpus: Path, both: Path, tmp_path: Path
+) -> None:
+    target = Path(shutil.copy(both, tmp_path))
     before = all_rows(target)
-    build(config(model, target, corpus, decode=False, sites=("resid_post",)), existing="add")
+    build(config(model, target, corpus, decode=False, sites=("resid_post",), bins=7), existing="add")
     after = all_rows(target)
     assert before["_decoding"] == after["_decoding"]
     assert before["concept"] == after["concept"]
     assert set(before["_gaussian"]) < set(after["_gaussian"])
-    build(config(model, target, corpus, decode=False, taus=(1.0,)), existing="add")
+    build(config(model, target, corpus, decode=False, taus=(1.0,), bins=7), existing="add")
     with open_atlas(target) as atlas:
         assert atlas.query("SELECT site, taus FROM fit ORDER BY 1")[1] == [("mlp_post", [1.0]), ("resid_post", [2.5])]
     lines = corpus.read_text().splitlines(keepends=True)
     changed = tmp_path / "words.jsonl"
     changed.write_text("".join(lines[1:]))
-    build(config(model, target, changed, decode=False), existing="add")
+    build(config(model, target, changed, decode=False, bins=7), existing="add")
     with open_atlas(target) as atlas:  # another text of the family: none of its old fits may stay
         assert atlas.query("SELECT site, n FROM fit")[1] == [("mlp_post", 17)]
         assert atlas.query("SELECT concept, n_examples FROM concept ORDER BY 1")[1][0] == ("pets", 5)
 
 
-def test_bins_of_an_atlas_stay_when_adding_and_others_are_refused(model: Path, corpus: Path, tmp_path: Path) -> None:
-    target = built(model, tmp_path / "a.duckdb", corpus, bins=7)
+def test_bins_of_an_atlas_stay_when_adding_and_others_are_refused(
+    model: Path, corpus: Path, both: Path, tmp_path: Path
+) -> None:
+    target = Path(shutil.copy(both, tmp_path))
     before = all_rows(target)
     with pytest.raises(UsageError, match="has histograms of 7 bins, not 20"):
         build(config(model, target, corpus, decode=False, sites=("resid_post",), bins=20), existing="add")
@@ -192,14 +210,11 @@ def test_adding_one_weight_keeps_the_others(model: Path, tmp_path: Path) -> None
 def test_a_full_disk_is_one_line_and_resumes(
     model: Path, corpus: Path, undisturbed: dict, tmp_path: Path, limit: int
 ) -> None:
-    code = (
-        f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
-        "from atlas.__main__ import main; sys.exit(main(sys.argv[1:]))"
-    )
     options = ["--top", "6", "--bins", "5", "--batch-tokens", "24", "--tau", "1", "--tau", "2.5"]
     target = tmp_path / "b.duckdb"
-    arguments = ["build", str(model), "-o", str(target), "--concepts", str(corpus), *options]
-    child = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    arguments = ["build", model, "-o", target, "--concepts", corpus, *options]
+    full = (resource.setrlimit, resource.RLIMIT_FSIZE, (limit, limit))
+    child = warm.run(["-m", "atlas", *arguments], before=full)
     assert child.returncode == 5
     said = [line for line in child.stderr.splitlines() if not line.startswith("progress: ")]
     assert said[0].startswith("error: cannot write")
@@ -240,8 +255,8 @@ def test_what_the_model_cannot_do_is_said_before_any_work(corpus: Path, tmp_path
         assert not building_folder(target).exists()
 
 
-def test_adding_to_the_atlas_of_another_model_is_refused(model: Path, corpus: Path, tmp_path: Path) -> None:
-    target = built(model, tmp_path / "a.duckdb", None)
+def test_adding_to_the_atlas_of_another_model_is_refused(corpus: Path, decoded: Path, tmp_path: Path) -> None:
+    target = Path(shutil.copy(decoded, tmp_path))
     before = target.read_bytes()
     other = make_model("llama", tmp_path / "other", seed=5)
     with pytest.raises(BuildError, match="another model"):

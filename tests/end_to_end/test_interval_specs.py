@@ -110,6 +110,7 @@ def test_the_ends_belong_to_it_in_float32(home, live):
     assert len(one_sided) >= 2
 
 
+@pytest.mark.usefixtures("exports_start_at_once")
 def test_run_evaluate_and_export_agree_with_plain_hooks(home, live, tmp_path, capsys):
     path = tmp_path / "sport.spec.json"
     options = ["--concept", "sport", "--top", "6", "--op", "set=contrast:2", "--positions", "last", "-o", str(path)]

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +23,7 @@ import pyarrow.parquet
 import pytest
 
 from atlas.answers.formats import FORMATS
-from tests import synthetic
+from tests import synthetic, warm
 from tests.architecture.imports import ROOT
 from tests.end_to_end.workbench import write_corpus
 
@@ -51,8 +50,7 @@ def run(folder: Path) -> Run:
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "NEURON_ATLAS": str(folder / "a.duckdb")}
 
     def go(*arguments: str, program: tuple[str, ...] = ("-m", "toys.start"), code: int = 0):
-        command = [sys.executable, *program, *arguments]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True)
+        done = warm.run([*program, *arguments], cwd=folder, env=environment, text=False)
         assert done.returncode == code, done.stderr.decode()
         return done
 

@@ -8,33 +8,21 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
 from atlas.store.verify import OK, checks_of
 from builders.build.pipeline import build
+from tests import warm
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
 from tests.hostile.counts import count, generator
 from tests.synthetic import make_model
 
 KILLS = count(2, 200)
 _HANG_S = 120
-
-# Imports first and says so, then waits for the word: the time of a kill counts from the start of the build.
-CHILD = """
-import sys
-from pathlib import Path
-from builders.build.pipeline import build
-from tests.end_to_end.workbench import config
-model, target, corpus = sys.argv[1:]
-print("ready", flush=True)
-sys.stdin.readline()
-build(config(Path(model), Path(target), Path(corpus), taus=(1.0, 2.5)), interrupted="resume", existing="replace")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +35,28 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_corpus(tmp_path_factory.mktemp("corpus") / "words.jsonl")
 
 
+def child(word: Connection, model: Path, target: Path, corpus: Path) -> None:
+    """Imports first and says so, then waits for the word: the time of a kill counts from the start of the build."""
+    os.setsid()
+    word.send("ready")
+    word.recv()
+    build(config(model, target, corpus, taus=(1.0, 2.5)), interrupted="resume", existing="replace")
+
+
 def run(model: Path, target: Path, corpus: Path, kill_after_s: float | None) -> tuple[int, float]:
     """Exit code of a build in a process of its own, killed after that time; and how long it took."""
-    command = [sys.executable, "-c", CHILD, str(model), str(target), str(corpus)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as child:
-        assert child.stdout.readline() == b"ready\n"
-        start = time.monotonic()
-        child.stdin.write(b"\n")
-        child.stdin.flush()
-        try:
-            child.wait(_HANG_S if kill_after_s is None else kill_after_s)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-        return child.wait(_HANG_S), time.monotonic() - start
+    ours, its = warm.CONTEXT.Pipe()
+    process = warm.CONTEXT.Process(target=child, args=(its, model, target, corpus))
+    process.start()
+    assert ours.recv() == "ready" and process.pid is not None
+    start = time.monotonic()
+    ours.send("go")
+    process.join(_HANG_S if kill_after_s is None else kill_after_s)
+    if process.is_alive():
+        os.killpg(process.pid, signal.SIGKILL)
+        process.join(_HANG_S)
+    assert process.exitcode is not None
+    return process.exitcode, time.monotonic() - start
 
 
 @pytest.fixture(scope="module")

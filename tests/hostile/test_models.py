@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.encoders import make_encoder
 from tests.hostile.counts import SEED, count
 from tests.synthetic import make_model
@@ -17,7 +15,6 @@ from tests.synthetic import make_model
 pytest.importorskip("gguf")
 pytest.importorskip("accelerate")
 
-ROOT = Path(__file__).resolve().parents[2]
 N_CASES = count(14, 270)
 
 
@@ -33,14 +30,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_hostile_checkpoints_do_no_harm(models: Path) -> None:
     cases = [(number, f"{SEED}/models") for number in range(N_CASES)]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.hostile.model_attacks", str(models), json.dumps(cases)],
-        cwd=ROOT,
-        env={**os.environ, "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60 + 30 * N_CASES,
-    )
+    done = warm.run(["-m", "tests.hostile.model_attacks", models, json.dumps(cases)])
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0 and len(rows) == N_CASES, done.stderr[-2000:]
     wrong = [

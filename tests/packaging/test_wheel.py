@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from atlas.live.loading import load
 from atlas.packaged import packaged_model
+from atlas.spec.document import Edit
+from atlas.spec.text import write_spec
 from tests.architecture.imports import OURS, ROOT
+from tests.builders.export.specs import spec_of
+from tests.gguf_model import write_gguf
 from tests.packaging.environment import Environment
 
 pytestmark = pytest.mark.slow
@@ -45,7 +50,7 @@ class User:
     def ask(self, *words: str) -> str:
         """What the command writes to stdout; it must end with code 0."""
         done = self.installed.run(
-            self.installed.command, *words, cwd=self.folder, NEURON_ATLAS_DATA=str(self.data), OMP_NUM_THREADS="2"
+            self.installed.command, *words, cwd=self.folder, NEURON_ATLAS_DATA=str(self.data), OMP_NUM_THREADS="1"
         )
         assert done.returncode == 0, f"{words}: {done.stderr}"
         self.said = done.stderr
@@ -106,13 +111,20 @@ def test_the_completion_script(user: User) -> None:
     assert "_NEURON_ATLAS_COMPLETE=bash_complete" in user.ask("completion", "bash")
 
 
-def test_a_spec_is_made_run_and_exported(user: User) -> None:
+def test_a_spec_is_made_and_run(user: User) -> None:
     choice = ("--concept", "sports", "--layers", "28-29", "--top", "3", "--op", "set=0", "--range")
     user.ask("spec", "-a", "small.duckdb", *choice, "-o", "sports.spec.json")
     assert len(json.loads((user.folder / "sports.spec.json").read_text())["edits"]) == 3
     shown = user.ask("run", "sports.spec.json", "--prompt", "The match", "--max-new-tokens", "2", "--write-check")
     assert "rank_before" in shown and "generated" in shown
-    assert user.ask("export", "sports.spec.json", "--to", "hooks", "-o", "hooks.py").strip() == "hooks.py"
+
+
+def test_a_spec_is_exported(user: User, tmp_path: Path) -> None:
+    """Of a model that is small, as both the command and the code that it emits parse the GGUF file."""
+    live = load(str(write_gguf(tmp_path / "tiny.gguf")), device="cpu")
+    write_spec(spec_of(live, [Edit("mlp_post", 1, 3, "set", 2.0)], prompt="the dog"), tmp_path / "a.spec.json")
+    words = (str(tmp_path / "a.spec.json"), "--model", str(tmp_path / "tiny.gguf"), "--to", "hooks", "-o", "hooks.py")
+    assert user.ask("export", *words).strip() == "hooks.py"
     assert "verified" in user.said
     code = ast.parse((user.folder / "hooks.py").read_text())
     names = {each.module for each in ast.walk(code) if isinstance(each, ast.ImportFrom)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from builders.detectors import fitted
 from builders.detectors import label as labelling
 from builders.detectors.work import FindDetectors
 from queries.detectors import detector
+from tests.amount import some
 from tests.end_to_end.workbench import all_rows, built, config
 from tests.synthetic import WORDS, make_model
 
@@ -208,8 +210,12 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("unit", ["topics/mlp_post/1", "topics/mlp_post/concept/0", "topics/mlp_post/concept/2"])
+UNITS = ["topics/mlp_post/1", "topics/mlp_post/concept/0", "topics/mlp_post/concept/2"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "when"), some(product(UNITS, ["before", "after"]), zip(UNITS, ["after", "before", "after"], strict=True))
+)
 def test_a_killed_build_resumes_to_the_same_rows(
     model: Path, corpus: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unit: str, when: str
 ) -> None:

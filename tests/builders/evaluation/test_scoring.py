@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from atlas.live.model import LiveModel
 from atlas.live.passes import affordable_starts, run_pass
 from builders.evaluation.edited import Budget
 from builders.evaluation.scoring import label_log_probs, text_losses
+from tests.amount import some
 from tests.builders.evaluation.reference import make_spec, plain_log_probs
 from tests.synthetic import make_model
 
@@ -50,9 +52,14 @@ def texts(n_common: int) -> list[list[int]]:
     return [common + [draw.randrange(4, 60) for _ in range(draw.randrange(2, 17))] for _ in range(9)]
 
 
+SMALL, NO_CACHE = Budget(64, 10**9), Budget(2048, 0)
+
+
 # The window of the sliding layers is 32: the last case goes beyond it.
-@pytest.mark.parametrize("n_common", [0, 7, 30])
-@pytest.mark.parametrize("budget", [Budget(64, 10**9), Budget(2048, 0)])
+@pytest.mark.parametrize(
+    ("n_common", "budget"),
+    some(product([0, 7, 30], [SMALL, NO_CACHE]), [(0, SMALL), (7, NO_CACHE), (30, SMALL)]),
+)
 def test_label_log_probs_equal_plain_passes(model: LiveModel, n_common: int, budget: Budget) -> None:
     specs, prompts = specs_of(model), texts(n_common)
     found_AEC = label_log_probs(model, prompts, LABELS, specs, budget=budget)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 
 import duckdb
@@ -12,6 +11,7 @@ import pytest
 from atlas.errors import AtlasFileError
 from atlas.manifest import utc_now
 from atlas.store.evaluations import append_evaluations, check_sidecar, read_rows, sidecar_of
+from tests import warm
 
 TEXT = "atlas_id model_id fingerprint target sites positions corpus corpus_sha256 template labels software device dtype"
 NUMBERS = "n_edits n_shots seed bootstrap n_used n_dropped"
@@ -83,8 +83,7 @@ def append_many(path: str, name: str) -> None:
 
 def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.evaluations.duckdb"
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=append_many, args=(str(path), name)) for name in "ab"]
+    writers = [warm.CONTEXT.Process(target=append_many, args=(str(path), name)) for name in "ab"]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -12,6 +12,7 @@ from transformers import DynamicCache
 from atlas.live.batching import encode
 from atlas.live.intervene import intervene
 from atlas.spec.document import Edit
+from tests import warm
 from tests.architecture.imports import ROOT
 from tests.atlas.live.conftest import VARIANTS
 from tests.builders.export import reference
@@ -207,8 +208,8 @@ def test_no_text_of_a_spec_becomes_code(live_of, tmp_path):
     spec = replace(spec, model=replace(spec.model, id="\"\"\"; raise SystemExit(7); ''' \\"))
     path = tmp_path / "hostile.py"
     path.write_text(write(spec, places_of(live)), encoding="utf-8")
-    run = subprocess.run([sys.executable, "-I", "-c", f"import runpy; runpy.run_path({str(path)!r})"], check=False)
-    assert run.returncode == 0
+    run = warm.run(["-I", "-c", f"import runpy; runpy.run_path({str(path)!r})"])
+    assert run.returncode == 0, run.stderr
 
 
 def test_emitted_code_is_clean(runner_class, live_of, emitted):

@@ -32,8 +32,13 @@ def run(capsys, *arguments):
     return code, out, err
 
 
+AT_ONCE = pytest.mark.usefixtures("exports_start_at_once")
+
+
 @pytest.mark.parametrize("target", ["hooks", "transformer-lens", "nnsight", "pyvene"])
-def test_writes_a_verified_file(target, spec, tmp_path, capsys):
+def test_writes_a_verified_file(target, spec, tmp_path, capsys, request):
+    if target != "hooks":  # which is run in earnest
+        request.getfixturevalue("exports_start_at_once")
     package = TARGETS[target].package
     if package:
         pytest.importorskip(package, reason=f"{package} is not installed (make test installs it)")
@@ -90,6 +95,7 @@ def test_the_list_in_every_format(tmp_path, capsys):
     assert (code, out) == (2, "") and "is a folder" in err
 
 
+@AT_ONCE
 def test_what_was_written_as_data(spec, tmp_path, capsys):
     code, out, err = run(capsys, spec[0], "--to", "hooks", "-o", tmp_path / "out.py", "--format", "json")
     assert code == 0 and err.startswith("note: verified, ")
@@ -133,6 +139,7 @@ def test_refusals_are_one_line_and_leave_nothing(spec, live_of, tmp_path, capsys
         assert sorted(os.listdir(tmp_path)) == before
 
 
+@AT_ONCE
 def test_force_replaces_files_and_folders(live_of, tmp_path, capsys):
     spec = tmp_path / "plain.json"
     write_spec(spec_of(live_of("llama"), [Edit("mlp_post", 1, 3, "set", 0.0)]), spec)

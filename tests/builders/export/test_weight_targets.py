@@ -6,8 +6,6 @@ import json
 import os
 import runpy
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +20,7 @@ from atlas.spec.document import Edit, InterventionSpec
 from builders.export import export as exporting
 from builders.export.export import export
 from builders.export.weights import weights
+from tests import warm
 from tests.builders.export import reference
 from tests.builders.export.specs import spec_of
 
@@ -110,6 +109,7 @@ def test_the_model_itself_stays_as_it_is(live_of, tmp_path):
     assert torch.equal(all_logprobs(live.model), before)
 
 
+@pytest.mark.usefixtures("exports_start_at_once")
 def test_a_checkpoint_verifies_itself_without_this_project(live_of, tmp_path):
     live = live_of("llama")
     report = export(spec_of(live, [Edit("mlp_post", 1, 3, "set", 2.0)]), "weights", tmp_path / "baked")
@@ -139,8 +139,8 @@ def test_an_adapter_verifies_itself_without_this_project(live_of, tmp_path):
     pytest.importorskip("peft", reason="peft is not installed (make test installs it)")
     live = live_of("llama")
     path = export(spec_of(live, [Edit("mlp_post", 1, 3, "set", 0.0)]), "lora", tmp_path / "adapter").path
-    command = [sys.executable, "-I", "verify_neuron_atlas.py", live.model_id]
-    assert subprocess.run(command, cwd=path, capture_output=True, check=False).returncode == 0
+    done = warm.run(["-I", "verify_neuron_atlas.py", live.model_id], cwd=path)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("variant", ["llama", "gpt2", "gpt_neox", "phi3", "gemma2"])

@@ -9,8 +9,6 @@ import pickle
 import queue
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,11 +21,12 @@ from atlas.errors import BuildError, UsageError
 from atlas.store.staging import building_folder
 from builders.build.pipeline import build
 from builders.decoding.decode import Decoder
-from builders.progress import Silent
+from builders.progress import Lines, Silent
 from builders.workers.held import Held, said
 from builders.workers.open import check_workers
 from builders.workers.pool import DONE, FAILED, READY, Worker
 from builders.workers.task import Setup
+from tests import warm
 from tests.builders.workers.options import ALL, OPTIONS
 from tests.end_to_end.workbench import all_rows, built, config, write_corpus
 from tests.synthetic import make_model
@@ -150,37 +149,27 @@ def test_workers_are_killed(model: Path, corpus: Path, alone: dict, tmp_path: Pa
     assert children() == []
 
 
-HOST = """
-import sys
-from pathlib import Path
-from builders.build.pipeline import build
-from builders.decoding.decode import Decoder
-from builders.progress import Lines
-from tests.builders.workers.test_workers import OPTIONS
-from tests.builders.workers.options import OPTIONS, OPTIONS
-from tests.end_to_end.workbench import config
-if __name__ == "__main__":
-    model, target, corpus = map(Path, sys.argv[1:])
-    build(config(model, target, corpus, texts=(str(corpus),), **OPTIONS), workers=2, progress=Lines(sys.stderr))
-"""
+def host(model: Path, target: Path, corpus: Path, said: Path) -> None:
+    """A build by workers, in a process of its own, that says to a file what it does."""
+    with said.open("w", buffering=1) as file:
+        build(config(model, target, corpus, texts=(str(corpus),), **OPTIONS), workers=2, progress=Lines(file))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_the_host_ends_in_the_middle(number: int, model: Path, corpus: Path, alone: dict, tmp_path: Path) -> None:
-    script, target = tmp_path / "host.py", tmp_path / "b.duckdb"
-    script.write_text(HOST)
-    child = [sys.executable, str(script), str(model), str(target), str(corpus)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
-    with subprocess.Popen(child, stderr=subprocess.PIPE, text=True, env=environment) as host:
-        assert host.stderr is not None
-        for line in host.stderr:
-            if "words, batches" in line:
-                break
-        workers = children_of(host.pid)
-        assert workers != []
-        host.send_signal(number)
-        host.stderr.read()
-    assert host.returncode != 0
+    said, target = tmp_path / "said", tmp_path / "b.duckdb"
+    said.touch()
+    process = warm.CONTEXT.Process(target=host, args=(model, target, corpus, said))
+    process.start()
+    assert process.pid is not None
+    while "words, batches" not in said.read_text():
+        assert process.is_alive(), said.read_text()
+        time.sleep(0.01)
+    workers = children_of(process.pid)
+    assert workers != []
+    os.kill(process.pid, number)
+    process.join()
+    assert process.exitcode != 0
     while any(os.path.exists(f"/proc/{pid}") and _is_alive(pid) for pid in workers):
         time.sleep(0.05)  # they end by themselves: a test that hangs has failed
     assert building_folder(target).is_dir()
