@@ -38,9 +38,9 @@ suite: $(INSTALLED)
 	$(BIN)/neuron-atlas fetch smollm2-135m
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-# All cases of what `make test` takes a sample of (tests/amount.py).
+# All cases of what `make test` takes a sample of (tests/amount.py), and pictures of every page of the explorer.
 test-full: $(INSTALLED)
-	NEURON_ATLAS_TESTS=full $(MAKE) suite
+	NEURON_ATLAS_TESTS=full NEURON_ATLAS_SCREENSHOTS=$(CURDIR)/data/work/screenshots $(MAKE) suite
 
 # The same suite at the two ends of the ranges in pyproject.toml: CONTRIBUTING.md says when.
 test-oldest: .venv-oldest.txt
