@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from heapq import nsmallest
+from functools import cached_property
+from heapq import nlargest, nsmallest
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from atlas.answers.cells import number as written
@@ -25,6 +27,7 @@ LISTED = 10
 _PREFERRED = ("concept.held_out_leakage", "concept.held_out_coverage", "weights.down_proj.cosine_kurtosis",
               "firing.share_positive", "concept.auc", "concept.mean", "weights.cos_in_out", "firing.mean")  # fmt: skip
 _KEPT = ("x", "y", "x_log", "y_log", "concept", "y_concept", *FIT_NAMES)
+_up = itemgetter(-1)
 _KINDS = {WEIGHTS: "of its weights", FIRING: "of its firing in running text", CONCEPT: "under the concept"}
 
 
@@ -53,12 +56,12 @@ class ScatterView:
         """The statement that asks for the pairs."""
         return self.found.sql if self.found else None
 
-    @property
+    @cached_property
     def highest(self) -> list[dict[str, Any]]:
         """The neurons that are highest on the chart, for who cannot point at a point; none where there are cells."""
         return self._by_height(-1)
 
-    @property
+    @cached_property
     def lowest(self) -> list[dict[str, Any]]:
         """Those that are lowest."""
         return self._by_height(1)
@@ -66,7 +69,9 @@ class ScatterView:
     def _by_height(self, sign: int) -> list[dict[str, Any]]:
         if self.found is None or self.found.binned:
             return []
-        listed = nsmallest(LISTED, self.found.result.rows, key=lambda row: sign * row[-1])
+        rows = self.found.result.rows
+        # Of equal ones the first, in either order, as sorted() has them.
+        listed = nsmallest(LISTED, rows, key=_up) if sign > 0 else nlargest(LISTED, rows, key=_up)
         return [dict(zip(self.found.result.columns, row, strict=True)) for row in listed]
 
     def said(self, axis: Axis) -> str:
