@@ -23,7 +23,8 @@ class _Read(Result):
 
 @question
 def best_by_layer(atlas: Atlas, *, fit: FitChoice = ANY_FIT, layer: int | None = None) -> Result:
-    """One row a fit, layer (all, or `layer` alone) and concept: the neuron with the largest held_out_coverage - held_out_leakage.
+    """One row a fit, concept and layer, of all or `layer` alone: its neuron with the largest
+    held_out_coverage - held_out_leakage.
 
     Columns family, site, position, concept, layer, address, youden_j (that difference), telling (neurons of the layer
     that reach GOOD) and neurons (of the layer that have such an interval). The best of many neurons owes part of its

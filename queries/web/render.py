@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+
 from atlas.answers.cells import cell, is_number, number
 from queries.web.asked import Asked
 from queries.web.charts.density import BELL
