@@ -52,4 +52,8 @@ def _of_fit(atlas: Atlas, fit: Fit, layer: int | None) -> _Read:
         asked = {"fit_id": fit.fit_id, "least": GOOD} | ({} if layer is None else {"layer": layer})
         return _Read(*atlas.query(load_sql("best_by_layer", of_layer=of_layer), asked))
 
-    return session_of(atlas).read(("best by layer", fit.fit_id, layer), read)
+    session = session_of(atlas)
+    every: _Read | None = session.get(("best by layer", fit.fit_id, None))
+    if every is not None and layer is not None:
+        return _Read(every.columns, [row for row in every.rows if row[1] == layer])
+    return session.read(("best by layer", fit.fit_id, layer), read)

@@ -41,7 +41,8 @@ class ServerLinks:
             return None
         path = self._home if kind == "atlas" else self._home + kind
         if part is not None:
-            path += "/" + quote(str(part), safe="")
+            text = str(part)  # mostly a plain word, of which a page has thousands
+            path += "/" + (text if text.isascii() and text.isalnum() else quote(text, safe=""))
         return path + query_text(query) if query else path
 
     def static(self, name: str) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
@@ -19,8 +19,7 @@ one can point at; the others lie on each other, and are drawn as one path."""
 SHADES = 8
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """One neuron, at (x, y) pixels."""
 
     x: float
@@ -61,13 +60,11 @@ class Scatter:
     def dots(self) -> Markup:
         """The points as SVG: written here and not in a template, because there are up to MOST_LINKED."""
         drawn = []
-        for point in self.points:
-            title = f"<title>{escape(point.title)}</title>"
-            dot = f'<circle cx="{point.x:g}" cy="{point.y:g}" r="3"'
+        for x, y, said, to in self.points:
+            title = f"<title>{escape(said)}</title>"
+            dot = f'<circle cx="{x:g}" cy="{y:g}" r="3"'
             drawn.append(
-                f"{dot}>{title}</circle>"
-                if point.to is None
-                else f'<a href="{escape(point.to)}" tabindex="-1">{title}{dot}/></a>'
+                f"{dot}>{title}</circle>" if to is None else f'<a href="{escape(to)}" tabindex="-1">{title}{dot}/></a>'
             )
         return Markup("".join(drawn))
 
