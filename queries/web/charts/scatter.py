@@ -82,6 +82,18 @@ class Axis:
         """The pixel of a value, to a tenth."""
         return round(self.scale(math.log10(value) if self.log else value), 1)
 
+    def places(self, values: Sequence[float]) -> list[float]:
+        """The pixels of many values."""
+        low, high, start, end = self.scale.low, self.scale.high, self.scale.start, self.scale.end
+        if not high > low:
+            return [self(value) for value in values]
+        span, length = high - low, end - start
+        shares = [(value - low) / span for value in (map(math.log10, values) if self.log else values)]
+        # To a hundredth first, as Scale does.
+        return [
+            round(round(start + (0.0 if share < 0 else 1.0 if share > 1 else share) * length, 2), 1) for share in shares
+        ]
+
     def ticks(self, most: int) -> list[tuple[float, str]]:
         """Round values; of logarithms 1, 2 and 5 times powers of ten, or the powers alone where they are many."""
         if not self.log:
@@ -110,7 +122,8 @@ def points_of(
     """Values (x, y) as points; `x_ends`, `y_ends` are the smallest and largest of them. `told`: title and address of
     the point with that index, asked for those that are linked."""
     across, up = _axes(x_ends, y_ends, log)
-    placed = [(across(x), up(y), index) for index, (x, y) in enumerate(places)]
+    x_N, y_N = across.places([x for x, _ in places]), up.places([y for _, y in places])
+    placed = [(*place, index) for index, place in enumerate(zip(x_N, y_N, strict=True))]
     if len(placed) > MOST_LINKED:
         placed.sort(key=_outer(placed))
     crowd = "".join(f"M{x:g} {y:g}h0" for x, y, _ in placed[: max(len(placed) - MOST_LINKED, 0)])
