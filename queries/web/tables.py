@@ -11,6 +11,7 @@ from atlas.answers.cells import cell, is_number
 from atlas.answers.result import Result
 from queries.web.linked import concept, linked, neuron
 from queries.web.links import Links
+from queries.web.numbers import figure
 
 _LISTS = frozenset({"tokens", "reads", "writes"})
 _MOST_WORDS = 6
@@ -29,6 +30,21 @@ def table_rows(result: Result, links: Links, hidden: Iterable[str] = ()) -> Mark
             written.append(f"    <td{figure}>{_cell(name, value, links)}</td>")
         written.append("</tr>\n")
     return Markup("".join(written))
+
+
+def token_bars(rows: Iterable[dict[str, Any]], links: Links) -> Markup:
+    """The <li> of the tokens of one list, each with its cosine as a number and as a bar, whose length is `bar`."""
+    return Markup(
+        "".join(
+            [
+                f'<li title="cosine {figure(row["cosine"])}, logit {figure(row["logit"])}"><svg class="bar" '
+                'viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
+                f'<rect width="{row["bar"]}" height="10"/></svg>{linked(links, row["token"])}'
+                f'<span class="figure">{figure(row["cosine"], 2)}</span></li>'
+                for row in rows
+            ]
+        )
+    )
 
 
 def _cell(name: str, value: Any, links: Links) -> str:

@@ -84,15 +84,7 @@ class Axis:
 
     def places(self, values: Sequence[float]) -> list[float]:
         """The pixels of many values."""
-        low, high, start, end = self.scale.low, self.scale.high, self.scale.start, self.scale.end
-        if not high > low:
-            return [self(value) for value in values]
-        span, length = high - low, end - start
-        shares = [(value - low) / span for value in (map(math.log10, values) if self.log else values)]
-        # To a hundredth first, as Scale does.
-        return [
-            round(round(start + (0.0 if share < 0 else 1.0 if share > 1 else share) * length, 2), 1) for share in shares
-        ]
+        return [round(place, 1) for place in self.scale.places(map(math.log10, values) if self.log else values)]
 
     def ticks(self, most: int) -> list[tuple[float, str]]:
         """Round values; of logarithms 1, 2 and 5 times powers of ten, or the powers alone where they are many."""

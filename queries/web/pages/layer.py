@@ -17,8 +17,8 @@ from queries.session.session import session_of
 from queries.web.asked import Asked
 from queries.web.charts.profile import columns, profile
 from queries.web.commands import command
+from queries.web.numbers import figure
 from queries.web.page import Page
-from queries.web.render import figure
 from queries.web.scatter_view import scatter_view
 from queries.weights import DEFAULT_BY, DEFAULT_WEIGHT, neurons_by_weights
 

@@ -37,9 +37,9 @@ from queries.web.charts.density import Density, density, ends_of
 from queries.web.charts.octaves import Octaves, octaves
 from queries.web.commands import command
 from queries.web.exemplar_view import shown_exemplars
+from queries.web.numbers import figure
 from queries.web.page import Page
 from queries.web.previews import preview_of
-from queries.web.render import figure
 
 NEAREST = 8
 
