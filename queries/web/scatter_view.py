@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from heapq import nlargest, nsmallest
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from atlas.answers.cells import number as written
 from atlas.answers.result import Result
@@ -74,6 +76,17 @@ class ScatterView:
         listed = nsmallest(LISTED, rows, key=_up) if sign > 0 else nlargest(LISTED, rows, key=_up)
         return [dict(zip(self.found.result.columns, row, strict=True)) for row in listed]
 
+    def options(self, axis: Axis) -> Markup:
+        """The numbers to choose from as HTML, that of the axis chosen."""
+        written = []
+        for title, listed in self.groups:
+            written.append(f'<optgroup label="{escape(title)}">')
+            for number in listed:
+                start, end = _option(number)
+                written.append(f"{start} selected{end}" if number.name == axis.name else start + end)
+            written.append("</optgroup>")
+        return Markup("".join(written))
+
     def said(self, axis: Axis) -> str:
         """What an axis is, in words."""
         number = self.numbers[axis.name]
@@ -111,6 +124,13 @@ def scatter_view(asked: Asked, layer: int | None) -> ScatterView:
     except AtlasError as error:
         return replace(view, problem=f"{error.message}. {error.hint}" if error.hint else error.message)
     return replace(view, found=drawn.found, chart=drawn.chart)
+
+
+@lru_cache(1000)
+def _option(number: NeuronNumber) -> tuple[str, str]:
+    """A number to choose, in two parts: whether it is chosen stands between them."""
+    start = f'<option value="{escape(number.name)}" title="{escape(number.meaning)}"'
+    return start, f">{escape(number.short)}</option>"
 
 
 @dataclass(frozen=True)
