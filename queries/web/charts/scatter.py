@@ -68,6 +68,21 @@ class Scatter:
             )
         return Markup("".join(drawn))
 
+    @cached_property
+    def cells(self) -> Markup:
+        """The squares as SVG, for the same reason."""
+        drawn = []
+        for each in self.squares:
+            title = f"<title>{escape(each.title)}</title>"
+            at = f'x="{each.x}" y="{each.y}" width="{each.width}" height="{each.height}"'
+            square = f'<rect class="heat{each.shade}" {at}'
+            drawn.append(
+                f'<a href="{escape(each.to)}#scatter" tabindex="-1">{title}{square}/></a>'
+                if each.to
+                else f"{square}>{title}</rect>"
+            )
+        return Markup("".join(drawn))
+
 
 class Axis:
     """Values -> pixels, by logarithms where `log`, with a margin around them."""
