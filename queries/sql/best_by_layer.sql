@@ -1,6 +1,6 @@
 -- Of a layer and each concept of a fit the neuron with the largest held-out coverage - leakage, and how many reach $least.
--- As the view concept_interval has it, without its joins to what the answer does not hold.
-SELECT concept, layer, neuron_name(layer, arg_max(neuron, told)) AS address, max(told) AS youden_j,
+-- Of equal ones the first. As the view concept_interval has it, without its joins to what the answer does not hold.
+SELECT concept, layer, neuron_name(layer, arg_max(neuron, row(told, -neuron))) AS address, max(told) AS youden_j,
        count(*) FILTER (told >= $least) AS telling, count(*) AS neurons
 FROM (SELECT i.layer, c.concept, i.neuron,
              coverage_of(held_inside, coalesce(i.n, m.n))
