@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from atlas.answers.result import Result
 from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.store.reader import Atlas
@@ -24,8 +22,9 @@ class _Read(Result):
 
 
 @question
-def best_by_layer(atlas: Atlas, *, fit: FitChoice = ANY_FIT) -> Result:
-    """One row a fit, layer and concept: the neuron with the largest held_out_coverage - held_out_leakage.
+def best_by_layer(atlas: Atlas, *, fit: FitChoice = ANY_FIT, layer: int | None = None) -> Result:
+    """One row a fit, concept and layer, of all or `layer` alone: its neuron with the largest
+    held_out_coverage - held_out_leakage.
 
     Columns family, site, position, concept, layer, address, youden_j (that difference), telling (neurons of the layer
     that reach GOOD) and neurons (of the layer that have such an interval). The best of many neurons owes part of its
@@ -33,10 +32,10 @@ def best_by_layer(atlas: Atlas, *, fit: FitChoice = ANY_FIT) -> Result:
     """
     columns = ["family", "site", "position", "concept", "layer", "address", "youden_j", "telling", "neurons"]
     rows = [
-        (found.family, found.site, found.position, row["concept"], *(row[name] for name in ("layer", *columns[5:])))
+        (found.family, found.site, found.position, *row)
         for found in all_fits(atlas).values()
         if fit.fits(found) and found.folds is not None
-        for row in _of_fit(atlas, found)
+        for row in _of_fit(atlas, found, layer).rows
     ]
     notes = [
         f"youden_j is coverage − leakage, held out; telling counts neurons with {GOOD:g} or more",
@@ -45,15 +44,16 @@ def best_by_layer(atlas: Atlas, *, fit: FitChoice = ANY_FIT) -> Result:
     return Result(columns, rows, notes if rows else ["no intervals here: `neuron-atlas build --add` makes them"])
 
 
-def _of_fit(atlas: Atlas, fit: Fit) -> Result:
-    def read() -> _Read:
-        # Layer by layer: the join of all takes hundreds of megabytes for a large model.
-        parameters = {"fit_id": fit.fit_id, "least": GOOD}
-        columns: list[str] = []
-        rows: list[tuple[Any, ...]] = []
-        for layer in range(atlas.manifest.n_layers):
-            columns, found = atlas.query(load_sql("best_by_layer"), parameters | {"layer": layer})
-            rows += found
-        return _Read(columns, rows)
+def _of_fit(atlas: Atlas, fit: Fit, layer: int | None) -> _Read:
+    """Columns from concept on, of one layer or all."""
 
-    return session_of(atlas).read(("best by layer", fit.fit_id), read)
+    def read() -> _Read:
+        of_layer = "" if layer is None else "AND i.layer = $layer"
+        asked = {"fit_id": fit.fit_id, "least": GOOD} | ({} if layer is None else {"layer": layer})
+        return _Read(*atlas.query(load_sql("best_by_layer", of_layer=of_layer), asked))
+
+    session = session_of(atlas)
+    every: _Read | None = session.get(("best by layer", fit.fit_id, None))
+    if every is not None and layer is not None:
+        return _Read(every.columns, [row for row in every.rows if row[1] == layer])
+    return session.read(("best by layer", fit.fit_id, layer), read)

@@ -11,6 +11,7 @@ from atlas.fit_choice import ANY_FIT, FitChoice
 from atlas.schema.weight_measures import NEURON_FACT, VECTOR, names_of
 from atlas.sites import WEIGHTS, parse_neuron
 from atlas.sites import site as site_of
+from atlas.store.ahead import Statement
 from atlas.store.reader import Atlas
 from queries.answering import question
 from queries.card_rows import (
@@ -21,6 +22,7 @@ from queries.card_rows import (
     background_rows,
     concept_rows,
     read,
+    read_statements,
     token_rows,
 )
 from queries.decoded import DECODINGS, FACTS, STATISTICS, notes_on_layers
@@ -107,10 +109,18 @@ def card_reading(atlas: Atlas, layer: int, neuron: int, *more: str, decoded: boo
 
     `decoded`: whether it is a neuron of the MLP, which has tokens and weights. The caller has checked the place.
     """
+    return read(atlas, layer, neuron, *_read_by_card(decoded), *more)
+
+
+def card_statements(atlas: Atlas, layer: int, neuron: int, *more: str) -> list[Statement]:
+    """What `card_reading` asks of a neuron of the MLP, to be read ahead."""
+    return read_statements(atlas, layer, neuron, *_read_by_card(True), *more)
+
+
+def _read_by_card(decoded: bool) -> list[str]:
     # The longest two first: they are read at the same time.
     first, *others = table_names("card")
-    wanted = [first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND, *_OF_WEIGHTS * decoded, STATEMENT, *more]
-    return read(atlas, layer, neuron, *wanted)
+    return [first, *["neuron_tokens"] * decoded, *others, *_BACKGROUND, *_OF_WEIGHTS * decoded, STATEMENT]
 
 
 @question

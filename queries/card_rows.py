@@ -7,11 +7,12 @@ found by their place in sorted tables.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from atlas.schema.measures import float32
 from atlas.sites import WEIGHTS
+from atlas.store.ahead import Statement
 from atlas.store.reader import Atlas
 from queries.fits import Fit
 from queries.measured import BASE, GAUSSIANS, RANGES, WORST, card_columns, card_sql, columns_on, shown_on, table_names
@@ -32,10 +33,20 @@ Read = dict[str, list[tuple[Any, ...]]]
 
 def read(atlas: Atlas, layer: int, neuron: int, *names: str) -> Read:
     """What the tables have about one neuron: by statement of queries/sql, and by table of measures."""
-    asked = [name for name in dict.fromkeys(names) if name not in _OF or has_rows(atlas, _OF[name])]
-    statements = [card_sql(name) if name in table_names("card") else load_sql(name) for name in asked]
-    found = zip(asked, atlas.rows(statements, layer=layer, neuron=neuron), strict=True)
+    asked = _asked(atlas, names)
+    found = zip(asked, atlas.rows(list(asked.values()), layer=layer, neuron=neuron), strict=True)
     return {name: [] for name in names} | dict(found)
+
+
+def read_statements(atlas: Atlas, layer: int, neuron: int, *names: str) -> list[Statement]:
+    """What `read` asks, to be read ahead."""
+    return [(sql, {"layer": layer, "neuron": neuron}) for sql in _asked(atlas, names).values()]
+
+
+def _asked(atlas: Atlas, names: Iterable[str]) -> dict[str, str]:
+    """Statements by what they are called."""
+    asked = [name for name in dict.fromkeys(names) if name not in _OF or has_rows(atlas, _OF[name])]
+    return {name: card_sql(name) if name in table_names("card") else load_sql(name) for name in asked}
 
 
 def token_rows(atlas: Atlas, lists: list[tuple[Any, ...]], top: int) -> list[tuple[Any, ...]]:

@@ -39,11 +39,13 @@ class Commonness(NamedTuple):
         """
         import numpy as np
 
-        held_V = places_V > 0
+        held = np.flatnonzero(places_V)  # few of all tokens: the logarithm takes long
+        places = places_V[held]
         # Shares, not products of counts: those of a large model do not fit into the counts' 32 bits.
-        share_V, all_share_V = places_V / lists, self.places_V / self.lists
-        ratio_V = np.divide(share_V, all_share_V, out=np.ones(len(places_V)), where=held_V)
-        return np.where(held_V, places_V * np.log(ratio_V), -np.inf)
+        share, all_share = places / lists, self.places_V[held] / self.lists
+        surplus_V = np.full(len(places_V), -np.inf)
+        surplus_V[held] = places * np.log(share / all_share)
+        return surplus_V
 
 
 def weighing_sql(distinctive: bool) -> str:

@@ -131,8 +131,10 @@ def words_of(atlas: Atlas, found: Iterable[Exemplar], width: int) -> dict[int, s
     for each in found:
         around = _around(each, width)
         ids.update(around[0] if around else (), _shown_tokens(each) or ())
-    kept = token_texts(atlas, present(atlas), ids) if ids else {}
-    return {token: kept[token][0] if token in kept else f"<{token}>" for token in ids}
+    kept = present(atlas)
+    texts = {token: text for token, (text, _) in token_texts(atlas, None, ids).items()} if ids and kept is None else {}
+    texts = texts if kept is None else kept.tokens
+    return {token: texts[token] if token in texts else f"<{token}>" for token in ids}
 
 
 def _rows(atlas: Atlas, read: TextSet, found: list[Exemplar], width: int) -> Result:

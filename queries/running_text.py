@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from atlas.errors import QuestionError
 from atlas.schema.exemplar_tables import KINDS, MIDDLE, NOT_COUNTED, STEPS
 from atlas.sites import site as site_of
+from atlas.store.ahead import Statement
 from atlas.store.reader import Atlas
 from queries.session.filled import has_rows
 from queries.session.session import session_of
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 _TEXT_SET = "_text_set"
 _BY_CODE = {kind.code: kind for kind in KINDS}
+_PATIENCE = 2
+_TEXT_BYTES = 500  # of Python's objects for a text without its tokens
+_SHARE = 8
+"""Texts are kept where so many times their bytes leave room in a session."""
 
 
 class TextSet(NamedTuple):
@@ -161,10 +166,56 @@ def window_start(position: int, width: int, n_tokens: int, first_token: int) -> 
     return max(first_token, min(position - width * 3 // 4, n_tokens - width))
 
 
+class _Texts(NamedTuple):
+    """All texts by their ids, their tokens as (place in `tokens_T`, how many), None where no words are stored."""
+
+    told: dict[int, tuple[str, int, int, int, tuple[int, int] | None]]
+    tokens_T: np.ndarray
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, about."""
+        return _TEXT_BYTES * len(self.told) + self.tokens_T.nbytes
+
+    def text(self, text_id: int) -> Text:
+        """One of them."""
+        source, document, start, n_tokens, stored = self.told[text_id]
+        tokens = None if stored is None else self.tokens_T[stored[0] : sum(stored)].tolist()
+        return Text(text_id, source, document, start, n_tokens, tokens)
+
+
 def texts_of(atlas: Atlas, text_ids: Iterable[int]) -> dict[int, Text]:
-    """Texts by their ids."""
+    """Texts by their ids: from the file, or from memory once a session has asked often enough and there is room."""
+    read, session = text_set(atlas), session_of(atlas)
+    kept = None
+    if session.has_room(_SHARE * (4 * read.tokens + _TEXT_BYTES * read.texts)):
+        kept = session.read_if_often("texts", lambda: _all_texts(atlas), _PATIENCE)
+    if kept is not None:
+        return {text_id: kept.text(text_id) for text_id in text_ids}
     (rows,) = atlas.rows([load_sql("exemplar_texts")], texts=sorted(text_ids))
     return {row[0]: Text(*row) for row in rows}
+
+
+def _all_texts(atlas: Atlas) -> _Texts:
+    import numpy as np
+
+    read = atlas.arrow(load_sql("all_texts"))
+    *columns, tokens = (column.combine_chunks() for column in read.columns)
+    told, place = {}, 0
+    for text_id, *said, length in zip(
+        *(column.to_pylist() for column in columns), tokens.value_lengths().to_pylist(), strict=True
+    ):
+        told[text_id] = (*said, None if length is None else (place, length))
+        place += length or 0
+    return _Texts(told, np.asarray(tokens.flatten(), np.int32))
+
+
+def exemplar_statements(atlas: Atlas, layer: int, neuron: int, site: str) -> list[Statement]:
+    """What `stored_exemplars` and `stored_firing` ask of one neuron, to be read ahead; nothing without running text."""
+    if not has_texts(atlas) or site not in text_set(atlas).sites:
+        return []
+    names = ["exemplars", "firing", *["correlated_group"] * has_rows(atlas, "_correlated")]
+    return [(load_sql(name), {"site": site, "layer": layer, "neuron": neuron}) for name in names]
 
 
 def stored_firing(atlas: Atlas, layer: int, neuron: int, site: str) -> Firing | None:

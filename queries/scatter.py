@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from atlas.answers.result import Result
 from atlas.errors import QuestionError, UnknownNameError, UsageError
@@ -84,45 +84,89 @@ def scatter(atlas: Atlas, x: Axis, y: Axis, *, layer: int | None = None) -> Scat
     """
     require_layer(atlas, layer)
     pairs = _pairs(atlas, x, y, layer)
-    scaled = _scaled("x", x.log), _scaled("y", y.log)
-    _, [(neurons, *ends, correlation)] = atlas.query(
-        f"SELECT count(*), min(x), max(x), min(y), max(y), corr({scaled[0]}, {scaled[1]}) FROM ({pairs})"
-    )
-    if not neurons:
+    rows: list[tuple[Any, ...]] | None = None
+    if (1 if layer is not None else atlas.manifest.n_layers) * atlas.manifest.d_mlp <= MOST_POINTS:
+        rows = _points(atlas, pairs)  # it takes long to find them, so once
+        told = _told(rows, x.log, y.log)
+    else:
+        scaled = _scaled("x", x.log), _scaled("y", y.log)
+        told = _Told(
+            *atlas.query(
+                f"SELECT count(*), min(x), max(x), min(y), max(y), corr({scaled[0]}, {scaled[1]}) FROM ({pairs})"
+            )[1][0]
+        )
+    if not told.neurons:
         where = "" if layer is None else f" of layer {layer}"
         raise QuestionError(
             f"no neuron{where} has both {x.name} and {y.name}", "Choose other numbers, or wider limits."
         )
-    ends_x, ends_y = (ends[0], ends[1]), (ends[2], ends[3])
-    binned = neurons > MOST_POINTS
+    ends_x, ends_y = (told.x_least, told.x_most), (told.y_least, told.y_most)
+    binned = told.neurons > MOST_POINTS
     if binned:
         result = _cells(atlas, pairs, _grid(ends_x, CELLS_X, x.log), _grid(ends_y, CELLS_Y, y.log))
     else:
-        _, rows = atlas.query(f"{pairs}\nORDER BY layer, neuron")
+        rows = _points(atlas, pairs) if rows is None else rows
         result = Result(["address", "layer", "neuron", "x", "y"], [(format_neuron(*row[:2]), *row) for row in rows])
     result.notes.append(f"x: {_said(x)}; y: {_said(y)}")
+    correlation = told.correlation
     known = correlation is not None and math.isfinite(correlation)
-    return Scattered(result, neurons, ends_x, ends_y, correlation if known else None, binned, pairs)
+    return Scattered(result, told.neurons, ends_x, ends_y, correlation if known else None, binned, pairs)
+
+
+class _Told(NamedTuple):
+    """What is said of all pairs."""
+
+    neurons: int
+    x_least: float
+    x_most: float
+    y_least: float
+    y_most: float
+    correlation: float | None
+
+
+def _points(atlas: Atlas, pairs: str) -> list[tuple[Any, ...]]:
+    """Rows layer, neuron, x, y."""
+    return atlas.query(f"{pairs}\nORDER BY layer, neuron")[1]
+
+
+def _told(rows: list[tuple[Any, ...]], x_log: bool, y_log: bool) -> _Told:
+    """Of points that are here."""
+    import numpy as np
+
+    if not rows:
+        return _Told(0, 0.0, 0.0, 0.0, 0.0, None)
+    x_N, y_N = (np.array(values, np.float64) for values in tuple(zip(*rows, strict=True))[2:])
+    ends = (float(x_N.min()), float(x_N.max()), float(y_N.min()), float(y_N.max()))
+    if ends[0] == ends[1] or ends[2] == ends[3]:
+        return _Told(len(rows), *ends, None)
+    x_N, y_N = np.log10(x_N) if x_log else x_N, np.log10(y_N) if y_log else y_N
+    return _Told(len(rows), *ends, float(np.corrcoef(x_N, y_N)[0, 1]))
 
 
 def _pairs(atlas: Atlas, x: Axis, y: Axis, layer: int | None) -> str:
     """The statement whose rows are layer, neuron, x, y."""
+    (x_sql, *x_from), (y_sql, *y_from) = _values(atlas, x, layer), _values(atlas, y, layer)
+    if x_from == y_from:  # one reading, where a join of two would take twice as long
+        both = f"SELECT layer, neuron, {x_sql} AS x, {y_sql} AS y FROM {x_from[0]}{x_from[1]}"
+        return f"SELECT layer, neuron, x, y\nFROM ({both})\nWHERE {_kept('x', x)} AND {_kept('y', y)}"
+    sides = [
+        f"(SELECT layer, neuron, {sql} AS {name} FROM {view}{only})"
+        for name, (sql, view, only) in (("x", (x_sql, *x_from)), ("y", (y_sql, *y_from)))
+    ]
     return (
-        "SELECT layer, neuron, x.value AS x, y.value AS y\n"
-        f"FROM ({_values(atlas, x, layer)}) AS x\nJOIN ({_values(atlas, y, layer)}) AS y USING (layer, neuron)\n"
+        f"SELECT layer, neuron, x, y\nFROM {sides[0]}\nJOIN {sides[1]} USING (layer, neuron)\n"
         f"WHERE {_kept('x', x)} AND {_kept('y', y)}"
     )
 
 
-def _values(atlas: Atlas, axis: Axis, layer: int | None) -> str:
-    """A statement with columns layer, neuron, value."""
+def _values(atlas: Atlas, axis: Axis, layer: int | None) -> tuple[str, str, str]:
+    """What a value is in SQL, the view that has it, and which of its rows: "" for all, else a WHERE."""
     known = neuron_numbers(atlas)
     if axis.name not in known:
         raise UnknownNameError("number of neurons", axis.name, known)
     number = known[axis.name]
     where = [*_where(atlas, axis, number, known.site), *([] if layer is None else [f"layer = {layer}"])]
-    only = f" WHERE {' AND '.join(where)}" if where else ""
-    return f"SELECT layer, neuron, ({number.sql})::DOUBLE AS value FROM {number.view}{only}"
+    return f"({number.sql})::DOUBLE", number.view, f" WHERE {' AND '.join(where)}" if where else ""
 
 
 def _where(atlas: Atlas, axis: Axis, number: NeuronNumber, site: str | None) -> list[str]:
@@ -142,9 +186,9 @@ def _where(atlas: Atlas, axis: Axis, number: NeuronNumber, site: str | None) -> 
 
 
 def _kept(name: str, axis: Axis) -> str:
-    parts = [f"isfinite({name}.value)", *([f"{name}.value > 0"] if axis.log else [])]
-    parts += [] if axis.least is None else [f"{name}.value >= {axis.least!r}"]
-    parts += [] if axis.most is None else [f"{name}.value <= {axis.most!r}"]
+    parts = [f"isfinite({name})", *([f"{name} > 0"] if axis.log else [])]
+    parts += [] if axis.least is None else [f"{name} >= {axis.least!r}"]
+    parts += [] if axis.most is None else [f"{name} <= {axis.most!r}"]
     return " AND ".join(parts)
 
 

@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from atlas.sites import row_number
+from atlas.store.ahead import Statement
 from atlas.store.reader import Atlas
 from queries.session.filled import has_rows
 from queries.sqlfile import load_sql
@@ -26,10 +27,16 @@ class Stored(NamedTuple):
     directed: bool
 
 
+def nearest_statements(atlas: Atlas, weight: str, layer: int, neuron: int) -> list[Statement]:
+    """What `stored_nearest` asks, to be read ahead."""
+    place = {"weight": weight, "layer": layer, "neuron": neuron}
+    return [(load_sql("stored_nearest"), place)] if has_rows(atlas, "_nearest") else []
+
+
 def stored_nearest(atlas: Atlas, weight: str, layer: int, neuron: int, among: str) -> Stored | None:
     """What the atlas has stored of a neuron; None where it has nothing of this weight."""
-    asked = [load_sql("stored_nearest")] if has_rows(atlas, "_nearest") else []
-    (rows,) = atlas.rows(asked, weight=weight, layer=layer, neuron=neuron) or ([],)
+    asked = nearest_statements(atlas, weight, layer, neuron)
+    (rows,) = atlas.rows([sql for sql, _ in asked], **asked[0][1]) if asked else ([],)
     kept = weight_run(atlas).get("neighbours")
     if not rows or not kept:
         return None

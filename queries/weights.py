@@ -46,8 +46,11 @@ def neurons_by_weights(
     require_layer(atlas, layer)
     require_limit(limit)
     measure, direction = WEIGHT_MEASURES[by], "ASC" if ascending else "DESC"
-    parameters = {"weight": weight, "layer": layer, "io_class": io_class, "limit": limit + 1}
-    _, found = atlas.query(load_sql("weights_by", measure=by, direction=direction), parameters)
+    parameters = {"weight": weight, "io_class": io_class, "limit": limit + 1}
+    parameters |= {} if layer is None else {"layer": layer}
+    # Said outright, so that DuckDB passes over the rows of other layers.
+    of_layer = "" if layer is None else "AND layer = $layer"
+    _, found = atlas.query(load_sql("weights_by", measure=by, direction=direction, of_layer=of_layer), parameters)
     if not found and not _known(atlas, measure, weight):
         why = (no_tokens(atlas) if weight_run(atlas) else None) or HOW_TO_ADD
         raise QuestionError(f"this atlas has no {by} of {weight}", f"{why[0].upper()}{why[1:]}.")

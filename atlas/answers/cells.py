@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import functools
 import math
 import sys
 from bisect import bisect_right
@@ -71,15 +72,18 @@ def number(value: float, digits: int = 4) -> str:
 
     0.9412, 12.31, 0.0312, 0.00081, 1.2e-07.
     """
+    if 1e-4 <= (size := abs(value)) < 1e6:
+        return _formats(digits)[bisect_right(_POWERS, size)] % value
     if not math.isfinite(value):
         return str(value)
-    if value == 0:
-        return "0"
-    if 1e-4 <= (size := abs(value)) < 1e6:
-        magnitude = bisect_right(_POWERS, size) - 5
-        decimals = max(0, min(digits - 1 - magnitude, 4), 1 - magnitude)
-        return f"{value:.{decimals}f}"
-    return f"{value:.1e}"
+    return f"{value:.1e}" if value else "0"
+
+
+@functools.cache
+def _formats(digits: int) -> list[str]:
+    """How a number is written, by how many of _POWERS it has reached: a page has a thousand."""
+    magnitudes = range(-5, len(_POWERS) - 4)
+    return [f"%.{max(0, min(digits - 1 - magnitude, 4), 1 - magnitude)}f" for magnitude in magnitudes]
 
 
 def quoted(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +17,7 @@ from atlas.manifest import Manifest
 from atlas.place import FarPath, place_of
 from atlas.schema.statements import layout_of
 from atlas.store import definitions
+from atlas.store.ahead import Ahead, Helper, Statement, ahead_of, reading
 from atlas.store.atlas_row import read_atlas as read_atlas
 from atlas.store.attached import NAME, attach
 from atlas.store.connections import Connections, Lane
@@ -75,8 +76,7 @@ class Atlas:
         whole = far is not None and far.tables is not None  # a folder is given all that it lacks when it is opened
         self._connections = Connections(connection, "" if whole else overlay_of(lacking, manifest, NAME))
         self.closed = False
-        self._helper: ThreadPoolExecutor | None = None
-        self._helper_free = threading.Lock()
+        self._helper = Helper(1 if far is None else _FAR_LANES - 1)
 
     def query(self, sql: str, parameters: Parameters = None) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Column names and all rows of one SELECT or EXPLAIN.
@@ -96,16 +96,27 @@ class Atlas:
         look-up keeps no more than one processor busy. Of a far file more of them do: they wait for the network. Raises
         as `query`.
         """
+        if (early := ahead_of(self)) is not None:
+            return early.rows(statements, parameters)
         if self.far is not None and self.far.tables is not None and len(statements) > 1:
             # Each by itself: what is asked of one neuron is here with its card, the rest is not.
             return [rows for sql in statements for rows in self.rows([sql], **parameters)]
-        with self._ask("".join(statements), parameters) as lane:
-            if len(statements) < 2 or not self._helper_free.acquire(blocking=False):
+        if len(statements) == 1:
+            return [self._run(statements[0], parameters)]
+        with self._ask("".join(statements), parameters) as lane, self._helper.lent() as helper:
+            if helper is None:
                 return [lane.run(sql, parameters) for sql in statements]
-            try:
-                return self._in_turn(lane, statements, parameters)
-            finally:
-                self._helper_free.release()
+            return self._in_turn(lane, helper, statements, parameters)
+
+    @contextmanager
+    def ahead(self, asked: Sequence[Statement]) -> Iterator[None]:
+        """While the block runs, read in a second thread what `rows` will be asked in it: SQL and values of each.
+
+        Where another question has that thread, and of a far file, nothing is read before it is asked.
+        """
+        with self._helper.lent() if self.far is None else nullcontext() as helper:
+            with nullcontext() if helper is None else reading(self, Ahead(self._run, helper, asked)):
+                yield
 
     def arrow(self, sql: str, parameters: Parameters = None) -> pyarrow.Table:
         """The result of one statement as an Arrow table. Raises as `query`."""
@@ -130,9 +141,7 @@ class Atlas:
         self._connections.close()
         if self.far is not None:
             self.far.close()
-        helper, self._helper = self._helper, None
-        if helper is not None:
-            helper.shutdown()
+        self._helper.close()
 
     def __enter__(self) -> Atlas:
         return self
@@ -141,6 +150,10 @@ class Atlas:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _run(self, sql: str, values: Mapping[str, Value]) -> list[tuple[Any, ...]]:
+        with self._ask(sql, dict(values)) as lane:
+            return lane.run(sql, values)
 
     @contextmanager
     def _ask(self, sql: str, parameters: Parameters = None) -> Iterator[Lane]:
@@ -159,21 +172,16 @@ class Atlas:
             raise
 
     def _in_turn(
-        self, lane: Lane, statements: Sequence[str], values: Mapping[str, Value]
+        self, lane: Lane, helper: ThreadPoolExecutor, statements: Sequence[str], values: Mapping[str, Value]
     ) -> list[list[tuple[Any, ...]]]:
-        most = 1 if self.far is None else _FAR_LANES - 1
-        if self._helper is None:  # it stays: to start a thread costs as much as a statement
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._helper = ThreadPoolExecutor(most)
         found: list[list[tuple[Any, ...]]] = [[]] * len(statements)
-        with self._connections.lend_more(min(most, len(statements) - 1)) as others:
+        with self._connections.lend_more(min(self._helper.threads, len(statements) - 1)) as others:
             step = len(others) + 1
 
             def every(asked: Lane, first: int) -> list[list[tuple[Any, ...]]]:
                 return [asked.run(sql, values) for sql in statements[first::step]]
 
-            begun = [self._helper.submit(every, other, first) for first, other in enumerate(others, 1)]
+            begun = [helper.submit(every, other, first) for first, other in enumerate(others, 1)]
             try:
                 found[::step] = every(lane, 0)
                 for first, theirs in enumerate(begun, 1):

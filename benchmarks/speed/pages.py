@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -23,19 +24,23 @@ from benchmarks.common.claim import Claim, Goal, Table, scaled
 from benchmarks.common.measure import interleave, machine
 from queries.card import neuron_card, neuron_tokens
 from queries.neurons import neurons_for_concept, neurons_for_token
+from queries.web.guard import RATE
 from queries.web.served import open_all
 
 GOAL_P95_MS, GOAL_RATE, GOAL_MB, GOAL_KB = 30.0, 200.0, 400.0, 100.0
+TOO_MANY, AGAIN_S = 429, 0.02
+"""What the server answers who asks more often than it allows, and after how long a visitor asks again."""
 STEP = 7919
 ANEW = "another each time"
 AGAIN, ALL = "pages that were asked before", "all of them in turn, 2 of 8 made anew"
 
 
 class Rate(NamedTuple):
-    """Pages a second, and seconds that the server computes for one of them."""
+    """Pages a second, seconds that the server computes for one of them, and requests a second that it refuses."""
 
     pages: float
     cpu: float
+    refused: float
 
 
 class Visitor:
@@ -43,15 +48,21 @@ class Visitor:
 
     def __init__(self, address: str) -> None:
         self.connection = http.client.HTTPConnection(urlsplit(address).netloc)
+        self.refused = 0
+        """How often it was asked to come later."""
 
     def get(self, path: str) -> int:
         """Bytes of a page as they are sent, packed. Raises SystemExit for an answer that is none."""
-        self.connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
-        answer = self.connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise SystemExit(f"{path} answers {answer.status}")
-        return len(body)
+        while True:
+            self.connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+            answer = self.connection.getresponse()
+            body = answer.read()
+            if answer.status == 200:
+                return len(body)
+            if answer.status != TOO_MANY:
+                raise SystemExit(f"{path} answers {answer.status}")
+            self.refused += 1
+            time.sleep(AGAIN_S)
 
 
 def main() -> None:
@@ -128,35 +139,40 @@ def questions(atlas: Atlas, concept: str, word: str) -> dict[str, Callable[[], o
     }
 
 
-def load(address: str, made: list[Callable[[], str]], clients: int, seconds: float) -> int:
-    """Pages that so many visitors get who ask without a pause."""
-    until, counts = time.monotonic() + seconds, [0] * clients
+def load(address: str, made: list[Callable[[], str]], clients: int, seconds: float) -> tuple[int, int]:
+    """(pages that so many visitors get who ask without a pause, requests that were refused because they are many)."""
+    until = time.monotonic() + seconds
 
-    def visit(index: int) -> None:
-        visitor = Visitor(address)
+    def visit(index: int) -> tuple[int, int]:
+        visitor, count = Visitor(address), 0
         while time.monotonic() < until:
-            visitor.get(made[(index + counts[index]) % len(made)]())
-            counts[index] += 1
+            visitor.get(made[(index + count) % len(made)]())
+            count += 1
+        return count, visitor.refused
 
-    threads = [threading.Thread(target=visit, args=(index,)) for index in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sum(counts)
+    with ThreadPoolExecutor(clients) as threads:  # whose results raise what a visitor raised
+        counts = list(threads.map(visit, range(clients)))
+    return sum(pages for pages, _ in counts), sum(refused for _, refused in counts)
 
 
 def rate_of(pid: int, address: str, made: list[Callable[[], str]], options: argparse.Namespace) -> Rate:
     """Of a server that is asked for a mix of pages."""
-    before = cpu_seconds(pid)
-    asked = load(address, made, options.clients, options.seconds)
-    return Rate(asked / options.seconds, (cpu_seconds(pid) - before) / max(asked, 1))
+    before = all_cpu_seconds(pid)
+    pages, refused = load(address, made, options.clients, options.seconds)
+    cpu = (all_cpu_seconds(pid) - before) / max(pages, 1)
+    return Rate(pages / options.seconds, cpu, refused / options.seconds)
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has computed so far, as Linux counts it: of all its threads, which stay."""
+    """What a process has computed so far, as Linux counts it: of the threads that it has now."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((each / "schedstat").read_text(encoding="ascii").split()[0]) for each in threads) / 1e9
+
+
+def all_cpu_seconds(pid: int) -> float:
+    """The same of threads that have ended as well, as those for questions do after some seconds; in steps of 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mb(pid: int) -> float:
@@ -176,6 +192,7 @@ def claim(options, timings, computed, sizes, static, rates, memory, neurons) -> 
         for kind, anew in (("made anew", True), ("asked before", False))
     }
     mixes = "; ".join(f"{1000 * rate.cpu:.1f} ms of {name}" for name, rate in rates.items())
+    refused = "; ".join(f"{rate.refused:.0f} a second of {name}" for name, rate in rates.items())
     first = (max(sizes.values()) + static) / 1000
     return Claim(
         name=scaled("pages", "8b" if neurons > 400_000 else "small"),
@@ -186,9 +203,10 @@ def claim(options, timings, computed, sizes, static, rates, memory, neurons) -> 
             "count, on one connection; kB as sent, packed. Pages are kept once they were made, so another neuron "
             f"each time stands beside one again. A first visit brings {static / 1000:.0f} kB of style and script "
             f"besides. Then {options.clients} visitors ask without a pause for {options.seconds:g} s; for each page "
-            f"the server computes {mixes}. What it computes is the time of its threads on a processor, as Linux counts "
-            "it, by pages the median of turns of their own. Last, the questions of three pages alone, asked in another "
-            "process in the same turns."
+            f"the server computes {mixes}. It serves at most {RATE:.0f} requests a second and refuses those beyond, "
+            f"which then come again: {refused}. What it computes is the time of its threads on a processor, as "
+            "Linux counts it, by pages the median of turns of their own. Last, the questions of three pages alone, "
+            "asked in another process in the same turns."
         ),
         machine=machine(packages=("duckdb",)),
         tables=[Table(["page", "p50, ms", "p95, ms", "server computes, ms", "kB"], rows)],

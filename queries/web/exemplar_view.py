@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,10 +72,14 @@ def marked_up(pieces: Sequence[Piece], stops: str = PEAK) -> Markup:
     written = []
     for token, value, shade, peak in pieces:
         stop = ' tabindex="0"' if peak or stops == ALL else ""
-        said = "not counted" if value is None else number(value, 3).replace("-", "−")
         names = f"t peak{_SHADED[shade]}" if peak else f"t{_SHADED[shade]}"
-        written.append(f'<span class="{names}"{stop} data-value="{said}">{html.escape(token)}</span>')
+        written.append(f'<span class="{names}"{stop} data-value="{_said(value)}">{html.escape(token)}</span>')
     return Markup("".join(written))
+
+
+@functools.lru_cache(4096)  # they are stored in 253 steps, and most are near 0
+def _said(value: float | None) -> str:
+    return "not counted" if value is None else number(value, 3).replace("-", "−")
 
 
 def _title(kind: str, part: int | None) -> str:
@@ -87,7 +92,7 @@ def _pieces(row: dict[str, Any], largest: float) -> list[Piece]:
     tokens, values = row["tokens"] or [], row["activations"] or []
     peak = row["position"] - (row["window_start"] or 0)
     return [
-        Piece(token, value, _shade(value, largest), index == peak)
+        Piece(token, value, round(SHADES * value / largest) if value and largest else 0, index == peak)
         for index, (token, value) in enumerate(zip(tokens, values, strict=False))
     ]
 

@@ -6,6 +6,7 @@ are None where there is no such file: a template then shows the text alone.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 from urllib.parse import quote, quote_plus
@@ -41,7 +42,8 @@ class ServerLinks:
             return None
         path = self._home if kind == "atlas" else self._home + kind
         if part is not None:
-            path += "/" + quote(str(part), safe="")
+            text = str(part)  # mostly a plain word, of which a page has thousands
+            path += "/" + (text if _plain(text) else quote(text, safe=""))
         return path + query_text(query) if query else path
 
     def static(self, name: str) -> str:
@@ -54,11 +56,17 @@ def query_text(query: Mapping[str, Any]) -> str:
     given = []
     for name, value in query.items():
         if value is not None and value != "":
-            several = value if isinstance(value, list | tuple) else [value]
+            several = value if isinstance(value, list | tuple) else (value,)
             given += [f"{_quoted(name)}={_quoted(str(each))}" for each in several]
     return "?" + "&".join(given) if given else ""
 
 
+_plain = re.compile("[A-Za-z0-9_.~-]+").fullmatch
+"""Whether a text has only what stands in an address as it is."""
+
+
 def _quoted(text: str) -> str:
-    """Most names and values are plain words, of which a page has hundreds."""
-    return text if text.isascii() and text.isalnum() else quote_plus(text)
+    """Most names and values are plain words, or tokens with a space before one: a page has hundreds of them."""
+    if _plain(text):
+        return text
+    return f"+{text[1:]}" if text[:1] == " " and _plain(text, 1) else quote_plus(text)

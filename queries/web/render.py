@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
-from markupsafe import Markup, escape
 
-from atlas.answers.cells import cell, is_number, number
+from atlas.answers.cells import cell, is_number
 from queries.web.asked import Asked
 from queries.web.charts.density import BELL
 from queries.web.exemplar_view import marked_up
-from queries.web.links import Links
+from queries.web.linked import concept, linked, neuron, token
+from queries.web.numbers import bounds, figure, p_value, percent
 from queries.web.page import Page
+from queries.web.tables import table_rows, token_bars
 from queries.web.words import explain_column
 
 HERE = Path(__file__).parent
 TEMPLATES, STATIC = HERE / "templates", HERE / "static"
-_UNSEEN = {"\n": "⏎", "\t": "⇥", "\r": "␍", "\u00a0": "⍽", "\u200b": "␣"}
 
 
 def render(page: Page, asked: Asked, *, look: str = "", **more: Any) -> str:
@@ -64,58 +64,7 @@ def environment(look: str = "") -> Environment:
         "explained": explain_column,
         "p_value": p_value,
     }
-    made.globals |= {"linked": linked, "BELL": BELL}
+    made.globals |= {"linked": linked, "linked_neuron": neuron, "linked_concept": concept, "table_rows": table_rows}
+    made.globals |= {"token_bars": token_bars, "BELL": BELL}
     made.tests["numeric"] = is_number
     return made
-
-
-def token(text: str | None) -> Markup:
-    """A token as one sees what is in it: a leading space as a faint dot, a line break as an arrow."""
-    if text is None:
-        return Markup("")
-    bare = text.lstrip(" ")
-    dots = '<i class="space">·</i>' * (len(text) - len(bare))
-    if not bare.isprintable():
-        bare = "".join(_UNSEEN.get(letter, letter if letter.isprintable() else "�") for letter in bare)
-    return Markup(f"{dots}{escape(bare)}")
-
-
-def linked(links: Links, text: str | None) -> Markup:
-    """A token that leads to its page, where there is one."""
-    to = links.page("token", word=text, exact="on") if text else None
-    if to is None:
-        return Markup(f'<span class="token">{token(text)}</span>')
-    return Markup(f'<a class="token" href="{escape(to)}">{token(text)}</a>')
-
-
-def figure(value: float | int | None, digits: int = 3) -> str:
-    """A number in so many digits, a whole one with its thousands parted, None as a dash."""
-    if value is None:
-        return "–"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return number(value, digits).replace("-", "−")
-
-
-def percent(share: float | None) -> str:
-    """0.876 -> '88 %', None -> '–'."""
-    return "–" if share is None else f"{share * 100:.0f} %"
-
-
-def p_value(value: float | None) -> str:
-    """A p or q: exact to two digits, and never a bare 0."""
-    if value is None:
-        return "–"
-    return f"{value:.2g}" if value > 1e-12 else "< 1e−12"
-
-
-def bounds(lower: float | None, upper: float | None) -> str:
-    """An interval in words: '≤ 0.652', '−1.2 to 3.4', 'all values'; '–' where there is none."""
-    if lower is None or upper is None:
-        return "–"
-    open_below, open_above = lower == float("-inf"), upper == float("inf")
-    if open_below and open_above:
-        return "all values"
-    if open_above:
-        return f"≥ {figure(lower)}"
-    return f"≤ {figure(upper)}" if open_below else f"{figure(lower)} to {figure(upper)}"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from heapq import nsmallest
+from functools import cached_property, lru_cache
+from heapq import nlargest, nsmallest
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
+
+from markupsafe import Markup, escape
 
 from atlas.answers.cells import number as written
 from atlas.answers.result import Result
@@ -25,6 +29,7 @@ LISTED = 10
 _PREFERRED = ("concept.held_out_leakage", "concept.held_out_coverage", "weights.down_proj.cosine_kurtosis",
               "firing.share_positive", "concept.auc", "concept.mean", "weights.cos_in_out", "firing.mean")  # fmt: skip
 _KEPT = ("x", "y", "x_log", "y_log", "concept", "y_concept", *FIT_NAMES)
+_up = itemgetter(-1)
 _KINDS = {WEIGHTS: "of its weights", FIRING: "of its firing in running text", CONCEPT: "under the concept"}
 
 
@@ -53,12 +58,12 @@ class ScatterView:
         """The statement that asks for the pairs."""
         return self.found.sql if self.found else None
 
-    @property
+    @cached_property
     def highest(self) -> list[dict[str, Any]]:
         """The neurons that are highest on the chart, for who cannot point at a point; none where there are cells."""
         return self._by_height(-1)
 
-    @property
+    @cached_property
     def lowest(self) -> list[dict[str, Any]]:
         """Those that are lowest."""
         return self._by_height(1)
@@ -66,8 +71,21 @@ class ScatterView:
     def _by_height(self, sign: int) -> list[dict[str, Any]]:
         if self.found is None or self.found.binned:
             return []
-        listed = nsmallest(LISTED, self.found.result.rows, key=lambda row: sign * row[-1])
+        rows = self.found.result.rows
+        # Of equal ones the first, in either order, as sorted() has them.
+        listed = nsmallest(LISTED, rows, key=_up) if sign > 0 else nlargest(LISTED, rows, key=_up)
         return [dict(zip(self.found.result.columns, row, strict=True)) for row in listed]
+
+    def options(self, axis: Axis) -> Markup:
+        """The numbers to choose from as HTML, that of the axis chosen."""
+        written = []
+        for title, listed in self.groups:
+            written.append(f'<optgroup label="{escape(title)}">')
+            for number in listed:
+                start, end = _option(number)
+                written.append(f"{start} selected{end}" if number.name == axis.name else start + end)
+            written.append("</optgroup>")
+        return Markup("".join(written))
 
     def said(self, axis: Axis) -> str:
         """What an axis is, in words."""
@@ -106,6 +124,13 @@ def scatter_view(asked: Asked, layer: int | None) -> ScatterView:
     except AtlasError as error:
         return replace(view, problem=f"{error.message}. {error.hint}" if error.hint else error.message)
     return replace(view, found=drawn.found, chart=drawn.chart)
+
+
+@lru_cache(1000)
+def _option(number: NeuronNumber) -> tuple[str, str]:
+    """A number to choose, in two parts: whether it is chosen stands between them."""
+    start = f'<option value="{escape(number.name)}" title="{escape(number.meaning)}"'
+    return start, f">{escape(number.short)}</option>"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from markupsafe import Markup, escape
+
 from queries.plots.bars import axis, bars, outside
 from queries.plots.data import Bump, Span
 from queries.web.charts.scale import Scale
@@ -42,6 +44,33 @@ class Density:
     height: int = HEIGHT
     foot: int = FOOT
 
+    def svg(self, label: str) -> Markup:
+        """The chart, and what it is of. Written here and not in a template: a neuron has one for each concept."""
+        width, height, foot = self.width, self.height, self.height - self.foot
+        said = escape(label)
+        written = [
+            f'<svg class="density" viewBox="0 0 {width} {height}" role="img" aria-label="{said}">\n'
+            f"  <title>{said}</title>\n"
+        ]
+        if self.band:
+            written.append(f'<rect class="band" x="{self.band[0]}" y="0" width="{self.band[1]}" height="{foot}"/>')
+        for place, shape in enumerate(self.shapes, 1):
+            kind = "own" if place == len(self.shapes) else "rest"
+            curve = f'<use class="curve" href="#bell" transform="{shape.curve}"/>' if shape.curve else ""
+            written.append(f'  <g class="shape {kind}"><path class="histogram" d="{shape.histogram}"/>{curve}</g>\n')
+        written.append(f'  <line class="axis" x1="0" x2="{width}" y1="{foot}" y2="{foot}"/>\n')
+        for x, text in self.ticks:
+            anchor = "start" if x < 12 else "end" if x > width - 12 else "middle"
+            written.append(
+                f'  <text class="tick" x="{x}" y="{height - 4}" text-anchor="{anchor}">{escape(text)}</text>\n'
+            )
+        before, after = self.beyond
+        if before:
+            written.append(f'<text class="beyond" x="2" y="9">← {before} more</text>')
+        if after:
+            written.append(f'<text class="beyond" x="{width - 2}" y="9" text-anchor="end">{after} more →</text>')
+        return Markup("".join([*written, "</svg>\n"]))
+
 
 def ends_of(edges: Sequence[float], bumps: Sequence[Bump], span: Span | None) -> tuple[float, float]:
     """The ends of an axis for these bumps: without outliers, but with the whole interval."""
@@ -74,10 +103,10 @@ def _heights(edges: list[float], bump: Bump) -> tuple[list[float], list[float]]:
 
 def _steps(shown: list[float], heights: list[float], x: Scale, y: Scale) -> str:
     """The outline of a histogram, closed at the foot."""
-    path = [f"M{x(shown[0])} {y(0)}"]
-    for height, (_, right) in zip(heights, pairwise(shown), strict=True):
-        path.append(f"V{y(height)}H{x(right)}")
-    return "".join([*path, f"V{y(0)}Z"])
+    left, *rights = x.places(shown)
+    foot, *tops = y.places([0.0, *heights])
+    outline = "".join([f"V{top}H{right}" for top, right in zip(tops, rights, strict=True)])
+    return f"M{left} {foot}{outline}V{foot}Z"
 
 
 def _curve(bump: Bump, x: Scale, y: Scale) -> str:

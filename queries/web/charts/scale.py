@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from atlas.answers.cells import number
@@ -22,8 +23,16 @@ class Scale:
         if not self.high > self.low:
             return round((self.start + self.end) / 2, 2)
         share = (value - self.low) / (self.high - self.low)
-        share = 0.0 if share < 0 else 1.0 if share > 1 else share  # a page has some thousand: min and max are slower
+        share = 0.0 if share < 0 else 1.0 if share > 1 else share
         return round(self.start + share * (self.end - self.start), 2)
+
+    def places(self, values: Iterable[float]) -> list[float]:
+        """The pixels of many values: a page has some thousand, and calls take most of their time."""
+        if not self.high > self.low:
+            return [self(value) for value in values]
+        low, span, start, length = self.low, self.high - self.low, self.start, self.end - self.start
+        shares = [(value - low) / span for value in values]
+        return [round(start + (0.0 if share < 0 else 1.0 if share > 1 else share) * length, 2) for share in shares]
 
     def ticks(self, most: int = 5) -> list[tuple[float, str]]:
         """(pixel, label) of round values within the axis, at most `most` or so."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
@@ -19,8 +19,7 @@ one can point at; the others lie on each other, and are drawn as one path."""
 SHADES = 8
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """One neuron, at (x, y) pixels."""
 
     x: float
@@ -61,13 +60,26 @@ class Scatter:
     def dots(self) -> Markup:
         """The points as SVG: written here and not in a template, because there are up to MOST_LINKED."""
         drawn = []
-        for point in self.points:
-            title = f"<title>{escape(point.title)}</title>"
-            dot = f'<circle cx="{point.x:g}" cy="{point.y:g}" r="3"'
+        for x, y, said, to in self.points:
+            title = f"<title>{escape(said)}</title>"
+            dot = f'<circle cx="{x:g}" cy="{y:g}" r="3"'
             drawn.append(
-                f"{dot}>{title}</circle>"
-                if point.to is None
-                else f'<a href="{escape(point.to)}" tabindex="-1">{title}{dot}/></a>'
+                f"{dot}>{title}</circle>" if to is None else f'<a href="{escape(to)}" tabindex="-1">{title}{dot}/></a>'
+            )
+        return Markup("".join(drawn))
+
+    @cached_property
+    def cells(self) -> Markup:
+        """The squares as SVG, for the same reason."""
+        drawn = []
+        for each in self.squares:
+            title = f"<title>{escape(each.title)}</title>"
+            at = f'x="{each.x}" y="{each.y}" width="{each.width}" height="{each.height}"'
+            square = f'<rect class="heat{each.shade}" {at}'
+            drawn.append(
+                f'<a href="{escape(each.to)}#scatter" tabindex="-1">{title}{square}/></a>'
+                if each.to
+                else f"{square}>{title}</rect>"
             )
         return Markup("".join(drawn))
 
@@ -84,6 +96,22 @@ class Axis:
     def __call__(self, value: float) -> float:
         """The pixel of a value, to a tenth."""
         return round(self.scale(math.log10(value) if self.log else value), 1)
+
+    def places(self, values: Sequence[float]) -> list[float]:
+        """The pixels of many values, as of each alone."""
+        import numpy as np
+
+        scale = self.scale
+        if not scale.high > scale.low:
+            return [self(value) for value in values]
+        value_N = np.array([math.log10(value) for value in values] if self.log else values, np.float64)
+        share_N = np.clip((value_N - scale.low) / (scale.high - scale.low), 0.0, 1.0)
+        place_N = scale.start + share_N * (scale.end - scale.start)
+        found: list[float] = (np.rint(10 * place_N) / 10).tolist()
+        # Scale rounds to a hundredth first, which tells near the middle between two tenths.
+        for index in np.flatnonzero(np.abs(10 * place_N % 1 - 0.5) < 0.06).tolist():
+            found[index] = round(round(float(place_N[index]), 2), 1)
+        return found
 
     def ticks(self, most: int) -> list[tuple[float, str]]:
         """Round values; of logarithms 1, 2 and 5 times powers of ten, or the powers alone where they are many."""
@@ -113,10 +141,10 @@ def points_of(
     """Values (x, y) as points; `x_ends`, `y_ends` are the smallest and largest of them. `told`: title and address of
     the point with that index, asked for those that are linked."""
     across, up = _axes(x_ends, y_ends, log)
-    placed = [(across(x), up(y), index) for index, (x, y) in enumerate(places)]
-    if len(placed) > MOST_LINKED:
-        placed.sort(key=_outer(placed))
-    crowd = "".join(f"M{x:g} {y:g}h0" for x, y, _ in placed[: max(len(placed) - MOST_LINKED, 0)])
+    xs, ys = across.places([x for x, _ in places]), up.places([y for _, y in places])
+    order: Iterable[int] = range(len(places)) if len(places) <= MOST_LINKED else _inner_first(xs, ys)
+    placed = [(xs[index], ys[index], index) for index in order]
+    crowd = "".join(["M%g %gh0" % (x, y) for x, y, _ in placed[: max(len(placed) - MOST_LINKED, 0)]])  # noqa: UP031
     points = [Point(x, y, *told(index)) for x, y, index in placed[-MOST_LINKED:]]
     return Scatter(across.ticks(8), up.ticks(6), points, crowd)
 
@@ -147,13 +175,17 @@ def _axes(x_ends: tuple[float, float], y_ends: tuple[float, float], log: tuple[b
     return Axis(x_ends, log[0], LEFT, WIDTH - 8), Axis(y_ends, log[1], HEIGHT - FOOT, TOP)
 
 
-def _outer(placed: Sequence[tuple[float, float, int]]) -> Callable[[tuple[float, float, int]], float]:
-    """How far a point is from the middle of all, in spreads of each direction."""
-    n = len(placed)
-    middle_x, middle_y = sum(x for x, _, _ in placed) / n, sum(y for _, y, _ in placed) / n
-    spread_x = sum((x - middle_x) ** 2 for x, _, _ in placed) or 1.0
-    spread_y = sum((y - middle_y) ** 2 for _, y, _ in placed) or 1.0
-    return lambda point: (point[0] - middle_x) ** 2 / spread_x + (point[1] - middle_y) ** 2 / spread_y
+def _inner_first(xs: Sequence[float], ys: Sequence[float]) -> list[int]:
+    """Indices by how far a point is from the middle of all, in spreads of each direction."""
+    import numpy as np
+
+    far_N = np.zeros(len(xs))
+    for values in (xs, ys):
+        value_N = np.array(values)
+        square_N = (value_N - sum(values) / len(values)) ** 2
+        far_N += square_N / (sum(square_N.tolist()) or 1.0)
+    found: list[int] = np.argsort(far_N, kind="stable").tolist()
+    return found
 
 
 def _from_to(cell: dict[str, Any], name: str) -> str:

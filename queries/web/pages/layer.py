@@ -13,11 +13,12 @@ from queries.best_by_layer import GOOD, best_by_layer
 from queries.layer_profile import layer_profile
 from queries.layers import layer_tokens
 from queries.require import require_layer
+from queries.session.session import session_of
 from queries.web.asked import Asked
 from queries.web.charts.profile import columns, profile
 from queries.web.commands import command
+from queries.web.numbers import figure
 from queries.web.page import Page
-from queries.web.render import figure
 from queries.web.scatter_view import scatter_view
 from queries.weights import DEFAULT_BY, DEFAULT_WEIGHT, neurons_by_weights
 
@@ -73,12 +74,11 @@ def _layer(asked: Asked, number: int) -> Page:
         )
     except QuestionError as error:
         listed = f"{error.message}. {error.hint}"
-    best = best_by_layer(atlas)
     context = {
         "number": number,
         "layers": atlas.manifest.n_layers,
         "scattered": scattered,
-        "best": [row for row in best if row["layer"] == number],
+        "best": best_by_layer(atlas, layer=number).dicts(),
         "good": GOOD,
         "listed": listed,
         "measures": WEIGHT_MEASURES,
@@ -96,14 +96,27 @@ def _layer(asked: Asked, number: int) -> Page:
     return Page(f"Layer {number}", "layer.html", context, scattered.answer, asks, scattered.sql)
 
 
-def _tokens(asked: Asked, number: int) -> list[tuple[str, Result]]:
+class _Tokens(list[tuple[str, Result]]):
+    """(weight, tokens), kept for the next visitor of the layer, who may have chosen other numbers."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory, about."""
+        return 500 + 500 * sum(len(tokens) for _, tokens in self)
+
+
+def _tokens(asked: Asked, number: int) -> _Tokens:
     """(weight, tokens that stand in many of its lists here, more than elsewhere) of each weight that is decoded."""
-    found = []
-    for weight in WEIGHTS:
-        try:
-            tokens = layer_tokens(asked.atlas, number, weight=weight, distinctive=True, limit=TOKENS)
-        except AtlasError:
-            continue
-        if tokens.rows:
-            found.append((weight, tokens))
-    return found
+
+    def read() -> _Tokens:
+        found = _Tokens()
+        for weight in WEIGHTS:
+            try:
+                tokens = layer_tokens(asked.atlas, number, weight=weight, distinctive=True, limit=TOKENS)
+            except AtlasError:
+                continue
+            if tokens.rows:
+                found.append((weight, tokens))
+        return found
+
+    return session_of(asked.atlas).read(("tokens of a layer", number), read)

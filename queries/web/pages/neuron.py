@@ -8,12 +8,14 @@ from typing import Any
 
 from atlas.answers.result import Document
 from atlas.errors import AtlasError, QuestionError
-from atlas.sites import format_neuron, parse_neuron
+from atlas.sites import DEFAULT_SITE, format_neuron, parse_neuron
 from atlas.sites import site as site_of
-from queries.card import card_reading, neuron_card
+from atlas.store.ahead import Statement
+from queries.card import card_reading, card_statements, neuron_card
 from queries.card_rows import Read
 from queries.exemplars import HISTOGRAM, exemplars
 from queries.graph import neuron_graph
+from queries.nearest import DEFAULT_WEIGHT as NEAREST_BY
 from queries.nearest import nearest
 from queries.plots.data import (
     HISTOGRAMS,
@@ -28,20 +30,27 @@ from queries.plots.data import (
 )
 from queries.plots.plot import MOST_FITS
 from queries.require import require_neuron
+from queries.running_text import exemplar_statements
+from queries.stored_nearest import nearest_statements
 from queries.web.asked import Asked
 from queries.web.charts.density import Density, density, ends_of
 from queries.web.charts.octaves import Octaves, octaves
 from queries.web.commands import command
 from queries.web.exemplar_view import shown_exemplars
+from queries.web.numbers import figure
 from queries.web.page import Page
 from queries.web.previews import preview_of
-from queries.web.render import figure
 
 NEAREST = 8
 
 
 def neuron_page(asked: Asked) -> Page:
     """The card of a neuron, with pictures, exemplars, neighbours."""
+    with asked.atlas.ahead(_statements(asked)):
+        return _page(asked)
+
+
+def _page(asked: Asked) -> Page:
     atlas = asked.atlas
     texts = _answer(lambda: exemplars(atlas, asked.part))
     found = _reading(asked)
@@ -65,6 +74,21 @@ def neuron_page(asked: Asked) -> Page:
     asks = command(atlas, "neuron", address, fit=asked.fit)
     preview = preview_of(asked, "neuron", address) if 0 < len(context["fits"]) <= MOST_FITS else None
     return Page(f"{address} · neuron", "neuron.html", context, card, asks, sql, preview)
+
+
+def _statements(asked: Asked) -> list[Statement]:
+    """What the page asks of its neuron, nearly all that it waits for; nothing where it is none of the MLP."""
+    atlas = asked.atlas
+    try:
+        layer, neuron = parse_neuron(asked.part)
+        require_neuron(atlas, layer, neuron, atlas.manifest.d_mlp)
+    except AtlasError:
+        return []
+    return [
+        *card_statements(atlas, layer, neuron, *HISTOGRAMS),
+        *nearest_statements(atlas, NEAREST_BY, layer, neuron),
+        *exemplar_statements(atlas, layer, neuron, DEFAULT_SITE)[::-1],
+    ]
 
 
 def _often(texts: Document | None) -> Octaves | None:
