@@ -65,6 +65,7 @@ bench: $(RIVALS) $(ATLAS)
 	$(BIN)/neuron-atlas fetch smollm2-135m
 	$(BIN)/python -m benchmarks.speed.build
 	$(BIN)/python -m benchmarks.speed.topk
+	$(BIN)/python -m benchmarks.speed.compiled
 	$(BIN)/python -m benchmarks.speed.statistics_speed
 	$(BIN)/python -m benchmarks.speed.queries
 	$(BIN)/python -m benchmarks.speed.publish
@@ -72,6 +73,7 @@ bench: $(RIVALS) $(ATLAS)
 	$(BIN)/python -m benchmarks.speed.search
 	$(BIN)/python -m benchmarks.speed.newer $(ATLAS)
 	$(BIN)/python -m benchmarks.speed.pages $(ATLAS)
+	$(BIN)/python -m benchmarks.speed.far $(ATLAS)
 	$(BIN)/python -m benchmarks.speed.growth
 	$(BIN)/python -m benchmarks.speed.workers
 	$(BIN)/python -m benchmarks.postgres.main

@@ -12,10 +12,12 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 ORDER = (
     "build",
     "topk",
+    "compiled",
     "statistics",
     "queries",
     "newer",
     "pages",
+    "far",
     "growth",
     "workers",
     "postgres",
