@@ -118,8 +118,8 @@ def _claim(options: argparse.Namespace, neurons: int, found: dict[str, dict[str,
         name=scaled("far", "8b" if neurons > 400_000 else "small"),
         title=f"An atlas of {neurons:,} neurons from afar",
         command="python -m benchmarks.speed.far ATLAS",  # the large one: benchmarks.common.make_atlas --scale 8b
-        text=f"Read by ranges with an empty cache, each request after {options.latency_ms:g} ms, as many at once as the "
-        f"reading wants; medians of {options.rounds} rounds. The folder is published without texts. Questions "
+        text=f"Read by ranges with an empty cache, each request after {options.latency_ms:g} ms, as many at once as "
+        f"the reading wants; medians of {options.rounds} rounds. The folder is published without texts. Questions "
         "follow one another, so what an earlier one brought is there.",
         machine=machine(),
         tables=tables,
