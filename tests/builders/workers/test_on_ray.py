@@ -18,43 +18,11 @@ import pytest
 
 from atlas.errors import BuildError
 from builders.build.pipeline import build
-from builders.progress import Silent
+from tests.builders.workers.conftest import Heard
 from tests.builders.workers.options import OPTIONS
-from tests.end_to_end.workbench import all_rows, built, config, write_corpus
-from tests.synthetic import make_model
+from tests.end_to_end.workbench import all_rows, config
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
-
-
-class Heard(Silent):
-    """Keeps what is said of workers."""
-
-    def __init__(self) -> None:
-        self.events: list[str] = []
-
-    def event(self, text: str) -> None:
-        self.events.append(text)
-
-    def by(self, worker: int) -> list[str]:
-        return [event for event in self.events if event.startswith(f"worker {worker}: ")]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model("llama", tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("corpus") / "words.jsonl")
-
-
-@pytest.fixture(scope="module")
-def alone(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """The rows of one process."""
-    return all_rows(
-        built(model, tmp_path_factory.mktemp("alone") / "a.duckdb", corpus, texts=(str(corpus),), **OPTIONS)
-    )
 
 
 @pytest.fixture

@@ -21,42 +21,16 @@ from atlas.errors import BuildError, UsageError
 from atlas.store.staging import building_folder
 from builders.build.pipeline import build
 from builders.decoding.decode import Decoder
-from builders.progress import Lines, Silent
+from builders.progress import Lines
 from builders.workers.held import Held, said
 from builders.workers.open import check_workers
 from builders.workers.pool import DONE, FAILED, READY, Worker
 from builders.workers.task import Setup
 from tests import warm
+from tests.builders.workers.conftest import Heard
 from tests.builders.workers.options import ALL, OPTIONS
-from tests.end_to_end.workbench import all_rows, built, config, write_corpus
+from tests.end_to_end.workbench import all_rows, built, config
 from tests.synthetic import make_model
-
-
-class Heard(Silent):
-    """Keeps what is said of workers."""
-
-    def __init__(self) -> None:
-        self.events: list[str] = []
-
-    def event(self, text: str) -> None:
-        self.events.append(text)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model("llama", tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_corpus(tmp_path_factory.mktemp("corpus") / "words.jsonl")
-
-
-@pytest.fixture(scope="module")
-def alone(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
-    """The rows of one process, without gradients."""
-    target = tmp_path_factory.mktemp("alone") / "a.duckdb"
-    return all_rows(built(model, target, corpus, texts=(str(corpus),), **OPTIONS))
 
 
 def children() -> list[int]:
