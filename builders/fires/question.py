@@ -18,7 +18,7 @@ from queries.fired import COLUMNS, DEFAULT_LEAST, SHOWN, bounds_of, described, t
 
 if TYPE_CHECKING:
     from atlas.live.model import LiveModel
-    from builders.fires.rank import Spread
+    from builders.fires.best import Spread
 
 ORDERS = ("percentile", "value")
 DEFAULT_TOP, MOST_TOP = 10, 1000
@@ -143,10 +143,10 @@ def _model(atlas: Atlas, stored: Distributions, request: FiresRequest, live: Liv
 def _spreads(stored: Distributions, bounds: dict | None, live: LiveModel) -> dict[tuple[str, int], Spread]:
     import torch
 
-    from builders.fires.rank import Spread
+    from builders.fires.best import Spread
 
     def on_device(values: object, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-        return torch.as_tensor(values).to(live.device, dtype)
+        return torch.as_tensor(values, dtype=dtype, device=live.device)
 
     probabilities_P = on_device(PROBABILITIES, torch.float64)
     spreads = {}

@@ -17,29 +17,9 @@ from atlas.live.batching import Batch, batches, counted_mask, encode_counted
 from atlas.live.capture import capture
 from atlas.live.expert_pass import Routed
 from atlas.live.model import LiveModel
-from builders.fires.place import Placed, place
+from builders.fires.best import Best, Spread, best
 
-PERCENTILE = "percentile"
-"""The order by how far out an activation is; any other is by its absolute value."""
 MOST_ROWS = 500_000
-
-
-class Spread(NamedTuple):
-    """The distribution of the neurons of one layer, and between which bounds a value has to be, if anywhere.
-
-    float32 [N, P] and [N]; the probabilities float64 [P]. NaN of neurons without a distribution.
-    """
-
-    quantiles_NP: Tensor
-    probabilities_P: Tensor
-    std_N: Tensor
-    bounds_N: tuple[Tensor, Tensor] | None = None
-
-    def part(self, first: int, neurons: int) -> Spread:
-        """Of neurons in a row."""
-        rows = slice(first, first + neurons)
-        bounds = None if self.bounds_N is None else (self.bounds_N[0][rows], self.bounds_N[1][rows])
-        return Spread(self.quantiles_NP[rows], self.probabilities_P, self.std_N[rows], bounds)
 
 
 class Fired(NamedTuple):
@@ -59,16 +39,6 @@ class Fired(NamedTuple):
     value: float
     percentile: float
     beyond: float | None
-
-
-class _Best(NamedTuple):
-    """[S, K] of one site and layer, farthest out first; the key is -inf where there are fewer."""
-
-    key: Tensor
-    neuron: Tensor
-    value: Tensor
-    share: Tensor
-    beyond: Tensor
 
 
 def rank(
@@ -107,16 +77,16 @@ def _of_batch(
     live: LiveModel, spreads: Mapping[tuple[str, int], Spread], batch: Batch, mask_BT: Tensor, top: int, by: str
 ) -> list[list[tuple[str, int, int, float, float, float | None]]]:
     """For each token that counts: (site, layer, neuron, value, percentile, beyond), farthest out first."""
-    found: dict[tuple[str, int], _Best] = {}
+    found: dict[tuple[str, int], Best] = {}
     counts_BT = mask_BT.to(live.device)
     counts_P = counts_BT.reshape(-1)
     slot_P = counts_P.cumsum(0) - 1
 
-    def best_of(acts_NS: Tensor, place: tuple[str, int], first: int) -> _Best:
+    def best_of(acts_NS: Tensor, place: tuple[str, int], first: int) -> Best:
         if not bool(torch.isfinite(acts_NS).all()):
             raise ModelError(f"{live.model_id} gives activations that are no finite numbers", "Try --dtype float32.")
-        best = _best(acts_NS, spreads[place].part(first, len(acts_NS)), top, by)
-        return best._replace(neuron=best.neuron + first)
+        of_part = best(acts_NS, spreads[place].part(first, len(acts_NS)), top, by)
+        return of_part._replace(neuron=of_part.neuron + first)
 
     def keep(site: str, layer: int, acts_BTN: Tensor) -> None:
         if (site, layer) in spreads:
@@ -127,9 +97,9 @@ def _of_batch(
         if (site, layer) not in spreads or not bool(counted_R.any()):
             return
         first = live.parts(layer)[routed.expert].first_neuron
-        best = best_of(routed.acts_RN[counted_R].float().T, (site, layer), first)
+        of_expert = best_of(routed.acts_RN[counted_R].float().T, (site, layer), first)
         slots = slot_P[routed.tokens_R[counted_R]]
-        found[site, layer] = _with_some(found.get((site, layer)), best, slots, int(counts_P.sum()), top)
+        found[site, layer] = _with_some(found.get((site, layer)), of_expert, slots, int(counts_P.sum()), top)
 
     sites = list(dict.fromkeys(site for site, _ in spreads))
     layers = [layer for _, layer in spreads]
@@ -157,31 +127,17 @@ def _of_batch(
     return ranked
 
 
-def _with_some(whole: _Best | None, best: _Best, slots_s: Tensor, n_slots: int, top: int) -> _Best:
-    """The best of a place with those of one more expert, which has some of the S tokens, `slots_s`."""
+def _with_some(whole: Best | None, some: Best, slots_s: Tensor, n_slots: int, top: int) -> Best:
+    """The best of a place with `some` of one more expert, which has some of the S tokens, `slots_s`."""
     columns = []
-    for name, values_sK in best._asdict().items():
+    for name, values_sK in some._asdict().items():
         nothing = -torch.inf if name == "key" else 0
         values_SK = values_sK.new_full((n_slots, values_sK.shape[1]), nothing)
         values_SK[slots_s] = values_sK
         columns.append(values_SK if whole is None else torch.cat([getattr(whole, name), values_SK], dim=1))
-    joined = _Best(*columns)
+    joined = Best(*columns)
     # Experts may come in any order: of equal ones the lower neuron.
     by_neuron_SK = joined.neuron.argsort(dim=1, stable=True)
     key_SK = joined.key.gather(1, by_neuron_SK)
     chosen_SK = by_neuron_SK.gather(1, key_SK.argsort(dim=1, descending=True, stable=True))[:, :top]
-    return _Best(*(column.gather(1, chosen_SK) for column in joined))
-
-
-def _best(acts_NS: Tensor, spread: Spread, top: int, by: str) -> _Best:
-    placed: Placed = place(acts_NS, spread.quantiles_NP, spread.probabilities_P, spread.std_N)
-    key_NS = placed.out() if by == PERCENTILE else acts_NS.abs().double()
-    key_NS = key_NS.masked_fill(spread.std_N.isnan()[:, None], -torch.inf)
-    if spread.bounds_N is not None:
-        lower_N, upper_N = spread.bounds_N
-        key_NS = key_NS.masked_fill((acts_NS < lower_N[:, None]) | (acts_NS > upper_N[:, None]), -torch.inf)
-    # Stable: of equal ones the lower neuron, whatever the batch.
-    key_SN, neuron_SN = key_NS.T.sort(dim=1, descending=True, stable=True)
-    neuron_SK = neuron_SN[:, :top]
-    value, share, beyond = (each.T.gather(1, neuron_SK) for each in (acts_NS, placed.share_NS, placed.beyond_NS))
-    return _Best(key_SN[:, :top], neuron_SK, value, share, beyond)
+    return Best(*(column.gather(1, chosen_SK) for column in joined))
