@@ -36,7 +36,7 @@ DEFAULT_TOP = 5
 def site(
     output: Path, neurons: tuple[str, ...], top_per_concept: int | None, output_format: str | None, source: Source
 ) -> None:
-    """Save pages that lead to each other: of the atlas, of every concept, and of the neurons that are chosen.
+    """Save pages that lead to each other: of the atlas, of every concept and layer, and of the chosen neurons.
 
     The folder can be copied to any web host, or opened from a disk. Its search needs no server: it finds addresses,
     concepts, and the tokens of the neurons that are there. A page that is there already, of the same atlas with the

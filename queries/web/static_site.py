@@ -1,4 +1,4 @@
-"""A folder of pages that any web host can show: the atlas, all concepts, the neurons that were chosen, and a search."""
+"""A folder of pages that any web host can show: the atlas, all concepts and layers, chosen neurons, and a search."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from queries.web.render import STATIC
 from queries.web.saved import SITE_POLICY, Saved, SiteFiles, SiteLinks, draw, mark_of
 
 MOST_NEURONS = 20_000
-SEARCH, FIRST = "search.html", "index.html"
+SEARCH, FIRST, LAYERS = "search.html", "index.html", "layers.html"
 _STATIC = ("style.css", "explorer.js", "site_search.js", "icon.svg")
-_MENU = [("atlas", "Atlas"), ("search", "All pages")]
+_MENU = [("atlas", "Atlas"), ("layer", "Layers"), ("search", "All pages")]
+_PARTS = ("concept", "layer", "neuron")
 _MARK = re.compile(rb'<meta name="neuron-atlas-page" content="([0-9a-f ]{1,100})">')
 _HEAD = 2**16  # bytes of a page in which its mark is: behind its title
 
@@ -51,7 +52,7 @@ class _Entry:
 
 
 def make_site(atlas: Atlas, folder: Path, *, neurons: Sequence[str] = (), top_per_concept: int = 0) -> Made:
-    """Write the pages of the atlas, of its concepts, of `neurons` and of the `top_per_concept` best of each concept.
+    """Write the pages of the atlas, its concepts and layers, `neurons`, and the `top_per_concept` best of each concept.
 
     A page that is there already, of the same atlas, the same choice and the same software, is kept, so that what was
     broken off goes on. Pages of an earlier choice are removed. Raises UsageError, before anything is written, for a
@@ -112,6 +113,11 @@ def _plan(atlas: Atlas, chosen: Iterable[str]) -> tuple[list[_Entry], SiteFiles]
     for address in chosen:
         files.add("neuron", address, f"neuron/{address}.html")
         entries.append(_Entry("neuron", address, f"neuron/{address}.html", {}))
+    for layer in range(atlas.manifest.n_layers):
+        files.add("layer", str(layer), f"layer/{layer}.html")
+        entries.append(_Entry("layer", str(layer), f"layer/{layer}.html", {}))
+    files.add("layer", None, LAYERS)
+    entries.append(_Entry("layer", None, LAYERS, {}))
     files.add("atlas", None, FIRST)
     files.add("search", None, SEARCH)
     files.static.update((name, _asset_path(name)) for name in _STATIC)
@@ -182,7 +188,7 @@ def _require_folder(folder: Path, paths: Iterable[str]) -> None:
                 raise UsageError(f"{place} is no page of a site of ours", "Name another folder.")
     with writing_to(folder):
         folder.mkdir(exist_ok=True)
-        for part in ("concept", "neuron", "static"):
+        for part in (*_PARTS, "static"):
             (folder / part).mkdir(exist_ok=True)
     for path in listed:
         require_output(folder / path)
@@ -207,7 +213,7 @@ def _mark(path: Path) -> str | None:
 
 def _forget(folder: Path, paths: set[str]) -> None:
     """Remove pages of ours that an earlier choice had and this one has not: nothing leads to them any more."""
-    for part in ("concept", "neuron"):
+    for part in _PARTS:
         for page in (folder / part).glob("*.html"):
             if f"{part}/{page.name}" not in paths and _mark(page) is not None:
                 with writing_to(page):

@@ -95,12 +95,13 @@ def test_every_link_of_a_site_leads_to_a_file_of_it(site):
     assert all(parsed.meta["Content-Security-Policy"].startswith("default-src 'none'") for parsed in pages.values())
 
 
-def test_a_site_has_the_neurons_that_were_chosen(site, full):
+def test_a_site_has_the_neurons_that_were_chosen_all_concepts_and_layers(site, full):
     expected = {"L1N7", "L2N3"}
     for concept, family in full.query("SELECT concept, family FROM concept")[1]:
         expected |= set(neurons_for_concept(full, concept, fit=FitChoice(family=family), limit=2).column("address"))
     assert {path.stem for path in (site / "neuron").iterdir()} == expected
     assert len(list((site / "concept").iterdir())) == full.query("SELECT count(*) FROM fit_concept")[1][0][0]
+    assert {path.stem for path in (site / "layer").iterdir()} == set(map(str, range(full.manifest.n_layers)))
 
 
 def test_the_index_finds_addresses_concepts_and_tokens(site, full):
