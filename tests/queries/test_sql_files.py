@@ -11,7 +11,7 @@ from tests.architecture.imports import ROOT
 
 CLAUSES = set(
     "order_by measured hits token_columns d_model columns gaussian tables with_ranges with_background beside joins "
-    "same coverage leakage weighing measure direction".split()
+    "same coverage leakage weighing measure direction of_layer".split()
 )
 FILES = sorted(path.stem for path in FOLDER.glob("*.sql"))
 
