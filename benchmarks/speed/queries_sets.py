@@ -71,7 +71,7 @@ def check(atlas: Atlas, sets: Sets) -> int:
         _require([divmod(int(i), atlas.manifest.d_mlp) for i in best] == _places(result), "token")
     concept = sets.concepts[0]
     read = atlas.arrays("SELECT layer, neuron, twice_u FROM _gaussian WHERE concept_id = 0 ORDER BY layer, neuron")
-    result = neurons_for_concept(atlas, concept)
+    result = neurons_for_concept(atlas, concept, rule="auc")
     n, n_all = atlas.query("SELECT c.n, fit.n FROM fit_concept c JOIN fit USING (fit_id) WHERE concept_id = 0")[1][0]
     distance = np.abs(read["twice_u"] / (2.0 * n * (n_all - n)) - 0.5)
     best = np.lexsort((np.arange(len(distance)), -distance))[: len(result)]
