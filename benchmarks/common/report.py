@@ -36,8 +36,8 @@ count; a ratio is the median over rounds of the ratio within a round. Seconds be
 section. Ratios carry further, but not to a processor without bfloat16 instructions. A floor of operations is their
 number over the rate of a square matrix product, measured on the spot; other floors are said in their section.
 
-Goals in milliseconds were set on a machine that starts Python, imports DuckDB and opens an atlas in 112 ms and reads the
-arrays of a neuron in 0.7 ms. The section of questions says what its machine takes for both: divide by that.
+Goals in milliseconds were set on a machine that starts Python, imports DuckDB and opens an atlas in 112 ms, and reads
+the arrays of a neuron in 0.7 ms. The section of questions says what its machine takes for both: divide by that.
 """
 
 
