@@ -149,6 +149,8 @@ def test_an_atlas_of_tokens_alone_has_pages_too(small, tmp_path):
         page = visitor.get("/bare/layer/1")
         assert page.status_code == 200 and "What it is about" in page.text and "What it tells" not in page.text
     with open_atlas(path) as atlas:
-        assert make_site(atlas, tmp_path / "site", neurons=["L1N7"]).written == 3
+        made = make_site(atlas, tmp_path / "site", neurons=["L1N7"])
+        # The atlas, the search, the neuron, and the layers with their overview.
+        assert made.written == 3 + atlas.manifest.n_layers + 1
     for each in served:
         each.close()
