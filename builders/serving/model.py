@@ -43,7 +43,6 @@ class ServedModel:
 
     def __init__(self, live: LiveModel, turns: Turns | None = None) -> None:
         self._live, self._turns = live, turns or Turns()
-        self._tokens: Tokens | None = None  # once somebody asks for a text: it takes a second to make
         self.name: str = live.model_id
 
     def fits(self, manifest: Manifest) -> bool:
@@ -62,12 +61,12 @@ class ServedModel:
     def activations(self, text: str, *, layer: int, neuron: int, site: str, stopped: Stopped) -> Result:
         """Columns position, token, value: of one neuron on each token; None where it has none that counts."""
         with self._turn("a text", stopped):
-            return read_neuron(self._live, self._known_tokens(), text, layer, neuron, site)
+            return read_neuron(self._live, Tokens(self._live), text, layer, neuron, site)
 
     def next_tokens(self, prompt: str, *, top: int, stopped: Stopped) -> Result:
         """Columns token, probability: the likeliest next tokens after a prompt."""
         with self._turn("a prompt", stopped):
-            return likeliest(self._live, self._known_tokens(), prompt, top)
+            return likeliest(self._live, Tokens(self._live), prompt, top)
 
     def explain(
         self, atlas: Atlas, prompt: str, *, token: str | None, against: str | None, top: int, stopped: Stopped
@@ -112,11 +111,6 @@ class ServedModel:
     def _turn(self, what: str, stopped: Stopped, most_s: float = MOST_S) -> Iterator[None]:
         with self._turns.one(what, stopped) as ended, stoppable(self._live, ended, most_s):
             yield
-
-    def _known_tokens(self) -> Tokens:
-        if self._tokens is None:
-            self._tokens = Tokens(self._live)
-        return self._tokens
 
 
 class _Progress(Silent):
