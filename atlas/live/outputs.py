@@ -13,14 +13,14 @@ from torch import Tensor
 from atlas.errors import ModelError, UsageError
 from atlas.live.model import LiveModel
 from atlas.live.positions import position_arguments
-from atlas.live.vocabulary import vocabulary
+from atlas.live.vocabulary import vocabulary_of
 
 
 def output_names(live: LiveModel) -> dict[int, str]:
     """The outputs by number: texts of tokens, or labels."""
     if live.head_kind == "classifier":
         return dict(enumerate(live.labels))
-    return dict(vocabulary(live.tokenizer, live.d_vocab))
+    return vocabulary_of(live).texts
 
 
 def output_logits(live: LiveModel, ids: Sequence[int]) -> Tensor:

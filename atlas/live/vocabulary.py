@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from atlas.live.model import LiveModel
 
 _WORD_START = "▁"  # how SentencePiece writes a space
 _UNDECODABLE = "�"
+
+
+class BothWays(NamedTuple):
+    """A vocabulary: the text of a token, and the tokens of a text, ascending."""
+
+    texts: dict[int, str]
+    ids: dict[str, list[int]]
+
+
+_READ: WeakKeyDictionary[object, tuple[Any, BothWays]] = WeakKeyDictionary()
+"""By model, with the tokenizer that it was read from: to read a vocabulary takes as long as several passes."""
+
+
+def vocabulary_of(live: LiveModel) -> BothWays:
+    """The vocabulary of a model, read once while the model lives. It is shared: copy it before changing it."""
+    found = _READ.get(live.model)
+    if found is None or found[0] is not live.tokenizer:
+        found = (live.tokenizer, both_ways(vocabulary(live.tokenizer, live.d_vocab)))
+        _READ[live.model] = found
+    return found[1]
+
+
+def both_ways(known: Iterable[tuple[int, str]]) -> BothWays:
+    """Of tokens as (id, text)."""
+    texts, ids = dict(known), dict[str, list[int]]()
+    for token_id, text in texts.items():
+        ids.setdefault(text, []).append(token_id)
+    return BothWays(texts, ids)
 
 
 def vocabulary(tokenizer: Any, d_vocab: int) -> list[tuple[int, str]]:

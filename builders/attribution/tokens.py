@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 
 from atlas.errors import UsageError
 from atlas.live.model import LiveModel
 from atlas.live.token_ids import token_ids
-from atlas.live.vocabulary import vocabulary
-
-Texts = dict[int, str]
-Ids = dict[str, list[int]]
-_READ: WeakKeyDictionary[object, tuple[Any, Texts, Ids]] = WeakKeyDictionary()
-"""By model, with the tokenizer that it was read from: to read a vocabulary takes as long as several passes."""
+from atlas.live.vocabulary import both_ways, vocabulary_of
 
 
 class Tokens:
@@ -24,7 +17,7 @@ class Tokens:
 
     def __init__(self, live: LiveModel, known: Iterable[tuple[int, str]] | None = None) -> None:
         self._live = live
-        self._texts, self._ids = _read(live) if known is None else _both_ways(known)
+        self._texts, self._ids = vocabulary_of(live) if known is None else both_ways(known)
 
     def text(self, token_id: int) -> str:
         """As a reader should see it; of a row of the LM head that the tokenizer does not know, [its number]."""
@@ -65,18 +58,3 @@ class Tokens:
             logits_KV = (vectors_KD @ live.unembedding().T)[:, known_V].float() * signs_K1
             best_KT = known_V[logits_KV.topk(min(top, len(known_V)), dim=1).indices]
         return [[self.text(token_id) for token_id in row] for row in best_KT.tolist()]
-
-
-def _read(live: LiveModel) -> tuple[Texts, Ids]:
-    found = _READ.get(live.model)
-    if found is None or found[0] is not live.tokenizer:
-        found = (live.tokenizer, *_both_ways(vocabulary(live.tokenizer, live.d_vocab)))
-        _READ[live.model] = found
-    return found[1:]
-
-
-def _both_ways(known: Iterable[tuple[int, str]]) -> tuple[Texts, Ids]:
-    texts, ids = dict(known), dict[str, list[int]]()
-    for token_id, text in texts.items():
-        ids.setdefault(text, []).append(token_id)
-    return texts, ids

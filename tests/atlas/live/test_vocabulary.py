@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from atlas.live.vocabulary import vocabulary
+from atlas.live.vocabulary import both_ways, vocabulary, vocabulary_of
 from tests.synthetic import D_VOCAB, make_tokenizer
 
 
@@ -65,3 +67,23 @@ def test_byte_level():
         " ",
         ".",
     ]
+
+
+def test_a_model_is_read_once():
+    live, another = (SimpleNamespace(model=Model(), tokenizer=make_tokenizer(), d_vocab=D_VOCAB) for _ in range(2))
+    found = vocabulary_of(live)
+    assert list(found.texts.items()) == vocabulary(live.tokenizer, D_VOCAB)
+    assert {token_id: text for text, ids in found.ids.items() for token_id in ids} == found.texts
+    assert vocabulary_of(live) is found
+    another.d_vocab = 10
+    assert list(vocabulary_of(another).texts) == list(range(10))
+    live.tokenizer = make_tokenizer(add_bos=True)  # the same model with other words
+    assert vocabulary_of(live) is not found
+
+
+def test_a_text_of_several_tokens():
+    assert both_ways([(3, "dog"), (5, "cat"), (7, "dog")]).ids == {"dog": [3, 7], "cat": [5]}
+
+
+class Model:
+    """Stands for a model: what a vocabulary is kept by."""
