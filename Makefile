@@ -111,13 +111,13 @@ $(ATLAS): | $(INSTALLED)
 
 $(INSTALLED): pyproject.toml $(LOCK)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet torch
-	$(BIN)/python -m pip install --quiet -e '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet --no-compile torch
+	$(BIN)/python -m pip install --quiet --no-compile -e '.[$(EXTRAS)]'
 	@touch $@
 
 # What the benchmarks compare with.
 $(RIVALS): $(INSTALLED)
-	$(BIN)/python -m pip install --quiet -e '.[bench]'
+	$(BIN)/python -m pip install --quiet --no-compile -e '.[bench]'
 	@touch $@
 
 clean:
