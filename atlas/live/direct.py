@@ -8,8 +8,8 @@ of all that writes into the stream add up to the logit. Axes: L layers, N neuron
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from atlas.live.logits import LogitTarget
 from atlas.live.model import LiveModel
 from atlas.live.norms import FixedNorm, fixed_norm
-from atlas.live.passes import run_pass
+from atlas.live.passes import Pass, run_pass
 from atlas.live.taps import OnTensor
 
 SITE = "mlp_post"
@@ -38,6 +38,17 @@ class LastToken(NamedTuple):
 def read_last_token(live: LiveModel, ids: Sequence[int]) -> LastToken:
     """One forward pass over the token ids of a prompt."""
     ids_1T = torch.tensor([list(ids)], device=live.device)
+    with reading_last_token(live) as last_of:
+        done = run_pass(live, ids_1T, torch.ones_like(ids_1T))
+    return last_of(done)
+
+
+@contextmanager
+def reading_last_token(live: LiveModel) -> Iterator[Callable[[Pass], LastToken]]:
+    """Look on while passes over one text are made inside.
+
+    What is given tells, of the last of these passes, what it had at its last token.
+    """
     acts: dict[int, Tensor] = {}
     out_norms = [live.out_norm(layer) for layer in range(live.n_layers)]
     places = [live.final_norm.module, *(place for place in out_norms if place is not None)]
@@ -49,15 +60,17 @@ def read_last_token(live: LiveModel, ids: Sequence[int]) -> LastToken:
     def look(place: str, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
         norms[place] = fixed_norm(live, module, args[0][0, -1].to(live.device), output[0, -1].to(live.device))
 
+    def last_of(done: Pass) -> LastToken:
+        acts_LN = torch.stack([acts[layer] for layer in range(live.n_layers)])
+        return LastToken(acts_LN, done.final_BTD[0, -1].float(), tuple(norms[place] for place in places))
+
     with ExitStack() as undo:
         for layer in range(live.n_layers):
             undo.callback(live.tap(SITE, layer).register(keep(layer)).remove)
         for place in places:
             hook = live.submodule(place).register_forward_hook(functools.partial(look, place))
             undo.callback(hook.remove)
-        final_1TD = run_pass(live, ids_1T, torch.ones_like(ids_1T)).final_BTD
-    acts_LN = torch.stack([acts[layer] for layer in range(live.n_layers)])
-    return LastToken(acts_LN, final_1TD[0, -1].float(), tuple(norms[place] for place in places))
+        yield last_of
 
 
 def direct_effects(live: LiveModel, last: LastToken, target: LogitTarget) -> Tensor:

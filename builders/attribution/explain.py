@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from atlas.live.attribution import attribution
-from atlas.live.direct import read_last_token
+from atlas.live.direct import reading_last_token
 from atlas.live.logits import LogitTarget, top_tokens
 from atlas.live.model import LiveModel
 from atlas.live.prompts import prompt_ids
@@ -107,12 +107,15 @@ def _explain(
     live: LiveModel, tokens: Tokens, text: str, token: int | None, against: int | None, request: ExplainRequest
 ) -> Explanation:
     ids = prompt_ids(live, Tokenization(add_bos=live.add_bos, chat_template=False), text)
-    last = read_last_token(live, ids)
+    only_last = request.position == "last"
+    with reading_last_token(live) as last_of:  # in the plain pass, which measuring needs anyway
+        effects = Effects(live, ids, only_last=only_last)
+    last = last_of(effects.plain)
     if token is None:
         token = next(each for each in top_tokens(live, last.final_D.to(live.dtype), 2) if each != against)
-    target, only_last = LogitTarget(token, against), request.position == "last"
+    target = LogitTarget(token, against)
     scores = scores_of(live, ids, last, target, only_last=only_last)
-    bench = _Bench(live, ids, target, scores, request)
+    bench = _Bench(live, ids, target, scores, effects, request)
     chosen = bench.chosen()
     measured = bench.measured(chosen.neurons)
     order = sorted(chosen.neurons, key=lambda each: -request.sign * measured.get(each, -math.inf * request.sign))
@@ -142,19 +145,25 @@ class _Bench:
     """The measurements of one prompt. A neuron that holds the target down counts as one of the sign -1."""
 
     def __init__(
-        self, live: LiveModel, ids: Sequence[int], target: LogitTarget, scores: Scores, request: ExplainRequest
+        self,
+        live: LiveModel,
+        ids: Sequence[int],
+        target: LogitTarget,
+        scores: Scores,
+        effects: Effects,
+        request: ExplainRequest,
     ) -> None:
         self._live, self._ids, self._target, self._request = live, ids, target, request
         self._only_last = request.position == "last"
         self._signed = {rule: request.sign * values for rule, values in scores.by_rule.items()}
-        self._effects = Effects(live, ids, target, only_last=self._only_last)
+        self._effects = effects
         self._sizes_LN = scores.acts_LN.abs()
         self._alone: dict[Neuron, float] = {}
-        self.value = self._effects.value
+        self.value = effects.value(target)
 
     def holds(self, neurons: Sequence[Neuron]) -> float:
         """What the target loses with all of them at 0."""
-        return -self._effects.change(spec_of(self._live, neurons, positions=self._request.position))
+        return -self._effects.change(spec_of(self._live, neurons, positions=self._request.position), self._target)
 
     def measured(self, neurons: Sequence[Neuron]) -> dict[Neuron, float]:
         """What it loses with each of the first ones alone at 0."""

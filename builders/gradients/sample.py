@@ -63,11 +63,11 @@ def edit_text(
     counted = None if reading.counted is None else [reading.counted[text]]
     read = {rule: _read(live, ids, counted, target, site, neurons, relp=rule == "relp") for rule in RULES}
     positions = "last" if counted is None else tuple(np.flatnonzero(counted[0]).tolist())
-    effects = Effects(live, ids, target, only_last=counted is None)
+    effects = Effects(live, ids, only_last=counted is None)
     changes = {
         name: np.array(
             [
-                effects.change(spec_of(live, [each], op=op, value=value, site=site, positions=positions))
+                effects.change(spec_of(live, [each], op=op, value=value, site=site, positions=positions), target)
                 for each in neurons
             ]
         )

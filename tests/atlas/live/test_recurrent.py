@@ -60,7 +60,7 @@ def test_prompts_share_no_prefix(live):
 def test_what_an_edit_of_the_last_token_does(live):
     """The difference of two plain passes over the whole text."""
     spec = replace(a_spec(live, Edit("mlp_post", 1, 5, "set", 3.0)), positions="last")
-    found = Effects(live, TEXT, LogitTarget(17), only_last=True).change(spec)
+    found = Effects(live, TEXT, only_last=True).change(spec, LogitTarget(17))
     ids = torch.tensor([TEXT])
 
     def at_last(module: Any, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
