@@ -1,6 +1,9 @@
 """A build by two workers of one thread each against one process of one thread: seconds, and whether rows are equal.
 
-Run: python -m benchmarks.speed.workers [--layers 0-9] [--limit 60] [--rounds 2]
+Run: python -m benchmarks.speed.workers [--layers 0-9] [--limit 60] [--rounds 2]; without limits, the whole demo.
+
+Also what the host still does after the workers' last answer (the rest of committing, what is chosen at the end,
+publishing) against publishing alone: what it does meanwhile costs nobody anything.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from benchmarks.common.claim import Claim, Goal, Table
 from benchmarks.common.measure import machine
 
 FOLDER = Path(__file__).parents[2] / "data" / "work"
-GOAL = 1.8
+GOAL, GOAL_HOST = 1.8, 1.2
 PRODUCT = """
 import time, torch
 torch.set_num_threads(1)
@@ -35,32 +38,54 @@ print(time.perf_counter() - begun)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--layers", default="0-9")
-    parser.add_argument("--limit", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--layers", help="A part of the model, such as 0-9.")
+    parser.add_argument("--limit", type=int, help="Texts of each concept.")
+    parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
-    command = ["build", "smollm2-135m", "--concepts", "topics", "--layers", options.layers]
-    command += ["--limit-per-concept", str(options.limit)]
+    command = ["build", "smollm2-135m", "--holdout", "0.25", "--texts", "topics", "--texts", "emotions", *said(options)]
     ways: dict[str, list[str]] = {"one process": [], "two workers": ["--workers", "2"]}
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         seconds: dict[str, list[float]] = {name: [] for name in ways}
-        rows = {}
+        rows, hosts = {}, []
         for _ in range(options.rounds):
             for name, more in ways.items():
                 target = Path(folder) / "a.duckdb"
                 begun = time.perf_counter()
-                run([*command, "-o", str(target), *more])
-                seconds[name].append(time.perf_counter() - begun)
+                lines = run([*command, "-o", str(target), *more])
+                end = time.perf_counter()
+                seconds[name].append(end - begun)
+                if more:
+                    hosts.append(host_part(lines, end))
                 rows[name] = stored(target)
                 target.unlink()
-    claim(options, seconds, rows["one process"] == rows["two workers"], two_at_once()).write()
+    equal = rows["one process"] == rows["two workers"]
+    claim(options, seconds, min(hosts), equal=equal, cores=two_at_once()).write()
 
 
-def run(arguments: list[str]) -> None:
-    """One command, each of its processes with one thread."""
+def said(options: argparse.Namespace) -> list[str]:
+    """The limits as options of `build`, which is the demo's without them."""
+    found = [] if options.layers is None else ["--layers", options.layers]
+    return found if options.limit is None else [*found, "--limit-per-concept", str(options.limit)]
+
+
+def run(arguments: list[str]) -> list[tuple[float, str]]:
+    """One command, each of its processes with one thread: its lines of progress, and when they came."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-m", "atlas", *arguments], check=True, capture_output=True, env=environment)
+    command = [sys.executable, "-m", "atlas", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment) as it:
+        assert it.stderr is not None
+        lines = [(time.perf_counter(), line) for line in it.stderr]
+    if it.returncode:
+        raise SystemExit("".join(line for _, line in lines[-5:]))
+    return lines
+
+
+def host_part(lines: list[tuple[float, str]], end: float) -> tuple[float, float]:
+    """Seconds from the workers' last answer to the end of the command, and from where publishing begins."""
+    answered = max(when for when, line in lines if line.startswith("progress: worker "))
+    publishing = next(when for when, line in lines if line == "progress: publishing\n")
+    return end - answered, end - publishing
 
 
 def two_at_once() -> float:
@@ -86,18 +111,28 @@ def stored(path: Path) -> dict[str, list[tuple[object, ...]]]:
         }
 
 
-def claim(options: argparse.Namespace, seconds: dict[str, list[float]], equal: bool, cores: float) -> Claim:
+def claim(
+    options: argparse.Namespace,
+    seconds: dict[str, list[float]],
+    host: tuple[float, float],
+    *,
+    equal: bool,
+    cores: float,
+) -> Claim:
     """Of the best round of each, which other programs disturb least."""
     best = {name: min(taken) for name, taken in seconds.items()}
     ratio = best["one process"] / best["two workers"]
-    command = f"python -m benchmarks.speed.workers --layers {options.layers} --limit {options.limit}"
+    limits = "".join(f" --{name} {value}" for name, value in vars(options).items() if value is not None)
+    what = "the demo build" if options.layers is None and options.limit is None else "a part of the demo build"
+    after, publishing = host
     return Claim(
         "workers",
         "Workers",
-        f"{command} --rounds {options.rounds}",
+        f"python -m benchmarks.speed.workers{limits}",
         "The whole command, from its start to the published atlas, with loading the model, which every worker does "
-        "once more: a part of the demo build, all processes with one thread. Two processes that only multiply, at "
-        f"once, do {cores:.2f} times what one does on this machine.",
+        f"once more: {what}, all processes with one thread. Two processes that only multiply, at once, do {cores:.2f} "
+        f"times what one does on this machine. After the workers' last answer the host took {after:.1f} s to the end, "
+        f"of which {publishing:.1f} s are publishing.",
         machine(),
         [
             Table(
@@ -110,6 +145,12 @@ def claim(options: argparse.Namespace, seconds: dict[str, list[float]], equal: b
         ],
         [
             Goal("times as fast", f"≥ {GOAL}", f"{ratio:.2f}", ratio >= GOAL),
+            Goal(
+                "the host after the last answer / publishing",
+                f"≤ {GOAL_HOST}",
+                f"{after / publishing:.2f}",
+                after <= GOAL_HOST * publishing,
+            ),
             Goal("rows of all tables", "equal", "equal" if equal else "other", equal),
         ],
     )

@@ -2,7 +2,8 @@
 
 A block is a folder with the files that one process would have written of these batches alone. It gets its name when
 it is whole. Before a place is read, its blocks are joined in the order of the batches, into the file that one process
-would have written. Which batches belong together is decided once and kept in the staging area.
+would have written. Which batches belong together is decided once and kept in the staging area. Where workers share no
+disk, blocks go through a Storage, and each worker joins on its own disk what it reads.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from atlas.live.batching import Batch, batches
 from builders.activations.record import Pass, Rows, dense_sizes, plan_rows, routed_widths
 from builders.activations.routed import RoutedScratch
 from builders.activations.scratch import Scratch
+from builders.activations.storage import Storage
 from builders.build.product import Place
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Block(NamedTuple):
 class Blocks:
     """`folder`: scratch files of this corpus; `blocks`: those of the batches that no one process has recorded alone.
 
-    `sites`, `layers`: what is kept of each batch.
+    `sites`, `layers`: what is kept of each batch. `storage`: where blocks are; None: in `folder`.
     """
 
     plan: Plan
@@ -59,6 +61,7 @@ class Blocks:
     sites: tuple[str, ...]
     layers: tuple[int, ...]
     blocks: tuple[Block, ...]
+    storage: Storage | None = None
 
     @cached_property
     def batches(self) -> list[Batch]:
@@ -89,7 +92,7 @@ class Blocks:
     def run(self, block: Block) -> None:
         """Run the model over a block and keep what it gives."""
         target = self._of(block)
-        if target.exists():
+        if self.storage is None and target.exists():
             return
         part = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
         part.mkdir(parents=True)
@@ -97,6 +100,10 @@ class Blocks:
         passing = Pass(self.plan.live, self.sites, self.layers, self.reading.position, self.reading.counted)
         for index in range(block.start, block.stop):
             passing.run(self.batches[index], index, scratch, routed)
+        if self.storage is not None:
+            self.storage.put(part, self._far(block))
+            shutil.rmtree(part)
+            return
         try:
             part.rename(target)
         except OSError:
@@ -133,6 +140,21 @@ class Blocks:
     def _of(self, block: Block) -> Path:
         return self.folder / "blocks" / block.name
 
+    def _far(self, block: Block) -> str:
+        return f"{self.folder.name}/{block.name}"
+
+    def leave(self, place: Place) -> None:
+        """Delete what `join` has put together of a place, where it can be brought again."""
+        if self.storage is not None:
+            for folder in (self.folder, routed_folder(self.folder)):
+                for file in folder.glob(f"*.L{place.layer}.*"):
+                    file.unlink()
+
+    def remove(self) -> None:
+        """Delete the blocks that are elsewhere: every place has been read."""
+        if self.storage is not None:
+            self.storage.remove(self.folder.name)
+
     def _append(
         self, folder: Path, *names: str, kept: Callable[[], list[int]], due: Sequence[int] | None = None
     ) -> None:
@@ -143,6 +165,10 @@ class Blocks:
         mark = folder / f"{names[0]}.joined"
         parts = {name: [self._of(block) / name for block in self.blocks] for name in names}
         if not mark.exists():
+            if self.storage is not None:
+                self.storage.bring(
+                    {f"{self._far(block)}/{name}": self._of(block) / name for block in self.blocks for name in names}
+                )
             for part, size in zip(chain(*parts.values()), due or repeat(None), strict=False):
                 if not part.is_file() or size not in (None, part.stat().st_size):
                     raise BuildError(f"{part}, which this build has recorded, is gone or damaged", "Use --restart.")
@@ -162,10 +188,19 @@ def routed_folder(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.routed")
 
 
-def divided(plan: Plan, reading: Reading, places: Sequence[Place], staging: Staging, *, begin: bool) -> Blocks | None:
+def divided(
+    plan: Plan,
+    reading: Reading,
+    places: Sequence[Place],
+    staging: Staging,
+    storage: Storage | None = None,
+    *,
+    begin: bool,
+) -> Blocks | None:
     """The blocks of this build, as decided when they were begun; None where they were not, and are not to `begin`.
 
-    What one process has recorded of the corpus by itself stays as it is: blocks are of the rest.
+    What one process has recorded of the corpus by itself stays as it is: blocks are of the rest; of all where they go
+    to a `storage`, which it has not.
     """
     key, folder = f"blocks/{reading.family}", staging.scratch / reading.family
     sites, layers = (tuple(dict.fromkeys(each)) for each in zip(*places, strict=True))
@@ -175,14 +210,14 @@ def divided(plan: Plan, reading: Reading, places: Sequence[Place], staging: Stag
             return None
         whole = Blocks(plan, reading, folder, sites, layers, ())
         finished = json.loads(staging.read_state(f"activations/{reading.family}") or '{"batches": 0}')["batches"]
-        if not folder.exists():
-            finished = 0  # it was kept in the memory of a device
+        if storage is not None or not folder.exists():
+            finished = 0  # it was kept in the memory of a device, or on a disk that workers do not see
         size = -(-len(whole.batches) // MOST_BLOCKS)
         ends = [*range(finished + size, len(whole.batches), size), len(whole.batches)]
         state = json.dumps(list(zip([finished, *ends], ends, strict=False)))
         staging.write_state(key, state)
     found = tuple(Block(*each) for each in json.loads(state))
-    return Blocks(plan, reading, folder, sites, layers, found)
+    return Blocks(plan, reading, folder, sites, layers, found, storage)
 
 
 @contextmanager

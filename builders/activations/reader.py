@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,17 +33,18 @@ class ActivationReader:
         scratch: Scratch | DeviceScratch,
         routed: RoutedScratch,
         rows: Rows,
-        join: Callable[[Place], None] = lambda place: None,
+        blocks: Blocks | None = None,
     ) -> None:
-        """`join` is called before a place is read."""
-        self._join = join
+        """`blocks`: of what workers have recorded, to be joined before a place is read."""
+        self._blocks = blocks
         self._live, self._scratch, self._routed, self._rows = plan.live, scratch, routed, rows
         self._hashes_R = reading.text_hashes[rows.examples_R]
         self._texts = texts_of(reading)
 
     def read(self, place: Place) -> Activations | LayerOfParts:
         """Every activation at one place, memory-mapped or on the device; of experts one at a time."""
-        self._join(place)
+        if self._blocks is not None:
+            self._blocks.join(place)
         live = self._live
         if place.site not in live.neuron_sites() or not live.layers_differ:
             return self._all(place.site, place, live.width(place.site, place.layer))
@@ -95,11 +96,13 @@ class ActivationReader:
         """Delete the files, or give the device's memory back."""
         self._scratch.remove()
         self._routed.remove()
+        if self._blocks is not None:
+            self._blocks.remove()
 
 
 def reader_of(blocks: Blocks) -> ActivationReader:
     """Of a corpus that the model has run over block by block."""
-    return ActivationReader(blocks.plan, blocks.reading, blocks.scratch, blocks.routed, blocks.rows, blocks.join)
+    return ActivationReader(blocks.plan, blocks.reading, blocks.scratch, blocks.routed, blocks.rows, blocks)
 
 
 def open_reader(

@@ -58,11 +58,12 @@ def record_blocks(
     from builders.workers.task import Failure, Task
 
     plan, places = jobs[0].plan, [place_of(unit) for job in jobs for unit in job.units]
-    blocks = divided(plan, reading, places, staging, begin=making.pool is not None)
+    blocks = divided(plan, reading, places, staging, making.storage, begin=making.pool is not None)
     if blocks is None:
         return None
     family, step = reading.family, f"blocks/{reading.family}"
-    blocks.scratch.prepare(dense_sizes(plan.live, blocks.sites, blocks.layers), len(blocks.rows.labels_R))
+    if blocks.storage is None:
+        blocks.scratch.prepare(dense_sizes(plan.live, blocks.sites, blocks.layers), len(blocks.rows.labels_R))
     done = staging.done(step)
     missing = [block for block in blocks.blocks if block.name not in done]
     if making.pool is not None:

@@ -14,6 +14,7 @@ from builders.build.product import Part, Product, Tables, Work
 from builders.build.runs import begin_run, end_run, forget, step_of
 
 if TYPE_CHECKING:
+    from builders.activations.storage import Storage
     from builders.workers.pool import Pool
 
 
@@ -61,12 +62,14 @@ class Making:
     """How the units of a build are made. `pool`: workers; None: this process. `share`: which of them; None: all.
 
     `store`: where their rows go; None: the staging area. `source`: where those come from that are made already.
+    `storage`: where workers leave activations for each other; None: in the staging area, which all of them see.
     """
 
     pool: Pool | None = None
     share: Share | None = None
     store: Store | None = None
     source: Source | None = None
+    storage: Storage | None = None
     ids: dict[Key, Any] = field(default_factory=dict)
     """Of all parts that have begun."""
     failed: list[tuple[str, str]] = field(default_factory=list)

@@ -16,6 +16,7 @@ from atlas.store.files import refused_writes
 from atlas.store.publish import publish
 from atlas.store.staging import Staging
 from atlas.whole_file import real_place, writing_to
+from builders.activations.storage import check_blocks, storage_of
 from builders.build.fitting import fitted_to_model
 from builders.build.inputs import identity, load_model, prepare, read_corpora
 from builders.build.job import Making, Source
@@ -56,6 +57,7 @@ def build(
     interrupted: str = "refuse",
     progress: Silent | None = None,
     workers: str | int | None = None,
+    blocks: str | None = None,
     source: Source | None = None,
 ) -> BuildReport:
     """Build and publish the atlas `config.target`.
@@ -63,11 +65,13 @@ def build(
     `existing` says what to do with a file of that name: refuse, replace, or add (keep its other rows).
     `interrupted` says what to do with an unfinished build: refuse, resume, or restart.
     `workers` says who makes it: None, this process alone; N processes of this machine; or "ray[:ADDRESS]". The rows are
-    the same. `source`: units that are made already (builders/shards).
+    the same. `blocks`: the folder or URL where workers that share no disk with this process leave activations for each
+    other. `source`: units that are made already (builders/shards).
     Raises BuildError, ModelError, CorpusError, UsageError or AtlasFileError; the old file is then untouched.
     """
     progress = progress or Silent()
     check_workers(workers)
+    blocks = check_blocks(blocks, workers=workers is not None)
     with writing_to(config.target):
         place = real_place(config.target)  # also asks whether a file can have this name
     if config.target.is_symlink():  # it stays one: what it points to is replaced
@@ -83,8 +87,9 @@ def build(
         resuming = may_resume(staging, interrupted)
         begun = begin(config, staging, base, corpora, progress, resuming=resuming, source=source)
         plan, products = begun.plan, begun.products
-        making = Making(source=source)
-        with pool_for(workers, plan, products, staging, progress) as making.pool:
+        storage = storage_of(blocks, [reading.family for reading in plan.readings], staging)
+        making = Making(source=source, storage=storage)
+        with pool_for(workers, plan, products, staging, progress, storage) as making.pool:
             report.notes += [*plan.notes(), *make(plan, products, staging, progress, making)]
         with progress.task("publishing", 1) as advance:
             manifest = manifest_of(plan, products, base)
@@ -96,6 +101,8 @@ def build(
                 allowed=lambda: require_state(config.target, before),
             )
             advance(1)
+        if storage is not None:
+            storage.remove()
         staging.discard()
     return report
 

@@ -234,6 +234,12 @@ _CHOICE = click.Choice
     "ADDRESS. Each holds the model, and takes --memory. The rows are the same.",
 )
 @click.option(
+    "--blocks",
+    metavar="FOLDER|URL",
+    help="Where workers leave activations for each other, if they see no disk in common: a folder, or what fsspec "
+    "reaches (s3://BUCKET/FOLDER). Default: beside OUTPUT.",
+)
+@click.option(
     "--shard",
     metavar="I/N",
     help="Make only part I of N, into the folder OUTPUT.shard-I-of-N; `merge` puts all of them together.",
@@ -270,6 +276,7 @@ def _run(options: dict[str, Any]) -> BuildReport:
         "interrupted": options["interrupted"] or "refuse",
         "progress": for_terminal(),
         "workers": options["workers"],
+        "blocks": options["blocks"],
     }
     if options["shard"] is None:
         return whole(config_from(options), **how)

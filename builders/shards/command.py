@@ -8,6 +8,7 @@ from pathlib import Path
 from atlas.errors import UsageError
 from atlas.store.staging import Staging
 from atlas.whole_file import real_place, writing_to
+from builders.activations.storage import check_blocks, storage_of
 from builders.build.inputs import read_corpora
 from builders.build.job import Making, Share
 from builders.build.make import make
@@ -38,6 +39,7 @@ def build_shard(
     interrupted: str = "refuse",
     progress: Silent | None = None,
     workers: str | int | None = None,
+    blocks: str | None = None,
 ) -> BuildReport:
     """Make the units of `share` into a folder beside `config.target`, which nothing is written to.
 
@@ -45,6 +47,7 @@ def build_shard(
     """
     progress = progress or Silent()
     check_workers(workers)
+    blocks = check_blocks(blocks, workers=workers is not None)
     with writing_to(config.target):
         real_place(config.target)  # asks whether a file can have this name
     if existing == "add":
@@ -67,10 +70,13 @@ def build_shard(
         if not resuming:
             store.clear()
         begun = begin(config, staging, None, corpora, progress, resuming=resuming)
-        making = Making(share=share, store=store)
-        with pool_for(workers, begun.plan, begun.products, staging, progress) as making.pool:
+        storage = storage_of(blocks, [reading.family for reading in begun.plan.readings], staging)
+        making = Making(share=share, store=store, storage=storage)
+        with pool_for(workers, begun.plan, begun.products, staging, progress, storage) as making.pool:
             report.notes += [*begun.plan.notes(), *make(begun.plan, begun.products, staging, progress, making)]
         store.finish(share, config, begun.parameters, making.ids)
+        if storage is not None:
+            storage.remove()
         staging.discard()
     return report
 

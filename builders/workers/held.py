@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,7 +42,9 @@ class Held:
             live.images.add(plan.image_files)
         if live.fingerprint != setup.fingerprint:
             raise BuildError(f"{plan.config.model} is another model where this worker runs")
-        self._plan, self._scratch = replace(plan, live=live), setup.scratch
+        self._plan, self._storage = replace(plan, live=live), setup.storage
+        self._own = tempfile.TemporaryDirectory(prefix="neuron-atlas-") if setup.scratch is None else None
+        self._scratch = setup.scratch or Path(self._own.name)
         self._told: dict[object, Any] = {}
         self._works: dict[Key, Work] = {}
         self._readers: dict[str, tuple[Blocks, ActivationReader]] = {}
@@ -50,7 +54,7 @@ class Held:
         self._told[topic] = value
         if isinstance(topic, str):
             reading = next(each for each in self._plan.readings if each.family == topic)
-            blocks = Blocks(self._plan, reading, self._scratch / topic, *value)
+            blocks = Blocks(self._plan, reading, self._scratch / topic, *value, self._storage)
             self._readers[topic] = blocks, reader_of(blocks)
 
     def run(self, task: Task) -> Answer:
@@ -63,8 +67,10 @@ class Held:
         if task.place is None:
             tables = [work.run(unit) for work, (_, unit) in zip(works, task.units, strict=True)]
         else:
-            activations = self._readers[task.family][1].read(task.place)
+            blocks, reader = self._readers[task.family]
+            activations = reader.read(task.place)
             tables = [work.run(unit, activations) for work, (_, unit) in zip(works, task.units, strict=True)]
+            blocks.leave(task.place)
         return Answer(tables, [work.notes() for work in works], time.monotonic() - begun)
 
     def _work(self, key: Key) -> Work:

@@ -15,6 +15,7 @@ from builders.workers.task import LOOPBACK
 
 if TYPE_CHECKING:
     from atlas.store.staging import Staging
+    from builders.activations.storage import Storage
     from builders.build.plan import Plan
     from builders.build.product import Product
     from builders.workers.pool import Pool
@@ -48,7 +49,12 @@ def check_workers(said: str | int | None) -> Workers | None:
 
 @contextmanager
 def pool_for(
-    said: str | int | None, plan: Plan, products: Sequence[Product], staging: Staging, progress: Silent
+    said: str | int | None,
+    plan: Plan,
+    products: Sequence[Product],
+    staging: Staging,
+    progress: Silent,
+    storage: Storage | None = None,
 ) -> Iterator[Pool | None]:
     """Workers for as long as the context lasts; None where there are to be none."""
     wanted = check_workers(said)
@@ -64,36 +70,54 @@ def pool_for(
 
         assert wanted.number is not None
         threads = max(1, torch.get_num_threads() // wanted.number) if plan.live.device.type == "cpu" else None
-        setups = [_setup(plan, products, staging, threads, index) for index in range(wanted.number)]
+        setup, folder = _setup(plan, products, staging, threads, storage), staging.scratch.absolute()
+        # With blocks elsewhere each has a folder of its own, which goes with the build however the worker ends.
+        setups = [
+            replace(setup, device=_device(plan, index), scratch=folder if storage is None else folder / f".{index + 1}")
+            for index in range(wanted.number)
+        ]
         with Pool(wanted.number, LocalWorker, setups, progress) as pool:
             yield pool
         return
     from builders.workers.on_ray import cluster
 
     with cluster(wanted.address) as (number, start):
-        setups = [_setup(plan, products, staging, None, index) for index in range(number)]
+        setup = _setup(plan, products, staging, None, storage)
+        folder = None if storage is not None else staging.scratch.absolute()
+        setups = [replace(setup, device=_device(plan, index), scratch=folder) for index in range(number)]
         with Pool(number, start, setups, progress) as pool:
             yield pool
 
 
-def _setup(plan: Plan, products: Sequence[Product], staging: Staging, threads: int | None, index: int) -> Setup:
-    import torch
-
-    from atlas.live.devices import DEVICE_MAP
+def _setup(
+    plan: Plan, products: Sequence[Product], staging: Staging, threads: int | None, storage: Storage | None
+) -> Setup:
+    """What all workers have in common."""
     from builders.build.inputs import weights_alone
     from builders.workers.task import Setup
 
-    live, device = plan.live, str(plan.live.device)
-    if plan.config.device.startswith(DEVICE_MAP):
-        device = plan.config.device
-    elif plan.config.device in ("auto", "cuda") and live.device.type == "cuda":
-        device = f"cuda:{index % torch.cuda.device_count()}"
+    live = plan.live
     return Setup(
         pickle.dumps(replace(plan, live=None)),
         staging.scratch.absolute(),
-        device,
+        str(live.device),
         str(live.dtype).removeprefix("torch."),
         weights_alone(plan.config, products),
         live.fingerprint,
         threads,
+        storage,
     )
+
+
+def _device(plan: Plan, index: int) -> str:
+    """Of one worker: with several GPUs they take turns."""
+    import torch
+
+    from atlas.live.devices import DEVICE_MAP
+
+    asked, found = plan.config.device, plan.live.device
+    if asked.startswith(DEVICE_MAP):
+        return asked
+    if asked in ("auto", "cuda") and found.type == "cuda":
+        return f"cuda:{index % torch.cuda.device_count()}"
+    return str(found)

@@ -11,6 +11,7 @@ from builders.build.product import Place, Tables
 
 if TYPE_CHECKING:
     from builders.activations.blocks import Block
+    from builders.activations.storage import Storage
 
 LOOPBACK = "local"
 """The address of a Ray cluster that is begun on this machine alone."""
@@ -21,16 +22,18 @@ class Setup:
     """What a worker has to know before it is asked anything.
 
     `plan`: the pickled Plan without its model, which the worker loads itself and of which the `fingerprint` must be the
-    same. `threads`: of torch; None: as many as it takes. `scratch`: where activations are kept.
+    same. `threads`: of torch; None: as many as it takes. `scratch`: the folder where activations are kept, which all
+    workers see, or a folder of this worker alone if they go through `storage`; None: one that it makes for itself.
     """
 
     plan: bytes
-    scratch: Path
+    scratch: Path | None
     device: str
     dtype: str
     weights_only: bool
     fingerprint: str
     threads: int | None
+    storage: Storage | None = None
 
 
 @dataclass(frozen=True)

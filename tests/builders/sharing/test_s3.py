@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from atlas.errors import AtlasError, AtlasFileError, BuildError
@@ -21,6 +20,7 @@ from builders.sharing.pull import PullRequest, pull
 from queries.card import neuron_card
 from queries.neurons import neurons_for_concept
 from tests.end_to_end.workbench import all_rows
+from tests.s3_server import serving
 
 pytest.importorskip("s3fs", reason="the extra `remote` is not installed")
 pytest.importorskip("moto.server", reason="moto, a local server of S3, is not installed")
@@ -31,24 +31,10 @@ BUCKET = "s3://atlases"
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """A server with one empty bucket, which s3fs finds by the variables that AWS's own tools read."""
-    import s3fs
-    from moto.server import ThreadedMotoServer
-
-    serving = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    serving.start()
-    host, port = serving.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(transport, "_AGAIN_S", 0.0)
-    s3fs.S3FileSystem.clear_instance_cache()  # the last one is of another server
-    httpx.post(f"http://{host}:{port}/moto-api/reset")  # all servers of a process have the same buckets
-    s3fs.S3FileSystem().mkdir("atlases")
-    yield serving
-    serving.stop()
-    s3fs.S3FileSystem.clear_instance_cache()
+    with serving(monkeypatch, "atlases") as server:
+        yield server
 
 
 def card_of(place: Path | str) -> Any:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
+import queue
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from atlas.errors import BuildError
 from builders.progress import Silent
+from builders.workers.held import Held, said
+from builders.workers.pool import DONE, FAILED, READY, Worker
+from builders.workers.task import Setup
 from tests.builders.workers.options import OPTIONS
 from tests.end_to_end.workbench import all_rows, built, write_corpus
 from tests.synthetic import make_model
@@ -40,3 +49,37 @@ def alone(model: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -
     """The rows of one process, without gradients."""
     target = tmp_path_factory.mktemp("alone") / "a.duckdb"
     return all_rows(built(model, target, corpus, texts=(str(corpus),), **OPTIONS))
+
+
+class ThreadWorker(Worker):
+    """A worker in a thread of this process: what a process does, without its start."""
+
+    loading = threading.Lock()
+
+    def __init__(self, index: int, setup: Setup, put: Callable[[str, Any], None]) -> None:
+        self.inbox: queue.Queue[Any] = queue.Queue()
+        self.thread = threading.Thread(target=self.work, args=(pickle.dumps(setup), put), daemon=True)
+        self.thread.start()
+
+    def send(self, message: tuple[Any, ...]) -> None:
+        self.inbox.put(pickle.dumps(message))
+
+    def end(self) -> None:
+        self.inbox.put(None)
+        self.thread.join()
+
+    def work(self, setup: bytes, put: Callable[[str, Any], None]) -> None:
+        with self.loading:
+            held = Held(pickle.loads(setup))
+        put(READY, "")
+        while (message := self.inbox.get()) is not None:
+            what, *values = pickle.loads(message)
+            try:
+                held.tell(*values) if what == "tell" else put(DONE, held.run(*values))
+            except BuildError as error:
+                put(FAILED, said(error))
+
+
+@pytest.fixture
+def in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builders.workers.local.LocalWorker", ThreadWorker)

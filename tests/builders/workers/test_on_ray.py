@@ -1,7 +1,7 @@
 """Builds by actors of Ray: the rows of one process, also where a node of the cluster goes in the middle.
 
-Ray is an extra that the other tests do not need: to run these, `pip install --target FOLDER -c constraints.txt ray`,
-then `PYTHONPATH=FOLDER pytest tests/builders/workers/test_on_ray.py`.
+Ray is an extra that the other tests do not need: to run these, `pip install --target FOLDER -c constraints.txt ray s3fs
+'moto[server,s3]'`, then `PYTHONPATH=FOLDER pytest tests/builders/workers/test_on_ray.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from builders.build.pipeline import build
 from tests.builders.workers.conftest import Heard
 from tests.builders.workers.options import OPTIONS
 from tests.end_to_end.workbench import all_rows, config
+from tests.s3_server import bucket
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
 
@@ -109,6 +110,30 @@ def test_a_node_goes_in_the_middle(two_nodes: Any, model: Path, corpus: Path, al
     assert [table for table in alone if found[table] != alone[table]] == []
     assert two_nodes.second is None
     assert sum("started again" in event for event in heard.events) == 1, heard.events
+
+
+def test_two_nodes_meet_in_a_bucket_alone(
+    monkeypatch: pytest.MonkeyPatch, model: Path, corpus: Path, alone: dict, tmp_path: Path, request: Any
+) -> None:
+    """The variables of the bucket have to be there before the nodes are."""
+    with bucket(monkeypatch, "blocks") as files:
+        nodes = request.getfixturevalue("two_nodes")
+        seen: set[str] = set()
+
+        class Looking(Heard):
+            def event(self, text: str) -> None:
+                super().event(text)
+                files.invalidate_cache()
+                seen.update(files.find("blocks"))
+
+        options, heard = config(model, tmp_path / "b.duckdb", corpus, texts=(str(corpus),), **OPTIONS), Looking()
+        how = {"workers": f"ray:{nodes.address}", "blocks": "s3://blocks/here"}
+        found = all_rows(build(options, progress=heard, **how).path)
+        assert [table for table in alone if found[table] != alone[table]] == []
+        assert any(name.endswith("/mlp_post.L1.f32") for name in seen)
+        files.invalidate_cache()
+        assert files.find("blocks") == []
+    assert all(any("words/mlp_post/" in event for event in heard.by(worker)) for worker in (1, 2)), heard.events
 
 
 def test_a_ray_that_others_could_reach_is_refused(model: Path, tmp_path: Path) -> None:

@@ -5,13 +5,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import pickle
-import queue
 import random
 import signal
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +18,7 @@ from atlas.store.staging import building_folder
 from builders.build.pipeline import build
 from builders.decoding.decode import Decoder
 from builders.progress import Lines
-from builders.workers.held import Held, said
 from builders.workers.open import check_workers
-from builders.workers.pool import DONE, FAILED, READY, Worker
-from builders.workers.task import Setup
 from tests import warm
 from tests.builders.workers.conftest import Heard
 from tests.builders.workers.options import ALL, OPTIONS
@@ -46,40 +39,6 @@ def children_of(parent: int) -> list[str]:
             if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
                 found.append(stat.parent.name)
     return found
-
-
-class ThreadWorker(Worker):
-    """A worker in a thread of this process: what a process does, without its start."""
-
-    loading = threading.Lock()
-
-    def __init__(self, index: int, setup: Setup, put: Callable[[str, Any], None]) -> None:
-        self.inbox: queue.Queue[Any] = queue.Queue()
-        self.thread = threading.Thread(target=self.work, args=(pickle.dumps(setup), put), daemon=True)
-        self.thread.start()
-
-    def send(self, message: tuple[Any, ...]) -> None:
-        self.inbox.put(pickle.dumps(message))
-
-    def end(self) -> None:
-        self.inbox.put(None)
-        self.thread.join()
-
-    def work(self, setup: bytes, put: Callable[[str, Any], None]) -> None:
-        with self.loading:
-            held = Held(pickle.loads(setup))
-        put(READY, "")
-        while (message := self.inbox.get()) is not None:
-            what, *values = pickle.loads(message)
-            try:
-                held.tell(*values) if what == "tell" else put(DONE, held.run(*values))
-            except BuildError as error:
-                put(FAILED, said(error))
-
-
-@pytest.fixture
-def in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("builders.workers.local.LocalWorker", ThreadWorker)
 
 
 @pytest.mark.usefixtures("in_threads")
