@@ -64,10 +64,10 @@ def test_they_are_those_of_sorting_all(kind: str, n: int, by: str, bounded: bool
         lower_N = torch.full((n,), torch.inf)
         lower_N[::5] = 0.2  # the others are inside of nothing
         spread = spread._replace(bounds_N=(lower_N, torch.full((n,), torch.inf)))
+    expected = by_sorting(acts_NS, spread, 10, by)
     for top in (1, 10):
         found = best(acts_NS, spread, top, by)
-        expected = by_sorting(acts_NS, spread, top, by)
-        for row, due in enumerate(expected):
+        for row, due in enumerate(each[:top] for each in expected):
             real = found.key[row] > -torch.inf
             columns = (found.neuron, found.value.double(), found.share, found.beyond)
             assert list(zip(*(each[row][real].tolist() for each in columns), strict=True)) == due

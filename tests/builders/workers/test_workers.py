@@ -20,6 +20,7 @@ from builders.decoding.decode import Decoder
 from builders.progress import Lines
 from builders.workers.open import check_workers
 from tests import warm
+from tests.amount import some
 from tests.builders.workers.conftest import Heard
 from tests.builders.workers.options import ALL, OPTIONS
 from tests.end_to_end.workbench import all_rows, built, config
@@ -88,7 +89,7 @@ def host(model: Path, target: Path, corpus: Path, said: Path) -> None:
         build(config(model, target, corpus, texts=(str(corpus),), **OPTIONS), workers=2, progress=Lines(file))
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", some([signal.SIGKILL, signal.SIGINT], [signal.SIGKILL]))
 def test_the_host_ends_in_the_middle(number: int, model: Path, corpus: Path, alone: dict, tmp_path: Path) -> None:
     said, target = tmp_path / "said", tmp_path / "b.duckdb"
     said.touch()
