@@ -15,7 +15,7 @@ from atlas.live.batching import batches, encode
 from atlas.live.head import label_logits_of
 from atlas.live.model import LiveModel
 from builders.evaluation.edited import Budget, Edits, edited
-from builders.evaluation.prompts import Example, Prompts
+from builders.evaluation.prompts import Example, Prompts, require_labels
 from builders.evaluation.scoring import plain_pass
 
 
@@ -57,10 +57,7 @@ def classifier_prompts(
     if shots:
         raise UsageError("--shots are examples before a next token, and a classifier predicts none", "Leave them out.")
     places = label_places(live, labels)
-    for _, concept in examples:
-        if concept not in places:
-            problem = f"no label is given for the concept {concept!r}"
-            raise UnknownNameError("concept", concept, labels, problem=problem)
+    require_labels(examples, labels, "label")
     encoded, n_cut = encode(live, [text for text, _ in examples], template, max_tokens)
     gold = [places[concept] for _, concept in examples]
     return Prompts(encoded, gold, list(places), list(places.values()), n_cut)

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from atlas.errors import ModelError, QuestionError, UnknownNameError, UsageError
+from atlas.errors import ModelError, QuestionError, UsageError
 from atlas.live.batching import PLACEHOLDER, batches, encode_at
 from atlas.live.head import head_logits
 from atlas.live.model import LiveModel
 from atlas.live.token_ids import token_ids
 from builders.evaluation.edited import Budget, Edits, edited
-from builders.evaluation.prompts import Example, Prompts
+from builders.evaluation.prompts import Example, Prompts, require_labels
 from builders.evaluation.scoring import plain_pass
 
 Advance = Callable[[int], None]
@@ -44,10 +44,7 @@ def masked_prompts(
         raise UsageError(
             "--shots are examples before a next token, and a masked language model predicts none", "Leave them out."
         )
-    for _, concept in examples:
-        if concept not in labels:
-            problem = f"no label word is given for the concept {concept!r}"
-            raise UnknownNameError("concept", concept, labels, problem=problem)
+    require_labels(examples, labels, "label word")
     tokens = mask_tokens(live, template, labels)
     (encoded, n_cut), _ = encode_at(live, [text for text, _ in examples], template, max_tokens, "mask", "text")
     concepts = list(labels)

@@ -43,10 +43,7 @@ def make_prompts(
     Raises UnknownNameError for a concept without a label word; UsageError for a template without exactly one
     {text}, a shot that is also evaluated, and label words that do not begin with a token of their own.
     """
-    for _, concept in [*examples, *shots]:
-        if concept not in labels:
-            problem = f"no label word is given for the concept {concept!r}"
-            raise UnknownNameError("concept", concept, labels, problem=problem)
+    require_labels([*examples, *shots], labels, "label word")
     overlap = {text_hash(text) for text, _ in shots} & {text_hash(text) for text, _ in examples}
     if overlap:
         raise UsageError("a few-shot example is also evaluated", "Take the shots from texts that are not evaluated.")
@@ -60,6 +57,14 @@ def make_prompts(
     index = {concept: number for number, concept in enumerate(concepts)}
     tokens = label_tokens(live, template, labels)
     return Prompts(encoded, [index[concept] for _, concept in examples], concepts, tokens, n_cut)
+
+
+def require_labels(examples: Sequence[Example], labels: Mapping[str, str], called: str) -> None:
+    """Raise UnknownNameError for an example of a concept without what is `called` so in the message."""
+    for _, concept in examples:
+        if concept not in labels:
+            problem = f"no {called} is given for the concept {concept!r}"
+            raise UnknownNameError("concept", concept, labels, problem=problem)
 
 
 def label_tokens(live: LiveModel, template: str, labels: Mapping[str, str]) -> list[int]:
