@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -45,42 +44,3 @@ def in_order(work: Callable[[S], T], parts: Iterable[S], n_threads: int) -> Iter
                 yield begun.popleft().result()
     finally:
         torch.set_num_threads(before)  # the libraries below torch keep one number for all threads
-
-
-class Aside:
-    """Work that the caller need not wait for, one piece after the other, in a thread that stays."""
-
-    def __init__(self, threads: ThreadPoolExecutor, most: int) -> None:
-        self._threads, self._most = threads, most
-        self._begun: deque[Future[None]] = deque()
-
-    def do(self, work: Callable[[], None]) -> None:
-        """Begin it, or wait until all but `most` - 1 pieces before it are done; raises what one of those raised."""
-        while len(self._begun) >= self._most:
-            self._begun.popleft().result()
-        self._begun.append(self._threads.submit(work))
-
-    def wait(self) -> None:
-        """Until all is done; raises what the first to fail raised."""
-        while self._begun:
-            self._begun.popleft().result()
-
-
-@contextmanager
-def aside(device: torch.device, most: int = 3) -> Iterator[Aside | None]:
-    """A thread for work beside that of torch on a CPU, `most` pieces of it at once; None where torch has one thread, or
-    works elsewhere.
-
-    The piece that is worked on, and those that wait for it, are dropped where the caller fails.
-    """
-    if threads_of(device) == 1:
-        yield None
-        return
-    before = torch.get_num_threads()
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as threads:
-        threads.submit(torch.get_num_threads).result()  # it has begun, and said how many it uses
-        torch.set_num_threads(before)  # the libraries below torch keep one number for all threads
-        try:
-            yield Aside(threads, most)
-        finally:
-            threads.shutdown(cancel_futures=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +40,6 @@ from builders.exemplars.rows import (
     noted_lists,
 )
 from builders.exemplars.seen import AtPlace, Batch, Seen
-from builders.threads import Aside, aside
 
 if TYPE_CHECKING:
     from atlas.live.model import LiveModel
@@ -66,20 +64,13 @@ class FindExemplars(Work):
         self.parts = {place: _parts(live, place) for place in self.places}
         self.states: dict[tuple[Place, int], PlaceState] = {}
         """By place and expert; of those only that tokens were routed to."""
-        self._aside: Aside | None = None
-        """Takes what one layer gives while the model is at the next ones."""
 
     def run(self, unit: str, activations: Activations | None = None) -> Tables:
         """What a shard adds to the lists of each place, and its sums."""
         shard = int(unit.rpartition("/")[2])
         self.begin()
-        live = self.plan.live
-        with aside(live.device) as self._aside:
-            if live.has_experts:
-                self._aside = None  # their activations are gone when the model goes on
-            for batch, input_ids, mask in self.batches(shard):
-                self.read(batch, input_ids, mask)
-        self._aside = None
+        for batch, input_ids, mask in self.batches(shard):
+            self.read(batch, input_ids, mask)
         return self.noted(shard)
 
     def begin(self) -> None:
@@ -175,12 +166,8 @@ class FindExemplars(Work):
             return below.pop((BRANCHES[0], expert)), below.pop((BRANCHES[1], expert))
 
         def keep(site: str, layer: int, acts_BTN: torch.Tensor) -> None:
-            branches, place = branches_of(site, 0, acts_BTN), Place(site, layer)
-            if self._aside is None or place not in self.parts:
-                self._take(place, 0, Seen(batch, acts_BTN, branches))
-                return
-            seen = Seen(batch, acts_BTN.clone(), branches)  # the model may write into its own
-            self._aside.do(partial(self._take_aside, place, seen))
+            branches = branches_of(site, 0, acts_BTN)
+            self._take(Place(site, layer), 0, Seen(batch, acts_BTN, branches))
 
         def keep_routed(site: str, layer: int, routed: Routed) -> None:
             branches, place = branches_of(site, routed.expert, routed.acts_RN), Place(site, layer)
@@ -198,17 +185,11 @@ class FindExemplars(Work):
             wanted += BRANCHES
         try:
             capture(live, input_ids.to(live.device), mask.to(live.device), wanted, self.plan.layers, keep, keep_routed)
-            if self._aside is not None:
-                self._aside.wait()
         except torch.OutOfMemoryError as error:
             raise BuildError(
                 f"the {live.device} has too little memory for {input_ids.numel()} tokens at once",
                 "Lower --batch-tokens and use --restart.",
             ) from error
-
-    @torch.inference_mode()  # which each thread has of its own
-    def _take_aside(self, place: Place, seen: Seen) -> None:
-        self._take(place, 0, seen)
 
     def _take(self, place: Place, expert: int, seen: AtPlace | None) -> None:
         if place not in self.parts or seen is None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -20,7 +18,7 @@ from atlas.store.verify import OK, checks_of
 from builders.build import pipeline
 from builders.config import BuildConfig
 from builders.exemplars import running_text
-from builders.exemplars.place import EPSILON, PlaceState
+from builders.exemplars.place import EPSILON
 from builders.exemplars.work import FindExemplars
 from queries.running_text import stored_exemplars, stored_firing, text_set
 from tests.end_to_end.workbench import all_rows
@@ -212,30 +210,6 @@ def test_other_batches_and_shards_give_the_same(path, model, source, tmp_path):
         assert mine[:3] == its[:3]
         assert mine[3:5] == pytest.approx(its[3:5], rel=1e-4, abs=1e-5)
         assert mine[5:7] == pytest.approx(its[5:7], abs=1.01) and mine[9] == its[9]
-
-
-def test_what_is_taken_aside_is_the_same(model, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(running_text, "SHARD_TOKENS", SHARD)
-    before, takers, take = torch.get_num_threads(), [], PlaceState.take
-
-    def counted(self, seen):
-        takers.append(threading.get_ident())
-        return take(self, seen)
-
-    monkeypatch.setattr(PlaceState, "take", counted)
-    rows = []
-    torch.set_num_threads(2)
-    try:
-        for name in ("aside", "here"):
-            with monkeypatch.context() as patch:
-                if name == "here":
-                    patch.setattr("builders.exemplars.work.aside", lambda device: nullcontext())
-                rows.append(all_rows(pipeline.build(config(model, tmp_path / f"{name}.duckdb", source)).path))
-            assert (set(takers) == {threading.get_ident()}) is (name == "here")
-            takers.clear()
-    finally:
-        torch.set_num_threads(before)
-    assert rows[0]["_exemplar"] and rows[0] == rows[1]
 
 
 def test_a_killed_build_resumes_at_a_shard(path, model, source, tmp_path, monkeypatch):
