@@ -133,7 +133,8 @@ def _claim(
         "running text; decodings of three weights, facts of the weights with 16 nearest neurons, statistics and "
         "intervals, exemplars, gradients. Bare: loading the model, one product with the unembedding a weight, one of "
         "each pair of layers, the forward passes of the same batches, for gradients a backward pass too; nothing is "
-        f"kept of them, and what gradients are checked by, thousands of passes under edits, has no bare part. Medians of {options.rounds} rounds in turn, seconds of "
+        "kept of them, and what gradients are checked by, thousands of passes under edits, has no bare part. "
+        f"Medians of {options.rounds} rounds in turn, seconds of "
         f"{'all threads of the processor' if options.clock == 'cpu' else 'the clock'}.",
         machine=machine(packages=("torch", "transformers", "duckdb", "transformer-lens")),
         tables=[
