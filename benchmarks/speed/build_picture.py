@@ -18,7 +18,7 @@ def draw(path: Path, phases: dict[str, float], bare: dict[str, float]) -> None:
     names = list(reversed(shown))
     look = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "0"}
     with matplotlib.rc_context(look):
-        figure = figures.Figure(figsize=(7.2, 0.5 + 0.32 * len(names)), layout="constrained")
+        figure = figures.Figure(figsize=(7.2, 0.8 + 0.32 * len(names)), layout="constrained")
         axes = figure.subplots()
         axes.barh(names, [shown[name] for name in names], color=_OURS, label="build")
         axes.barh(names, [bare.get(name, 0.0) for name in names], color=_BARE, height=0.4, label="bare work")
@@ -30,7 +30,7 @@ def draw(path: Path, phases: dict[str, float], bare: dict[str, float]) -> None:
                 textcoords="offset points",
                 xytext=(4, -3),
             )
-        axes.margins(x=0.18)
+        axes.margins(x=0.3)  # what is written behind the longest bar
         axes.set_xlabel("seconds")
-        axes.legend(frameon=False, loc="lower right")
+        figure.legend(frameon=False, loc="outside upper right", ncols=2)
         figure.savefig(path, metadata={"Date": None})
