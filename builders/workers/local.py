@@ -73,6 +73,10 @@ def work(connection: Connection, setup: bytes) -> None:
         os._exit(1)
 
     threading.Thread(target=listen, name="inbox", daemon=True).start()
+    from tqdm import tqdm
+
+    # The lock of its bars would be a semaphore of the system, and Python complains of it when a worker is ended.
+    tqdm.set_lock(threading.RLock())
     from builders.workers.held import Held, said  # torch
 
     try:
