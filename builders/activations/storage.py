@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atlas.errors import AtlasError, BuildError, UsageError
-from atlas.files_of_url import filesystem_of
+from atlas.errors import BuildError, UsageError
+from atlas.files_of_url import failing_as, filesystem_of
 from atlas.place import is_url
 
 if TYPE_CHECKING:
@@ -61,15 +61,11 @@ class Storage:
 
     @contextlib.contextmanager
     def _said(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except AtlasError:
-            raise
-        except FileNotFoundError as error:
-            raise BuildError(f"{error.filename or error} of this build is gone", "Use --restart.") from error
-        except Exception as error:  # each library has errors of its own
-            text = " ".join(str(error).split())[:200] or type(error).__name__
-            raise BuildError(f"cannot {what} {self.url}: {text}", "What was made is kept: --resume goes on.") from error
+        with failing_as(f"cannot {what} {self.url}", "What was made is kept: --resume goes on."):
+            try:
+                yield
+            except FileNotFoundError as error:
+                raise BuildError(f"{error.filename or error} of this build is gone", "Use --restart.") from error
 
 
 def check_blocks(said: str | None, *, workers: bool) -> str | None:

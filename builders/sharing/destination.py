@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from atlas.errors import AtlasError, BuildError, UsageError
+from atlas.errors import UsageError
 from atlas.extras import require
-from atlas.files_of_url import filesystem_of
+from atlas.files_of_url import failing_as, filesystem_of
 from atlas.place import is_url
 from atlas.schema.published import FORMAT, MANIFEST, README
 from builders.file_hash import sha256_of
@@ -186,13 +186,5 @@ def _is_manifest(content: bytes) -> bool:
     return isinstance(found, dict) and found.get("format") == FORMAT
 
 
-@contextlib.contextmanager
-def _said(url: str) -> Any:
-    """What a library says of a place as a BuildError in one line."""
-    try:
-        yield
-    except AtlasError:
-        raise
-    except Exception as error:  # each library has errors of its own
-        text = " ".join(str(error).split())[:200] or type(error).__name__
-        raise BuildError(f"cannot publish to {url}: {text}", "Nothing that was there before has changed.") from error
+def _said(url: str) -> contextlib.AbstractContextManager[None]:
+    return failing_as(f"cannot publish to {url}", "Nothing that was there before has changed.")
