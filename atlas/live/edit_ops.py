@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from atlas.errors import ModelError
 from atlas.live.expert_layer import ExpertLayer
 from atlas.ops import OPS
 from atlas.spec.document import Edit
@@ -95,6 +96,23 @@ class TapEdits:
         ranged = x_BTK[..., n_free:]
         inside = (ranged >= self._lower) & (ranged <= self._upper)
         return inside if n_free == 0 else torch.cat([inside.new_ones(*x_BTK.shape[:-1], n_free), inside], -1)
+
+
+class RowEdits:
+    """Edits at one tap of a batch of `n_rows`, of some of its rows, of each its own."""
+
+    def __init__(self, by_row: Mapping[int, TapEdits], n_rows: int) -> None:
+        self._by_row, self._n_rows = by_row, n_rows
+
+    def apply(self, acts_BTN: Tensor, where_BT1: Tensor | None) -> Tensor:
+        """As TapEdits. Raises ModelError for another number of rows."""
+        if len(acts_BTN) != self._n_rows:
+            raise ModelError(f"{self._n_rows} rows have edits of their own, and a pass has {len(acts_BTN)} rows")
+        edited_BTN = acts_BTN.clone()
+        for row, edits in self._by_row.items():
+            here = slice(row, row + 1)
+            edited_BTN[here] = edits.apply(acts_BTN[here], None if where_BT1 is None else where_BT1[here])
+        return edited_BTN
 
 
 def edits_by_expert(experts: ExpertLayer, edits: Iterable[Edit], device: torch.device) -> dict[int, TapEdits]:

@@ -1,4 +1,7 @@
-"""Run a model with a spec's edits: `with intervene(live, spec): live.model.generate(...)`."""
+"""Run a model with a spec's edits: `with intervene(live, spec): live.model.generate(...)`.
+
+`intervene_rows` gives each row of a batch a spec of its own, so that many edits of one text take one pass.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,7 @@ from torch import Tensor, nn
 
 from atlas.errors import ModelError, SpecError, UsageError
 from atlas.fingerprint_kinds import FIRST
-from atlas.live.edit_ops import TapEdits, edits_by_expert
-from atlas.live.expert_layer import ExpertTap
+from atlas.live.edit_ops import RowEdits, TapEdits, edits_by_expert
 from atlas.live.expert_pass import Routed
 from atlas.live.model import LiveModel
 from atlas.live.taps import ResolvedTap
@@ -23,6 +25,7 @@ from atlas.live.token_positions import PassTokens, admitted, argument_reader, re
 from atlas.spec.document import InterventionSpec
 
 PromptLengths = int | Sequence[int] | Tensor | None
+_Taps = Mapping[str, tuple[Any, Any]]
 
 _EDITED: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 
@@ -50,15 +53,55 @@ def intervene(
     itself is passed on. The hooks are gone afterwards in every case.
     """
     check_model(live, spec, override_model=override_model)
+    with _attached(live, _Run(live, spec, _taps(live, spec), prompt_lengths)):
+        yield
+
+
+@contextmanager
+def intervene_rows(
+    live: LiveModel, specs: Sequence[InterventionSpec], *, prompt_lengths: PromptLengths = None
+) -> Iterator[None]:
+    """As `intervene`, of passes with a row for each spec: row b is edited as `specs[b]` says, and by no other.
+
+    Raises SpecError where they differ in positions or phase, ModelError where experts are edited, whose tokens come
+    from all rows, and for a pass with another number of rows.
+    """
+    if not specs or len({(spec.positions, spec.phase) for spec in specs}) > 1:
+        raise SpecError("specs of the rows of one pass must be there, and have the same positions and phase")
+    by_name: dict[str, tuple[ResolvedTap, dict[int, TapEdits]]] = {}
+    for row, spec in enumerate(specs):
+        check_model(live, spec)
+        for name, (tap, edits) in _taps(live, spec).items():
+            if isinstance(edits, dict):
+                raise ModelError(f"{name} has experts, whose tokens come from all rows", "Use intervene.")
+            by_name.setdefault(name, (tap, {}))[1][row] = edits
+    taps = {name: (tap, RowEdits(by_row, len(specs))) for name, (tap, by_row) in by_name.items()}
+    with _attached(live, _Run(live, specs[0], taps, prompt_lengths)):
+        yield
+
+
+@contextmanager
+def _attached(live: LiveModel, run: _Run) -> Iterator[None]:
     if live.model in _EDITED:
         raise ModelError(f"{live.model_id} is being edited already", "Put all edits into one spec.")
-    run = _Run(live, spec, prompt_lengths)
     with ExitStack() as undo:
         _EDITED.add(live.model)
         undo.callback(_EDITED.discard, live.model)
         run.attach(undo)
         yield
     run.check_everything_ran()
+
+
+def _taps(live: LiveModel, spec: InterventionSpec) -> dict[str, tuple[Any, Any]]:
+    """By what a message calls it: a tap with its TapEdits, or the tap of experts with the TapEdits of each."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for (site, layer), edits in groupby(spec.edits, key=lambda edit: (edit.site, edit.layer)):
+        name, experts = f"{site} of layer {layer}", live.experts_at(site, layer)
+        if experts is None:
+            found[name] = live.tap(site, layer), TapEdits(list(edits), live.device)
+        else:
+            found[name] = experts.tap(site), edits_by_expert(experts, edits, live.device)
+    return found
 
 
 def check_model(live: LiveModel, spec: InterventionSpec, *, override_model: bool = False) -> None:
@@ -91,16 +134,8 @@ def check_model(live: LiveModel, spec: InterventionSpec, *, override_model: bool
 class _Run:
     """What the hooks of one block share."""
 
-    def __init__(self, live: LiveModel, spec: InterventionSpec, prompt_lengths: PromptLengths) -> None:
-        self._live, self._spec = live, spec
-        self._taps: dict[str, tuple[ResolvedTap, TapEdits]] = {}
-        self._expert_taps: dict[str, tuple[ExpertTap, dict[int, TapEdits]]] = {}
-        for (site, layer), edits in groupby(spec.edits, key=lambda edit: (edit.site, edit.layer)):
-            name, experts = f"{site} of layer {layer}", live.experts_at(site, layer)
-            if experts is None:
-                self._taps[name] = live.tap(site, layer), TapEdits(list(edits), live.device)
-            else:
-                self._expert_taps[name] = experts.tap(site), edits_by_expert(experts, edits, live.device)
+    def __init__(self, live: LiveModel, spec: InterventionSpec, taps: _Taps, prompt_lengths: PromptLengths) -> None:
+        self._live, self._spec, self._taps = live, spec, taps
         self._given_B = _as_lengths(prompt_lengths, live.device)
         self._read_arguments = argument_reader(live.base.forward)
         self._where: Tensor | bool | None = None  # of the running pass; None between passes
@@ -115,9 +150,10 @@ class _Run:
         undo.callback(base.register_forward_pre_hook(self._begin_pass, with_kwargs=True).remove)
         undo.callback(base.register_forward_hook(self._end_pass, always_call=True).remove)
         for name, (tap, edits) in self._taps.items():
-            undo.callback(tap.register(functools.partial(self._edit, name, edits)).remove)
-        for name, (expert_tap, by_expert) in self._expert_taps.items():
-            undo.callback(expert_tap.register(functools.partial(self._edit_routed, name, by_expert)).remove)
+            if isinstance(edits, dict):
+                undo.callback(tap.register(functools.partial(self._edit_routed, name, edits)).remove)
+            else:
+                undo.callback(tap.register(functools.partial(self._edit, name, edits)).remove)
         self._mark_generations(undo)
 
     def check_everything_ran(self) -> None:
@@ -127,7 +163,7 @@ class _Run:
                 f"no forward pass of {self._live.model_id} ran under the edits",
                 "Run the model that was given to intervene, inside the block.",
             )
-        missed = [name for name in (*self._taps, *self._expert_taps) if name not in self._reached]
+        missed = [name for name in self._taps if name not in self._reached]
         if missed:
             more = f" and {len(missed) - 3} more" if len(missed) > 3 else ""
             raise ModelError(
@@ -145,7 +181,7 @@ class _Run:
     def _end_pass(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         self._where = None
 
-    def _edit(self, name: str, edits: TapEdits, acts_BTN: Tensor) -> Tensor | None:
+    def _edit(self, name: str, edits: TapEdits | RowEdits, acts_BTN: Tensor) -> Tensor | None:
         where = self._reach(name)
         if where is False:
             return None

@@ -168,7 +168,7 @@ class _Bench:
     def measured(self, neurons: Sequence[Neuron]) -> dict[Neuron, float]:
         """What it loses with each of the first ones alone at 0."""
         count = len(neurons) if self._request.rule == "measured" else self._request.verify
-        return {each: self._measure(each) for each in neurons[:count]}
+        return self._measure(neurons[:count])
 
     def chosen(self) -> Chosen:
         """The neurons that the rule names."""
@@ -178,15 +178,19 @@ class _Bench:
         if request.rule == "measured":
             heads = (first(values, max(request.verify, request.top)) for values in self._signed.values())
             candidates = sorted({each for head in heads for each in head})
-            candidates.sort(key=lambda each: -request.sign * self._measure(each))
+            measured = self._measure(candidates)
+            candidates.sort(key=lambda each: -request.sign * measured[each])
             return Chosen(candidates[: request.top])
         starts = [*self._signed.values(), self._signed["gradient"] + self._signed["direct"], self._sizes_LN]
         return best_set(starts, self._signed["gradient"], request.top, self._signed_holds, self._without)
 
-    def _measure(self, neuron: Neuron) -> float:
-        if neuron not in self._alone:
-            self._alone[neuron] = self.holds([neuron])
-        return self._alone[neuron]
+    def _measure(self, neurons: Sequence[Neuron]) -> dict[Neuron, float]:
+        """Of each alone, measured once."""
+        new = [each for each in neurons if each not in self._alone]
+        specs = [spec_of(self._live, [each], positions=self._request.position) for each in new]
+        changes = self._effects.changes(specs, self._target)
+        self._alone |= {each: -change for each, change in zip(new, changes, strict=True)}
+        return {each: self._alone[each] for each in neurons}
 
     def _signed_holds(self, neurons: Sequence[Neuron]) -> float:
         return self._request.sign * self.holds(neurons)

@@ -64,15 +64,13 @@ def edit_text(
     read = {rule: _read(live, ids, counted, target, site, neurons, relp=rule == "relp") for rule in RULES}
     positions = "last" if counted is None else tuple(np.flatnonzero(counted[0]).tolist())
     effects = Effects(live, ids, only_last=counted is None)
-    changes = {
-        name: np.array(
-            [
-                effects.change(spec_of(live, [each], op=op, value=value, site=site, positions=positions), target)
-                for each in neurons
-            ]
-        )
-        for name, (op, value) in EDITS.items()
-    }
+    specs = [
+        spec_of(live, [each], op=op, value=value, site=site, positions=positions)
+        for op, value in EDITS.values()
+        for each in neurons
+    ]
+    changed = np.array(effects.changes(specs, target)).reshape(len(EDITS), len(neurons))
+    changes = dict(zip(EDITS, changed, strict=True))
     by_rule = {rule: (slope_S, attribution_S) for rule, (_, slope_S, attribution_S) in read.items()}
     return Edited(text, read[RULES[0]][0], by_rule, changes)
 

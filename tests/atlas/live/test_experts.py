@@ -15,7 +15,7 @@ from atlas.live.adapters.multimodal import MULTIMODAL
 from atlas.live.adapters.registry import FAMILIES, find_adapter
 from atlas.live.capture import ROUTER, capture
 from atlas.live.expert_pass import Routed
-from atlas.live.intervene import intervene
+from atlas.live.intervene import intervene, intervene_rows
 from atlas.live.loading import load
 from atlas.live.model import LiveModel
 from atlas.live.passes import run_pass
@@ -405,3 +405,15 @@ def test_our_pass_is_the_eager_one(live: LiveModel) -> None:
         finally:
             live.model.set_experts_implementation("neuron_atlas")
     torch.testing.assert_close(ours, eager, rtol=1e-5, atol=1e-6)
+
+
+def test_rows_of_an_expert_have_no_specs_of_their_own(mixture_of: Callable[[str], LiveModel]) -> None:
+    live = mixture_of("mixtral")
+    dims = {name: getattr(live, name) for name in ("n_layers", "d_model", "d_mlp", "gated")}
+    spec = InterventionSpec(
+        model=ModelReference(id="m", fingerprint=live.fingerprint, **dims),
+        tokenization=Tokenization(False, False),
+        edits=(Edit("mlp_post", layers_with(live)[0], 1, "set", 1.0),),
+    )
+    with pytest.raises(ModelError, match="has experts, whose tokens come from all rows"), intervene_rows(live, [spec]):
+        pass
