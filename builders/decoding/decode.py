@@ -21,13 +21,15 @@ from builders.build.product import Activations, Tables, Work
 from builders.decoding.cosines import cosines_of
 from builders.decoding.rows import decoding_rows, vector_rows, weight_fact_rows
 from builders.decoding.topk.chunked import Look
-from builders.decoding.topk.top import top_tokens
+from builders.decoding.topk.top import top_tokens, uses_every_thread
 from builders.decoding.topk.vocabulary import Vocabulary
+from builders.threads import threads_of
 
 if TYPE_CHECKING:
     from builders.build.plan import Plan
 
 
+_AT_ONCE = 2  # layers: each has its part of the memory, and a product of few neurons is slow
 _ROWS = 1024  # looked at or converted at a time, where a copy of all would be as large as what is copied
 
 
@@ -47,7 +49,9 @@ class Decoder(Work):
         self._gain_D = live.final_norm_gain().float() if plan.config.mode == "folded" else None
         self._map_ED = linear_map(live, mean_state(live)) if plan.config.mode == "linearised" else None
         self._cosines = cosines_of(live, self._vocabulary.u_VD) if plan.config.weighs else None
-        self._n_fallback = 0
+        # Not by the number of threads: what is computed in other portions differs in the last bits.
+        self._memory = plan.config.memory // (8 if uses_every_thread(live.device) else 8 * _AT_ONCE)
+        self._fallbacks: list[int] = []  # several threads add to it
 
     def run(self, unit: str, activations: Activations | None = None) -> Tables:
         """Rows of one weight and layer. Raises BuildError when the weight is not finite, or a logit overflows."""
@@ -71,20 +75,21 @@ class Decoder(Work):
 
     def notes(self) -> list[str]:
         """How many neurons needed the float64 search."""
-        if not self._n_fallback:
+        n_fallback = sum(self._fallbacks)
+        if not n_fallback:
             return []
-        return [f"{self._n_fallback} decodings had near ties and were searched in float64"]
+        return [f"{n_fallback} decodings had near ties and were searched in float64"]
 
     def _decoded(self, weight: str, layer: int, first: int, w_ND: torch.Tensor, look: Look | None) -> pa.Table:
         vectors_ND = w_ND if self._gain_D is None else w_ND * self._gain_D
         if self._map_ED is not None:
             vectors_ND = (vectors_ND.double() @ self._map_ED.T).float()
         require_finite(weight, layer, vectors_ND, first)
-        found = top_tokens(vectors_ND, self._vocabulary, self._config.top, self._config.memory // 8, look)
+        found = top_tokens(vectors_ND, self._vocabulary, self._config.top, self._memory, look)
         results = (found.raised_logit_NK, found.lowered_logit_NK, found.raised_lse_N, found.lowered_lse_N)
         if not all(torch.isfinite(values).all() for values in results):
             raise BuildError(f"logits of {weight} in layer {layer} overflow float32", "Rescale the checkpoint.")
-        self._n_fallback += found.n_fallback
+        self._fallbacks.append(found.n_fallback)
         return decoding_rows(
             weight=weight,
             layer=layer,
@@ -99,6 +104,15 @@ class Decoder(Work):
             lowered_token_NK=self._ids_V[found.lowered_token_NK.cpu()].numpy(),
             lowered_logit_NK=found.lowered_logit_NK.cpu().numpy(),
         )
+
+
+def at_once(plan: Plan) -> int:
+    """How many threads decode a layer each; 0: layer after layer, each by all threads."""
+    live, config = plan.live, plan.config
+    weight_bytes = 4 * live.d_mlp * live.d_model  # of a layer in float32
+    if uses_every_thread(live.device) or threads_of(live.device) < _AT_ONCE or weight_bytes > config.memory // 8:
+        return 0
+    return _AT_ONCE
 
 
 def finite_unembedding(plan: Plan) -> torch.Tensor:

@@ -97,6 +97,12 @@ class Decoding(Product):
         """The decodings of the same weights and layers."""
         return [Replaced(WEIGHT, _weights(plan), layers=plan.layers)]
 
+    def at_once(self, plan: Plan, part: Part) -> int:
+        """Some layers, where they are small beside the memory that the options allow; 0 where one takes all threads."""
+        from builders.decoding.decode import at_once  # torch: only now
+
+        return at_once(plan)
+
     def work(self, plan: Plan, part: Part, ids: object) -> Work:
         """Beside the model it holds copies of the unembedding in float32 and bfloat16."""
         from builders.decoding.decode import Decoder  # torch: only now

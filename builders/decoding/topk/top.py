@@ -41,6 +41,12 @@ def top_tokens(
     return screened_top(w_ND, vocabulary, k, memory_bytes, device)
 
 
+def uses_every_thread(device: torch.device) -> bool:
+    """Whether `top_tokens` leaves nothing for another search beside it: not where it goes by float32 products, as most
+    of what follows a product is too short for torch to divide among threads."""
+    return device.type != "cpu" or _products(device) is not None
+
+
 def _products(device: torch.device) -> Products | None:
     """The fast products of a device, if it has any: bfloat16 without instructions for it is slower than float32."""
     if device.type == "cuda" and find_spec("triton") and torch.cuda.get_device_capability(device) >= (8, 0):
