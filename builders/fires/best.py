@@ -2,7 +2,8 @@
 
 Most neurons are nowhere near an end of their distribution. Those at or beyond a stored quantile near either end are
 placed; where enough of them turn out to lie farther out than that quantile, the others cannot be among the best. Tokens
-where they do not are looked at again by a quantile farther in, and at last all neurons are placed.
+where they do not are looked at again by a quantile farther in, and at last all neurons are placed. Of a further layer
+only neurons are placed that may be farther out than the worst that a token keeps of the layers before.
 
 Axes: N neurons, S tokens, K the most that a token keeps, C candidates (pairs of a token and a neuron).
 """
@@ -49,9 +50,9 @@ class Best(NamedTuple):
     beyond: Tensor
 
 
-def best(acts_NS: Tensor, spread: Spread, top: int, by: str) -> Best:
+def best(acts_NS: Tensor, spread: Spread, top: int, by: str, floor_S: Tensor | None = None) -> Best:
     """The `top` neurons of each token, all if there are fewer, by finite float32 activations. Equal ones: the lower
-    neuron first."""
+    neuron first. `floor_S`: of each token a key; neurons that come below it may be left out."""
     kept, can_SN = min(top, len(acts_NS)), _can(acts_NS, spread)
     if by != PERCENTILE:
         size_SN = acts_NS.abs().T.masked_fill(~can_SN, -torch.inf)
@@ -59,6 +60,8 @@ def best(acts_NS: Tensor, spread: Spread, top: int, by: str) -> Best:
         return _of_candidates(acts_NS, spread, can_SN & (size_SN >= least_S[:, None]), kept, by)
     if spread.bounds_N is not None:
         return _of_candidates(acts_NS, spread, can_SN, kept, by)  # an interval of a concept holds few
+    if floor_S is not None and bool((floor_S > -torch.inf).all()):
+        return _of_candidates(acts_NS, spread, _may_reach(acts_NS, spread, floor_S) & can_SN, kept, by)
     return _farthest(acts_NS, spread, can_SN, kept, _TIMES)
 
 
@@ -80,6 +83,32 @@ def _farthest(acts_NS: Tensor, spread: Spread, can_SN: Tensor, kept: int, times:
     return found
 
 
+def _may_reach(acts_NS: Tensor, spread: Spread, floor_S: Tensor) -> Tensor:
+    """Which neurons may have a key of `floor_S` or more, [S, N]: all others lie between two stored quantiles that have
+    a larger share of the running text on either side."""
+    levels = _levels(spread.probabilities_P)
+    shares_L = spread.probabilities_P.new_tensor([share for *_, share in levels])
+    level_S = torch.searchsorted(shares_L, -floor_S, right=True)
+    low_L, high_L = (torch.tensor(each, device=floor_S.device) for each in list(zip(*levels, strict=True))[:2])
+    open_S = level_S == len(levels)  # no quantile is so far in
+    level_S = level_S.clamp(max=len(levels) - 1)
+    quantiles_PN, acts_SN = spread.quantiles_NP.T.contiguous(), acts_NS.T
+    far_SN = acts_SN <= quantiles_PN[low_L[level_S]]
+    far_SN |= acts_SN >= quantiles_PN[high_L[level_S]]
+    return far_SN | open_S[:, None]
+
+
+def _levels(probabilities_P: Tensor) -> list[tuple[int, int, float]]:
+    """Pairs of quantiles below and above the middle, and the share that is outside at either at least: rising."""
+    probabilities, levels = probabilities_P.tolist(), []
+    for low, share in enumerate(probabilities):
+        if share >= 0.25:
+            break
+        high = next(at for at, other in enumerate(probabilities) if other >= 1 - share)
+        levels.append((low, high, min(share, 1 - probabilities[high])))
+    return levels
+
+
 def _can(acts_NS: Tensor, spread: Spread) -> Tensor:
     """Which neurons have a distribution, and a value between their bounds, [S, N]."""
     can_NS = (~spread.std_N.isnan())[:, None].expand(acts_NS.shape)
@@ -92,12 +121,7 @@ def _can(acts_NS: Tensor, spread: Spread) -> Tensor:
 def _ends(spread: Spread, wanted: int) -> tuple[int, int, float] | None:
     """Between which quantiles all but about `wanted` neurons are at a token like those of the running text, and the
     share of its tokens that is outside at either; None where that is most of the neurons."""
-    probabilities = spread.probabilities_P.tolist()
-    for low, share in enumerate(probabilities):
-        if share >= 0.25:
-            return None
-        high = next(at for at, other in enumerate(probabilities) if other >= 1 - share)
-        outside = min(share, 1 - probabilities[high])
+    for low, high, outside in _levels(spread.probabilities_P):
         if 2 * outside * len(spread.std_N) >= wanted:
             return low, high, outside
     return None

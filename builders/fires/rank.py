@@ -78,19 +78,23 @@ def _of_batch(
 ) -> list[list[tuple[str, int, int, float, float, float | None]]]:
     """For each token that counts: (site, layer, neuron, value, percentile, beyond), farthest out first."""
     found: dict[tuple[str, int], Best] = {}
+    highest = _Highest(top)
     counts_BT = mask_BT.to(live.device)
     counts_P = counts_BT.reshape(-1)
     slot_P = counts_P.cumsum(0) - 1
 
-    def best_of(acts_NS: Tensor, place: tuple[str, int], first: int) -> Best:
-        if not bool(torch.isfinite(acts_NS).all()):
+    def best_of(acts_NS: Tensor, place: tuple[str, int], first: int, floor_S: Tensor | None = None) -> Best:
+        # A sum is not finite if a term is not; that of finite ones overflows only for values that need the second look.
+        if not bool(torch.isfinite(acts_NS.sum()) or torch.isfinite(acts_NS).all()):
             raise ModelError(f"{live.model_id} gives activations that are no finite numbers", "Try --dtype float32.")
-        of_part = best(acts_NS, spreads[place].part(first, len(acts_NS)), top, by)
+        of_part = best(acts_NS, spreads[place].part(first, len(acts_NS)), top, by, floor_S)
         return of_part._replace(neuron=of_part.neuron + first)
 
     def keep(site: str, layer: int, acts_BTN: Tensor) -> None:
         if (site, layer) in spreads:
-            found[site, layer] = best_of(acts_BTN[counts_BT].float().T, (site, layer), 0)
+            here = best_of(acts_BTN[counts_BT].float().T, (site, layer), 0, highest.floor())
+            highest.add(here.key)
+            found[site, layer] = here
 
     def keep_routed(site: str, layer: int, routed: Routed) -> None:
         counted_R = counts_P[routed.tokens_R]
@@ -125,6 +129,26 @@ def _of_batch(
             ]
         )
     return ranked
+
+
+class _Highest:
+    """The highest keys of each token over the places so far."""
+
+    def __init__(self, top: int) -> None:
+        self._top = top
+        self._key_SK: Tensor | None = None
+
+    def add(self, key_SK: Tensor) -> None:
+        """Take those of a place."""
+        if self._key_SK is not None:
+            key_SK = torch.cat([self._key_SK, key_SK], dim=1)
+        self._key_SK = key_SK.topk(min(self._top, key_SK.shape[1]), dim=1).values
+
+    def floor(self) -> Tensor | None:
+        """[S]: below it nothing comes into the answer. None where a token has too few yet."""
+        if self._key_SK is None or self._key_SK.shape[1] < self._top:
+            return None
+        return self._key_SK[:, -1]
 
 
 def _with_some(whole: Best | None, some: Best, slots_s: Tensor, n_slots: int, top: int) -> Best:

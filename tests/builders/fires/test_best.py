@@ -71,3 +71,25 @@ def test_they_are_those_of_sorting_all(kind: str, n: int, by: str, bounded: bool
             real = found.key[row] > -torch.inf
             columns = (found.neuron, found.value.double(), found.share, found.beyond)
             assert list(zip(*(each[row][real].tolist() for each in columns), strict=True)) == due
+
+
+@pytest.mark.parametrize("kind", ["normal", "often 0", "few values", "middle", "ends"])
+@pytest.mark.parametrize("n", [12, 700])
+def test_none_is_left_out_that_reaches_the_floor(kind: str, n: int) -> None:
+    spread, acts_NS = layer(kind, n, torch.Generator().manual_seed(n))
+    everything = by_sorting(acts_NS, spread, n, PERCENTILE)
+
+    def key(row: tuple[float, ...]) -> float:
+        return abs(row[3]) or -min(row[2], 1 - row[2])
+
+    # Floors that some neuron has exactly, far out and far in; and one in the middle, which all reach.
+    places = [min(len(rows) - 1, token) for token, rows in enumerate(everything)]
+    floor_S = torch.tensor([key(rows[at]) for rows, at in zip(everything, places, strict=True)], dtype=torch.float64)
+    floor_S[::9] = -0.5
+    found = best(acts_NS, spread, 10, PERCENTILE, floor_S)
+    for row, (rows, floor) in enumerate(zip(everything, floor_S.tolist(), strict=True)):
+        real = found.key[row] > -torch.inf
+        columns = (found.neuron, found.value.double(), found.share, found.beyond)
+        got = list(zip(*(each[row][real].tolist() for each in columns), strict=True))
+        reach = [each for each in rows if key(each) >= floor][:10]
+        assert got[: len(reach)] == reach
