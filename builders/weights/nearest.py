@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from builders.weights.best import Best
 from builders.weights.vectors import Vectors
 
 SPARE = 4
 Look = Callable[[int, int, torch.Tensor], None]
 """What is told of each product: place of its first row and of its first column, counted over all layers, and [R, N]
-cosines to about 1e-5; each pair of neurons once, the others of its own layer as -inf."""
+cosines to about 1e-5, -inf with a zero vector; each pair of neurons once, the others of its own layer as 0."""
 
 
 @dataclass(frozen=True)
@@ -34,35 +35,6 @@ class Nearest:
     cosine_AK: np.ndarray
 
 
-class _Best:
-    """The best C so far of each neuron, by float32 cosine: descending, -inf and -1 where there are fewer."""
-
-    def __init__(self, n: int, count: int, device: torch.device) -> None:
-        self.cosine_AC = torch.full((n, count), -torch.inf, device=device)
-        self.place_AC = torch.full((n, count), -1, dtype=torch.int64, device=device)
-
-    def add(self, first: int, cosine_RM: torch.Tensor, first_place: int) -> None:
-        """Take M neurons in a row as candidates of R neurons in a row."""
-        rows = slice(first, first + len(cosine_RM))
-        kept_RC = self.cosine_AC[rows]
-        row_H, column_H = (cosine_RM > kept_RC[:, -1:]).nonzero(as_tuple=True)
-        if len(row_H) > 4 * kept_RC.numel():  # as for the first candidates, which are all better than none
-            more_RX, place_RX = cosine_RM.topk(min(kept_RC.shape[1], cosine_RM.shape[1]), dim=1)
-            place_RX = torch.where(more_RX > -torch.inf, place_RX + first_place, -1)
-        else:
-            order_H = row_H.argsort(stable=True)
-            row_H, column_H = row_H[order_H], column_H[order_H]
-            count_R = row_H.bincount(minlength=len(cosine_RM))
-            slot_H = torch.arange(len(row_H), device=row_H.device) - (count_R.cumsum(0) - count_R)[row_H]
-            shape = (len(cosine_RM), int(count_R.max()) if len(row_H) else 0)
-            more_RX, place_RX = cosine_RM.new_full(shape, -torch.inf), self.place_AC.new_full(shape, -1)
-            more_RX[row_H, slot_H] = cosine_RM[row_H, column_H]
-            place_RX[row_H, slot_H] = column_H + first_place
-        joined_RX = torch.cat([kept_RC, more_RX], 1)
-        self.cosine_AC[rows], chosen_RC = joined_RX.topk(kept_RC.shape[1], dim=1)
-        self.place_AC[rows] = torch.cat([self.place_AC[rows], place_RX], 1).gather(1, chosen_RC)
-
-
 def find_nearest(vectors: Vectors, k: int, memory_bytes: int, look: Look | None = None) -> tuple[Nearest, Nearest]:
     """The k nearest of each neuron in its own layer, and those in other layers. Works on about 4 x `memory_bytes`.
 
@@ -70,16 +42,16 @@ def find_nearest(vectors: Vectors, k: int, memory_bytes: int, look: Look | None 
     """
     width, device = len(vectors[0]), vectors[0].device
     n_all = width * vectors.n_layers
-    same, other = (_Best(n_all, max(min(k + SPARE, most), 1), device) for most in (width - 1, n_all - width))
+    same, other = (Best(n_all, max(min(k + SPARE, most), 1), device) for most in (width - 1, n_all - width))
     for first, first_column, cosine_RN in products(vectors, memory_bytes):
         if first // width == first_column // width:
             start = first % width
             cosine_RN.diagonal(start).fill_(-torch.inf)
             same.add(first, cosine_RN, first_column)
-            cosine_RN.masked_fill_(torch.ones_like(cosine_RN, dtype=torch.bool).tril_(start), -torch.inf)
+            cosine_RN.triu_(start + 1)
         else:
             other.add(first, cosine_RN, first_column)
-            other.add(first_column, cosine_RN.T, first)
+            other.add_columns(first_column, cosine_RN, first)
         if look is not None:
             look(first, first_column, cosine_RN)
     return _ranked(vectors, same, k, within=True), _ranked(vectors, other, k, within=False)
@@ -93,11 +65,15 @@ def products(vectors: Vectors, memory_bytes: int) -> Iterator[tuple[int, int, to
     width = len(vectors[0])
     rows = max(1, memory_bytes // (4 * width))
     for i in range(vectors.n_layers):
-        unit_ND = vectors.unit(i)
+        unit_ND, zero_N = vectors.unit(i), vectors.norm(i) == 0
         for j in range(i, vectors.n_layers):
-            columns_ND = unit_ND if i == j else vectors.unit(j)
+            columns_ND, zero_columns_N = (unit_ND, zero_N) if i == j else (vectors.unit(j), vectors.norm(j) == 0)
             for start in range(0, width, rows):
-                yield i * width + start, j * width, _cosines(unit_ND[start : start + rows], columns_ND)
+                cosine_RN = unit_ND[start : start + rows] @ columns_ND.T
+                cosine_RN[zero_N[start : start + rows]] = -torch.inf
+                if zero_columns_N.any():
+                    cosine_RN[:, zero_columns_N] = -torch.inf
+                yield i * width + start, j * width, cosine_RN
 
 
 def margin(d_model: int) -> float:
@@ -105,17 +81,7 @@ def margin(d_model: int) -> float:
     return 2 * (d_model + 8) * 2.0**-24
 
 
-def _cosines(unit_RD: torch.Tensor, unit_ND: torch.Tensor) -> torch.Tensor:
-    """Their products; -inf with a zero vector."""
-    cosine_RN = unit_RD @ unit_ND.T
-    cosine_RN[~unit_RD.any(1)] = -torch.inf
-    zero_N = ~unit_ND.any(1)
-    if zero_N.any():
-        cosine_RN[:, zero_N] = -torch.inf
-    return cosine_RN
-
-
-def _ranked(vectors: Vectors, best: _Best, k: int, within: bool) -> Nearest:
+def _ranked(vectors: Vectors, best: Best, k: int, within: bool) -> Nearest:
     """The candidates in the order of their float64 cosines; searched anew where they may not be all."""
     width, d_model = vectors[0].shape
     place_AC, exact_AC = best.place_AC.cpu().numpy(), np.full(best.place_AC.shape, np.nan)

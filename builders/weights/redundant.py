@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from builders.components import Components
+from builders.weights.best import exceeding
 from builders.weights.nearest import margin
 from builders.weights.vectors import Vectors
 
@@ -33,16 +34,18 @@ class Groups:
 
     def look(self, first: int, first_column: int, cosine_RN: torch.Tensor) -> None:
         """Connect the neurons of one product."""
-        near_RN = cosine_RN >= self._least
-        if self._gates is not None:
-            near_RN |= (cosine_RN <= -self._least) & (cosine_RN > -torch.inf)
-        if not near_RN.any():
-            return
-        row_P, column_P = near_RN.nonzero(as_tuple=True)
-        for part in range(0, len(row_P), _PAIRS):
-            a_P, b_P = row_P[part : part + _PAIRS] + first, column_P[part : part + _PAIRS] + first_column
-            same_P = self._alike(a_P, b_P)
-            self._components.connect(a_P[same_P].cpu().numpy(), b_P[same_P].cpu().numpy())
+        low, high = (float(each) for each in cosine_RN.aminmax())  # in one pass, and nearly always enough
+        hits = [exceeding(cosine_RN, self._least)] if high > self._least else []
+        if self._gates is not None and low < -self._least:
+            hits.append(exceeding(cosine_RN.where(cosine_RN > -torch.inf, 0).neg_(), self._least))
+        for row_P, column_P in hits:
+            if len(row_P):  # the edge itself is rounded to float32
+                self._connect(row_P + first, column_P + first_column)
+
+    def _connect(self, a_P: torch.Tensor, b_P: torch.Tensor) -> None:
+        for a_p, b_p in zip(a_P.split(_PAIRS), b_P.split(_PAIRS), strict=True):
+            same_p = self._alike(a_p, b_p)
+            self._components.connect(a_p[same_p].cpu().numpy(), b_p[same_p].cpu().numpy())
 
     def members(self) -> tuple[np.ndarray, np.ndarray]:
         """Places of the neurons that are in a group, ascending, and the number of it, in order of first members."""

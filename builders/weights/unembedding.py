@@ -11,6 +11,9 @@ E what U reads: D, or the width of an encoder's decoder.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
 
 from builders.weights.frequency import Frequency
@@ -34,7 +37,8 @@ class Unembedding:
         map_ED: torch.Tensor | None = None,
     ) -> None:
         before = _Before(gain_D, map_ED)
-        seen_DD = before.around(_scatter(u_VE))
+        every = _Scatter.of(u_VE)
+        seen_DD = before.around(every.scatter_DD)
         d_model = len(seen_DD)
         value_D, vector_DD = torch.linalg.eigh(seen_DD)
         self.singular_D = value_D.clamp(min=0).sqrt()
@@ -46,7 +50,9 @@ class Unembedding:
         some_SE = u_VE[torch.from_numpy(frequency.token_S).to(u_VE.device)]
         log_S = torch.from_numpy(frequency.log_S).to(u_VE.device)
         log_S = log_S - log_S.mean()
-        self._scatter_DD = before.around(_scatter(some_SE))
+        few = 2 * len(some_SE) <= len(u_VE)
+        some = _Scatter.of(some_SE) if few else every.without(_Scatter.of(_others(u_VE, frequency.token_S)))
+        self._scatter_DD = before.around(some.scatter_DD)
         self._frequent_D = before.back(_weighed_sum(some_SE, log_S))
         self._log_square = log_S @ log_S
 
@@ -87,15 +93,37 @@ def null_directions(d_model: int) -> int:
     return max(1, round(d_model / NULL_PART))
 
 
-def _scatter(u_VD: torch.Tensor) -> torch.Tensor:
-    """[D, D] float64: sum over the rows of the outer square of what they differ from their mean."""
-    parts = u_VD.split(_ROWS)
-    mean_D = sum((u_bD.double().sum(0) for u_bD in parts), u_VD.new_zeros(u_VD.shape[1]).double()) / max(len(u_VD), 1)
-    scatter_DD = u_VD.new_zeros(u_VD.shape[1], u_VD.shape[1]).double()
-    for u_bD in parts:
-        rest_bD = u_bD.double() - mean_D
-        scatter_DD.addmm_(rest_bD.T, rest_bD)
-    return scatter_DD
+class _Scatter(NamedTuple):
+    """Of some rows: how many, their mean [D], and the sum of the outer squares of what they differ from it [D, D]."""
+
+    n: int
+    mean_D: torch.Tensor
+    scatter_DD: torch.Tensor
+
+    @classmethod
+    def of(cls, u_VD: torch.Tensor) -> _Scatter:
+        """In float64."""
+        parts = u_VD.split(_ROWS)
+        mean_D = sum((u_bD.double().sum(0) for u_bD in parts), u_VD.new_zeros(u_VD.shape[1]).double())
+        mean_D = mean_D / max(len(u_VD), 1)
+        scatter_DD = u_VD.new_zeros(u_VD.shape[1], u_VD.shape[1]).double()
+        for u_bD in parts:
+            rest_bD = u_bD.double() - mean_D
+            scatter_DD.addmm_(rest_bD.T, rest_bD)
+        return cls(len(u_VD), mean_D, scatter_DD)
+
+    def without(self, part: _Scatter) -> _Scatter:
+        """That of the rows that are left when a part is taken away (Chan, Golub and LeVeque 1979, backwards)."""
+        n, away_D = self.n - part.n, part.mean_D - self.mean_D
+        scatter_DD = self.scatter_DD - part.scatter_DD - part.n * self.n / n * torch.outer(away_D, away_D)
+        return _Scatter(n, self.mean_D - part.n / n * away_D, scatter_DD)
+
+
+def _others(u_VD: torch.Tensor, token_S: np.ndarray) -> torch.Tensor:
+    """The rows that are not among some."""
+    other_V = torch.ones(len(u_VD), dtype=torch.bool)
+    other_V[torch.from_numpy(token_S)] = False
+    return u_VD[other_V.to(u_VD.device)]
 
 
 def _weighed_sum(u_SD: torch.Tensor, weight_S: torch.Tensor) -> torch.Tensor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from builders.decoding.topk.vocabulary import row_norms
 
-_PAIRS = 256  # of vectors in float64 at a time: they stay in a cache
+_PAIRS = 64  # of vectors in float64 at a time: they stay in a cache
 
 Load = Callable[[int], torch.Tensor]
 """A layer -> the vectors of its neurons, float32 [N, D], finite, one after another in memory."""
@@ -48,7 +49,19 @@ class Vectors:
 
         Each is a sum of its own, so a cosine does not depend on what else is compared.
         """
-        a_ND, b_ND = self[a[0]], self[b[0]]
-        parts = zip(a[1].split(_PAIRS), b[1].split(_PAIRS), strict=True)
-        dot_P = torch.cat([torch.linalg.vecdot(a_ND[a_p].double(), b_ND[b_p].double()) for a_p, b_p in parts])
+        dot_P = _dots(self[a[0]], a[1], self[b[0]], b[1])
         return dot_P / (self.norm(a[0])[a[1]] * self.norm(b[0])[b[1]])
+
+
+def _dots(a_ND: torch.Tensor, a_P: torch.Tensor, b_ND: torch.Tensor, b_P: torch.Tensor) -> torch.Tensor:
+    """Of pairs of rows, in float64 [P]; on a processor by numpy, which takes half the time."""
+    parts = [slice(start, start + _PAIRS) for start in range(0, len(a_P), _PAIRS)]
+    dot_P = torch.empty(len(a_P), dtype=torch.float64, device=a_ND.device)
+    if a_ND.device.type != "cpu":
+        for part in parts:
+            dot_P[part] = torch.linalg.vecdot(a_ND[a_P[part]].double(), b_ND[b_P[part]].double())
+        return dot_P
+    a, at, b, bt, dots = a_ND.numpy(), a_P.numpy(), b_ND.numpy(), b_P.numpy(), dot_P.numpy()
+    for part in parts:
+        dots[part] = np.vecdot(a[at[part]].astype(np.float64), b[bt[part]].astype(np.float64))
+    return dot_P
