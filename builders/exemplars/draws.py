@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 _GOLDEN, _FIRST, _SECOND = (np.uint64(each) for each in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+_AT_ONCE = 1 << 16
+"""Hashes that are made together: they stay in a cache."""
 _30, _27, _31, _32 = (np.uint64(each) for each in (30, 27, 31, 32))
 
 
@@ -25,6 +27,18 @@ def hashes_of_neurons(texts_B: np.ndarray, layer: int, width: int, first_neuron:
     """uint64 [B, N] of `width` neurons of a layer with each text, from what `hashes_of_texts` gives."""
     neurons_N = (np.uint64(layer) << _32) | np.arange(first_neuron, first_neuron + width, dtype=np.uint64)
     return mixed(texts_B[:, None] ^ neurons_N[None, :])
+
+
+def last_of_neurons(texts_X: np.ndarray, k: int, layer: int, width: int, first_neuron: int = 0) -> np.ndarray:
+    """uint64 [N]: of each neuron the k-th smallest of its hashes with all of some texts; the largest of fewer texts."""
+    some = max(1, _AT_ONCE // len(texts_X))
+    found = np.empty(width, np.uint64)
+    for start in range(0, width, some):
+        n = min(some, width - start)
+        hashes_XN = hashes_of_neurons(texts_X, layer, n, first_neuron + start)
+        k = min(k, len(texts_X))
+        found[start : start + n] = np.partition(np.ascontiguousarray(hashes_XN.T), k - 1, axis=1)[:, k - 1]
+    return found
 
 
 def hashes_of_tokens(texts_B: np.ndarray, positions_B: np.ndarray) -> np.ndarray:

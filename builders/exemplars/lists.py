@@ -53,22 +53,28 @@ class Lists:
         """The key that a text must not exceed to come in: [N]."""
         return self.keys_NK[:, -1]
 
-    def offer(self, keys_BN: np.ndarray, texts_B: np.ndarray, look: Look) -> None:
-        """Take the texts of a batch; those without anything to offer have the key `last`."""
-        rows_R = np.flatnonzero(((keys_BN <= self.floor()) & (keys_BN < self.last)).any(0))
+    def offer(self, keys_BN: np.ndarray, texts_B: np.ndarray, look: Look, most_N: np.ndarray | None = None) -> None:
+        """Take the texts of a batch; those without anything to offer have the key `last`.
+
+        `most_N`: a key that none of those exceeds which are in the list at last, where that is known before.
+        """
+        floor_N = self.floor() if most_N is None else np.minimum(self.floor(), most_N)
+        near_BN = (keys_BN <= floor_N) & (keys_BN < self.last)
+        rows_R = np.flatnonzero(near_BN.any(0))
         if not len(rows_R):
             return
-        k, n_texts = self.keys_NK.shape[1], len(texts_B)
-        keys_RJ = np.concatenate([self.keys_NK[rows_R], keys_BN[:, rows_R].T], 1)
-        texts_RJ = np.concatenate([self.texts_NK[rows_R], np.broadcast_to(texts_B, (len(rows_R), n_texts))], 1)
-        order_RK = _smallest(keys_RJ, texts_RJ, k)
+        k, from_RX = self.keys_NK.shape[1], _beside(near_BN, rows_R)
+        keys_RX = np.where(from_RX < 0, self.keys_NK.dtype.type(self.last), keys_BN[from_RX, rows_R[:, None]])
+        keys_RJ = np.concatenate([self.keys_NK[rows_R], keys_RX], 1)
+        texts_RJ = np.concatenate([self.texts_NK[rows_R], texts_B[from_RX]], 1)
+        order_RK = _smallest(keys_RJ, texts_RJ, k, self.last)
         keys_RK = np.take_along_axis(keys_RJ, order_RK, 1)
         kept_RK = np.minimum(order_RK, k - 1)
         came_RK = (order_RK >= k) & (keys_RK < self.last)
         self.keys_NK[rows_R] = keys_RK
         self.texts_NK[rows_R] = np.where(keys_RK < self.last, np.take_along_axis(texts_RJ, order_RK, 1), -1)
         row_C, place_C = np.nonzero(came_RK)
-        looked = look(order_RK[row_C, place_C] - k, rows_R[row_C])
+        looked = look(from_RX[row_C, order_RK[row_C, place_C] - k], rows_R[row_C])
         for old, new in (
             (self.positions_NK, looked.positions_C),
             (self.values_NK, looked.values_C),
@@ -80,12 +86,24 @@ class Lists:
             old[rows_R] = moved
 
 
-def _smallest(keys_RJ: np.ndarray, texts_RJ: np.ndarray, k: int) -> np.ndarray:
-    """Which `k` of each row have the smallest key, ascending; equal keys go by text: [R, K]."""
-    some_RK = np.argpartition(keys_RJ, k - 1, axis=1)[:, :k]
-    last_R = np.take_along_axis(keys_RJ, some_RK, 1).max(1)
-    # Where more than k are as small as the last, it is for their texts to say which come in.
-    tied_R = np.count_nonzero(keys_RJ <= last_R[:, None], axis=1) > k
-    some_RK[tied_R] = np.lexsort((texts_RJ[tied_R], keys_RJ[tied_R]), axis=1)[:, :k]
-    keys_RK, texts_RK = (np.take_along_axis(each, some_RK, 1) for each in (keys_RJ, texts_RJ))
-    return np.take_along_axis(some_RK, np.lexsort((texts_RK, keys_RK), axis=1), 1)
+def _beside(near_BN: np.ndarray, rows_R: np.ndarray) -> np.ndarray:
+    """The texts that may come into the list of each neuron, beside each other: places in the batch [R, X], -1: none.
+
+    They are few once lists are full, and then so is what is to be sorted.
+    """
+    near_RB = np.ascontiguousarray(near_BN[:, rows_R].T)
+    row_H, text_H = np.divmod(np.flatnonzero(near_RB), near_RB.shape[1])
+    count_R = np.count_nonzero(near_RB, axis=1)
+    from_RX = np.full((len(rows_R), count_R.max()), -1)
+    from_RX[row_H, np.arange(len(row_H)) - np.repeat(np.cumsum(count_R) - count_R, count_R)] = text_H
+    return from_RX
+
+
+def _smallest(keys_RJ: np.ndarray, texts_RJ: np.ndarray, k: int, last: float) -> np.ndarray:
+    """Which `k` of each row have the smallest key, ascending; equal keys below `last` go by text: [R, K]."""
+    # Nearly all of a row is in order already, and equal keys are rare.
+    order_RJ = np.argsort(keys_RJ, axis=1, kind="stable")[:, : k + 1]
+    sorted_RJ = np.take_along_axis(keys_RJ, order_RJ, 1)
+    tied_R = ((sorted_RJ[:, 1:] == sorted_RJ[:, :-1]) & (sorted_RJ[:, 1:] < last)).any(1)
+    order_RJ[tied_R] = np.lexsort((texts_RJ[tied_R], keys_RJ[tied_R]), axis=1)[:, : k + 1]
+    return order_RJ[:, :k]

@@ -32,10 +32,8 @@ def look(seen: AtPlace, kind: List, rows_C: np.ndarray, neurons_C: np.ndarray) -
 
 
 def _some(seen: AtPlace, kind: List, rows_C: np.ndarray, neurons_C: np.ndarray) -> Looked:
-    acts, branches = seen.gather(rows_C, neurons_C)
-    allowed = acts
-    if kind.closed is not None and branches is not None:
-        allowed = only(acts, branches[0] if kind.closed else ~branches[0])
+    acts, closed = seen.gather(rows_C, neurons_C, kind.closed is not None)
+    allowed = acts if closed is None else only(acts, closed if kind.closed else ~closed)
     acts_PC = acts.cpu().numpy()
     at_C = comparable((kind.sign * allowed).cpu().numpy()).argmax(0)
     positions_C = seen.batch.places_BP[rows_C, at_C].astype(np.int32)

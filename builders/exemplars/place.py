@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from atlas.errors import BuildError
-from builders.exemplars.draws import hashes_of_neurons, hashes_of_tokens
-from builders.exemplars.kinds import GATED, PLAIN, List
+from builders.exemplars.draws import hashes_of_neurons, hashes_of_tokens, last_of_neurons
+from builders.exemplars.kinds import DRAWN, GATED, PLAIN, List
 from builders.exemplars.lists import Lists, comparable
 from builders.exemplars.look import look
 from builders.exemplars.masks import only
 from builders.exemplars.seen import AtPlace, Batch
-from builders.exemplars.tally import Tally, text_sums
+from builders.exemplars.tally import HELD_TOKENS, Tally, text_sums
 
 EPSILON = 0.01
 
@@ -56,12 +56,14 @@ class PlaceState:
         """Activations [T, N] of the tokens of each text that correlations are of, in the order of `compared_at`."""
         self.compared_at: list[tuple[int, int]] = []
         """Text and position of each of these tokens."""
+        self.last_drawn: np.ndarray | None = None
+        """The largest hash that a text of this shard may have to be drawn at last, of each neuron; None: not known."""
 
     def take(self, seen: AtPlace) -> None:
         """Take the texts of a batch. Raises BuildError for activations that are no numbers."""
         batch = seen.batch
         extremes: list[list[Tensor]] = [[] for _ in range(6 if self.gated else 2)]
-        sums, placed, sampled = [], [], []
+        sums, placed = [], []
         for group in seen.groups():
             acts_TN, branches = group.acts_TN, group.branches
             places = np.concatenate(batch.places[group.rows])
@@ -81,7 +83,7 @@ class PlaceState:
                 texts_T = np.repeat(batch.texts_B[group.rows], group.lengths)
                 self.compared_at += zip(texts_T[compared_T].tolist(), places[compared_T].tolist(), strict=True)
             if drawn_T.any():
-                sampled.append(_rows(acts_TN, drawn_T))
+                self.tally.sample(acts_TN if drawn_T.all() else _rows(acts_TN, drawn_T))
             if self.routed:
                 hashes_T = hashes_of_tokens(np.repeat(batch.hashes_B[group.rows], group.lengths), places)
                 self.tally.keep_first(hashes_T, acts_TN)
@@ -91,13 +93,15 @@ class PlaceState:
             raise BuildError(f"activations of layer {self.layer} are not finite", "Use another --dtype: float32.")
         self.tally.add(placed, sums)
         self.tally.spread(low_BN, high_BN)
-        if sampled:
-            self.tally.sample(torch.cat(sampled))
+        self.tally.count_held(HELD_TOKENS)
+        if self.last_drawn is None and batch.shard_X is not None:
+            self.last_drawn = last_of_neurons(batch.shard_X, DRAWN, self.layer, self.width, self.first_neuron)
         for kind, lists in self.lists.items():
             lists.offer(
                 self._keys(kind, batch, high_BN, low_BN, found),
                 batch.texts_B,
                 lambda rows, neurons, kind=kind: look(seen, kind, rows, neurons),
+                self.last_drawn if kind.drawn else None,
             )
 
     def _keys(

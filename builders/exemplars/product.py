@@ -9,10 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from atlas.manifest import Manifest
-from atlas.schema.exemplar_tables import EXEMPLAR_TABLES, NOTED
+from atlas.schema.exemplar_tables import (
+    EXEMPLAR_TABLES,
+    NOTED,
+    NOTED_COMPARED,
+    NOTED_EXEMPLARS,
+    NOTED_FIRING,
+    NOTED_TEXTS,
+)
 from atlas.schema.table import TEXTS
 from atlas.schema.tables import about
-from builders.build.product import Ask, Needs, Part, Product, Tables, Work
+from builders.build.product import Ask, Basis, Needs, Part, Product, Tables, Work, place_of
 
 if TYPE_CHECKING:
     from builders.build.plan import Plan
@@ -64,12 +71,22 @@ class ExemplarProduct(Product):
         return [f"shard/{index}" for index in range(len(plan.running_text.shards))]
 
     def last_units(self, plan: Plan, part: Part) -> list[str]:
-        """place/SITE/LAYER, correlated/SITE where neurons have the same tokens, then texts."""
+        """correlated/SITE where neurons have the same tokens: the longest, so first; place/SITE/LAYER; then texts."""
         from builders.exemplars.work import are_compared
 
-        sites = plan.config.sites
-        places = [f"place/{site}/{layer}" for site in sites for layer in plan.layers]
-        return [*places, *(f"correlated/{site}" for site in sites if are_compared(plan.live, site)), "texts"]
+        compared = [f"correlated/{site}" for site in plan.config.sites if are_compared(plan.live, site)]
+        return [*compared, *(f"place/{site}/{layer}" for site, layer in plan.places), "texts"]
+
+    def basis(self, plan: Plan, part: Part, ids: Any, unit: str) -> Basis:
+        """What is noted of the places of a unit; of `texts` what the lists of all places hold."""
+        kind, *names = unit.split("/")
+        if kind == "texts":
+            return Basis({NOTED_TEXTS.name: {}}, after=True)
+        if kind == "correlated":
+            every = [index for index, (site, _) in enumerate(plan.places) if site == names[0]]
+            return Basis({NOTED_COMPARED.name: {"place": every}})
+        here = {"place": [plan.places.index(place_of(unit))]}
+        return Basis({NOTED_EXEMPLARS.name: here, NOTED_FIRING.name: here})
 
     def register(self, plan: Plan, part: Part, run_id: int, ask: Ask) -> Tables:
         """The row of _text_set, and token_count."""

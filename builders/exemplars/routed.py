@@ -47,11 +47,11 @@ class SeenRouted(AtPlace):
     acts_RN: Tensor
     negative_RN: Branches
 
-    def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray) -> tuple[Tensor, Branches]:
+    def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray, gated: bool) -> tuple[Tensor, Tensor | None]:
         """Rows of a text follow each other."""
         at_PC = self._rows_BP[rows_C].T
         at = tuple(torch.from_numpy(each).to(self.acts_RN.device) for each in (at_PC, neurons_C))
-        return activations_of(self.acts_RN, self.negative_RN, lambda each_RN: each_RN[at])
+        return self.acts_RN[at].float(), self.negative_RN[0][at] if gated and self.negative_RN is not None else None
 
     def groups(self) -> Iterator[Group]:
         """All at once: an expert sees few tokens of a text."""
@@ -86,6 +86,7 @@ def seen_by_expert(marks: Marks, routed: Routed, negative_RN: Branches) -> SeenR
         lengths=[whole.lengths[row] for row in rows_B.tolist()],
         places=places,
         drawn=by_text(marks.drawn_P),
+        shard_X=None,
         compared=[np.zeros(len(each), bool) for each in places],  # neurons of different experts share few tokens
     )
     if counted_R.all():

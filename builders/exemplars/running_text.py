@@ -26,10 +26,19 @@ _AT_ONCE = 1 << 20
 """Characters that are tokenised together."""
 SHARD_TOKENS, MOST_SHARDS = 1 << 16, 256
 """A unit of work has so many tokens, or more where there would be too many units."""
+LEAST_TOKENS, SHARDS = 1 << 13, 4
+"""Of a short text it has fewer, but so many, so that there are units for workers to share. No more of them: each ends
+with a batch that is not full, and four cost a twentieth more time than one."""
 SAMPLED_TOKENS = 1 << 16
 """Tokens that quantiles and histograms are of, about; of fewer, all."""
 COMPARED_TOKENS = 512
 """Tokens that correlations of neurons are of, about, a part of these."""
+
+
+def shard_tokens(total: int) -> int:
+    """How many tokens a unit of work has, to within a text, of a running text of so many."""
+    some = min(SHARD_TOKENS, max(LEAST_TOKENS, -(-total // SHARDS)))
+    return max(some, -(-total // MOST_SHARDS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +123,7 @@ class RunningText:
     @cached_property
     def shards(self) -> list[range]:
         """Contiguous texts: the units of work. They follow from the texts alone."""
-        size = max(SHARD_TOKENS, -(-len(self.tokens_E) // MOST_SHARDS))
-        shard_X = self.offsets_X[:-1] // size
+        shard_X = self.offsets_X[:-1] // shard_tokens(len(self.tokens_E))
         starts = np.flatnonzero(np.diff(shard_X, prepend=-1)).tolist()
         return [range(start, end) for start, end in zip(starts, [*starts[1:], len(self)], strict=True)]
 

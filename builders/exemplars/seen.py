@@ -26,7 +26,7 @@ class Batch:
     """Texts that are read together, wherever they are read. Each has at least one token that counts.
 
     `places`: of each text, which tokens count, ascending; `drawn`, `compared`: which of those quantiles and
-    correlations are of.
+    correlations are of. `shard_X`: hashes of all texts of the shard, where every neuron sees each of them.
     """
 
     texts_B: np.ndarray
@@ -36,6 +36,7 @@ class Batch:
     drawn: list[np.ndarray]
     compared: list[np.ndarray]
     first_token: int
+    shard_X: np.ndarray | None = None
 
     @cached_property
     def slices(self) -> list[slice | Tensor]:
@@ -93,8 +94,11 @@ class AtPlace(ABC):
     batch: Batch
 
     @abstractmethod
-    def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray) -> tuple[Tensor, Branches]:
-        """(activations [P, C] float32, where branches are negative) of the places of a neuron's text (`places_BP`)."""
+    def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray, gated: bool) -> tuple[Tensor, Tensor | None]:
+        """(activations [P, C] float32, where the gate is negative) of the places of a neuron's text (`places_BP`).
+
+        The second only where it is asked for and there is a gate.
+        """
 
     @abstractmethod
     def groups(self) -> Iterator[Group]:
@@ -109,11 +113,11 @@ class Seen(AtPlace):
     acts_BTN: Tensor
     negative_BTN: Branches
 
-    def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray) -> tuple[Tensor, Branches]:
+    def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray, gated: bool) -> tuple[Tensor, Tensor | None]:
         """Those of a text beside each other, for all neurons that ask for it."""
         places_PC = self.batch.places_BP[rows_C].T
         at = tuple(torch.from_numpy(each).to(self.acts_BTN.device) for each in (rows_C, places_PC, neurons_C))
-        return activations_of(self.acts_BTN, self.negative_BTN, lambda each_BTN: each_BTN[at])
+        return self.acts_BTN[at].float(), self.negative_BTN[0][at] if gated and self.negative_BTN is not None else None
 
     def groups(self) -> Iterator[Group]:
         """Short texts of one length together; not all at once: that would be the largest tensor of a build."""

@@ -23,7 +23,10 @@ COUNTS = ("positive", "beyond", "gate", "up", "both")
 """What is counted; the last three are of negative branches of gated neurons."""
 _MANTISSA = 23 - 3
 _FIRST = (127 + LOWEST) * PER_OCTAVE
-_HELD_TOKENS = 512
+HELD_TOKENS = 512
+"""Tokens that are counted together at least: a few cost as much as many."""
+_COUNTED_NEURONS = 32
+"""Neurons that are counted at a time: their bins stay in a cache."""
 
 
 class Moments(NamedTuple):
@@ -114,7 +117,7 @@ class Tally:
     bins_NF: np.ndarray
     """int32."""
     held: list[Tensor]
-    """Fine bins that are not counted yet, int16 [T, N]: to count a few at a time costs as much as many."""
+    """Fine bins that are not counted yet, int16 [T, N]."""
     first: tuple[int, np.ndarray] | None = None
     """The smallest hash of a token, and its activations float32 [N]: the sample, where no token is drawn."""
 
@@ -158,16 +161,17 @@ class Tally:
             self.first = int(hashes_T[at]), acts_TN[at].cpu().numpy()
 
     def sample(self, acts_TN: Tensor) -> None:
-        """Take the activations of drawn tokens."""
+        """Take the activations of drawn tokens, until `count_held`."""
         self.held.append(fine_bins(acts_TN).to(torch.int16))
-        if sum(map(len, self.held)) >= _HELD_TOKENS:
-            self.count_held()
 
-    def count_held(self) -> None:
-        """Count what `sample` took."""
-        if self.held:
-            firsts_N = torch.arange(0, self.bins_NF.size, self.bins_NF.shape[1], dtype=torch.int32)
-            codes_TN = torch.cat(self.held).to("cpu", torch.int32).add_(firsts_N).numpy()
-            counted = np.bincount(codes_TN.reshape(-1), minlength=self.bins_NF.size)
-            self.bins_NF += counted.reshape(self.bins_NF.shape)
+    def count_held(self, least: int = 1) -> None:
+        """Count what `sample` took, if these are so many tokens."""
+        if sum(map(len, self.held)) < least:
+            return
+        codes_NT = torch.cat(self.held).T.contiguous().cpu().numpy()
+        for start in range(0, len(codes_NT), _COUNTED_NEURONS):
+            some_NF = self.bins_NF[start : start + _COUNTED_NEURONS]
+            codes_nT = codes_NT[start : start + _COUNTED_NEURONS].astype(np.int64)
+            codes_nT += np.arange(0, some_NF.size, some_NF.shape[1])[:, None]
+            some_NF += np.bincount(codes_nT.reshape(-1), minlength=some_NF.size).reshape(some_NF.shape)
         self.held = []

@@ -60,7 +60,7 @@ class FindExemplars(Work):
         live = plan.live
         clamped = live.adapter.experts is not None and live.adapter.experts.activation != "config"
         self.gated = live.gated and live.hidden_act in _OF_ONE_SIGN and not clamped
-        self.places = [Place(site, layer) for site in plan.config.sites for layer in plan.layers]
+        self.places = plan.places
         self.parts = {place: _parts(live, place) for place in self.places}
         self.states: dict[tuple[Place, int], PlaceState] = {}
         """By place and expert; of those only that tokens were routed to."""
@@ -134,6 +134,7 @@ class FindExemplars(Work):
         """The batches of a shard, ids and mask: they follow from the shard and --batch-tokens."""
         texts = self.texts.shards[shard]
         encoded = [self.texts.tokens(text).tolist() for text in texts]
+        shard_X = hashes_of_texts(self.texts.seed, np.asarray(texts, np.int32))
         for batch in batches(encoded, self.plan.config.batch_tokens):
             ids = [texts[index] for index in batch.indices]
             places = [np.flatnonzero(self.texts.counted(text)) for text in ids]
@@ -147,6 +148,7 @@ class FindExemplars(Work):
                     [self.texts.drawn(text)[at] for text, at in zip(ids, places, strict=True)],
                     [self.texts.compared(text)[at] for text, at in zip(ids, places, strict=True)],
                     self.texts.first_token,
+                    shard_X,
                 ),
                 batch.input_ids,
                 batch.attention_mask,

@@ -12,6 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import spearmanr
 from transformers import AutoModelForCausalLM
 
+from atlas.errors import BuildError
 from atlas.schema.exemplar_tables import EXEMPLAR_TABLES, KINDS
 from atlas.store.reader import open_atlas
 from atlas.store.verify import OK, checks_of
@@ -226,6 +227,11 @@ def test_a_killed_build_resumes_at_a_shard(path, model, source, tmp_path, monkey
     target = config(model, tmp_path / "killed.duckdb", source)
     with pytest.raises(KeyboardInterrupt):
         pipeline.build(target)
+    other = r"the interrupted build had units of running text = \d+, this one has \d+"
+    with monkeypatch.context() as patch:  # as by a version whose units are of other texts
+        patch.setattr(running_text, "SHARD_TOKENS", 2 * SHARD)
+        with pytest.raises(BuildError, match=other):
+            pipeline.build(target, interrupted="resume")
     resumed = pipeline.build(target, interrupted="resume").path
     assert len(runs) == len(set(runs)) + 1 > 6 and runs[3] == runs[4]
     assert all_rows(resumed) == all_rows(path)

@@ -32,7 +32,9 @@ def activations(seed: int) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("memory", [1, 10**7])
-def test_groups_are_connected_components_of_rank_correlations(seed, memory):
+@pytest.mark.parametrize("many", [0, 1], ids=["all multiplied", "most ruled out"])
+def test_groups_are_connected_components_of_rank_correlations(monkeypatch, seed, memory, many):
+    monkeypatch.setattr("builders.exemplars.correlated._MANY", many)
     layers = activations(seed)
     with np.errstate(invalid="ignore"):
         rank = spearmanr(np.concatenate(layers, 1)).statistic

@@ -120,6 +120,12 @@ def test_two_sources_of_one_name_are_refused(lives, sources, tmp_path):
     assert both.sources == ("a.txt", "a.csv") and set(both.source_X) == {0, 1}
 
 
+def test_a_short_text_is_shared_too():
+    """Tokens of a unit, by hand: 8,192 at least, a quarter, 65,536 at most, or what makes 256 units."""
+    for total, due in ((1, 8192), (39_430, 9858), (4 * 65_536, 65_536), (10_000_000, 65_536), (1 << 25, 1 << 17)):
+        assert running_text.shard_tokens(total) == due
+
+
 def test_shards_cover_all_texts_and_draws_follow_the_hash(lives, sources, tmp_path, monkeypatch):
     monkeypatch.setattr(running_text, "SHARD_TOKENS", 6)
     monkeypatch.setattr(running_text, "SAMPLED_TOKENS", 10)
