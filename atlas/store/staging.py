@@ -165,10 +165,6 @@ class Staging:
         units = self.rows("SELECT unit FROM _done WHERE step = ? ORDER BY rowid", [f"waiting/{table}"])
         return waiting.files(self._waiting, table, [unit for (unit,) in units])
 
-    def noted(self, table: str) -> pyarrow.Table:
-        """All rows of a passing table, of which there are some, in the order of the commits."""
-        return waiting.read(self.waiting(table)).read_all()
-
     def read_state(self, key: str) -> str | None:
         """A value that `write_state` kept, or None."""
         found = self._connect().execute("SELECT value FROM _build WHERE key = ?", ["state:" + key]).fetchall()

@@ -6,7 +6,7 @@ file counts is for the staging database to say, which notes it in the transactio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -54,6 +54,26 @@ def read(found: Sequence[Path]) -> pyarrow.RecordBatchReader:
     with pyarrow.memory_map(str(found[0])) as file:
         schema = pyarrow.ipc.open_file(file).schema
     return pyarrow.RecordBatchReader.from_batches(schema, batches())
+
+
+def rows_where(found: Sequence[Path], where: Mapping[str, Collection[object]]) -> pyarrow.Table:
+    """The rows of at least one file that have one of the values given for each column of `where`; all without any.
+
+    Of the others only those columns are read. Rows that are not copied stay mapped from the files.
+    """
+    import pyarrow
+    import pyarrow.compute as pc
+
+    reader = read(found)
+    if not where:
+        return reader.read_all()
+    values = {name: pyarrow.array(those, reader.schema.field(name).type) for name, those in where.items()}
+    kept = []
+    for batch in reader:
+        for name, those in values.items():
+            batch = batch.filter(pc.is_in(batch[name], those))
+        kept += [batch] if len(batch) else []
+    return pyarrow.Table.from_batches(kept, reader.schema)
 
 
 def _path(folder: Path, table: str, unit: str) -> Path:

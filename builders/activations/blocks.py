@@ -143,11 +143,11 @@ class Blocks:
     def _far(self, block: Block) -> str:
         return f"{self.folder.name}/{block.name}"
 
-    def leave(self, place: Place) -> None:
-        """Delete what `join` has put together of a place, where it can be brought again."""
+    def leave(self, place: Place | None = None) -> None:
+        """Delete what `join` has put together of a place, or of all, where it can be brought again."""
         if self.storage is not None:
             for folder in (self.folder, routed_folder(self.folder)):
-                for file in folder.glob(f"*.L{place.layer}.*"):
+                for file in folder.glob("*.L*.*" if place is None else f"*.L{place.layer}.*"):
                     file.unlink()
 
     def remove(self) -> None:

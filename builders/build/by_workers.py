@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from atlas.store.staging import Staging
@@ -13,6 +13,7 @@ from builders.progress import Silent
 
 if TYPE_CHECKING:
     from builders.activations.blocks import Blocks
+    from builders.build.passing import Passing
     from builders.workers.pool import Pool
     from builders.workers.task import Answer, Failure, Task
 
@@ -44,6 +45,27 @@ def compute_together(
         keys = tuple((job.key, unit) for job, unit in units)
         tasks[Task(f"{family}/{place.site}/{place.layer}", keys, family, place)] = units
     _keep(pool, tasks, making, advance)
+
+
+def compute_last(job: Job, passing: Mapping[str, Passing], making: Making, advance: Advance, family: str) -> None:
+    """Units that come last and do not wait for each other. `family`: the corpus whose places they read; '' for none.
+
+    Workers that share a disk with this process read there what each is made of. To others the rows are sent, when it
+    is their turn: no more of them are in memory than workers have tasks.
+    """
+    from builders.workers.task import Task
+
+    pool = _pool(making)
+    pool.tell(job.key, job.ids)
+    tasks = {
+        Task(f"{job.product.name} {unit}", ((job.key, unit),), family, last=True): [(job, unit)] for unit in passing
+    }
+
+    def beside(task: Task) -> Passing:
+        ((_, unit),) = task.units
+        return passing[unit] if making.storage is None else passing[unit].brought()
+
+    _keep(pool, tasks, making, advance, beside)
 
 
 def record_blocks(
@@ -88,10 +110,16 @@ def record_blocks(
     return None if any(job.failed for job in jobs) else blocks
 
 
-def _keep(pool: Pool, tasks: dict[Task, list[tuple[Job, str]]], making: Making, advance: Advance) -> None:
+def _keep(
+    pool: Pool,
+    tasks: dict[Task, list[tuple[Job, str]]],
+    making: Making,
+    advance: Advance,
+    beside: Callable[[Task], object] | None = None,
+) -> None:
     from builders.workers.task import Failure
 
-    for task, answer, process in _in_order(pool.compute(list(tasks)), list(tasks), 4 * pool.n_workers):
+    for task, answer, process in _in_order(pool.compute(list(tasks), beside), list(tasks), 4 * pool.n_workers):
         if isinstance(answer, Failure):
             for job, unit in tasks[task]:
                 job.failed = True

@@ -118,6 +118,8 @@ def identity(asked: BuildConfig, plan: Plan, products: Sequence[Product], base: 
         "corpora": [reading.corpus.sha256 for reading in plan.readings],
         "tokenizer": plan.sha256(),
         "base": None if base is None else base.atlas_id,
+        # Another version may cut it otherwise, and a unit of that name would be of other texts.
+        **({} if plan.running_text is None else {"units of running text": len(plan.running_text.shards)}),
     }
 
 

@@ -2,7 +2,7 @@
 
 It knows no product. Products that read the activations of the same corpus are driven together, so that they share the
 forward pass and each place is read once for all of them. Units are computed here or by workers
-(builders/build/by_workers.py).
+(builders/build/by_workers.py); those that come last by builders/build/last.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from atlas.errors import BuildError
 from atlas.store.staging import Staging
 from builders.build.by_workers import compute_alone, compute_together, record_blocks
 from builders.build.job import Job, Making
+from builders.build.last import make_last
+from builders.build.passing import no_place
 from builders.build.plan import Plan, Reading
-from builders.build.product import Activations, Needs, Place, Product, Tables, place_of
+from builders.build.product import Needs, Place, Product, Tables, place_of
 from builders.progress import Silent
 
 S, T = TypeVar("S"), TypeVar("T")
@@ -59,16 +61,8 @@ def _alone(job: Job, staging: Staging, making: Making, progress: Silent) -> list
             for unit, rows in zip(job.todo, found, strict=True):
                 job.commit(unit, rows)
                 advance(1)
-    if job.last and not job.failed:
-        with progress.task(f"{product.label}, the end", len(job.last)) as advance:
-            for unit in job.last:
-                job.commit(unit, job.work.run_last(unit, staging.noted, _no_place))
-                advance(1)
+    make_last(job, staging, making, progress, no_place)
     return job.end(staging)
-
-
-def _no_place(place: Place) -> Activations:
-    raise BuildError(f"activations of {place.site} of layer {place.layer} are not kept, as no labelled corpus is read")
 
 
 def _together(
@@ -104,11 +98,8 @@ def _together(
                     for (job, unit), rows in zip(todo[place], found, strict=True):
                         job.commit(unit, rows)
                         advance(1)
-        for job in [job for job in jobs if job.last and not job.failed]:
-            with progress.task(f"{job.product.label} of {reading.family}, the end", len(job.last)) as advance:
-                for unit in job.last:
-                    job.commit(unit, job.work.run_last(unit, staging.noted, reader.read))
-                    advance(1)
+        for job in jobs:
+            make_last(job, staging, making, progress, reader.read, reading.family)
         if not any(job.failed for job in jobs):
             reader.remove()
     return [note for job in jobs for note in job.end(staging)]

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builders.build.product import Place
 from builders.config import BuildConfig, ConceptSource
 from builders.corpora.base import Corpus
 from builders.corpora.text_hash import text_hash
@@ -80,6 +81,11 @@ class Plan:
     def of_layers(self) -> dict[str, list[int]]:
         """Among the parameters of a run over weights: the layers, where they are not all."""
         return {} if self.config.layers is None else {"layers": self.layers}
+
+    @property
+    def places(self) -> list[Place]:
+        """Every site and layer, site after site."""
+        return [Place(site, layer) for site in self.config.sites for layer in self.layers]
 
     def notes(self) -> list[str]:
         """What the user should know of it."""

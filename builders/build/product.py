@@ -10,7 +10,7 @@ its own and one line in builders/build/products.py. What needs torch is imported
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -30,7 +30,7 @@ Tables = dict[str, "pa.Table"]
 Ask = Callable[..., list[tuple[Any, ...]]]
 """(sql, parameters) -> rows: what the atlas that is being built holds so far."""
 Noted = Callable[[str], "pa.Table"]
-"""The name of a passing table (atlas/schema/tables.py, PASSING) -> what the units of this build have put there."""
+"""The name of a passing table (atlas/schema/tables.py, PASSING) -> the rows of it that a last unit is made of."""
 
 
 class Needs(Enum):
@@ -138,6 +138,18 @@ class Replaced:
     layers: Sequence[int] | None = None
 
 
+@dataclass(frozen=True)
+class Basis:
+    """What one of `Product.last_units` is made of, beside the plan and activations.
+
+    `noted`: passing table -> column -> values: the rows that have one of the values in each column; of all rows where
+    no column is named. `after`: they are also of last units before it, which therefore have to be there.
+    """
+
+    noted: Mapping[str, Mapping[str, Collection[Any]]]
+    after: bool = False
+
+
 class Work(ABC):
     """A part that is being made: what its units have in common is prepared once."""
 
@@ -150,7 +162,7 @@ class Work(ABC):
         """
 
     def run_last(self, unit: str, noted: Noted, read: Callable[[Place], Activations]) -> Tables:
-        """The rows of one of `Product.last_units`: from what the others have noted, and activations of their places."""
+        """The rows of one of `Product.last_units`: from its basis, and activations of any place of the corpus."""
         raise NotImplementedError
 
     def notes(self) -> list[str]:
@@ -199,6 +211,13 @@ class Product(ABC):
         that needs activations can read a place again.
         """
         return ()
+
+    def basis(self, plan: Plan, part: Part, ids: Any, unit: str) -> Basis:
+        """What one of them is made of. As it stands: all that is noted, by the last units before it too.
+
+        Who says less has its last units made by several workers at once, each of which is given no more.
+        """
+        return Basis({name: {} for name in self.passing}, after=True)
 
     @abstractmethod
     def work(self, plan: Plan, part: Part, ids: Any) -> Work:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from atlas.schema.detector_tables import DETECTOR_TABLES, NOTED
-from builders.build.product import Ask, Needs, Part, Product, Tables, Work
+from builders.build.product import Ask, Basis, Needs, Part, Product, Tables, Work
 
 if TYPE_CHECKING:
     from builders.build.plan import Plan
@@ -60,6 +60,11 @@ class DetectorProduct(Product):
         """FAMILY/SITE/concept/INDEX."""
         concepts = range(len(part.reading.corpus.concepts))
         return [f"{part.name}/{site}/concept/{concept}" for site in plan.config.sites for concept in concepts]
+
+    def basis(self, plan: Plan, part: Part, ids: dict[str, Any], unit: str) -> Basis:
+        """The candidates of its site and concept."""
+        _, site, _, index = unit.rsplit("/", 3)
+        return Basis({NOTED.name: {"fit_id": [ids["fits"][site]], "concept": [int(index)]}})
 
     def register(self, plan: Plan, part: Part, run_id: int, ask: Ask) -> Tables:
         """Rows of _detector_fit."""

@@ -15,6 +15,7 @@ from atlas.errors import AtlasError, BuildError
 from builders.activations.blocks import Blocks
 from builders.activations.reader import ActivationReader, reader_of
 from builders.build.job import Key
+from builders.build.passing import Passing, no_place
 from builders.build.plan import Plan
 from builders.build.product import Needs, Part, Product, Work
 from builders.build.products import product
@@ -48,6 +49,7 @@ class Held:
         self._told: dict[object, Any] = {}
         self._works: dict[Key, Work] = {}
         self._readers: dict[str, tuple[Blocks, ActivationReader]] = {}
+        """Of the corpus that tasks are about."""
 
     def tell(self, topic: object, value: Any) -> None:
         """What tasks need to know: the ids of a part by its Key, or (sites, layers, blocks) by the name of a corpus."""
@@ -55,16 +57,22 @@ class Held:
         if isinstance(topic, str):
             reading = next(each for each in self._plan.readings if each.family == topic)
             blocks = Blocks(self._plan, reading, self._scratch / topic, *value, self._storage)
-            self._readers[topic] = blocks, reader_of(blocks)
+            for before, _ in self._readers.values():
+                before.leave()
+            self._readers = {topic: (blocks, reader_of(blocks))}
 
-    def run(self, task: Task) -> Answer:
-        """Raises what the units raise."""
+    def run(self, task: Task, passing: Passing | None = None) -> Answer:
+        """`passing`: the rows that a unit is made of that comes last. Raises what the units raise."""
         begun = time.monotonic()
         if task.block is not None:
             self._readers[task.family][0].run(task.block)
             return Answer(seconds=time.monotonic() - begun)
         works = [self._work(key) for key, _ in task.units]
-        if task.place is None:
+        if task.last:
+            # What it brings of places stays: the other last units of the corpus read mostly the same.
+            read = self._readers[task.family][1].read if task.family else no_place
+            tables = [work.run_last(unit, passing, read) for work, (_, unit) in zip(works, task.units, strict=True)]
+        elif task.place is None:
             tables = [work.run(unit) for work, (_, unit) in zip(works, task.units, strict=True)]
         else:
             blocks, reader = self._readers[task.family]

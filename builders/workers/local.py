@@ -23,11 +23,18 @@ _PATIENCE = 5.0
 class LocalWorker(Worker):
     """A spawned process, and the thread that listens to it."""
 
-    def __init__(self, index: int, setup: Setup, put: Callable[[str, Any], None]) -> None:
+    def __init__(
+        self,
+        index: int,
+        setup: Setup,
+        put: Callable[[str, Any], None],
+        target: Callable[[Connection, bytes], None] | None = None,
+    ) -> None:
+        """`target`: what the process does; None: `work`."""
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self.process = context.Process(
-            target=work, args=(theirs, pickle.dumps(setup)), name=f"worker {index + 1}", daemon=True
+            target=target or work, args=(theirs, pickle.dumps(setup)), name=f"worker {index + 1}", daemon=True
         )
         # Ctrl-C is for this process alone, also before the other one can say so: what is blocked stays so in it.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -77,7 +77,7 @@ class _Actor:
         return self._unable
 
     def take(self, message: tuple[Any, ...]) -> tuple[str, Any] | None:
-        """The answer to ("run", task); None to ("tell", topic, value)."""
+        """The answer to ("run", task) or ("run", task, beside); None to ("tell", topic, value)."""
         from builders.workers.held import said
 
         what, *values = message

@@ -34,7 +34,7 @@ class Worker(ABC):
 
     @abstractmethod
     def send(self, message: tuple[Any, ...]) -> None:
-        """("tell", topic, value) or ("run", task): done in the order in which they come."""
+        """("tell", topic, value), ("run", task) or ("run", task, beside): done in the order in which they come."""
 
     @abstractmethod
     def end(self) -> None:
@@ -43,6 +43,7 @@ class Worker(ABC):
 
 Start = Callable[[int, Setup, Callable[[str, Any], None]], Worker]
 """(number, setup, put an event) -> a worker that is being started."""
+Beside = Callable[[Task], object]
 
 
 @dataclass
@@ -85,9 +86,12 @@ class Pool:
         """What each worker is to know before the next task, also those that are started later."""
         self._told.append((topic, value))
 
-    def compute(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Answer | Failure, int]]:
+    def compute(
+        self, tasks: Sequence[Task], beside: Beside | None = None
+    ) -> Iterator[tuple[Task, Answer | Failure, int]]:
         """Every task with its answer, or why it was given up, as they are ready, and the number of the process.
 
+        `beside`: what a worker is sent with a task; asked whenever the task is, so that nothing waits in memory.
         Raises BuildError where workers cannot be started.
         """
         if tasks and not self._seats:
@@ -96,13 +100,13 @@ class Pool:
         self._waiting.extend(tasks)
         missing = len(tasks)
         while missing:
-            self._deal()
+            self._deal(beside)
             found = self._event(*self._events.get())
             if found is not None:
                 missing -= 1
                 yield found
 
-    def _deal(self) -> None:
+    def _deal(self, beside: Beside | None) -> None:
         """Give waiting tasks to workers; a second one only where there are enough for all."""
         for ahead in range(1, _AHEAD + 1):
             for seat in self._seats:
@@ -114,7 +118,7 @@ class Pool:
                     seat.told = len(self._told)
                     task = self._waiting.popleft()
                     seat.tasks.append(task)
-                    seat.worker.send(("run", task))
+                    seat.worker.send(("run", task) if beside is None else ("run", task, beside(task)))
                     self._show(seat)
 
     def _event(self, index: int, start: int, what: str, value: Any) -> tuple[Task, Answer | Failure, int] | None:

@@ -40,7 +40,8 @@ class Setup:
 class Task:
     """Units that are made together: one, or those of one place of a corpus, which is then read once.
 
-    `name`: in the progress. `block`: instead, batches of the corpus `family` to run the model over.
+    `name`: in the progress. `block`: instead, batches of the corpus `family` to run the model over. `last`: the unit is
+    one of those that come last and may read any place of that corpus; its Passing comes with it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Task:
     family: str = ""
     place: Place | None = None
     block: Block | None = None
+    last: bool = False
 
 
 @dataclass(frozen=True)

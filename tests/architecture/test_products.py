@@ -8,7 +8,7 @@ from tests.architecture.imports import ROOT, imports, sources
 
 # Folder -> what it may import of the builders' other rooms. builders/build/products.py names products by text.
 MAY_IMPORT = {
-    "decoding": ("builders.build.product", "builders.arrow"),
+    "decoding": ("builders.build.product", "builders.arrow", "builders.threads"),
     "gaussians": ("builders.build.product", "builders.arrow", "builders.threads"),
     "activations": ("builders.build.product", "builders.progress"),
 }

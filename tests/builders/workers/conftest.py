@@ -12,10 +12,14 @@ from typing import Any
 import pytest
 
 from atlas.errors import BuildError
+from builders.build.passing import Passing
+from builders.build.product import Tables
+from builders.detectors.work import FindDetectors
+from builders.exemplars.work import FindExemplars
 from builders.progress import Silent
 from builders.workers.held import Held, said
 from builders.workers.pool import DONE, FAILED, READY, Worker
-from builders.workers.task import Setup
+from builders.workers.task import Answer, Setup, Task
 from tests.builders.workers.options import OPTIONS
 from tests.end_to_end.workbench import all_rows, built, write_corpus
 from tests.synthetic import make_model
@@ -78,6 +82,30 @@ class ThreadWorker(Worker):
                 held.tell(*values) if what == "tell" else put(DONE, held.run(*values))
             except BuildError as error:
                 put(FAILED, said(error))
+
+
+def passing_of(monkeypatch: pytest.MonkeyPatch) -> dict[str, Passing]:
+    """By the name of a last unit what workers are given for it. That the host makes none of them is seen to."""
+    run, found = Held.run, {}
+
+    def keeps(self: Held, task: Task, passing: Passing | None = None) -> Answer:
+        if task.last:
+            assert passing is not None
+            found[task.name] = passing
+        return run(self, task, passing)
+
+    for work in (FindExemplars, FindDetectors):
+        monkeypatch.setattr(work, "run_last", _beside_the_host(work.run_last))
+    monkeypatch.setattr(Held, "run", keeps)
+    return found
+
+
+def _beside_the_host(run_last: Callable[..., Tables]) -> Callable[..., Tables]:
+    def checked(*arguments: Any) -> Tables:
+        assert threading.current_thread() is not threading.main_thread()
+        return run_last(*arguments)
+
+    return checked
 
 
 @pytest.fixture

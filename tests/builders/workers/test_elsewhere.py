@@ -14,7 +14,7 @@ from builders.activations.storage import Storage, check_blocks
 from builders.build.pipeline import build
 from builders.config import BuildConfig
 from builders.intervals.product import IntervalProduct
-from tests.builders.workers.conftest import Heard
+from tests.builders.workers.conftest import Heard, passing_of
 from tests.builders.workers.options import OPTIONS
 from tests.end_to_end.workbench import all_rows, built, config
 from tests.synthetic import make_model
@@ -48,8 +48,15 @@ def test_the_rows_are_those_of_one_process(
 
     monkeypatch.setattr(Storage, "put", counted)
     options = config(model, tmp_path / "b.duckdb", corpus, texts=(str(corpus),), **OPTIONS)
+    sent = passing_of(monkeypatch)
     assert differing(all_rows(build(options, workers=2, blocks=str(elsewhere)).path), alone) == []
     assert {path.name for path in names} >= {"mlp_post.L0.f32", "mlp_post.L1.f32"}
+    # A worker that sees no file of the host is sent the rows, and only those of its own place.
+    assert sent and not any(passing.files for passing in sent.values())
+    places = [
+        set(sent[f"exemplars place/mlp_post/{layer}"].rows["_noted_firing"]["place"].to_pylist()) for layer in range(3)
+    ]
+    assert places == [{0}, {1}, {2}]
     assert files_of(elsewhere) == []
     assert not building_folder(options.target).exists()
 

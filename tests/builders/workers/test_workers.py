@@ -21,10 +21,12 @@ from builders.progress import Lines
 from builders.workers.open import check_workers
 from tests import warm
 from tests.amount import some
-from tests.builders.workers.conftest import Heard
+from tests.builders.workers.conftest import Heard, passing_of
 from tests.builders.workers.options import ALL, OPTIONS
 from tests.end_to_end.workbench import all_rows, built, config
 from tests.synthetic import make_model
+
+SITE = "mlp_post"
 
 
 def children() -> list[int]:
@@ -46,14 +48,23 @@ def children_of(parent: int) -> list[str]:
 def test_the_rows_are_those_of_one_process(
     model: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Those that come last are made by workers too, each where the files are that its rows are in."""
     monkeypatch.setattr("builders.gradients.sample.NEURONS", 5)  # the same for both: 100 take as long as all the rest
     alone = all_rows(built(model, tmp_path / "a.duckdb", corpus, texts=(str(corpus),), **ALL))
+    sent = passing_of(monkeypatch)
+    monkeypatch.chdir(tmp_path)  # where workers of a cluster are not
     heard = Heard()
-    options = config(model, tmp_path / "b.duckdb", corpus, texts=(str(corpus),), **ALL)
+    options = config(model, Path("b.duckdb"), corpus, texts=(str(corpus),), **ALL)
     found = all_rows(build(options, workers=3, progress=heard).path)
     assert alone["_gradient_sample"] and [table for table in alone if found[table] != alone[table]] == []
     for product in ("decode ", "weights ", "words, batches ", "words/mlp_post/", "exemplars ", "gradients "):
         assert any(f": {product}" in event for event in heard.events), product
+    last = [f"exemplars {unit}" for unit in (f"correlated/{SITE}", *(f"place/{SITE}/{each}" for each in range(3)))]
+    last += ["exemplars texts", *(f"detectors words/{SITE}/concept/{concept}" for concept in range(3))]
+    assert sorted(sent) == sorted(last)
+    assert all(passing.rows is None for passing in sent.values())
+    assert all(file.is_absolute() for passing in sent.values() for files in passing.files.values() for file in files)
+    assert all(any(passing.files.values()) for passing in sent.values())
 
 
 @pytest.mark.usefixtures("in_threads")
@@ -65,20 +76,25 @@ def test_a_mixture_of_experts(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_workers_are_killed(model: Path, corpus: Path, alone: dict, tmp_path: Path) -> None:
-    """Each once, at a moment that is drawn among the events."""
+    """One at a moment that is drawn among the events, one in the middle of the units that come last."""
     numbers = random.Random(16)
-    moments = [numbers.randrange(3, 12), numbers.randrange(14, 24)]
+    moment, last = numbers.randrange(3, 12), []
 
     class Killing(Heard):
         def event(self, text: str) -> None:
             super().event(text)
-            if len(self.events) in moments:
+            if len(self.events) == moment:
                 os.kill(numbers.choice(children()), signal.SIGKILL)
+            elif f": exemplars place/{SITE}/" in text and not last:
+                last.append(len(self.events))
+                [other] = [each for each in multiprocessing.active_children() if not text.startswith(f"{each.name}:")]
+                os.kill(other.pid, signal.SIGKILL)  # it has another of them
 
     heard = Killing()
     options = config(model, tmp_path / "b.duckdb", corpus, texts=(str(corpus),), **OPTIONS)
     found = all_rows(build(options, workers=2, progress=heard).path)
-    assert sum("ended by signal 9, started again" in event for event in heard.events) >= 1
+    ended = [number for number, event in enumerate(heard.events) if "ended by signal 9, started again" in event]
+    assert ended[0] < last[0] <= ended[-1] and "exemplars texts" in heard.events[-1]
     assert [table for table in alone if found[table] != alone[table]] == []
     assert children() == []
 
