@@ -20,6 +20,7 @@ ORDER = (
     "far",
     "growth",
     "workers",
+    "host",
     "postgres",
     "publish",
     "verify",

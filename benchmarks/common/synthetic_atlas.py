@@ -11,6 +11,7 @@ Axes: N neurons of a layer, K tokens of a list, V vocabulary, E examples, C conc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -69,6 +70,7 @@ def popularity(scale: Scale) -> np.ndarray:
     return share_V[np.random.default_rng([scale.d_vocab, 2]).permutation(scale.d_vocab)]
 
 
+@lru_cache(maxsize=1)
 def token_pool(scale: Scale) -> np.ndarray:
     """Token ids drawn by popularity, int32 [2^24]; an element taken at random has the right distribution."""
     rng = np.random.default_rng([scale.d_vocab, 3])

@@ -1,6 +1,6 @@
 """How a build, its file and its questions grow with neurons, concepts, texts and corpora.
 
-Run: python -m benchmarks.speed.growth [--axis neurons ...] [--texts 1000 10000 100000] [--top ...]
+Run: python -m benchmarks.speed.growth [--axis neurons ...] [--texts 1000 10000 100000 ...]
 
 A random Llama, labelled texts drawn from words of the project's own; one axis grows, the others stay. Times of builds
 are of the processor, all threads. The exponent is that of a power law through the last two points: 1 is linear.
@@ -36,6 +36,17 @@ from queries.neurons import neurons_for_concept
 N_LAYERS, QUESTIONS = 4, 20
 MOST = 1.2
 """Exponents beyond this are no longer about linear."""
+DEFAULTS = {
+    "neurons": [256, 1024, 4096],
+    "concepts": [10, 100, 1000],
+    "texts": [1000, 10_000, 100_000],
+    "corpora": [1, 10, 50],
+}
+"""Of each axis the sizes; of neurons, the widths of a layer."""
+MORE = {
+    "neurons": ", the decodings of three weights into 4,096 tokens. Facts of the weights grow with the square of the "
+    "neurons, as each is compared with all for its nearest ones, exactly; `--neighbours 0` leaves these out.",
+}
 
 
 @dataclass(frozen=True)
@@ -84,18 +95,17 @@ def main() -> None:
         "texts": [Size(64, 1, 10, texts // 10) for texts in options.texts],
         "corpora": [Size(128, corpora, 4, 10) for corpora in options.corpora],
     }
-    points = {axis: [_point(size) for size in axes[axis]] for axis in options.axis}
-    _claim(points).write()
+    for axis in options.axis:
+        _claim(axis, [_point(size) for size in axes[axis]]).write()
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    axes = ("neurons", "concepts", "texts", "corpora")
-    parser.add_argument("--axis", nargs="+", default=axes, choices=axes)
-    parser.add_argument("--widths", nargs="+", type=int, default=[256, 1024, 4096], help="neurons of a layer")
-    parser.add_argument("--concepts", nargs="+", type=int, default=[10, 100, 1000])
-    parser.add_argument("--texts", nargs="+", type=int, default=[1000, 10_000, 100_000])
-    parser.add_argument("--corpora", nargs="+", type=int, default=[1, 10, 50])
+    parser.add_argument("--axis", nargs="+", default=list(DEFAULTS), choices=DEFAULTS)
+    parser.add_argument("--widths", nargs="+", type=int, default=DEFAULTS["neurons"], help="neurons of a layer")
+    parser.add_argument("--concepts", nargs="+", type=int, default=DEFAULTS["concepts"])
+    parser.add_argument("--texts", nargs="+", type=int, default=DEFAULTS["texts"], help="a million: half an hour")
+    parser.add_argument("--corpora", nargs="+", type=int, default=DEFAULTS["corpora"])
     return parser.parse_args()
 
 
@@ -147,51 +157,54 @@ def _median(ask: Callable[[int], object]) -> float:
     return 1e3 * float(np.median(taken))
 
 
-def _claim(points: dict[str, list[Point]]) -> Claim:
-    tables, goals = [], []
-    for axis, found in points.items():
-        rows = []
-        for point in found:
-            phases = sorted(point.phases.items(), key=lambda item: -item[1])[:2]
-            rows.append(
-                [
-                    f"{point.size.of(axis):,}",
-                    f"{point.seconds:.1f}",
-                    "; ".join(f"{label} {taken:.1f}" for label, taken in phases),
-                    f"{point.memory:.0f}",
-                    f"{point.n_bytes / 1e6:.1f}",
-                    f"{point.card:.1f}",
-                    f"{point.concept:.1f}",
-                ]
-            )
-        last = found[-2:]
-        if len(last) == 2:
-            exponents = {
-                "build": _exponent(axis, last, [each.seconds for each in last]),
-                "file": _exponent(axis, last, [each.n_bytes for each in last]),
-                "card": _exponent(axis, last, [each.card for each in last]),
-                "concept": _exponent(axis, last, [each.concept for each in last]),
-            }
-            shown = [f"{exponents[name]:.2f}" for name in ("build", "file", "card", "concept")]
-            rows.append(["exponent", shown[0], "", "", *shown[1:]])
-            worst = max(exponents, key=lambda name: exponents[name])
-            what = f"exponent with {axis}, the largest ({worst})"
-            goals.append(Goal(what, f"<= {MOST}", f"{exponents[worst]:.2f}", exponents[worst] <= MOST))
-        columns = [axis, "build, s", "most of it in", "memory added, MB", "file, MB", "card, ms", "concept, ms"]
-        tables.append(Table(columns, rows, f"Growing {axis}: {_rest(axis, found[0].size)}"))
+def _claim(axis: str, found: list[Point]) -> Claim:
+    rows, goals = [], []
+    for point in found:
+        phases = sorted(point.phases.items(), key=lambda item: -item[1])[:2]
+        rows.append(
+            [
+                f"{point.size.of(axis):,}",
+                f"{point.seconds:.1f}",
+                "; ".join(f"{label} {taken:.1f}" for label, taken in phases),
+                f"{point.memory:.0f}",
+                f"{point.n_bytes / 1e6:.1f}",
+                f"{point.card:.1f}",
+                f"{point.concept:.1f}",
+            ]
+        )
+    last = found[-2:]
+    if len(last) == 2:
+        exponents = {
+            "build": _exponent(axis, last, [each.seconds for each in last]),
+            "file": _exponent(axis, last, [each.n_bytes for each in last]),
+            "card": _exponent(axis, last, [each.card for each in last]),
+            "concept": _exponent(axis, last, [each.concept for each in last]),
+        }
+        shown = [f"{exponents[name]:.2f}" for name in ("build", "file", "card", "concept")]
+        rows.append(["exponent", shown[0], "", "", *shown[1:]])
+        worst = max(exponents, key=lambda name: exponents[name])
+        what = f"exponent with {axis}, the largest ({worst})"
+        goals.append(Goal(what, f"<= {MOST}", f"{exponents[worst]:.2f}", exponents[worst] <= MOST))
+    columns = [axis, "build, s", "most of it in", "memory added, MB", "file, MB", "card, ms", "concept, ms"]
     return Claim(
-        name="growth",
-        title="How everything grows",
-        command=f"python -m benchmarks.speed.growth --axis {' '.join(points)}",
-        text=f"A random Llama of {N_LAYERS} layers and d_model 64; statistics, intervals, chance by 200 permutations, "
-        "and where neurons grow the decodings of three weights into 4,096 tokens. Seconds are of the processor, all "
-        "threads, milliseconds of the clock; memory beside what the process had. The exponent is of the last two "
-        "points. Facts of the weights grow with the square of the neurons, as each is compared with all for its "
-        "nearest ones, exactly; `--neighbours 0` leaves these out.",
+        name=f"growth-{axis}",
+        title=f"How everything grows: {axis}",
+        command=f"python -m benchmarks.speed.growth --axis {axis}{_option(axis, found)}",
+        text=f"A random Llama of {N_LAYERS} layers and d_model 64, {_rest(axis, found[0].size)}; statistics, "
+        f"intervals, chance by 200 permutations{MORE.get(axis, '.')} Seconds are of the processor, all threads, "
+        "milliseconds of the clock; memory beside what the process had. The exponent is of the last two points.",
         machine=machine(packages=("torch", "duckdb")),
-        tables=tables,
+        tables=[Table(columns, rows)],
         goals=goals,
     )
+
+
+def _option(axis: str, found: list[Point]) -> str:
+    """The sizes, where others were asked for than those of a run without options."""
+    sizes = [point.size.width if axis == "neurons" else point.size.of(axis) for point in found]
+    if sizes == DEFAULTS[axis]:
+        return ""
+    return f" --{'widths' if axis == 'neurons' else axis} {' '.join(map(str, sizes))}"
 
 
 def _exponent(axis: str, points: list[Point], values: list[float]) -> float:
