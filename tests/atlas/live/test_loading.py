@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import utils as hub_bars
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
+from transformers.utils import logging as transformers_logging
 
 from atlas.errors import ModelError, UsageError
 from atlas.live import checkpoint, sources
 from atlas.live.batching import encode
 from atlas.live.loading import load
+from atlas.live.quiet import quiet
 from tests.synthetic import make_model
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -459,6 +462,22 @@ def in_a_new_process(code: str, **environment: str) -> types.SimpleNamespace:
 def test_loading_says_nothing(folder):
     done = in_a_new_process(f"from atlas.live.loading import load; load({str(folder)!r})")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("bars", [True, False])
+@pytest.mark.parametrize("of_hub", [True, False])
+def test_bars_are_off_while_it_loads_and_as_before_afterwards(bars, of_hub):
+    """A notebook shows them elsewhere than on standard error."""
+    ours, hub = transformers_logging, hub_bars
+    try:
+        (ours.enable_progress_bar if bars else ours.disable_progress_bar)()
+        (hub.enable_progress_bars if of_hub else hub.disable_progress_bars)()
+        with quiet():
+            assert not ours.is_progress_bar_enabled() and hub.are_progress_bars_disabled()
+        assert (ours.is_progress_bar_enabled(), not hub.are_progress_bars_disabled()) == (bars, of_hub)
+    finally:
+        ours.enable_progress_bar()
+        hub.enable_progress_bars()
 
 
 def test_attention_keeps_its_softcap(tmp_path):
