@@ -16,7 +16,7 @@ LOCK ?= $(CURDIR)/constraints.txt
 export PIP_CONSTRAINT := $(LOCK)
 export PIP_BUILD_CONSTRAINT := $(LOCK)
 
-.PHONY: demo tour test suite test-full test-oldest test-newest hostile bench gpu lint lock docs clean
+.PHONY: demo tour test types suite test-full test-oldest test-newest hostile bench gpu lint lock docs clean
 
 demo: $(ATLAS)
 	@$(BIN)/python docs/make_tour.py --show
@@ -28,8 +28,11 @@ tour: $(ATLAS)
 test: $(INSTALLED)
 	$(BIN)/ruff check atlas builders queries tests benchmarks docs
 	$(BIN)/ruff format --check atlas builders queries tests benchmarks docs
+	$(MAKE) --jobs=2 types suite
+
+# It uses one core for a minute or two, so `test` runs it beside the suite.
+types: $(INSTALLED)
 	$(BIN)/mypy
-	$(MAKE) suite
 
 # Two processes with a thread each are faster than one with two: most tests compute little. A file stays in one process,
 # which makes its fixtures once.
@@ -76,6 +79,7 @@ bench: $(RIVALS) $(ATLAS)
 	$(BIN)/python -m benchmarks.speed.far $(ATLAS)
 	$(BIN)/python -m benchmarks.speed.growth
 	$(BIN)/python -m benchmarks.speed.workers
+	$(BIN)/python -m benchmarks.speed.host
 	$(BIN)/python -m benchmarks.postgres.main
 	$(BIN)/python -m benchmarks.common.report
 
