@@ -33,7 +33,8 @@ def comparable(activations: np.ndarray) -> np.ndarray:
 
     A text that is read beside others differs in the last bits, and texts that begin alike would come in any order.
     """
-    bits = (np.ascontiguousarray(activations).view(np.int32) + 64) & ~127
+    bits = np.ascontiguousarray(activations).view(np.int32) + 64
+    bits &= ~127
     return bits.view(np.float32)
 
 

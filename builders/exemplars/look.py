@@ -34,15 +34,16 @@ def look(seen: AtPlace, kind: List, rows_C: np.ndarray, neurons_C: np.ndarray) -
 def _some(seen: AtPlace, kind: List, rows_C: np.ndarray, neurons_C: np.ndarray) -> Looked:
     acts, closed = seen.gather(rows_C, neurons_C, kind.closed is not None)
     allowed = acts if closed is None else only(acts, closed if kind.closed else ~closed)
-    acts_PC = acts.cpu().numpy()
-    at_C = comparable((kind.sign * allowed).cpu().numpy()).argmax(0)
+    acts_CP = acts.cpu().numpy()
+    allowed_CP = comparable(allowed.cpu().numpy())
+    at_C = allowed_CP.argmax(1) if kind.sign > 0 else allowed_CP.argmin(1)
     positions_C = seen.batch.places_BP[rows_C, at_C].astype(np.int32)
-    values_C = acts_PC[at_C, np.arange(len(at_C))]
-    return Looked(positions_C, values_C, *_windows(kind.window, seen.batch, rows_C, positions_C, acts_PC))
+    values_C = acts_CP[np.arange(len(at_C)), at_C]
+    return Looked(positions_C, values_C, *_windows(kind.window, seen.batch, rows_C, positions_C, acts_CP))
 
 
 def _windows(
-    width: int, batch: Batch, rows_C: np.ndarray, positions_C: np.ndarray, acts_PC: np.ndarray
+    width: int, batch: Batch, rows_C: np.ndarray, positions_C: np.ndarray, acts_CP: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """(largest absolute activation [C], int16 [C, W]) of the tokens around each position."""
     if not width:
@@ -50,7 +51,7 @@ def _windows(
     last_C = np.asarray(batch.lengths)[rows_C] - width
     starts_C = np.maximum(batch.first_token, np.minimum(positions_C - width * 3 // 4, last_C))
     place_CW = batch.place_of_BL[rows_C[:, None], starts_C[:, None] + np.arange(width)]
-    acts_CW = np.where(place_CW < 0, 0, acts_PC[place_CW, np.arange(len(rows_C))[:, None]])
+    acts_CW = np.where(place_CW < 0, 0, acts_CP[np.arange(len(rows_C))[:, None], place_CW])
     scales_C = np.abs(acts_CW).max(1)
     steps_CW = np.rint(acts_CW / np.where(scales_C > 0, scales_C, 1)[:, None] * FINE)
     return scales_C, np.where(place_CW < 0, NOT_HERE, steps_CW).astype(np.int16)

@@ -5,6 +5,8 @@ Axes: B texts of a batch, T tokens of a text, N neurons.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -19,8 +21,11 @@ from builders.exemplars.look import look
 from builders.exemplars.masks import only
 from builders.exemplars.seen import AtPlace, Batch
 from builders.exemplars.tally import HELD_TOKENS, Tally, text_sums
+from builders.threads import in_order, threads_of
 
 EPSILON = 0.01
+_WORTH_THREADS = 1 << 13
+"""Neurons times texts of a batch: the lists of fewer are done before threads have begun."""
 
 
 class PlaceState:
@@ -93,26 +98,35 @@ class PlaceState:
             raise BuildError(f"activations of layer {self.layer} are not finite", "Use another --dtype: float32.")
         self.tally.add(placed, sums)
         self.tally.spread(low_BN, high_BN)
-        self.tally.count_held(HELD_TOKENS)
         if self.last_drawn is None and batch.shard_X is not None:
             self.last_drawn = last_of_neurons(batch.shard_X, DRAWN, self.layer, self.width, self.first_neuron)
-        for kind, lists in self.lists.items():
-            lists.offer(
-                self._keys(kind, batch, high_BN, low_BN, found),
+
+        # NumPy works on one thread, and lists and counts know nothing of each other.
+        def offer(kind: List) -> None:
+            self.lists[kind].offer(
+                self._keys(kind, batch, found),
                 batch.texts_B,
-                lambda rows, neurons, kind=kind: look(seen, kind, rows, neurons),
+                lambda rows, neurons: look(seen, kind, rows, neurons),
                 self.last_drawn if kind.drawn else None,
             )
 
-    def _keys(
-        self, kind: List, batch: Batch, high_BN: np.ndarray, low_BN: np.ndarray, found: list[np.ndarray]
-    ) -> np.ndarray:
+        tasks = [partial(offer, kind) for kind in self.lists] + [partial(self.tally.count_held, HELD_TOKENS)]
+        n_threads = threads_of(extremes[0][0].device) if high_BN.size >= _WORTH_THREADS else 1
+        for _ in in_order(_done, tasks, n_threads) if n_threads > 1 else map(_done, tasks):
+            pass
+
+    def _keys(self, kind: List, batch: Batch, found: list[np.ndarray]) -> np.ndarray:
         if kind.drawn:
             return hashes_of_neurons(batch.hashes_B, self.layer, self.width, self.first_neuron)
         if kind.closed is None:
+            high_BN, low_BN = found[:2]
             return comparable(-high_BN if kind.sign > 0 else low_BN)
         best_BN = found[(4 if kind.closed else 2) + (kind.sign < 0)]
         return np.where(kind.sign * best_BN > 0, comparable(-kind.sign * best_BN), np.float32(np.inf))
+
+
+def _done(task: Callable[[], None]) -> None:
+    task()
 
 
 def _rows(acts_TN: Tensor, chosen_T: np.ndarray) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from atlas.live.expert_pass import Routed
-from builders.exemplars.seen import AtPlace, Batch, Branches, Group, activations_of, last_again
+from builders.exemplars.seen import AtPlace, Batch, Branches, Group, activations_of, gathered, last_again
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,12 @@ class SeenRouted(AtPlace):
 
     def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray, gated: bool) -> tuple[Tensor, Tensor | None]:
         """Rows of a text follow each other."""
-        at_PC = self._rows_BP[rows_C].T
-        at = tuple(torch.from_numpy(each).to(self.acts_RN.device) for each in (at_PC, neurons_C))
-        return self.acts_RN[at].float(), self.negative_RN[0][at] if gated and self.negative_RN is not None else None
+
+        def taken(each_RN: Tensor) -> Tensor:
+            return gathered(each_RN, self._rows_BP, rows_C, neurons_C)
+
+        branches = self.negative_RN
+        return taken(self.acts_RN).float(), taken(branches[0]) if gated and branches is not None else None
 
     def groups(self) -> Iterator[Group]:
         """All at once: an expert sees few tokens of a text."""

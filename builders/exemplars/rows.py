@@ -175,13 +175,15 @@ def quantiles(bins_NF: np.ndarray, low_N: np.ndarray, high_N: np.ndarray) -> np.
     edge = edges()
     lower, upper = np.concatenate([-edge[:0:-1], edge[:-1]]), np.concatenate([-edge[-2::-1], edge[1:]])
     until_NF = np.cumsum(bins_NF[:, upward], 1, dtype=np.int64)
-    rank_NP = np.maximum(np.ceil(np.outer(until_NF[:, -1], PROBABILITIES) - 1e-9), 1)
-    found = np.empty((len(bins_NF), len(PROBABILITIES)))
-    for neuron in range(len(found)):
-        at_P = np.searchsorted(until_NF[neuron], rank_NP[neuron])
-        before_P = np.where(at_P > 0, until_NF[neuron, at_P - 1], 0)
-        inside_P = (rank_NP[neuron] - before_P - 0.5) / (until_NF[neuron, at_P] - before_P)
-        found[neuron] = lower[at_P] + (upper - lower)[at_P] * inside_P
+    total_N = until_NF[:, -1]
+    rank_NP = np.maximum(np.ceil(np.outer(total_N, PROBABILITIES) - 1e-9), 1)
+    # One search for all neurons: the counts of each begin where those of the one before it end.
+    before_N = np.cumsum(total_N) - total_N
+    flat_NP = np.searchsorted((until_NF + before_N[:, None]).reshape(-1), rank_NP + before_N[:, None])
+    at_NP = flat_NP - np.arange(len(bins_NF))[:, None] * len(upward)
+    before_NP = np.where(at_NP > 0, np.take_along_axis(until_NF, np.maximum(at_NP - 1, 0), 1), 0)
+    inside_NP = (rank_NP - before_NP - 0.5) / (np.take_along_axis(until_NF, at_NP, 1) - before_NP)
+    found = lower[at_NP] + (upper - lower)[at_NP] * inside_NP
     found = np.clip(found, low_N[:, None], high_N[:, None])
     found[:, 0], found[:, -1] = low_N, high_N
     return found.astype(np.float32)

@@ -67,6 +67,9 @@ class Batch:
         return found
 
 
+_FEW = 64
+"""Candidates of a text that are looked up one by one."""
+
 Branches = tuple[Tensor, Tensor] | None
 """Where the branches of gated neurons, gate and up, are negative."""
 
@@ -95,9 +98,9 @@ class AtPlace(ABC):
 
     @abstractmethod
     def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray, gated: bool) -> tuple[Tensor, Tensor | None]:
-        """(activations [P, C] float32, where the gate is negative) of the places of a neuron's text (`places_BP`).
+        """(activations [C, P] float32, where the gate is negative) of the places of a neuron's text (`places_BP`).
 
-        The second only where it is asked for and there is a gate.
+        `rows_C`: ascending. The second only where it is asked for and there is a gate.
         """
 
     @abstractmethod
@@ -114,10 +117,17 @@ class Seen(AtPlace):
     negative_BTN: Branches
 
     def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray, gated: bool) -> tuple[Tensor, Tensor | None]:
-        """Those of a text beside each other, for all neurons that ask for it."""
-        places_PC = self.batch.places_BP[rows_C].T
-        at = tuple(torch.from_numpy(each).to(self.acts_BTN.device) for each in (rows_C, places_PC, neurons_C))
-        return self.acts_BTN[at].float(), self.negative_BTN[0][at] if gated and self.negative_BTN is not None else None
+        """Text after text."""
+        batch, branches = self.batch, self.negative_BTN
+
+        def taken(each_BTN: Tensor) -> Tensor:
+            return gathered(
+                each_BTN.flatten(0, 1),
+                batch.places_BP + each_BTN.shape[1] * np.arange(len(batch.places))[:, None],
+                *(rows_C, neurons_C),
+            )
+
+        return taken(self.acts_BTN).float(), taken(branches[0]) if gated and branches is not None else None
 
     def groups(self) -> Iterator[Group]:
         """Short texts of one length together; not all at once: that would be the largest tensor of a build."""
@@ -130,6 +140,24 @@ class Seen(AtPlace):
 def _tokens(each_BTN: Tensor, at: tuple[slice, slice | Tensor]) -> Tensor:
     """Token after token; a copy only where several texts are not whole."""
     return each_BTN[at].flatten(0, 1)
+
+
+def gathered(each_RN: Tensor, rows_BP: np.ndarray, texts_C: np.ndarray, neurons_C: np.ndarray) -> Tensor:
+    """[C, P]: of each candidate its neuron in the rows of its text. `texts_C`: ascending, which of `rows_BP`."""
+    device = each_RN.device
+    neurons = torch.from_numpy(neurons_C).to(device)
+    first_S = np.flatnonzero(np.diff(texts_C, prepend=-1))
+    if device.type != "cpu" or len(texts_C) < _FEW * len(first_S):
+        rows_BP_there, texts = torch.from_numpy(rows_BP).to(device), torch.from_numpy(texts_C).to(device)
+        return each_RN[rows_BP_there[texts], neurons[:, None]]
+    # Many neurons of a text are taken a row at a time, as rows lie in memory.
+    found_CP = each_RN.new_empty((len(texts_C), rows_BP.shape[1]))
+    for start, end in zip(first_S, np.append(first_S[1:], len(texts_C)), strict=True):
+        rows_P = rows_BP[texts_C[start]]
+        beside = (np.diff(rows_P) == 1).all()  # then nothing is copied
+        rows_PN = each_RN[rows_P[0] : rows_P[-1] + 1] if beside else each_RN[torch.from_numpy(rows_P)]
+        found_CP[start:end] = rows_PN.index_select(1, neurons[start:end]).T
+    return found_CP
 
 
 def last_again(rows: list[np.ndarray]) -> np.ndarray:
