@@ -5,9 +5,8 @@ Axes: B texts of a batch, T tokens of a text, N neurons.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,13 +20,8 @@ from builders.exemplars.look import look
 from builders.exemplars.masks import only
 from builders.exemplars.seen import AtPlace, Batch, Group
 from builders.exemplars.tally import HELD_TOKENS, Tally, TextSums, fine_bins, text_sums
-from builders.threads import in_order, threads_of
 
 EPSILON = 0.01
-_WORTH_THREADS = 1 << 18
-"""Activations of a batch: fewer are dealt with before threads have begun."""
-
-S, T = TypeVar("S"), TypeVar("T")
 
 
 class _Group(NamedTuple):
@@ -85,13 +79,7 @@ class PlaceState:
     def take(self, seen: AtPlace) -> None:
         """Take the texts of a batch. Raises BuildError for activations that are no numbers."""
         batch = seen.batch
-        n_values = self.width * sum(map(len, batch.places))
-        n_threads = threads_of(seen.device) if n_values >= _WORTH_THREADS else 1
-
-        def each(work: Callable[[S], T], parts: Iterable[S]) -> Iterator[T]:
-            return in_order(work, parts, n_threads) if n_threads > 1 else map(work, parts)
-
-        groups = list(each(partial(self._group, batch), seen.groups()))
+        groups = [self._group(batch, group) for group in seen.groups()]
         for group in groups:
             if group.compared is not None:
                 self.compared.append(group.compared.cpu().numpy())
@@ -106,20 +94,16 @@ class PlaceState:
             raise BuildError(f"activations of layer {self.layer} are not finite", "Use another --dtype: float32.")
         self.tally.add([group.places for group in groups], [group.sums for group in groups])
         self.tally.spread(low_BN, high_BN)
+        self.tally.count_held(HELD_TOKENS)
         if self.last_drawn is None and batch.shard_X is not None:
             self.last_drawn = last_of_neurons(batch.shard_X, DRAWN, self.layer, self.width, self.first_neuron)
-
-        # Lists and counts know nothing of each other.
-        def offer(kind: List) -> None:
-            self.lists[kind].offer(
+        for kind, lists in self.lists.items():
+            lists.offer(
                 self._keys(kind, batch, found),
                 batch.texts_B,
-                lambda rows, neurons: look(seen, kind, rows, neurons),
+                lambda rows, neurons, kind=kind: look(seen, kind, rows, neurons),
                 self.last_drawn if kind.drawn else None,
             )
-
-        for _ in each(_done, [*(partial(offer, kind) for kind in self.lists), self._count_held]):
-            pass
 
     def _group(self, batch: Batch, group: Group) -> _Group:
         acts_TN, branches = group.acts_TN, group.branches
@@ -146,9 +130,6 @@ class PlaceState:
             found = found._replace(first=(int(hashes_T[at_first]), acts_TN[at_first]))
         return found
 
-    def _count_held(self) -> None:
-        self.tally.count_held(HELD_TOKENS)
-
     def _keys(self, kind: List, batch: Batch, found: list[np.ndarray]) -> np.ndarray:
         if kind.drawn:
             return hashes_of_neurons(batch.hashes_B, self.layer, self.width, self.first_neuron)
@@ -157,10 +138,6 @@ class PlaceState:
             return comparable(-high_BN if kind.sign > 0 else low_BN)
         best_BN = found[(4 if kind.closed else 2) + (kind.sign < 0)]
         return np.where(kind.sign * best_BN > 0, comparable(-kind.sign * best_BN), np.float32(np.inf))
-
-
-def _done(task: Callable[[], None]) -> None:
-    task()
 
 
 def _rows(acts_TN: Tensor, chosen_T: np.ndarray) -> Tensor:

@@ -47,11 +47,6 @@ class SeenRouted(AtPlace):
     acts_RN: Tensor
     negative_RN: Branches
 
-    @property
-    def device(self) -> torch.device:
-        """That of the expert."""
-        return self.acts_RN.device
-
     def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray, gated: bool) -> tuple[Tensor, Tensor | None]:
         """Rows of a text follow each other."""
 

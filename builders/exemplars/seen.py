@@ -96,11 +96,6 @@ class AtPlace(ABC):
 
     batch: Batch
 
-    @property
-    @abstractmethod
-    def device(self) -> torch.device:
-        """Where the activations are."""
-
     @abstractmethod
     def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray, gated: bool) -> tuple[Tensor, Tensor | None]:
         """(activations [C, P] float32, where the gate is negative) of the places of a neuron's text (`places_BP`).
@@ -120,11 +115,6 @@ class Seen(AtPlace):
     batch: Batch
     acts_BTN: Tensor
     negative_BTN: Branches
-
-    @property
-    def device(self) -> torch.device:
-        """That of the model's layer."""
-        return self.acts_BTN.device
 
     def gather(self, rows_C: np.ndarray, neurons_C: np.ndarray, gated: bool) -> tuple[Tensor, Tensor | None]:
         """Text after text."""

@@ -1,6 +1,7 @@
 """The best few of each neuron while products come by, and where numbers of a product exceed what is known already.
 
-Axes: N, M, R neurons in a row, A of all layers; C candidates; H hits: numbers that exceed; X of a row at most.
+Axes: N, M, R neurons in a row, A of all layers; C candidates; H hits: numbers that exceed; G rows that have
+any; X of a row at most.
 """
 
 from __future__ import annotations
@@ -57,15 +58,19 @@ class Best:
 
     def _take(self, rows: slice, row_H: torch.Tensor, place_H: torch.Tensor, cosine_H: torch.Tensor) -> None:
         """Hits, row after row."""
-        n = rows.stop - rows.start
-        count_R = row_H.bincount(minlength=n)
-        slot_H = torch.arange(len(row_H), device=row_H.device) - (count_R.cumsum(0) - count_R)[row_H]
-        shape = (n, int(count_R.max()) if len(row_H) else 0)
-        more_RX, place_RX = cosine_H.new_full(shape, -torch.inf), place_H.new_full(shape, -1)
-        more_RX[row_H, slot_H], place_RX[row_H, slot_H] = cosine_H, place_H
-        self._merge(rows, more_RX, place_RX)
+        if not len(row_H):
+            return
+        count_R = row_H.bincount(minlength=rows.stop - rows.start)
+        hit_G = count_R.nonzero()[:, 0]  # few rows, once much is known
+        count_G = count_R[hit_G]
+        group_H = torch.arange(len(hit_G), device=row_H.device).repeat_interleave(count_G)
+        slot_H = torch.arange(len(row_H), device=row_H.device) - (count_G.cumsum(0) - count_G)[group_H]
+        shape = (len(hit_G), int(count_G.max()))
+        more_GX, place_GX = cosine_H.new_full(shape, -torch.inf), place_H.new_full(shape, -1)
+        more_GX[group_H, slot_H], place_GX[group_H, slot_H] = cosine_H, place_H
+        self._merge(hit_G + rows.start, more_GX, place_GX)
 
-    def _merge(self, rows: slice, more_RX: torch.Tensor, place_RX: torch.Tensor) -> None:
+    def _merge(self, rows: slice | torch.Tensor, more_RX: torch.Tensor, place_RX: torch.Tensor) -> None:
         joined_RX = torch.cat([self.cosine_AC[rows], more_RX], 1)
         self.cosine_AC[rows], chosen_RC = joined_RX.topk(self.cosine_AC.shape[1], dim=1)
         self.place_AC[rows] = torch.cat([self.place_AC[rows], place_RX], 1).gather(1, chosen_RC)

@@ -70,7 +70,8 @@ def products(vectors: Vectors, memory_bytes: int) -> Iterator[tuple[int, int, to
             columns_ND, zero_columns_N = (unit_ND, zero_N) if i == j else (vectors.unit(j), vectors.norm(j) == 0)
             for start in range(0, width, rows):
                 cosine_RN = unit_ND[start : start + rows] @ columns_ND.T
-                cosine_RN[zero_N[start : start + rows]] = -torch.inf
+                if zero_N.any():
+                    cosine_RN[zero_N[start : start + rows]] = -torch.inf
                 if zero_columns_N.any():
                     cosine_RN[:, zero_columns_N] = -torch.inf
                 yield i * width + start, j * width, cosine_RN

@@ -1,4 +1,4 @@
-"""Looking up candidates of lists: few one by one, many a text at a time, by several threads; all against loops."""
+"""Looking up candidates of lists: few one by one, many a text at a time; and quantiles of bins; all against loops."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import pytest
 import torch
 
 from atlas.schema.exemplar_tables import PROBABILITIES
-from builders.exemplars import place as place_module
-from builders.exemplars.place import PlaceState
 from builders.exemplars.rows import quantiles
-from builders.exemplars.seen import Batch, Seen, gathered
+from builders.exemplars.seen import gathered
 from builders.exemplars.tally import SIDE, edges
 
 PLACES = [np.arange(1, 9), np.array([0, 2]), np.array([3, 4, 5]), np.array([1, 2, 4, 7])]
@@ -31,35 +29,6 @@ def test_candidates_are_gathered_from_the_rows_of_their_texts(share, kind):
     for text, neuron, found_P in zip(texts_C, neurons_C, found_CP, strict=True):
         for at, row in enumerate(rows_BP[text]):
             assert found_P[at] == each_RN[row, neuron]
-
-
-def test_threads_give_the_lists_of_one_thread(monkeypatch):
-    length, width = 9, 300
-    torch.manual_seed(0)
-    acts_BTN = torch.randn(len(PLACES), length, width)
-    negative = torch.randn(len(PLACES), length, width) < 0, torch.randn(len(PLACES), length, width) < 0
-    batch = Batch(
-        np.arange(4, dtype=np.int32),
-        np.arange(4, dtype=np.uint64) << np.uint64(40),
-        [length] * 4,
-        PLACES,
-        [np.ones(len(each), bool) for each in PLACES],
-        [np.zeros(len(each), bool) for each in PLACES],
-        0,
-    )
-    states = []
-    for worth in (0, 1 << 60):
-        monkeypatch.setattr(place_module, "_WORTH_THREADS", worth)
-        monkeypatch.setattr(place_module, "threads_of", lambda device: 3)
-        states.append(PlaceState(0, width, True))
-        states[-1].take(Seen(batch, acts_BTN, negative))
-        states[-1].tally.count_held()
-    by_threads, alone = states
-    assert np.array_equal(by_threads.tally.bins_NF, alone.tally.bins_NF)
-    assert alone.tally.bins_NF.sum() == width * sum(map(len, PLACES))
-    for kind, lists in alone.lists.items():
-        for name, values in vars(lists).items():
-            assert np.array_equal(values, getattr(by_threads.lists[kind], name)), (kind, name)
 
 
 def test_quantiles_are_those_of_a_search_neuron_by_neuron():
