@@ -5,8 +5,7 @@ Axes: B texts of a batch, T tokens of a text, N neurons.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,26 +17,10 @@ from builders.exemplars.kinds import DRAWN, GATED, PLAIN, List
 from builders.exemplars.lists import Lists, comparable
 from builders.exemplars.look import look
 from builders.exemplars.masks import only
-from builders.exemplars.seen import AtPlace, Batch, Group
-from builders.exemplars.tally import HELD_TOKENS, Tally, TextSums, fine_bins, text_sums
+from builders.exemplars.seen import AtPlace, Batch
+from builders.exemplars.tally import HELD_TOKENS, Tally, text_sums
 
 EPSILON = 0.01
-
-
-class _Group(NamedTuple):
-    """What is taken of a group of tokens; `extremes` [B, N]: of its texts, largest and smallest of each kind.
-
-    `compared`: activations that correlations are of [T, N], and the text and position of each; `bins`: fine bins of
-    the drawn tokens [T, N]; `first`: the smallest hash of a token, and its activations [N].
-    """
-
-    places: np.ndarray
-    sums: TextSums
-    extremes: list[Tensor]
-    compared: Tensor | None = None
-    compared_at: Sequence[tuple[int, int]] = ()
-    bins: Tensor | None = None
-    first: tuple[int, Tensor] | None = None
 
 
 class PlaceState:
@@ -79,62 +62,54 @@ class PlaceState:
     def take(self, seen: AtPlace) -> None:
         """Take the texts of a batch. Raises BuildError for activations that are no numbers."""
         batch = seen.batch
-        groups = [self._group(batch, group) for group in seen.groups()]
-        for group in groups:
-            if group.compared is not None:
-                self.compared.append(group.compared.cpu().numpy())
-                self.compared_at += group.compared_at
-            if group.bins is not None:
-                self.tally.hold(group.bins)
-            if group.first is not None:
-                self.tally.keep_first(*group.first)
-        found = [torch.cat(parts).cpu().numpy() for parts in zip(*(group.extremes for group in groups), strict=True)]
+        extremes: list[list[Tensor]] = [[] for _ in range(6 if self.gated else 2)]
+        sums, placed = [], []
+        for group in seen.groups():
+            acts_TN, branches = group.acts_TN, group.branches
+            places = np.concatenate(batch.places[group.rows])
+            places_T = torch.from_numpy(places).to(acts_TN)
+            sums.append(text_sums(acts_TN, places_T, EPSILON, branches))
+            placed.append(places)
+            parts = [acts_TN]
+            if branches is not None:
+                closed_TN = only(acts_TN, branches[0])
+                parts += [acts_TN - closed_TN, closed_TN]
+            for index, part in enumerate(parts):
+                extremes[2 * index].append(_of_texts(part, group.lengths, "amax"))
+                extremes[2 * index + 1].append(_of_texts(part, group.lengths, "amin"))
+            compared_T, drawn_T = (np.concatenate(each[group.rows]) for each in (batch.compared, batch.drawn))
+            if self.compares and compared_T.any():
+                self.compared.append(_rows(acts_TN, compared_T).cpu().numpy())
+                texts_T = np.repeat(batch.texts_B[group.rows], group.lengths)
+                self.compared_at += zip(texts_T[compared_T].tolist(), places[compared_T].tolist(), strict=True)
+            if drawn_T.any():
+                self.tally.sample(acts_TN if drawn_T.all() else _rows(acts_TN, drawn_T))
+            if self.routed:
+                hashes_T = hashes_of_tokens(np.repeat(batch.hashes_B[group.rows], group.lengths), places)
+                self.tally.keep_first(hashes_T, acts_TN)
+        found = [torch.cat(each).cpu().numpy() for each in extremes]
         high_BN, low_BN = found[:2]
         if not (np.isfinite(high_BN).all() and np.isfinite(low_BN).all()):
             raise BuildError(f"activations of layer {self.layer} are not finite", "Use another --dtype: float32.")
-        self.tally.add([group.places for group in groups], [group.sums for group in groups])
+        self.tally.add(placed, sums)
         self.tally.spread(low_BN, high_BN)
         self.tally.count_held(HELD_TOKENS)
         if self.last_drawn is None and batch.shard_X is not None:
             self.last_drawn = last_of_neurons(batch.shard_X, DRAWN, self.layer, self.width, self.first_neuron)
         for kind, lists in self.lists.items():
             lists.offer(
-                self._keys(kind, batch, found),
+                self._keys(kind, batch, high_BN, low_BN, found),
                 batch.texts_B,
                 lambda rows, neurons, kind=kind: look(seen, kind, rows, neurons),
                 self.last_drawn if kind.drawn else None,
             )
 
-    def _group(self, batch: Batch, group: Group) -> _Group:
-        acts_TN, branches = group.acts_TN, group.branches
-        places = np.concatenate(batch.places[group.rows])
-        parts = [acts_TN]
-        if branches is not None:
-            closed_TN = only(acts_TN, branches[0])
-            parts += [acts_TN - closed_TN, closed_TN]
-        compared_T, drawn_T = (np.concatenate(each[group.rows]) for each in (batch.compared, batch.drawn))
-        found = _Group(
-            places,
-            text_sums(acts_TN, torch.from_numpy(places).to(acts_TN), EPSILON, branches),
-            [_of_texts(part, group.lengths, extreme) for part in parts for extreme in ("amax", "amin")],
-        )
-        if self.compares and compared_T.any():
-            texts_T = np.repeat(batch.texts_B[group.rows], group.lengths)
-            at = list(zip(texts_T[compared_T].tolist(), places[compared_T].tolist(), strict=True))
-            found = found._replace(compared=_rows(acts_TN, compared_T), compared_at=at)
-        if drawn_T.any():
-            found = found._replace(bins=fine_bins(acts_TN if drawn_T.all() else _rows(acts_TN, drawn_T)))
-        if self.routed:
-            hashes_T = hashes_of_tokens(np.repeat(batch.hashes_B[group.rows], group.lengths), places)
-            at_first = int(hashes_T.argmin())
-            found = found._replace(first=(int(hashes_T[at_first]), acts_TN[at_first]))
-        return found
-
-    def _keys(self, kind: List, batch: Batch, found: list[np.ndarray]) -> np.ndarray:
+    def _keys(
+        self, kind: List, batch: Batch, high_BN: np.ndarray, low_BN: np.ndarray, found: list[np.ndarray]
+    ) -> np.ndarray:
         if kind.drawn:
             return hashes_of_neurons(batch.hashes_B, self.layer, self.width, self.first_neuron)
         if kind.closed is None:
-            high_BN, low_BN = found[:2]
             return comparable(-high_BN if kind.sign > 0 else low_BN)
         best_BN = found[(4 if kind.closed else 2) + (kind.sign < 0)]
         return np.where(kind.sign * best_BN > 0, comparable(-kind.sign * best_BN), np.float32(np.inf))
@@ -144,7 +119,7 @@ def _rows(acts_TN: Tensor, chosen_T: np.ndarray) -> Tensor:
     return acts_TN[torch.from_numpy(np.flatnonzero(chosen_T)).to(acts_TN.device)]
 
 
-def _of_texts(values_TN: Tensor, lengths: list[int], extreme: str) -> Tensor:
+def _of_texts(values_TN: Tensor, lengths: list[int], extreme: Literal["amax", "amin"]) -> Tensor:
     """The extreme of each text, whose tokens follow each other: [B, N]."""
     if min(lengths) == max(lengths):
         return getattr(values_TN.view(len(lengths), lengths[0], -1), extreme)(1)

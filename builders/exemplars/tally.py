@@ -91,10 +91,10 @@ def text_sums(
 
 
 def fine_bins(acts_TN: Tensor) -> Tensor:
-    """The fine bin of each activation: int16 [T, N]."""
+    """The fine bin of each activation: int32 [T, N]."""
     bits_TN = acts_TN.view(torch.int32)
     step_TN = ((bits_TN & 0x7FFFFFFF) >> _MANTISSA).sub_(_FIRST).clamp_(0, SIDE - 1)
-    return step_TN.add_(SIDE).sub_(bits_TN.clamp(0, 1), alpha=SIDE).to(torch.int16)
+    return step_TN.add_(SIDE).sub_(bits_TN.clamp(0, 1), alpha=SIDE)
 
 
 def edges() -> np.ndarray:
@@ -154,17 +154,18 @@ class Tally:
         self.min = np.minimum(self.min, low_BN.min(0))
         self.max = np.maximum(self.max, high_BN.max(0))
 
-    def keep_first(self, token: int, acts_N: Tensor) -> None:
-        """Keep that of the smallest hash of a token: so few may be routed to an expert that none of them is drawn."""
-        if self.first is None or token < self.first[0]:
-            self.first = token, acts_N.cpu().numpy()
+    def keep_first(self, hashes_T: np.ndarray, acts_TN: Tensor) -> None:
+        """Take the token with the smallest hash: so few may be routed to an expert that none of them is drawn."""
+        at = int(hashes_T.argmin())
+        if self.first is None or int(hashes_T[at]) < self.first[0]:
+            self.first = int(hashes_T[at]), acts_TN[at].cpu().numpy()
 
-    def hold(self, bins_TN: Tensor) -> None:
-        """Take the fine bins of drawn tokens, until `count_held`."""
-        self.held.append(bins_TN)
+    def sample(self, acts_TN: Tensor) -> None:
+        """Take the activations of drawn tokens, until `count_held`."""
+        self.held.append(fine_bins(acts_TN).to(torch.int16))
 
     def count_held(self, least: int = 1) -> None:
-        """Count what `hold` took, if these are so many tokens."""
+        """Count what `sample` took, if these are so many tokens."""
         if sum(map(len, self.held)) < least:
             return
         codes_NT = torch.cat(self.held).T.contiguous().cpu().numpy()
