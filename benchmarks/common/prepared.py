@@ -16,8 +16,8 @@ from typing import Any
 
 from atlas.store import waiting
 from builders.build.product import Tables
-from builders.workers.local import LocalWorker
-from builders.workers.pool import DONE, READY
+from builders.workers.local import LocalWorker, answering
+from builders.workers.pool import READY
 from builders.workers.task import Answer, Setup
 
 
@@ -58,7 +58,8 @@ class HandingOver(LocalWorker):
 
 def hand_over(connection: Connection, setup: bytes) -> None:
     """What the process does: as fast as it is paid for, a unit takes so many seconds."""
-    prepared, seconds = pickle.loads(pickle.loads(setup).plan)
+    known: Setup = pickle.loads(setup)
+    prepared, seconds = pickle.loads(known.plan)
     connection.send((READY, ""))
     while True:
         try:
@@ -70,4 +71,4 @@ def hand_over(connection: Connection, setup: bytes) -> None:
             ((key, unit),) = values[0].units
             rows = prepared.read(key.product, unit)
             time.sleep(max(0.0, begun + seconds - time.monotonic()))
-            connection.send((DONE, Answer([rows], [[]], seconds)))
+            answering(connection, Answer([rows], [[]], seconds), known.scratch)

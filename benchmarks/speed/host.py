@@ -57,10 +57,10 @@ def measure(
     """A build of prepared rows by workers that take so many seconds for a unit."""
     prepared, came = Prepared(folder / "prepared"), []
     prepared.write(units(scale))
-    setup = Setup(pickle.dumps((prepared, seconds)), None, "cpu", "float32", False, "", None)
     with Staging(folder / "host.duckdb") as staging:
         staging.start(Layout(TOP, BINS, scale.d_model, scale.n_layers, scale.d_mlp), {"scale": scale.name})
         staging.commit("general", "all", prepared.read("general", "all"))
+        setup = Setup(pickle.dumps((prepared, seconds)), staging.scratch, "cpu", "float32", False, "", None)
         with Pool(n_workers, partial(HandingOver, came=came), [setup] * n_workers, Silent()) as pool:
             for job in jobs(prepared, staging):
                 compute_alone(job, Making(pool=pool), lambda _: None)

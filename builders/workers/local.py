@@ -11,10 +11,12 @@ import signal
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
+from builders.workers.handed import Handed, forget, handed
 from builders.workers.pool import DONE, ENDED, FAILED, READY, UNABLE, Worker
-from builders.workers.task import Setup
+from builders.workers.task import Answer, Setup
 
 _PATIENCE = 5.0
 """Seconds that a process has to end by itself."""
@@ -43,7 +45,7 @@ class LocalWorker(Worker):
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
-        self._put = put
+        self._put, self._folder = put, setup.scratch
         threading.Thread(target=self._listen, name=f"worker {index + 1}", daemon=True).start()
 
     def send(self, message: tuple[Any, ...]) -> None:
@@ -58,14 +60,22 @@ class LocalWorker(Worker):
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+        if self._folder is not None and self.process.pid is not None:
+            forget(self._folder, self.process.pid)
 
     def _listen(self) -> None:
         with contextlib.suppress(EOFError, OSError):
             while True:
-                self._put(*self._connection.recv())
+                what, value = self._connection.recv()
+                self._put(what, value.taken() if isinstance(value, Handed) else value)
         self.process.join(_PATIENCE)
         code = self.process.exitcode
         self._put(ENDED, f"ended by signal {-code}" if code is not None and code < 0 else f"ended with code {code}")
+
+
+def answering(connection: Connection, answer: Answer, folder: Path | None) -> None:
+    """Send an answer: a large one beside the pipe. Raises OSError."""
+    connection.send((DONE, answer if folder is None else handed(answer, folder)))
 
 
 def work(connection: Connection, setup: bytes) -> None:
@@ -87,7 +97,8 @@ def work(connection: Connection, setup: bytes) -> None:
     from builders.workers.held import Held, said  # torch
 
     try:
-        held = Held(pickle.loads(setup))
+        known: Setup = pickle.loads(setup)
+        held = Held(known)
     except BaseException as error:
         connection.send((UNABLE, said(error)))
         return
@@ -98,8 +109,6 @@ def work(connection: Connection, setup: bytes) -> None:
             held.tell(*values)
             continue
         try:
-            answer = held.run(*values)
+            answering(connection, held.run(*values), known.scratch)
         except BaseException as error:
             connection.send((FAILED, said(error)))
-            continue
-        connection.send((DONE, answer))

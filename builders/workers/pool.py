@@ -104,6 +104,7 @@ class Pool:
             found = self._event(*self._events.get())
             if found is not None:
                 missing -= 1
+                self._deal(beside)  # before the caller keeps the rows: the worker has nothing to do meanwhile
                 yield found
 
     def _deal(self, beside: Beside | None) -> None:
