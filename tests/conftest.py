@@ -44,6 +44,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_process_to_fork() -> Iterator[None]:
+    """Workers are forked from the process that tests fork: whichever comes first, it has the same in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builders.workers.local.PRELOADED", warm.PRELOADED)
+        yield
+
+
 @pytest.fixture
 def exports_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that runs what `export` has emitted is a fork that has the libraries, and nothing of this project.

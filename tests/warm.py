@@ -19,23 +19,22 @@ from subprocess import CompletedProcess
 from tests.architecture.imports import ROOT
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    [
-        "duckdb",
-        "pyarrow.parquet",
-        "pandas",  # pyarrow imports it where it is there
-        "rich.console",
-        "scipy.stats",
-        "torch",
-        "transformers.models.auto.modeling_auto",
-        "transformers.models.llama.modeling_llama",
-        "transformers.models.llama.tokenization_llama",
-        "transformers.models.encoder_decoder",
-        "transformers.generation",
-        "safetensors.torch",
-        "sentencepiece",
-    ]
-)
+PRELOADED = [
+    "duckdb",
+    "pyarrow.parquet",
+    "pandas",  # pyarrow imports it where it is there
+    "rich.console",
+    "scipy.stats",
+    "torch",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.llama.modeling_llama",
+    "transformers.models.llama.tokenization_llama",
+    "transformers.models.encoder_decoder",
+    "transformers.generation",
+    "safetensors.torch",
+    "sentencepiece",
+]
+CONTEXT.set_forkserver_preload(PRELOADED)
 
 
 def run(

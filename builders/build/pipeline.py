@@ -39,7 +39,7 @@ from builders.build.vocabulary import write_vocabulary
 from builders.config import BuildConfig
 from builders.corpora.base import Corpus
 from builders.progress import Silent
-from builders.workers.open import check_workers, pool_for
+from builders.workers.open import check_workers, import_early, pool_for
 
 
 @dataclass
@@ -85,6 +85,7 @@ def build(
     report = BuildReport(config.target, [note for corpus in corpora for note in corpus.notes])
     with Staging(config.target) as staging, refused_writes(config.target):
         resuming = may_resume(staging, interrupted)
+        import_early(workers, config.device)
         begun = begin(config, staging, base, corpora, progress, resuming=resuming, source=source)
         plan, products = begun.plan, begun.products
         storage = storage_of(blocks, [reading.family for reading in plan.readings], staging)

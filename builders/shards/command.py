@@ -18,7 +18,7 @@ from builders.config import BuildConfig
 from builders.progress import Silent
 from builders.shards.folder import ShardStore, shard_folder
 from builders.shards.read import read_shards
-from builders.workers.open import check_workers, pool_for
+from builders.workers.open import check_workers, import_early, pool_for
 
 MOST = 10_000
 
@@ -69,6 +69,7 @@ def build_shard(
         resuming = may_resume(staging, interrupted)
         if not resuming:
             store.clear()
+        import_early(workers, config.device)
         begun = begin(config, staging, None, corpora, progress, resuming=resuming)
         storage = storage_of(blocks, [reading.family for reading in begun.plan.readings], staging)
         making = Making(share=share, store=store, storage=storage)

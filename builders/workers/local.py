@@ -9,7 +9,8 @@ import pickle
 import queue
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,33 @@ from builders.workers.task import Answer, Setup
 
 _PATIENCE = 5.0
 """Seconds that a process has to end by itself."""
+PRELOADED = ["builders.workers.held"]
+"""What the process imports that others are forked from: torch and transformers, which takes five seconds."""
+
+
+def begin_importing() -> None:
+    """Begin the process that workers without a GPU are forked from: it imports while this one loads the model.
+
+    It has one thread, and never more than imported. It ends with this process.
+    """
+    forkserver.set_forkserver_preload(PRELOADED)
+    resource_tracker.ensure_running()  # beginning it, as else the next step does, lets interrupts through again
+    with _without_interrupts():
+        forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C is for this process alone, also before one that is begun can say so: what is blocked stays so in it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class LocalWorker(Worker):
-    """A spawned process, and the thread that listens to it."""
+    """A process, and the thread that listens to it."""
 
     def __init__(
         self,
@@ -33,17 +57,17 @@ class LocalWorker(Worker):
         target: Callable[[Connection, bytes], None] | None = None,
     ) -> None:
         """`target`: what the process does; None: `work`."""
-        context = multiprocessing.get_context("spawn")
+        # A fork of a process that has only asked which GPUs there are may not be able to use them.
+        context = multiprocessing.get_context("forkserver" if setup.device == "cpu" else "spawn")
         self._connection, theirs = context.Pipe()
         self.process = context.Process(
-            target=target or work, args=(theirs, pickle.dumps(setup)), name=f"worker {index + 1}", daemon=True
+            target=_begin,
+            args=(target or work, theirs, pickle.dumps(setup), dict(os.environ)),
+            name=f"worker {index + 1}",
+            daemon=True,
         )
-        # Ctrl-C is for this process alone, also before the other one can say so: what is blocked stays so in it.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with _without_interrupts():
             self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._put, self._folder = put, setup.scratch
         threading.Thread(target=self._listen, name=f"worker {index + 1}", daemon=True).start()
@@ -71,6 +95,15 @@ class LocalWorker(Worker):
         self.process.join(_PATIENCE)
         code = self.process.exitcode
         self._put(ENDED, f"ended by signal {-code}" if code is not None and code < 0 else f"ended with code {code}")
+
+
+def _begin(
+    target: Callable[[Connection, bytes], None], connection: Connection, setup: bytes, environment: dict[str, str]
+) -> None:
+    """With the variables of now: what a process is forked from has those of when it began."""
+    os.environ.clear()
+    os.environ.update(environment)
+    target(connection, setup)
 
 
 def answering(connection: Connection, answer: Answer, folder: Path | None) -> None:

@@ -47,6 +47,15 @@ def check_workers(said: str | int | None) -> Workers | None:
     raise UsageError(f"--workers {text[:60]!r} is neither 1 to {MOST} nor ray or ray:ADDRESS", "Write --workers 2.")
 
 
+def import_early(said: str | int | None, device: str) -> None:
+    """Where processes of this machine will work on its processor, let them import meanwhile what they need."""
+    wanted = check_workers(said)
+    if wanted is not None and wanted.address is None and device in ("auto", "cpu"):
+        from builders.workers.local import begin_importing
+
+        begin_importing()
+
+
 @contextmanager
 def pool_for(
     said: str | int | None,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import pickle
 import queue
 import signal
 from pathlib import Path
@@ -14,10 +14,9 @@ import pyarrow as pa
 import pytest
 
 from builders.workers.handed import SMALL, Handed, forget, handed
-from builders.workers.local import LocalWorker, answering
+from builders.workers.local import LocalWorker, answering, begin_importing
 from builders.workers.pool import DONE, ENDED
 from builders.workers.task import Answer, Setup
-from tests import warm
 
 LARGE = pa.table(
     {
@@ -64,14 +63,16 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 def _answers_and_is_killed(connection: Any, setup: bytes) -> None:
     """One answer that comes, and one that is written but not said any more."""
-    answering(connection, ANSWER, Path(os.environ["FOLDER"]))
-    handed(ANSWER, Path(os.environ["FOLDER"]))
+    folder = pickle.loads(setup).scratch
+    assert folder is not None and os.environ["NAMED"] == "since"
+    answering(connection, ANSWER, folder)
+    handed(ANSWER, folder)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_between_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FOLDER", str(tmp_path))
-    monkeypatch.setattr(multiprocessing, "get_context", lambda method: warm.CONTEXT)
+    begin_importing()
+    monkeypatch.setenv("NAMED", "since")
     setup = Setup(b"", tmp_path, "cpu", "float32", False, "", None)
     events: queue.Queue[tuple[str, Any]] = queue.Queue()
     worker = LocalWorker(0, setup, lambda *event: events.put(event), _answers_and_is_killed)

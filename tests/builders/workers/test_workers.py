@@ -34,6 +34,12 @@ def children() -> list[int]:
     return sorted(process.pid for process in multiprocessing.active_children() if process.pid is not None)
 
 
+def descendants_of(parent: int) -> list[str]:
+    """The processes that another one has begun, and those that these have."""
+    found = children_of(parent)
+    return [*found, *(each for child in found for each in descendants_of(int(child)))]
+
+
 def children_of(parent: int) -> list[str]:
     """The processes that another one has begun."""
     found = []
@@ -115,8 +121,8 @@ def test_the_host_ends_in_the_middle(number: int, model: Path, corpus: Path, alo
     while "words, batches" not in said.read_text():
         assert process.is_alive(), said.read_text()
         time.sleep(0.01)
-    workers = children_of(process.pid)
-    assert workers != []
+    workers = descendants_of(process.pid)
+    assert len(workers) >= 2
     os.kill(process.pid, number)
     process.join()
     assert process.exitcode != 0
