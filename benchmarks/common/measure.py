@@ -78,6 +78,11 @@ def _finish(device: str) -> None:
         torch.cuda.synchronize()
 
 
+def environment(**more: str) -> dict[str, str]:
+    """That of a process that is measured: Python keeps what it compiles, as it does unless told not to."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | more
+
+
 def machine(device: str = "cpu", packages: tuple[str, ...] = ("torch", "duckdb", "numpy")) -> str:
     """Processor (and GPU), cores, load now, and versions, in one line."""
     versions = [f"{name} {metadata.version(name)}" for name in packages]

@@ -19,7 +19,7 @@ import numpy as np
 from atlas.store.reader import Atlas, open_atlas
 from benchmarks.common.claim import Claim, Goal, Table, scaled
 from benchmarks.common.make_atlas import write_atlas
-from benchmarks.common.measure import machine
+from benchmarks.common.measure import environment, machine
 from benchmarks.common.synthetic_atlas import SCALES
 from benchmarks.speed.queries_sets import SETS, Sets, check, check_nearest
 from queries.card import neuron_card, neuron_tokens
@@ -124,7 +124,7 @@ def _cold(path: Path, word: str, processes: int) -> dict[str, np.ndarray]:
     for turn in range(processes + 1):
         for name, command in commands.items():
             start = time.perf_counter()
-            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+            subprocess.run(command, capture_output=True, check=True, env=environment())
             if turn:
                 taken[name].append(time.perf_counter() - start)
     return {name: 1e3 * np.array(seconds) for name, seconds in taken.items()}

@@ -17,7 +17,7 @@ import duckdb
 
 from atlas.store.checks import scanned_tables
 from benchmarks.common.claim import Claim, Goal, Table, scaled
-from benchmarks.common.measure import machine
+from benchmarks.common.measure import environment, machine
 from benchmarks.common.synthetic_atlas import SCALES
 
 FOLDER = Path(__file__).parents[2] / "data" / "work"
@@ -46,7 +46,7 @@ def main() -> None:
         for _ in range(options.rounds):
             for name, command in ways.items():
                 start = time.perf_counter()
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment())
                 seconds[name].append(time.perf_counter() - start)
                 if name == "read":
                     value_bytes = int(done.stdout)

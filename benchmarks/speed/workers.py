@@ -9,7 +9,6 @@ publishing) against publishing alone: what it does meanwhile costs nobody anythi
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 from atlas.schema.tables import TABLES
 from atlas.store.reader import open_atlas
 from benchmarks.common.claim import Claim, Goal, Table
-from benchmarks.common.measure import machine
+from benchmarks.common.measure import environment, machine
 
 FOLDER = Path(__file__).parents[2] / "data" / "work"
 GOAL, GOAL_HOST = 1.8, 1.2
@@ -71,9 +70,9 @@ def said(options: argparse.Namespace) -> list[str]:
 
 def run(arguments: list[str]) -> list[tuple[float, str]]:
     """One command, each of its processes with one thread: its lines of progress, and when they came."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "atlas", *arguments]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment) as it:
+    streams = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, env=environment(OMP_NUM_THREADS="1"), **streams) as it:
         assert it.stderr is not None
         lines = [(time.perf_counter(), line) for line in it.stderr]
     if it.returncode:
