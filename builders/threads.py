@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,11 +11,23 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+_own = threading.local()
 S = TypeVar("S")
 T = TypeVar("T")
 
 _LARGEST_HEAP_BLOCK = 31 << 20
 """Bytes; the C library of Linux learns from blocks of up to 32 MiB."""
+
+
+class AbandonedError(Exception):
+    """Nobody waits for the result any more."""
+
+
+def go_on() -> None:
+    """Raise AbandonedError in a thread of `in_order` whose caller has left: what takes long asks between its steps."""
+    left: threading.Event | None = getattr(_own, "left", None)
+    if left is not None and left.is_set():
+        raise AbandonedError
 
 
 def threads_of(device: torch.device) -> int:
@@ -33,14 +46,24 @@ def in_order(work: Callable[[S], T], parts: Iterable[S], n_threads: int) -> Iter
     np.empty(_LARGEST_HEAP_BLOCK, np.uint8)
     before = torch.get_num_threads()
     begun: deque[Future[T]] = deque()
+    left = threading.Event()
+
+    def begin() -> None:
+        torch.set_num_threads(max(1, before // n_threads))
+        _own.left = left
+
     try:
-        share = max(1, before // n_threads)
-        with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(share,)) as threads:
-            for part in parts:
-                begun.append(threads.submit(work, part))
-                if len(begun) > n_threads:
+        with ThreadPoolExecutor(n_threads, initializer=begin) as threads:
+            try:
+                for part in parts:
+                    begun.append(threads.submit(work, part))
+                    if len(begun) > n_threads:
+                        yield begun.popleft().result()
+                while begun:
                     yield begun.popleft().result()
-            while begun:
-                yield begun.popleft().result()
+            finally:
+                left.set()
+                for each in begun:  # those that have not begun yet; the pool waits for the others
+                    each.cancel()
     finally:
         torch.set_num_threads(before)  # the libraries below torch keep one number for all threads

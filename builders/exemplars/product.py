@@ -124,6 +124,12 @@ class ExemplarProduct(Product):
             rows["token_count"] = pa.table({"token_id": ids.astype(np.int32), "n": counts_V[ids]})
         return rows
 
+    def at_once(self, plan: Plan, part: Part) -> int:
+        """Two shards, where lists of all neurons twice are small beside the memory that the options allow."""
+        from builders.exemplars.work import at_once  # torch: only now
+
+        return at_once(plan)
+
     def work(self, plan: Plan, part: Part, ids: Any) -> Work:
         """It holds the lists of all places."""
         from builders.exemplars.work import FindExemplars

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +14,10 @@ import torch
 from atlas.errors import BuildError
 from atlas.live.batching import batches
 from atlas.live.capture import capture
+from atlas.live.devices import DEVICE_MAP
 from atlas.live.expert_layer import DENSE, ROUTED, Part
 from atlas.live.expert_pass import Routed
+from atlas.live.twins import twin
 from atlas.schema.exemplar_tables import (
     EXEMPLAR_TABLES,
     NOTED_COMPARED,
@@ -40,6 +44,7 @@ from builders.exemplars.rows import (
     noted_lists,
 )
 from builders.exemplars.seen import AtPlace, Batch, Seen
+from builders.threads import go_on, threads_of
 
 if TYPE_CHECKING:
     from atlas.live.model import LiveModel
@@ -52,8 +57,38 @@ _OF_ONE_SIGN = ("silu", "swish", "relu", "gelu", "gelu_new", "gelu_fast", "gelu_
 """Activation functions that keep the sign of what they are given."""
 
 
+_AT_ONCE = 2
+"""Shards, each by its share of the threads: of what is done with activations little can be divided."""
+_BYTES_OF_NEURON = 6000
+"""What lists and sums of a neuron at a site take, in each thread."""
+
+
+class _Own(threading.local):
+    """What a thread that reads shards has for itself: its lists, and the modules that its passes go through."""
+
+    def __init__(self, live: LiveModel, *, alone: bool) -> None:
+        self._live, self._alone = live, alone
+        self.states: dict[tuple[Place, int], PlaceState] = {}
+        """By place and expert; of those only that tokens were routed to."""
+
+    @cached_property
+    def live(self) -> LiveModel:
+        """The model of the plan, or where other threads use it too one of its tensors."""
+        return self._live if self._alone else twin(self._live)
+
+
+def at_once(plan: Plan) -> int:
+    """How many threads read a shard each; 0: shard after shard, each by all threads."""
+    live, config, texts = plan.live, plan.config, plan.running_text
+    assert texts is not None
+    plain = not live.has_experts and live.images is None and not config.device.startswith(DEVICE_MAP)
+    held = _AT_ONCE * _BYTES_OF_NEURON * sum(live.width(site, layer) for site, layer in plan.places)
+    fits = held <= config.memory // 3
+    return _AT_ONCE if plain and fits and min(len(texts.shards), threads_of(live.device)) >= _AT_ONCE else 0
+
+
 class FindExemplars(Work):
-    """Reads shards in any order; what it has seen only spares it texts that come into no list at the end."""
+    """Reads shards in any order; what a thread has seen only spares it texts that come into no list at the end."""
 
     def __init__(self, plan: Plan, texts: RunningText) -> None:
         self.plan, self.texts = plan, texts
@@ -62,14 +97,19 @@ class FindExemplars(Work):
         self.gated = live.gated and live.hidden_act in _OF_ONE_SIGN and not clamped
         self.places = plan.places
         self.parts = {place: _parts(live, place) for place in self.places}
-        self.states: dict[tuple[Place, int], PlaceState] = {}
-        """By place and expert; of those only that tokens were routed to."""
+        self._own = _Own(live, alone=not at_once(plan))
+
+    @property
+    def states(self) -> dict[tuple[Place, int], PlaceState]:
+        """Those of this thread."""
+        return self._own.states
 
     def run(self, unit: str, activations: Activations | None = None) -> Tables:
         """What a shard adds to the lists of each place, and its sums."""
         shard = int(unit.rpartition("/")[2])
         self.begin()
         for batch, input_ids, mask in self.batches(shard):
+            go_on()
             self.read(batch, input_ids, mask)
         return self.noted(shard)
 
@@ -156,7 +196,7 @@ class FindExemplars(Work):
 
     def read(self, batch: Batch, input_ids: torch.Tensor, mask: torch.Tensor) -> None:
         """Run the model over a batch, and take what it gives at each place."""
-        config, live = self.plan.config, self.plan.live
+        config, live = self.plan.config, self._own.live
         marks = Marks.of(batch, input_ids.shape[1])
         below: dict[tuple[str, int], torch.Tensor] = {}
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from builders.threads import go_on
 from builders.weights.best import Best
 from builders.weights.vectors import Vectors
 
@@ -67,6 +68,7 @@ def products(vectors: Vectors, memory_bytes: int) -> Iterator[tuple[int, int, to
     for i in range(vectors.n_layers):
         unit_ND, zero_N = vectors.unit(i), vectors.norm(i) == 0
         for j in range(i, vectors.n_layers):
+            go_on()
             columns_ND, zero_columns_N = (unit_ND, zero_N) if i == j else (vectors.unit(j), vectors.norm(j) == 0)
             for start in range(0, width, rows):
                 cosine_RN = unit_ND[start : start + rows] @ columns_ND.T

@@ -99,6 +99,12 @@ class Weights(Product):
         there = ask("SELECT neighbours FROM weight_run WHERE run_id < ? ORDER BY run_id DESC LIMIT 1", [run_id])
         return [run_id, there[0][0] if there else 0]
 
+    def at_once(self, plan: Plan, part: Part) -> int:
+        """Two units, where the vectors of all layers are small beside the memory that the options allow."""
+        from builders.weights.work import at_once  # torch: only now
+
+        return at_once(plan)
+
     def work(self, plan: Plan, part: Part, ids: list[int]) -> Work:
         """Beside the model it holds a float32 copy of the unembedding."""
         from builders.weights.work import Weigher  # torch: only now

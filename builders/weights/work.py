@@ -12,6 +12,7 @@ from builders.decoding.cosines import cosines_of
 from builders.decoding.decode import finite_unembedding, require_finite
 from builders.decoding.rows import weight_fact_rows
 from builders.decoding.topk.chunked import look_at_all
+from builders.threads import threads_of
 from builders.weights import random_vectors
 from builders.weights.frequency import counts_in_texts, no_frequency, token_frequency
 from builders.weights.io_class import cosines, io_classes
@@ -25,6 +26,17 @@ if TYPE_CHECKING:
     from builders.build.plan import Plan
 
 IN, GATE, OUT = "up_proj", "gate_proj", "down_proj"
+
+
+_AT_ONCE = 2
+"""Units, each by its share of the threads: what is done with products of layers cannot be divided."""
+
+
+def at_once(plan: Plan) -> int:
+    """How many threads make a unit each; 0: unit after unit, each by all threads."""
+    live = plan.live
+    vectors_bytes = 4 * live.n_layers * live.d_mlp * live.d_model  # of a weight, in float32
+    return _AT_ONCE if threads_of(live.device) >= _AT_ONCE and vectors_bytes <= plan.config.memory // 16 else 0
 
 
 class Weigher(Work):

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from builders.threads import in_order
+from builders.threads import AbandonedError, go_on, in_order
 
 
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
@@ -45,3 +45,26 @@ def test_a_slow_caller_is_waited_for() -> None:
 
     for result in in_order(work, range(50), 2):
         assert len(begun) <= result + 3  # what the caller has, and one for each thread
+
+
+def test_those_at_work_may_stop_when_the_caller_has_left() -> None:
+    begun, ended, abandoned = threading.Event(), [], []
+
+    def work(part: int) -> int:
+        if part == 0:
+            begun.wait()
+            raise ValueError(part)
+        begun.set()
+        try:
+            while True:  # for ever, if nobody says that it is in vain
+                go_on()
+        except AbandonedError:
+            abandoned.append(part)
+            raise
+        finally:
+            ended.append(part)
+
+    with pytest.raises(ValueError, match="0"):
+        list(in_order(work, range(9), 2))
+    assert abandoned == ended and set(ended) <= {1, 2}
+    go_on()  # nothing in a thread of nobody
