@@ -109,7 +109,6 @@ class FindExemplars(Work):
         shard = int(unit.rpartition("/")[2])
         self.begin()
         for batch, input_ids, mask in self.batches(shard):
-            go_on()
             self.read(batch, input_ids, mask)
         return self.noted(shard)
 
@@ -234,6 +233,7 @@ class FindExemplars(Work):
             ) from error
 
     def _take(self, place: Place, expert: int, seen: AtPlace | None) -> None:
+        go_on()
         if place not in self.parts or seen is None:
             return
         if (place, expert) not in self.states:
