@@ -215,7 +215,6 @@ def test_other_batches_and_shards_give_the_same(path, model, source, tmp_path):
 
 def test_a_killed_build_resumes_at_a_shard(path, model, source, tmp_path, monkeypatch):
     monkeypatch.setattr(running_text, "SHARD_TOKENS", SHARD)
-    monkeypatch.setattr("builders.exemplars.work.at_once", lambda plan: 0)  # two at once, and two are made again
     runs, run = [], FindExemplars.run
 
     def counted(self, unit, activations=None):
@@ -234,7 +233,10 @@ def test_a_killed_build_resumes_at_a_shard(path, model, source, tmp_path, monkey
         with pytest.raises(BuildError, match=other):
             pipeline.build(target, interrupted="resume")
     resumed = pipeline.build(target, interrupted="resume").path
-    assert len(runs) == len(set(runs)) + 1 > 6 and runs[3] == runs[4]
+    again = len(runs) - len(set(runs))
+    assert len(set(runs)) > 6 and 1 <= again <= 3  # of those that two threads had begun some are made again
+    if torch.get_num_threads() == 1:
+        assert again == 1 and runs[3] == runs[4]
     assert all_rows(resumed) == all_rows(path)
 
 
