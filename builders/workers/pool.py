@@ -99,12 +99,12 @@ class Pool:
                 self._seats.append(_Seat(self._begin(index, 0)))
         self._waiting.extend(tasks)
         missing = len(tasks)
+        self._deal(beside)
         while missing:
-            self._deal(beside)
             found = self._event(*self._events.get())
+            self._deal(beside)  # before the caller keeps the rows: the worker has nothing to do meanwhile
             if found is not None:
                 missing -= 1
-                self._deal(beside)  # before the caller keeps the rows: the worker has nothing to do meanwhile
                 yield found
 
     def _deal(self, beside: Beside | None) -> None:
